@@ -1,0 +1,23 @@
+"""Resizable neural networks for Keras."""
+
+from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
+from keras_resizable.models import ResNet20, ResNet50
+from keras_resizable.network import ResizableNetwork
+from keras_resizable.sampling import FairSampler, FixedSampler, UniformSampler
+from keras_resizable.space import SpatialSpace
+from keras_resizable.sub_network import calibrate
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "FairSampler",
+    "FixedSampler",
+    "ResNet20",
+    "ResNet50",
+    "ResizableNetwork",
+    "ScaleAwareBatchNorm",
+    "SpatialSpace",
+    "StageResize",
+    "UniformSampler",
+    "calibrate",
+]

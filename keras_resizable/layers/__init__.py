@@ -1,0 +1,4 @@
+from keras_resizable.layers.scale_aware_batch_norm import ScaleAwareBatchNorm
+from keras_resizable.layers.stage_resize import StageResize
+
+__all__ = ["ScaleAwareBatchNorm", "StageResize"]

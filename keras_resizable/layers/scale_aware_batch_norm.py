@@ -1,0 +1,228 @@
+import keras
+import tensorflow as tf
+from keras import initializers, ops, regularizers
+
+# Below this, cuDNN's fused kernel raises the epsilon.
+_MIN_FUSED_EPSILON = 1.001e-5
+
+
+@keras.saving.register_keras_serializable(package="keras_resizable")
+class ScaleAwareBatchNorm(keras.layers.Layer):
+    """Batch normalisation with private parameters for every scale factor.
+
+    Resizable Neural Networks, section 3.2. Gamma, beta, moving mean and moving
+    variance are tables of shape `(num_scales, channels)`; a call uses the row of
+    its scale index, and in training updates the moving statistics of that row
+    only. With `num_scales=1` it computes what `keras.layers.BatchNormalization`
+    does. The arguments are those of that layer, and the last axis is normalised.
+
+    Under `tf.distribute` the moving statistics are the mean over the replicas,
+    and `synchronized=True` normalises by the statistics of the global batch.
+
+    Args:
+        num_scales: Number of scale factors, a positive integer.
+        momentum: Momentum of the moving averages.
+        epsilon: Added to the variance.
+        center: Whether to add beta.
+        scale: Whether to multiply by gamma.
+        beta_initializer: Initializer of beta.
+        gamma_initializer: Initializer of gamma.
+        moving_mean_initializer: Initializer of the moving mean.
+        moving_variance_initializer: Initializer of the moving variance.
+        beta_regularizer: Regularizer of beta.
+        gamma_regularizer: Regularizer of gamma.
+        synchronized: Whether replicas share the statistics of a batch.
+
+    Call arguments:
+        inputs: `(batch, ..., channels)`, floating point.
+        scale_index: Scalar int32 tensor, the row to use.
+        training: Whether to normalise by the statistics of the batch and to
+            update the moving ones. A frozen layer (`trainable=False`) never
+            does, as in Keras.
+
+    Output shape:
+        That of `inputs`, in the layer's compute dtype.
+
+    Raises:
+        ValueError: If `num_scales` is not a positive integer.
+    """
+
+    def __init__(
+        self,
+        num_scales,
+        momentum=0.99,
+        epsilon=1e-3,
+        center=True,
+        scale=True,
+        beta_initializer="zeros",
+        gamma_initializer="ones",
+        moving_mean_initializer="zeros",
+        moving_variance_initializer="ones",
+        beta_regularizer=None,
+        gamma_regularizer=None,
+        synchronized=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if not isinstance(num_scales, int) or num_scales < 1:
+            raise ValueError(
+                "`num_scales` must be a positive integer. "
+                f"Received: num_scales={num_scales!r}"
+            )
+        self.num_scales = num_scales
+        self.momentum = float(momentum)
+        self.epsilon = float(epsilon)
+        self.center = center
+        self.scale = scale
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
+        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+        self.beta_regularizer = regularizers.get(beta_regularizer)
+        self.gamma_regularizer = regularizers.get(gamma_regularizer)
+        self.synchronized = synchronized
+        self.supports_jit = False  # Maps of any size pass through one graph.
+
+    def build(self, inputs_shape, scale_index_shape=None):
+        shape = (self.num_scales, inputs_shape[-1])
+        self.gamma = self.beta = None
+        if self.scale:
+            self.gamma = self.add_weight(
+                shape=shape,
+                name="gamma",
+                initializer=self.gamma_initializer,
+                regularizer=self.gamma_regularizer,
+                autocast=False,
+            )
+        if self.center:
+            self.beta = self.add_weight(
+                shape=shape,
+                name="beta",
+                initializer=self.beta_initializer,
+                regularizer=self.beta_regularizer,
+                autocast=False,
+            )
+        self.moving_mean = self.add_weight(
+            shape=shape,
+            name="moving_mean",
+            initializer=self.moving_mean_initializer,
+            trainable=False,
+            autocast=False,
+            aggregation="mean",
+        )
+        self.moving_variance = self.add_weight(
+            shape=shape,
+            name="moving_variance",
+            initializer=self.moving_variance_initializer,
+            trainable=False,
+            autocast=False,
+            aggregation="mean",
+        )
+        self.input_spec = keras.InputSpec(
+            ndim=len(inputs_shape), axes={-1: inputs_shape[-1]}
+        )
+
+    def call(self, inputs, scale_index=0, training=None):
+        dtype = keras.backend.result_type(inputs.dtype, "float32")
+        channels = (inputs.shape[-1],)
+        gamma = self._row(self.gamma, scale_index, dtype, tf.ones, channels)
+        beta = self._row(self.beta, scale_index, dtype, tf.zeros, channels)
+        training = bool(training) and self.trainable
+        if training:
+            outputs, mean, variance = self._normalize_by_batch(inputs, gamma, beta)
+            self._update(self.moving_mean, scale_index, mean)
+            self._update(self.moving_variance, scale_index, variance)
+        else:
+            outputs = self._normalize(
+                inputs,
+                gamma,
+                beta,
+                self._row(self.moving_mean, scale_index, dtype),
+                self._row(self.moving_variance, scale_index, dtype),
+            )
+        return tf.cast(outputs, self.compute_dtype)
+
+    def _row(self, table, scale_index, dtype, default=None, shape=None):
+        if table is None:
+            return default(shape, dtype)
+        # Indexing has a dense gradient; that of `tf.gather` is sparse.
+        return tf.cast(tf.convert_to_tensor(table)[scale_index], dtype)
+
+    def _update(self, table, scale_index, batch_row):
+        old = tf.convert_to_tensor(table)
+        batch_row = tf.cast(batch_row, old.dtype)
+        row = old[scale_index] * self.momentum + batch_row * (1 - self.momentum)
+        table.assign(tf.tensor_scatter_nd_update(old, [[scale_index]], [row]))
+
+    def _can_fuse(self, inputs):
+        return (
+            inputs.shape.rank == 4
+            and inputs.dtype in (tf.float32, tf.float16, tf.bfloat16)
+            and self.epsilon >= _MIN_FUSED_EPSILON
+        )
+
+    def _normalize(self, inputs, gamma, beta, mean, variance):
+        if self._can_fuse(inputs):
+            return self._fused(inputs, gamma, beta, mean, variance)[0]
+        return ops.batch_normalization(
+            tf.cast(inputs, gamma.dtype),
+            mean,
+            variance,
+            axis=-1,
+            offset=beta,
+            scale=gamma,
+            epsilon=self.epsilon,
+        )
+
+    def _normalize_by_batch(self, inputs, gamma, beta):
+        """Outputs, and the mean and the (biased) variance of the batch."""
+        if self._can_fuse(inputs) and not self.synchronized:
+            outputs, mean, variance = self._fused(inputs, gamma, beta)
+            # The fused kernel returns the unbiased variance.
+            count = tf.cast(tf.size(inputs) // inputs.shape[-1], gamma.dtype)
+            return outputs, mean, variance * tf.maximum(count - 1, 1) / count
+        inputs = tf.cast(inputs, gamma.dtype)
+        mean, variance = ops.moments(
+            inputs,
+            axes=tuple(range(inputs.shape.rank - 1)),
+            synchronized=self.synchronized,
+        )
+        outputs = self._normalize(inputs, gamma, beta, mean, variance)
+        return outputs, mean, variance
+
+    def _fused(self, inputs, gamma, beta, mean=None, variance=None):
+        training = mean is None
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=gamma,
+            offset=beta,
+            mean=tf.zeros((0,)) if training else mean,
+            variance=tf.zeros((0,)) if training else variance,
+            epsilon=self.epsilon,
+            is_training=training,
+        )
+        return outputs, mean, variance
+
+    def compute_output_shape(self, inputs_shape, scale_index_shape=None):
+        return inputs_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_scales": self.num_scales,
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+            "center": self.center,
+            "scale": self.scale,
+            "beta_initializer": initializers.serialize(self.beta_initializer),
+            "gamma_initializer": initializers.serialize(self.gamma_initializer),
+            "moving_mean_initializer": initializers.serialize(
+                self.moving_mean_initializer
+            ),
+            "moving_variance_initializer": initializers.serialize(
+                self.moving_variance_initializer
+            ),
+            "beta_regularizer": regularizers.serialize(self.beta_regularizer),
+            "gamma_regularizer": regularizers.serialize(self.gamma_regularizer),
+            "synchronized": self.synchronized,
+        }

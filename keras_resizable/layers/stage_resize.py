@@ -1,0 +1,79 @@
+import keras
+import tensorflow as tf
+
+from keras_resizable.space import check_scales, fraction, resized
+
+
+@keras.saving.register_keras_serializable(package="keras_resizable")
+class StageResize(keras.layers.Layer):
+    """Resizes feature maps by one of a list of scale factors.
+
+    Bilinear with half-pixel centres and no antialiasing, by `tf.image.resize`
+    (Resizable Neural Networks, section 3.1, equation 1). Sizes are computed in
+    integers by the rule of `keras_resizable.space.resized`. A scale of 1.0
+    returns its input.
+
+    Args:
+        scales: Scale factors, distinct numbers in (0, 1]. They are kept largest
+            first.
+
+    Call arguments:
+        inputs: Feature maps, `(batch, height, width, channels)`, floating point.
+        scale_index: Scalar int32 tensor, a position in `scales`. A constant
+            gives static output sizes; anything else gives one graph for every
+            scale.
+
+    Output shape:
+        `(batch, new_height, new_width, channels)`, of the input's dtype.
+
+    Raises:
+        ValueError: If `scales` is empty or has anything but distinct numbers in
+            (0, 1].
+    """
+
+    def __init__(self, scales, **kwargs):
+        super().__init__(**kwargs)
+        self.scales = check_scales(scales)
+        self.supports_jit = False  # Sizes that depend on a tensor.
+        self.built = True
+
+    def call(self, inputs, scale_index):
+        known_index = tf.get_static_value(scale_index)
+        if known_index is None:
+            return self._resize_by_tensor(inputs, scale_index)
+        scale = self.scales[known_index]
+        if scale == 1.0:
+            return inputs
+        height, width = inputs.shape[1:3]
+        if height is None or width is None:
+            return self._resize_by_tensor(inputs, scale_index)
+        return _resize(inputs, (resized(height, scale), resized(width, scale)))
+
+    def _resize_by_tensor(self, inputs, scale_index):
+        fractions = [fraction(scale) for scale in self.scales]
+        numerator, denominator = (
+            tf.constant(parts, tf.int64)[scale_index]
+            for parts in zip(*(f.as_integer_ratio() for f in fractions))
+        )
+        size = tf.shape(inputs, out_type=tf.int64)[1:3]
+        size = (2 * size * numerator + denominator) // (2 * denominator)
+        size = tf.cast(tf.maximum(size, 1), tf.int32)
+        if self.scales[0] != 1.0:
+            return _resize(inputs, size)
+        return tf.cond(
+            tf.equal(scale_index, 0),
+            lambda: inputs,
+            lambda: _resize(inputs, size),
+        )
+
+    def compute_output_shape(self, inputs_shape, scale_index_shape=None):
+        batch, _, _, channels = inputs_shape
+        return (batch, None, None, channels)
+
+    def get_config(self):
+        return {**super().get_config(), "scales": self.scales}
+
+
+def _resize(inputs, size):
+    # `tf.image.resize` returns float32 whatever it is given.
+    return tf.cast(tf.image.resize(inputs, size), inputs.dtype)

@@ -1,0 +1,135 @@
+"""What all model families share: from lists of blocks to a network."""
+
+import functools
+import os
+
+import keras
+from keras import layers
+
+from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
+from keras_resizable.network import ResizableNetwork
+from keras_resizable.space import check_scales
+
+
+def assemble(
+    stem,
+    stages,
+    *,
+    scales,
+    input_shape,
+    classes,
+    name,
+    epsilon,
+    include_top=True,
+    weights=None,
+    pooling=None,
+    classifier_activation="softmax",
+    kernel_regularizer=None,
+    synchronized=False,
+):
+    """Makes a `ResizableNetwork` of blocks.
+
+    A block is a callable `(x, norm, regularizer) -> x`, where `norm(x, name)`
+    is batch normalisation at the scale of the block's stage.
+
+    Args:
+        stem: Blocks before the first resize.
+        stages: Lists of blocks. A resize goes before the first of each list.
+        scales: Scale factors, distinct numbers in (0, 1].
+        input_shape: `(height, width, channels)`; height and width may be None,
+            but then sub-networks cannot be cut out.
+        classes: Number of classes.
+        name: Name of the network.
+        epsilon: Epsilon of the batch normalisations.
+        include_top: Whether the head ends in a classifier.
+        weights: None for random ones, or the path of a `.weights.h5` file.
+        pooling: What the head does when `include_top=False`: None for feature
+            maps, `"avg"`, or `"max"`.
+        classifier_activation: Activation of the classifier, None for logits.
+        kernel_regularizer: Regularizer of all kernels, not of batch
+            normalisation: L2 decay as the paper has it.
+        synchronized: Whether replicas share the statistics of a batch.
+
+    Raises:
+        ValueError: If `scales`, `input_shape`, `pooling` or `weights` is not
+            valid.
+    """
+    scales = check_scales(scales)
+    _check_input_shape(input_shape)
+    if pooling not in (None, "avg", "max"):
+        raise ValueError(
+            f"`pooling` must be None, 'avg' or 'max'. Received: pooling={pooling!r}"
+        )
+    if weights is not None and not os.path.exists(weights):
+        raise ValueError(
+            "`weights` must be None or the path of a `.weights.h5` file. "
+            f"Received: weights={weights!r}"
+        )
+    # The momentum of PyTorch, in which the paper's networks were trained.
+    norm_layer = functools.partial(
+        ScaleAwareBatchNorm,
+        momentum=0.9,
+        epsilon=epsilon,
+        synchronized=synchronized,
+    )
+
+    def plain_norm(x, name):
+        return norm_layer(1, name=name)(x)
+
+    images = keras.Input(input_shape, name="images")
+    features = images
+    for block in stem:
+        features = block(features, plain_norm, kernel_regularizer)
+    parts = [keras.Model(images, features, name="stem")]
+
+    for number, blocks in enumerate(stages):
+        channels = parts[-1].output_shape[-1]
+        inputs = keras.Input((None, None, channels), name="features")
+        scale_index = keras.Input(batch_shape=(), dtype="int32", name="scale_index")
+
+        def scaled_norm(x, name, scale_index=scale_index):
+            return norm_layer(len(scales), name=name)(x, scale_index)
+
+        features = StageResize(scales, name=f"resize{number}")(inputs, scale_index)
+        for block in blocks:
+            features = block(features, scaled_norm, kernel_regularizer)
+        parts.append(
+            keras.Model([inputs, scale_index], features, name=f"stage{number}")
+        )
+
+    inputs = keras.Input(parts[-1].output_shape[1:], name="features")
+    if include_top:
+        outputs = layers.GlobalAveragePooling2D(name="avg_pool")(inputs)
+        outputs = layers.Dense(
+            classes,
+            activation=classifier_activation,
+            kernel_regularizer=kernel_regularizer,
+            dtype="float32",  # As Keras advises for mixed precision.
+            name="predictions",
+        )(outputs)
+    elif pooling == "avg":
+        outputs = layers.GlobalAveragePooling2D(name="avg_pool")(inputs)
+    elif pooling == "max":
+        outputs = layers.GlobalMaxPooling2D(name="max_pool")(inputs)
+    else:
+        outputs = layers.Identity(name="features")(inputs)
+    stem, *stages = parts
+    head = keras.Model(inputs, outputs, name="head")
+    network = ResizableNetwork(stem, stages, head, scales, name=name)
+    if weights is not None:
+        network.load_weights(weights)
+    return network
+
+
+def _check_input_shape(input_shape):
+    valid = isinstance(input_shape, (tuple, list)) and len(input_shape) == 3
+    for position, size in enumerate(input_shape if valid else ()):
+        if size is None:
+            valid &= position < 2
+        else:
+            valid &= isinstance(size, int) and size > 0
+    if not valid:
+        raise ValueError(
+            "`input_shape` must be (height, width, channels), such as "
+            f"(224, 224, 3). Received: input_shape={input_shape!r}"
+        )

@@ -1,0 +1,131 @@
+"""Samplers: which sub-networks an optimizer step trains.
+
+A sampler is any callable from the optimizer step, a scalar int64 tensor, to the
+plan of that step: scale indices, int32 `(sub-networks, num_stages)`. It is
+called while a graph is traced, so what changes from step to step has to come
+from the tensor. Those below draw from stateless random numbers, so every replica
+and every resumed run draws the same plan at the same step.
+"""
+
+import keras
+import tensorflow as tf
+
+from keras_resizable.space import SpatialSpace
+
+
+class _Sampler:
+    """What the samplers share: a space, a seed, and Keras serialization."""
+
+    def __init__(self, space, seed=0):
+        self.space = space
+        self.seed = seed
+
+    def _random(self, step, shape, maxval=None):
+        """Integers below `maxval`, or any, seeded by the seed and the step."""
+        seed = tf.stack([tf.cast(self.seed, tf.int64), tf.cast(step, tf.int64)])
+        return tf.random.stateless_uniform(
+            shape,
+            seed,
+            minval=None if maxval is None else 0,
+            maxval=maxval,
+            dtype=tf.int32,
+            alg="philox",
+        )
+
+    def get_config(self):
+        return {
+            "scales": self.space.scales,
+            "num_stages": self.space.num_stages,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        space = SpatialSpace(config.pop("scales"), config.pop("num_stages"))
+        return cls(space, **config)
+
+    def __repr__(self):
+        return f"{type(self).__name__}({self.space}, seed={self.seed})"
+
+
+@keras.saving.register_keras_serializable(package="keras_resizable")
+class FairSampler(_Sampler):
+    """Trains every scale factor of every stage exactly once a step.
+
+    One sub-network per scale factor; the scale factors of a stage are a random
+    permutation over them (Resizable Neural Networks, section 3.2, "Fair
+    Sampling").
+
+    Args:
+        space: A `SpatialSpace`.
+        seed: An integer. With the optimizer step it decides the plan.
+    """
+
+    def __call__(self, step):
+        shape = (len(self.space.scales), self.space.num_stages)
+        return tf.argsort(self._random(step, shape), axis=0, stable=True)
+
+
+@keras.saving.register_keras_serializable(package="keras_resizable")
+class UniformSampler(_Sampler):
+    """Trains independently drawn configurations: the naive way.
+
+    The paper's baseline of fair sampling (Resizable Neural Networks, section
+    3.2).
+
+    Args:
+        space: A `SpatialSpace`.
+        seed: An integer. With the optimizer step it decides the plan.
+        num_draws: Configurations per step.
+    """
+
+    def __init__(self, space, seed=0, num_draws=1):
+        super().__init__(space, seed)
+        if not isinstance(num_draws, int) or num_draws < 1:
+            raise ValueError(
+                "`num_draws` must be a positive integer. "
+                f"Received: num_draws={num_draws!r}"
+            )
+        self.num_draws = num_draws
+
+    def __call__(self, step):
+        shape = (self.num_draws, self.space.num_stages)
+        return self._random(step, shape, maxval=len(self.space.scales))
+
+    def get_config(self):
+        return {**super().get_config(), "num_draws": self.num_draws}
+
+
+@keras.saving.register_keras_serializable(package="keras_resizable")
+class FixedSampler:
+    """Trains the same configurations in every step.
+
+    Args:
+        space: A `SpatialSpace`.
+        configs: Configurations, at least one.
+
+    Raises:
+        ValueError: If there is no configuration, or one not of the space.
+    """
+
+    def __init__(self, space, configs):
+        self.space = space
+        self.configs = [space.config(space.indices(c)) for c in configs]
+        if not self.configs:
+            raise ValueError("`configs` must hold at least one configuration.")
+
+    def __call__(self, step):
+        return tf.constant([self.space.indices(c) for c in self.configs])
+
+    def get_config(self):
+        return {
+            "scales": self.space.scales,
+            "num_stages": self.space.num_stages,
+            "configs": self.configs,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        space = SpatialSpace(config["scales"], config["num_stages"])
+        return cls(space, config["configs"])

@@ -1,0 +1,59 @@
+"""Reading and writing super-networks as `.keras` files."""
+
+import pathlib
+
+import keras
+
+from keras_resizable.files import replacing
+from keras_resizable.network import ResizableNetwork
+
+
+def save_network(network, path):
+    """Writes a network, whole or not at all.
+
+    Args:
+        network: A `ResizableNetwork`.
+        path: Path of a `.keras` file. One that is there is replaced.
+
+    Raises:
+        ValueError: If `path` does not end in `.keras`.
+        OSError: If the folder cannot be written.
+    """
+    path = pathlib.Path(path)
+    if path.suffix != ".keras":
+        raise ValueError(
+            f"A network is saved as a `.keras` file. Received: path={str(path)!r}"
+        )
+    with replacing(path) as temporary:
+        network.save(temporary)
+
+
+def load_network(path):
+    """Reads a network that `save_network` or `network.save` has written.
+
+    Args:
+        path: Path of a `.keras` file.
+
+    Returns:
+        A `ResizableNetwork`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, or holds something else.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"No network at {path}. Train one: python train/supernet.py"
+        )
+    try:
+        network = keras.saving.load_model(path)
+    except Exception as error:  # Of many types, depending on the damage.
+        raise ValueError(
+            f"{path} is damaged or not a `.keras` file: {error}"
+        ) from error
+    if not isinstance(network, ResizableNetwork):
+        raise ValueError(
+            f"{path} holds a {type(network).__name__}, not a ResizableNetwork."
+        )
+    return network

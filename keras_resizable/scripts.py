@@ -1,0 +1,22 @@
+"""What the scripts in `train/` and `tflite/` share."""
+
+import sys
+
+from absl import app, logging
+
+
+def run_script(main):
+    """Runs `main(argv)` with absl's flags; bad input ends in one line.
+
+    With `--verbosity=1` in a traceback.
+    """
+
+    def run(argv):
+        try:
+            main(argv)
+        except (ImportError, OSError, ValueError) as error:
+            if logging.level_debug():
+                raise
+            sys.exit(f"error: {error}")
+
+    app.run(run)

@@ -1,0 +1,164 @@
+"""Cutting sub-networks out, and re-estimating their batch statistics."""
+
+import keras
+import tensorflow as tf
+
+from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
+from keras_resizable.space import resized
+
+
+def cut_out(network, indices):
+    """The sub-network at some scale indices, of stock Keras layers only.
+
+    Args:
+        network: A `ResizableNetwork`.
+        indices: Scale indices, one per stage.
+
+    Returns:
+        A functional `keras.Model` with copies of the weights.
+
+    Raises:
+        ValueError: If the network's height and width are not fixed.
+    """
+    input_shape = network.stem.input_shape[1:]
+    if None in input_shape:
+        raise ValueError(
+            "A sub-network has a fixed input shape, but the network's is "
+            f"{input_shape}. Make a network with a fixed `input_shape`, and "
+            "load the weights of this one into it: they do not depend on it."
+        )
+    images = keras.Input(input_shape, name="images")
+    features = _clone(network.stem, images)
+    for stage, scale_index in zip(network.stages, indices):
+        features = _clone(stage, features, scale_index)
+    outputs = _clone(network.head, features)
+    return keras.Model(images, outputs, name=network.name)
+
+
+def _clone(part, inputs, scale_index=0):
+    """Rebuilds a part of a network on new inputs, at one scale."""
+    copies = []
+    made = {}
+
+    def clone(layer):
+        if isinstance(layer, StageResize):
+            return layer
+        if isinstance(layer, ScaleAwareBatchNorm):
+            copy = _stock_batch_norm(layer)
+        else:
+            copy = layer.__class__.from_config(layer.get_config())
+        copies.append((layer, copy))
+        return copy
+
+    def call(layer, *args, **kwargs):
+        if isinstance(layer, StageResize):
+            outputs = _stock_resize(layer, args[0], scale_index)
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            outputs = layer(args[0])  # Without the scale index.
+        else:
+            outputs = layer(*args, **kwargs)
+        made[layer.name] = outputs
+        return outputs
+
+    scale_inputs = [
+        keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype)
+        for tensor in part.inputs[1:]
+    ]
+    keras.models.clone_model(
+        part,
+        input_tensors=[inputs, *scale_inputs] if scale_inputs else inputs,
+        clone_function=clone,
+        call_function=call,
+    )
+    for layer, copy in copies:
+        weights = layer.get_weights()
+        if isinstance(layer, ScaleAwareBatchNorm):
+            row = scale_index if layer.num_scales > 1 else 0
+            weights = [table[row] for table in weights]
+        copy.set_weights(weights)
+    # Not the clone's own outputs: it has inputs of its own.
+    outputs = [made[name] for name in part.output_names]
+    return outputs[0] if len(outputs) == 1 else outputs
+
+
+def _stock_batch_norm(layer):
+    config = layer.get_config()
+    del config["num_scales"]
+    return keras.layers.BatchNormalization.from_config(config)
+
+
+def _stock_resize(layer, inputs, scale_index):
+    scale = layer.scales[scale_index]
+    if scale == 1.0:
+        return inputs
+    height, width = (resized(size, scale) for size in inputs.shape[1:3])
+    # Not `keras.layers.Resizing`: its `training=True` by default passes on to
+    # the batch normalisations after it (keras-team/keras#23166).
+    return keras.ops.image.resize(inputs, (height, width), "bilinear")
+
+
+def calibrate(model, dataset, steps=None):
+    """Re-estimates a model's batch statistics, in place.
+
+    The moving mean and variance of every batch normalisation become averages
+    over the batches of what training mode normalises by, whatever they were
+    before. Nothing else changes. In a super-network only the rows of
+    `network.config` do: work on a copy if other configurations share them.
+
+    Args:
+        model: A `keras.Model`, such as a sub-network, or a `ResizableNetwork`.
+        dataset: `tf.data.Dataset` of batches of images, alone or followed by
+            targets. Best are some thousands of images that the model was
+            trained with, without augmentation.
+        steps: Number of batches to use; all if absent.
+
+    Raises:
+        ValueError: If there is no batch, or no end of them.
+    """
+    make_calibrator(model)(dataset, steps)
+
+
+def make_calibrator(model):
+    """A function `(dataset, steps)` that calibrates again and again.
+
+    It is `calibrate` of the model, with a graph that is traced once.
+    """
+    norms = list(_batch_norms(model))
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def update(images, momentum):
+        settings = [(norm.momentum, norm.trainable) for norm in norms]
+        for norm in norms:
+            norm.momentum = momentum
+            norm.trainable = True  # A frozen one would not estimate.
+        try:
+            model(images, training=True)
+        finally:
+            for norm, (norm_momentum, trainable) in zip(norms, settings):
+                norm.momentum = norm_momentum
+                norm.trainable = trainable
+
+    def calibrate(dataset, steps=None):
+        endless = dataset.cardinality() == tf.data.INFINITE_CARDINALITY
+        if steps is None and endless:
+            raise ValueError(
+                "`dataset` never ends: pass `steps`, or `dataset.take(steps)`."
+            )
+        count = 0
+        for batch in dataset.take(-1 if steps is None else steps):
+            images = batch[0] if isinstance(batch, tuple) else batch
+            # The weight of all batches before this one in the average.
+            update(images, tf.constant(count / (count + 1)))
+            count += 1
+        if not count:
+            raise ValueError("`dataset` holds no batch to calibrate with.")
+
+    return calibrate
+
+
+def _batch_norms(model):
+    for layer in model.layers:
+        if isinstance(layer, (keras.layers.BatchNormalization, ScaleAwareBatchNorm)):
+            yield layer
+        elif isinstance(layer, keras.Model):
+            yield from _batch_norms(layer)

@@ -1,0 +1,71 @@
+import functools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_resizable.models import resnet
+
+# Two replicas on one machine. It has to come before anything touches a device.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration()] * 2,
+)
+
+
+@pytest.fixture(scope="session")
+def strategy():
+    """The one strategy of the session: two of them clash."""
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    keras.utils.set_random_seed(0)
+
+
+# A residual network so narrow that its tracing takes a second or two.
+narrow_resnet = functools.partial(
+    resnet.ResNet,
+    resnet.small_image_stem,
+    resnet.basic_block,
+    stackwise_num_blocks=(1, 2, 2),
+    stackwise_num_filters=(4, 6, 8),
+    scales=(1.0, 0.75, 0.5),
+    input_shape=(12, 12, 2),
+    classes=3,
+    name="narrow_resnet",
+)
+
+
+@pytest.fixture
+def make_network():
+    """A factory of narrow networks of 3 stages and, if not told, 3 scales."""
+    return narrow_resnet
+
+
+@pytest.fixture
+def batch():
+    generator = np.random.default_rng(0)
+    images = generator.random((8, 12, 12, 2), np.float32)
+    labels = generator.integers(0, 3, 8).astype(np.int32)
+    return images, labels
+
+
+@pytest.fixture
+def randomize():
+    return randomize_batch_norms
+
+
+def randomize_batch_norms(model, seed=0):
+    """Gives all batch normalisations, row by row, random values of their own."""
+    generator = np.random.default_rng(seed)
+    for variable in model.variables:
+        if variable.path.split("/")[-1] in (
+            "gamma",
+            "beta",
+            "moving_mean",
+            "moving_variance",
+        ):
+            variable.assign(generator.uniform(0.5, 1.5, variable.shape))

@@ -1,0 +1,175 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_resizable import ScaleAwareBatchNorm
+
+SHAPES = [(4, 5, 6, 3), (1, 1, 1, 3), (4, 1, 1, 3), (1, 3, 2, 3), (8, 3), (4, 6, 3)]
+
+
+def run(layer, inputs, *args):
+    """Outputs and gradients of two training calls, then of inference."""
+    direction = tf.random.stateless_normal(inputs.shape, (0, 1), dtype=inputs.dtype)
+    results = []
+    for training in (True, True, False):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(inputs, *args, training=training)
+            loss = tf.reduce_sum(outputs * direction)
+        weights = [variable.value for variable in layer.trainable_variables]
+        gradients = tape.gradient(loss, [inputs, *weights])
+        results += [outputs, *gradients]
+    return [np.squeeze(np.asarray(result, np.float64)) for result in results]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("epsilon", [1e-3, 1e-7])
+def test_one_scale_is_stock_batch_norm(shape, epsilon):
+    inputs = 3 + 2 * tf.random.normal(shape)
+    ours = ScaleAwareBatchNorm(1, momentum=0.8, epsilon=epsilon)
+    stock = keras.layers.BatchNormalization(momentum=0.8, epsilon=epsilon)
+    for got, expected in zip(run(ours, inputs), run(stock, inputs)):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=2e-5)
+    for got, expected in zip(ours.get_weights(), stock.get_weights()):
+        np.testing.assert_allclose(got[0], expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_is_that_of_stock_batch_norm(dtype):
+    inputs = 3 + 2 * tf.random.normal((4, 5, 6, 3))
+    ours = ScaleAwareBatchNorm(1, dtype=dtype)
+    stock = keras.layers.BatchNormalization(dtype=dtype)
+    for training in (True, False):
+        got = ours(inputs, training=training)
+        expected = stock(inputs, training=training)
+        assert got.dtype == expected.dtype == keras.DTypePolicy(dtype).compute_dtype
+        np.testing.assert_allclose(
+            tf.cast(got, tf.float32), tf.cast(expected, tf.float32), atol=0.03
+        )
+    for variable, expected in zip(ours.variables, stock.get_weights()):
+        assert variable.dtype == "float32"
+        np.testing.assert_allclose(variable[0], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_float64_is_not_rounded():
+    inputs = tf.random.normal((4, 5, 6, 3), dtype=tf.float64)
+    ours = ScaleAwareBatchNorm(1, dtype="float64")
+    stock = keras.layers.BatchNormalization(dtype="float64")
+    for got, expected in zip(run(ours, inputs), run(stock, inputs)):
+        np.testing.assert_allclose(got, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("options", [{"center": False}, {"scale": False}])
+def test_without_beta_or_gamma(options):
+    inputs = 3 + 2 * tf.random.normal((4, 5, 6, 3))
+    ours = ScaleAwareBatchNorm(1, **options)
+    stock = keras.layers.BatchNormalization(**options)
+    for got, expected in zip(run(ours, inputs), run(stock, inputs)):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=2e-5)
+
+
+def test_a_row_works_alone_in_one_graph_for_all(randomize):
+    layer = ScaleAwareBatchNorm(3)
+    inputs = tf.random.normal((4, 5, 6, 2))
+    layer(inputs)
+    randomize(layer)
+    traces = []
+
+    @tf.function
+    def train(scale_index):
+        traces.append(scale_index)
+        return layer(inputs, scale_index, training=True)
+
+    for index in (2, 0, 1):
+        before = layer.get_weights()
+        alone = keras.layers.BatchNormalization()
+        alone.build(inputs.shape)
+        alone.set_weights([table[index] for table in before])
+        expected = alone(inputs, training=True)
+        got = train(tf.constant(index))
+        np.testing.assert_allclose(got, expected, atol=1e-5)
+        for old, new, row in zip(before, layer.get_weights(), alone.get_weights()):
+            np.testing.assert_allclose(new[index], row, rtol=1e-5)
+            others = [other for other in range(3) if other != index]
+            np.testing.assert_array_equal(new[others], old[others])
+    assert len(traces) == 1
+
+
+def test_frozen_layer_runs_in_inference():
+    layer = ScaleAwareBatchNorm(2)
+    layer.trainable = False
+    inputs = 5 + tf.random.normal((4, 5, 6, 2))
+    outputs = layer(inputs, training=True)
+    np.testing.assert_array_equal(outputs, layer(inputs, training=False))
+    np.testing.assert_array_equal(layer.moving_mean, np.zeros((2, 2)))
+
+
+def test_config_round_trip():
+    layer = ScaleAwareBatchNorm(
+        4,
+        momentum=0.5,
+        epsilon=0.1,
+        center=False,
+        gamma_initializer="zeros",
+        gamma_regularizer=keras.regularizers.L2(0.1),
+        synchronized=True,
+        name="bn",
+    )
+    copy = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(layer)
+    )
+    assert copy.get_config() == layer.get_config()
+    assert copy.num_scales == 4 and copy.synchronized and not copy.center
+
+
+@pytest.mark.parametrize("bad", [0, -1, 1.5, None])
+def test_bad_number_of_scales_is_named(bad):
+    with pytest.raises(ValueError, match=f"num_scales={bad!r}"):
+        ScaleAwareBatchNorm(bad)
+
+
+def run_replicas(strategy, synchronized, inputs):
+    """Outputs and layer after a training call on halves of a batch."""
+    with strategy.scope():
+        layer = ScaleAwareBatchNorm(2, synchronized=synchronized)
+        layer.build(inputs.shape)
+    row = tf.constant(1)
+    halves = iter(tf.split(inputs, 2))
+    values = strategy.experimental_distribute_values_from_function(
+        lambda context: next(halves)
+    )
+
+    @tf.function
+    def step(values):
+        return strategy.run(lambda half: layer(half, row, training=True), (values,))
+
+    outputs = strategy.experimental_local_results(step(values))
+    return tf.concat(outputs, 0), layer
+
+
+def replica_values(strategy, variable):
+    return strategy.experimental_local_results(variable.value)
+
+
+def test_synchronized_replicas_equal_one(strategy):
+    inputs = 3 + 2 * tf.random.normal((8, 5, 6, 3))
+    outputs, layer = run_replicas(strategy, True, inputs)
+    alone = ScaleAwareBatchNorm(2)
+    np.testing.assert_allclose(outputs, alone(inputs, tf.constant(1), training=True), atol=1e-5)
+    for variable, expected in zip(layer.variables, alone.get_weights()):
+        for value in replica_values(strategy, variable):
+            np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_replicas_share_the_mean_of_their_statistics(strategy):
+    inputs = 3 + 2 * tf.random.normal((8, 5, 6, 3))
+    _, layer = run_replicas(strategy, False, inputs)
+    halves = []
+    for half in tf.split(inputs, 2):
+        alone = ScaleAwareBatchNorm(2)
+        alone(half, tf.constant(1), training=True)
+        halves.append(alone.get_weights())
+    for variable, expected in zip(layer.variables, np.mean(halves, axis=0)):
+        for value in replica_values(strategy, variable):
+            np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)

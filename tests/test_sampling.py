@@ -1,0 +1,97 @@
+import collections
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_resizable import FairSampler, FixedSampler, SpatialSpace, UniformSampler
+
+SPACE = SpatialSpace((1.0, 0.75, 0.5), 2)
+
+
+def plans(sampler, steps):
+    draw = tf.function(sampler)
+    return np.stack([draw(tf.constant(step, tf.int64)) for step in range(steps)])
+
+
+def chi_square(counts, cells):
+    expected = sum(counts.values()) / cells
+    seen = sum((count - expected) ** 2 / expected for count in counts.values())
+    return seen + (cells - len(counts)) * expected
+
+
+def critical_value(freedom):
+    """The 99.9 % quantile of chi-square (Wilson and Hilferty, 1931)."""
+    term = 2 / (9 * freedom)
+    return freedom * (1 - term + 3.09 * term**0.5) ** 3
+
+
+def test_fair_plans_train_every_scale_of_every_stage_once():
+    drawn = plans(FairSampler(SPACE), 200)
+    assert drawn.shape == (200, 3, 2)
+    np.testing.assert_array_equal(
+        np.sort(drawn, axis=1), np.broadcast_to([[0, 0], [1, 1], [2, 2]], (200, 3, 2))
+    )
+
+
+def test_fair_plans_are_uniform():
+    drawn = plans(FairSampler(SPACE), 1000)
+    counts = collections.Counter(tuple(plan.ravel()) for plan in drawn)
+    assert chi_square(counts, 36) < critical_value(35)
+
+
+def test_uniform_draws_are_uniform():
+    drawn = plans(UniformSampler(SPACE, num_draws=4), 1000)
+    assert drawn.shape == (1000, 4, 2)
+    counts = collections.Counter(map(tuple, drawn.reshape(-1, 2)))
+    assert chi_square(counts, 9) < critical_value(8)
+    pairs = collections.Counter(tuple(plan[:2].ravel()) for plan in drawn)
+    assert chi_square(pairs, 81) < critical_value(80)
+
+
+@pytest.mark.parametrize("kind", [FairSampler, UniformSampler])
+def test_plans_depend_on_seed_and_step_alone(kind):
+    first = plans(kind(SPACE, seed=3), 20)
+    np.testing.assert_array_equal(first, plans(kind(SPACE, seed=3), 20))
+    assert not np.array_equal(first, plans(kind(SPACE, seed=4), 20))
+    assert any(not np.array_equal(a, b) for a, b in itertools.pairwise(first))
+
+
+def test_replicas_draw_the_same_plan(strategy):
+    sampler = FairSampler(SPACE)
+    step = tf.constant(5, tf.int64)
+    drawn = tf.function(lambda: strategy.run(sampler, (step,)))()
+    for plan in strategy.experimental_local_results(drawn):
+        np.testing.assert_array_equal(plan, sampler(step))
+
+
+def test_fixed_plan():
+    sampler = FixedSampler(SPACE, [(1.0, 0.5), (0.75,)])
+    np.testing.assert_array_equal(sampler(tf.constant(7)), [[0, 2], [1, 0]])
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        FairSampler(SPACE, seed=5),
+        UniformSampler(SPACE, seed=6, num_draws=2),
+        FixedSampler(SPACE, [(0.5, 0.5)]),
+    ],
+)
+def test_config_round_trip(sampler):
+    copy = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(sampler)
+    )
+    assert type(copy) is type(sampler)
+    np.testing.assert_array_equal(plans(copy, 3), plans(sampler, 3))
+
+
+def test_bad_arguments_are_named():
+    with pytest.raises(ValueError, match="num_draws=0"):
+        UniformSampler(SPACE, num_draws=0)
+    with pytest.raises(ValueError, match="at least one"):
+        FixedSampler(SPACE, [])
+    with pytest.raises(ValueError, match="0.6 of stage 1"):
+        FixedSampler(SPACE, [(0.5, 0.6)])

@@ -1,0 +1,120 @@
+import fractions
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keras_resizable import SpatialSpace
+from keras_resizable.space import resized
+
+scales = st.lists(
+    st.integers(1, 1000).map(lambda thousandths: thousandths / 1000),
+    min_size=1,
+    max_size=5,
+    unique=True,
+)
+spaces = st.builds(SpatialSpace, scales, st.integers(1, 4))
+
+
+@given(spaces)
+def test_configs_are_all_there_once_largest_first(space):
+    configs = list(space.configs())
+    assert len(configs) == len(set(configs)) == space.size
+    assert configs[0] == space.largest == (max(space.scales),) * space.num_stages
+    assert configs[-1] == space.smallest == (min(space.scales),) * space.num_stages
+
+
+@given(spaces, st.data())
+def test_round_trips(space, data):
+    config = data.draw(st.tuples(*[st.sampled_from(space.scales)] * space.num_stages))
+    assert space.config(space.indices(config)) == config
+    assert space.parse(space.format(config)) == config
+
+
+@given(spaces, st.data())
+def test_stages_left_out_are_largest(space, data):
+    config = data.draw(
+        st.lists(st.sampled_from(space.scales), max_size=space.num_stages)
+    )
+    padded = space.config(space.indices(config))
+    assert padded == tuple(config) + space.largest[len(config) :]
+
+
+@given(
+    st.integers(1, 2000),
+    st.integers(1, 10**9).map(lambda billionths: billionths / 10**9),
+)
+def test_size_rule_is_exact_rounding(size, scale):
+    exact = size * fractions.Fraction(str(scale))
+    expected = max(1, math.floor(exact + fractions.Fraction(1, 2)))
+    assert resized(size, scale) == expected
+
+
+def test_size_rule_where_floating_point_errs():
+    assert resized(45, 0.7) == 32  # 31.5, but 31.499999999999996 in floats.
+
+
+def test_numpy_numbers_are_what_their_text_says():
+    space = SpatialSpace(np.array([1.0, 0.7], np.float32), np.int64(2))
+    assert space == SpatialSpace([0.7, 1], 2)
+    assert space.indices(np.array([0.7], np.float32)) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("bad", "named"),
+    [
+        ([], "empty"),
+        ([1.0, 0.0], "0.0 is outside"),
+        ([1.0, 1.5], "1.5 is outside"),
+        ([1.0, -0.5], "-0.5 is outside"),
+        ([1.0, float("nan")], "nan is outside"),
+        ([1.0, 0.5, 0.5], "0.5 is repeated"),
+        ([1.0, "0.5"], "'0.5' is not a number"),
+        ([1.0, None], "None is not a number"),
+        ([1.0, True], "True is not a number"),
+        ([1.0, 2 / 3], "use 0.6667"),
+        (0.5, "0.5"),
+        ("1.0", "'1.0'"),
+    ],
+)
+def test_bad_scales_are_named(bad, named):
+    with pytest.raises(ValueError, match=named):
+        SpatialSpace(bad, 2)
+
+
+@pytest.mark.parametrize("bad", [0, -1, 1.5, True, None])
+def test_bad_number_of_stages_is_named(bad):
+    with pytest.raises(ValueError, match=f"num_stages={bad!r}"):
+        SpatialSpace([1.0], bad)
+
+
+@pytest.mark.parametrize(
+    ("bad", "named"),
+    [
+        (
+            (1.0, 0.5, 0.5),
+            r"each of the 2 stages. Received 3: config=\(1.0, 0.5, 0.5\)",
+        ),
+        ((1.0, 0.6), r"0.6 of stage 1 is not one of \(1.0, 0.5\)"),
+        (("big",), r"'big' of stage 0 is not one of \(1.0, 0.5\)"),
+        (0.5, "config=0.5"),
+        ("0.5", "config='0.5'"),
+    ],
+)
+def test_bad_configurations_are_named(bad, named):
+    with pytest.raises(ValueError, match=named):
+        SpatialSpace([1.0, 0.5], 2).indices(bad)
+
+
+@pytest.mark.parametrize("bad", ["", "a", "0.5,", "nan", "0.5;1.0"])
+def test_bad_text_is_named(bad):
+    with pytest.raises(ValueError, match=f"'1.0,1.0'.*Received: {bad!r}"):
+        SpatialSpace([1.0, 0.5], 2).parse(bad)
+
+
+@pytest.mark.parametrize("bad", [(0,), (0, 2), (0, -1)])
+def test_bad_indices_are_named(bad):
+    with pytest.raises(ValueError, match="2 scale indices, each from 0 to 1"):
+        SpatialSpace([1.0, 0.5], 2).config(bad)

@@ -1,0 +1,73 @@
+"""From images to a phone-sized model: what `make demo` runs.
+
+    python train/demo.py
+    python train/demo.py --epochs=10
+
+Trains a resizable ResNet-20 as train/supernet.py does, evaluates all its
+sub-networks, picks the most accurate one under half of the full FLOPs, cuts it
+out, converts it and the largest to TFLite, and measures both here.
+"""
+
+import pathlib
+
+import supernet
+from absl import flags
+
+from keras_resizable import data, export, files, scripts, search
+
+FLAGS = flags.FLAGS
+
+
+def main(argv):
+    if argv[1:]:
+        raise ValueError(f"Not a flag: {' '.join(argv[1:])}. See --help.")
+    print("Training the super-network")
+    network, run = supernet.train()
+    space = network.space
+
+    print(f"Evaluating {space.size} sub-networks")
+    _, (images, labels) = supernet.load_images()
+    calibration = data.load_calibration(run / "calibration.npz")
+    table = search.build_table(
+        network,
+        data.make_dataset(images, labels, batch_size=250),
+        calibrate_with=calibration,
+    )
+    with files.replacing(run / "table.csv") as path:
+        table.to_csv(path, index=False)
+
+    rows = table.set_index("config")
+    largest = rows.loc[space.format(space.largest)]
+    chosen = search.best(table, max_flops=largest["flops"] / 2)
+    names = {"largest": largest.name, "chosen": chosen["config"]}
+
+    print("Cutting out and converting")
+    paths = []
+    for config in map(space.parse, names.values()):
+        sub_network = network.sub_network(config, calibrate_with=calibration)
+        path = run / export.file_name(network, config)
+        export.to_tflite(sub_network, path)
+        paths.append(path)
+    with files.replacing(run / "chosen.keras") as path:
+        sub_network.save(path)
+    latencies = search.measure_latency(paths)
+
+    print("\n         config            top-1   M FLOPs   latency    size")
+    for (name, config), latency, path in zip(names.items(), latencies, paths):
+        row = rows.loc[config]
+        print(
+            f"{name:8} {config:15} {100 * row['top1']:6.1f} %"
+            f" {row['flops'] / 1e6:9.1f} {latency['median_ms']:6.2f} ms"
+            f" {path.stat().st_size / 1e6:4.1f} MB"
+        )
+    print(
+        f"All {len(table)} sub-networks: top-1 from {100 * table.top1.min():.1f} "
+        f"to {100 * table.top1.max():.1f} %."
+    )
+    print(f"\nWrote to {run}:")
+    for path in sorted(pathlib.Path(run).iterdir()):
+        print(f"  {path.name}")
+
+
+if __name__ == "__main__":
+    scripts.run_script(main)
