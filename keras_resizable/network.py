@@ -128,6 +128,33 @@ class ResizableNetwork(keras.Model):
         self.sampler = sampler or FairSampler(self.space)
         self.gradient_reduction = gradient_reduction
 
+    def make_train_function(self, force=False):
+        if self.train_function is not None and not force:
+            return
+        super().make_train_function(force)
+        train = self.train_function
+
+        def train_function(iterator):
+            # Keras creates the variables of optimizer and metrics while it
+            # traces the graph, and TensorFlow has to trace it again for that.
+            if not self.optimizer.built and hasattr(iterator, "element_spec"):
+                self._create_variables(iterator.element_spec)
+            return train(iterator)
+
+        self.train_function = train_function
+
+    def _create_variables(self, batch_spec):
+        self.optimizer.build(self.trainable_variables)
+        _, *targets = keras.utils.unpack_x_y_sample_weight(batch_spec)
+        specs = keras.tree.flatten(targets)
+        if not all(spec is None or _is_dense(spec) for spec in specs):
+            return
+        targets, sample_weight, outputs = keras.tree.map_structure(
+            _zeros_for_one_image, (*targets, self.head.output)
+        )
+        self.compute_metrics(None, targets, outputs, sample_weight)
+        self.reset_metrics()
+
     def train_step(self, data):
         images, *targets = keras.utils.unpack_x_y_sample_weight(data)
         plan = self._plan()
@@ -387,6 +414,16 @@ def _check_stages(stages, scales):
                     f"Layer {layer.name!r} of stage {number} has num_scales="
                     f"{layer.num_scales}, but the scales are {scales}."
                 )
+
+
+def _is_dense(spec):
+    return isinstance(spec, tf.TensorSpec) and spec.shape.rank is not None
+
+
+def _zeros_for_one_image(spec):
+    if spec is None:
+        return None
+    return tf.zeros([1, *(size or 1 for size in spec.shape[1:])], spec.dtype)
 
 
 def _static_length(plan):

@@ -30,8 +30,8 @@ narrow_resnet = functools.partial(
     resnet.ResNet,
     resnet.small_image_stem,
     resnet.basic_block,
-    stackwise_num_blocks=(1, 2, 2),
-    stackwise_num_filters=(4, 6, 8),
+    stackwise_num_blocks=(1, 2),
+    stackwise_num_filters=(4, 6),
     scales=(1.0, 0.75, 0.5),
     input_shape=(12, 12, 2),
     classes=3,
@@ -41,7 +41,7 @@ narrow_resnet = functools.partial(
 
 @pytest.fixture
 def make_network():
-    """A factory of narrow networks of 3 stages and, if not told, 3 scales."""
+    """A factory of narrow networks, of 2 stages and 3 scales if not told."""
     return narrow_resnet
 
 
