@@ -87,6 +87,8 @@ class ResizableNetwork(keras.Model):
         if config is None:
             indices = tf.unstack(self._config_indices)
         else:
+            # Keras has made tensors of NumPy's numbers.
+            config = [tf.get_static_value(s) if tf.is_tensor(s) else s for s in config]
             indices = map(tf.constant, self.space.indices(config))
         features = self.stem(images, training=training)
         return self._run_stages(features, indices, training)

@@ -112,7 +112,7 @@ def assemble(
     elif pooling == "max":
         outputs = layers.GlobalMaxPooling2D(name="max_pool")(inputs)
     else:
-        outputs = layers.Identity(name="features")(inputs)
+        outputs = layers.Identity(name="feature_maps")(inputs)
     stem, *stages = parts
     head = keras.Model(inputs, outputs, name="head")
     network = ResizableNetwork(stem, stages, head, scales, name=name)

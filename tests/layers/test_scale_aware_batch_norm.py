@@ -156,7 +156,9 @@ def test_synchronized_replicas_equal_one(strategy):
     inputs = 3 + 2 * tf.random.normal((8, 5, 6, 3))
     outputs, layer = run_replicas(strategy, True, inputs)
     alone = ScaleAwareBatchNorm(2)
-    np.testing.assert_allclose(outputs, alone(inputs, tf.constant(1), training=True), atol=1e-5)
+    np.testing.assert_allclose(
+        outputs, alone(inputs, tf.constant(1), training=True), atol=1e-5
+    )
     for variable, expected in zip(layer.variables, alone.get_weights()):
         for value in replica_values(strategy, variable):
             np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
