@@ -391,7 +391,7 @@ class ResizableNetwork(keras.Model):
 
     def get_compile_config(self):
         config = super().get_compile_config()
-        if config is not None:
+        if self.compiled:
             config["sampler"] = keras.saving.serialize_keras_object(self.sampler)
             config["gradient_reduction"] = self.gradient_reduction
         return config

@@ -13,6 +13,9 @@ def run_script(main):
 
     def run(argv):
         try:
+            if not logging.level_debug():
+                # Not what TensorFlow says of every file it writes.
+                logging.set_verbosity(logging.WARNING)
             main(argv)
         except (ImportError, OSError, ValueError) as error:
             if logging.level_debug():

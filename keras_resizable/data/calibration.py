@@ -36,7 +36,7 @@ def load_calibration(path, batch_size=250):
     """
     path = pathlib.Path(path)
     try:
-        with np.load(path) as contents:
+        with path.open("rb") as file, np.load(file) as contents:
             images = contents["images"]
     except (EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(
