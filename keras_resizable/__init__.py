@@ -4,6 +4,7 @@ from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
 from keras_resizable.models import ResNet20, ResNet50
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.sampling import FairSampler, FixedSampler, UniformSampler
+from keras_resizable.search import count_flops
 from keras_resizable.space import SpatialSpace
 from keras_resizable.sub_network import calibrate
 
@@ -20,4 +21,5 @@ __all__ = [
     "StageResize",
     "UniformSampler",
     "calibrate",
+    "count_flops",
 ]

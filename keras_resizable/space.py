@@ -48,7 +48,7 @@ def check_scales(scales: Iterable[float]) -> tuple[float, ...]:
     scales = list(scales)
     if not scales:
         raise ValueError(f"{advice} Received an empty list.")
-    checked = []
+    checked: list[float] = []
     for scale in scales:
         if isinstance(scale, bool) or not isinstance(scale, numbers.Real):
             raise ValueError(
@@ -98,7 +98,7 @@ class SpatialSpace:
         self.scales = check_scales(scales)
         if (
             isinstance(num_stages, bool)
-            or not isinstance(num_stages, numbers.Integral)
+            or not hasattr(num_stages, "__index__")
             or num_stages < 1
         ):
             raise ValueError(

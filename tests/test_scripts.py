@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pandas
 import pytest
-from data.test_data import write_idx
+from idx_files import write_idx
 
 ROOT = pathlib.Path(__file__).parents[1]
 

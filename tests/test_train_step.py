@@ -7,6 +7,7 @@ import tensorflow as tf
 from plain_resnet import plain_resnet
 
 from keras_resizable import FixedSampler, ScaleAwareBatchNorm, UniformSampler
+from keras_resizable.training import draw_plan
 
 CONFIGS = [(1.0, 1.0), (0.5, 0.75), (0.75, 0.5)]
 
@@ -170,7 +171,7 @@ def test_plan_runs_the_largest_first(make_network):
     compile_network(network, sampler=lambda step: rows)
     network.optimizer.build(network.trainable_variables)
     np.testing.assert_array_equal(
-        network._plan(), [[0, 0], [0, 2], [1, 0], [2, 0], [2, 2]]
+        draw_plan(network), [[0, 0], [0, 2], [1, 0], [2, 0], [2, 2]]
     )
 
 

