@@ -44,6 +44,8 @@ class ResizableNetwork(keras.Model):
 
     Example:
 
+    >>> import keras_resizable
+    >>> import tensorflow as tf
     >>> network = keras_resizable.ResNet20(scales=(1.0, 0.5), classes=3)
     >>> network(tf.zeros((1, 32, 32, 3)), config=(0.5, 1.0, 1.0)).shape
     TensorShape([1, 3])
@@ -262,9 +264,8 @@ def _check_stages(stages, scales):
                     f"Layer {layer.name!r} of stage {number} resizes by "
                     f"{layer.scales}, but the scales are {scales}."
                 )
-            if isinstance(layer, ScaleAwareBatchNorm) and layer.num_scales != len(
-                scales
-            ):
+            is_norm = isinstance(layer, ScaleAwareBatchNorm)
+            if is_norm and layer.num_scales != len(scales):
                 raise ValueError(
                     f"Layer {layer.name!r} of stage {number} has num_scales="
                     f"{layer.num_scales}, but the scales are {scales}."

@@ -14,6 +14,7 @@ MAX_DECIMALS = 9
 def fraction(scale: float) -> Fraction:
     """The exact fraction that a scale factor's decimal text stands for.
 
+    >>> from keras_resizable.space import fraction
     >>> fraction(0.7)
     Fraction(7, 10)
     """
@@ -27,6 +28,7 @@ def resized(size: int, scale: float) -> int:
     `StageResize` uses the same formula on tensors, so that sizes agree in
     Python and in graphs, which floating point does not give.
 
+    >>> from keras_resizable.space import resized
     >>> resized(45, 0.7)
     32
     """
@@ -77,6 +79,7 @@ class SpatialSpace:
     section 3.1, where it is called a spatial configuration). A *scale index* is
     the position of a scale factor in `scales`.
 
+    >>> from keras_resizable import SpatialSpace
     >>> space = SpatialSpace(scales=(0.5, 1.0), num_stages=2)
     >>> space
     SpatialSpace(scales=(1.0, 0.5), num_stages=2)
