@@ -46,7 +46,7 @@ def to_tflite(model, path, quantize="none"):
     shape = (1, *model.input_shape[1:])
     with replacing(path) as temporary:
         model.export(
-            temporary,
+            str(temporary),
             format="litert",
             input_signature=[tf.TensorSpec(shape, model.input.dtype)],
             verbose=False,
