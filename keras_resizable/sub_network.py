@@ -73,8 +73,7 @@ def _clone(part, inputs, scale_index=0):
     for layer, copy in copies:
         weights = layer.get_weights()
         if isinstance(layer, ScaleAwareBatchNorm):
-            row = scale_index if layer.num_scales > 1 else 0
-            weights = [table[row] for table in weights]
+            weights = [table[scale_index] for table in weights]
         copy.set_weights(weights)
     # Not the clone's own outputs: it has inputs of its own.
     outputs = [made[name] for name in part.output_names]
