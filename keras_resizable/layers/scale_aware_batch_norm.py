@@ -162,8 +162,12 @@ class ScaleAwareBatchNorm(keras.layers.Layer):
         )
 
     def _normalize(self, inputs, gamma, beta, mean, variance):
+        """Outputs by given statistics, which get gradients only if not fused."""
         if self._can_fuse(inputs):
             return self._fused(inputs, gamma, beta, mean, variance)[0]
+        return self._unfused(inputs, gamma, beta, mean, variance)
+
+    def _unfused(self, inputs, gamma, beta, mean, variance):
         return ops.batch_normalization(
             tf.cast(inputs, gamma.dtype),
             mean,
@@ -187,7 +191,7 @@ class ScaleAwareBatchNorm(keras.layers.Layer):
             axes=tuple(range(inputs.shape.rank - 1)),
             synchronized=self.synchronized,
         )
-        outputs = self._normalize(inputs, gamma, beta, mean, variance)
+        outputs = self._unfused(inputs, gamma, beta, mean, variance)
         return outputs, mean, variance
 
     def _fused(self, inputs, gamma, beta, mean=None, variance=None):

@@ -66,7 +66,7 @@ def count_flops_of_configs(network, configs):
     counted = {}
 
     def count(part, shape, scale_index=None):
-        key = (part.name, shape, scale_index)
+        key = (id(part), shape, scale_index)
         if key not in counted:
             inputs = [_input_like(shape, part.inputs[0].dtype)]
             if scale_index is not None:
@@ -109,8 +109,8 @@ def _count(model, inputs, scale_index=None):
         elif isinstance(layer, ScaleAwareBatchNorm):
             outputs = args[0]
         elif isinstance(layer, keras.Model):
-            flops, outputs = _count(layer, keras.tree.flatten(args))
-            total += flops
+            outputs = layer(*args, **kwargs)
+            total += _count(layer, keras.tree.flatten(args))[0]
         else:
             outputs = layer(*args, **kwargs)
             total += _layer_flops(layer, args, outputs)

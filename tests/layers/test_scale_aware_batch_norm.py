@@ -60,8 +60,10 @@ def test_float64_is_not_rounded():
         np.testing.assert_allclose(got, expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("options", [{"center": False}, {"scale": False}])
-def test_without_beta_or_gamma(options):
+@pytest.mark.parametrize(
+    "options", [{"center": False}, {"scale": False}, {"synchronized": True}]
+)
+def test_options_are_those_of_stock_batch_norm(options):
     inputs = 3 + 2 * tf.random.normal((4, 5, 6, 3))
     ours = ScaleAwareBatchNorm(1, **options)
     stock = keras.layers.BatchNormalization(**options)
