@@ -1,7 +1,17 @@
 """Resizable neural networks for Keras."""
 
 from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
-from keras_resizable.models import ResNet20, ResNet50
+from keras_resizable.models import (
+    MobileNetV1,
+    MobileNetV2,
+    ResizableNet,
+    ResNet20,
+    ResNet50,
+    ResNet56,
+    ResNet101,
+    ResNet152,
+    ShuffleNetV2,
+)
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.sampling import FairSampler, FixedSampler, UniformSampler
 from keras_resizable.search import count_flops
@@ -13,10 +23,17 @@ __version__ = "0.1.0"
 __all__ = [
     "FairSampler",
     "FixedSampler",
+    "MobileNetV1",
+    "MobileNetV2",
+    "ResNet101",
+    "ResNet152",
     "ResNet20",
     "ResNet50",
+    "ResNet56",
+    "ResizableNet",
     "ResizableNetwork",
     "ScaleAwareBatchNorm",
+    "ShuffleNetV2",
     "SpatialSpace",
     "StageResize",
     "UniformSampler",

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
+from keras_resizable.layers import ChannelShuffle, ScaleAwareBatchNorm, StageResize
 from keras_resizable.space import resized
 
 
@@ -41,18 +41,21 @@ def _clone(part, inputs, scale_index=0):
     made = {}
 
     def clone(layer):
-        if isinstance(layer, StageResize):
+        if isinstance(layer, (ChannelShuffle, StageResize)):
             return layer
         if isinstance(layer, ScaleAwareBatchNorm):
             copy = _stock_batch_norm(layer)
         else:
             copy = layer.__class__.from_config(layer.get_config())
-        copies.append((layer, copy))
+        if isinstance(layer, keras.layers.Layer):  # Not an operation.
+            copies.append((layer, copy))
         return copy
 
     def call(layer, *args, **kwargs):
         if isinstance(layer, StageResize):
             outputs = _stock_resize(layer, args[0], scale_index)
+        elif isinstance(layer, ChannelShuffle):
+            outputs = _stock_shuffle(layer, args[0])
         elif isinstance(layer, keras.layers.BatchNormalization):
             outputs = layer(args[0])  # Without the scale index.
         else:
@@ -94,6 +97,14 @@ def _stock_resize(layer, inputs, scale_index):
     # Not `keras.layers.Resizing`: its `training=True` by default passes on to
     # the batch normalisations after it (keras-team/keras#23166).
     return keras.ops.image.resize(inputs, (height, width), "bilinear")
+
+
+def _stock_shuffle(layer, inputs):
+    height, width, channels = inputs.shape[1:]
+    groups = layer.groups
+    x = keras.layers.Reshape((height * width, groups, channels // groups))(inputs)
+    x = keras.layers.Permute((1, 3, 2))(x)
+    return keras.layers.Reshape((height, width, channels), name=layer.name)(x)
 
 
 def calibrate(model, dataset, steps=None):

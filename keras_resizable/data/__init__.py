@@ -1,14 +1,32 @@
 from keras_resizable.data.calibration import load_calibration, save_calibration
+from keras_resizable.data.folder import load_folder
 from keras_resizable.data.idx import load_idx
-from keras_resizable.data.pipeline import make_dataset
+from keras_resizable.data.image_set import ImageSet, Split, from_arrays
+from keras_resizable.data.load import load
+from keras_resizable.data.pipeline import (
+    eval_dataset,
+    resolved_shape,
+    steps_per_epoch,
+    train_dataset,
+)
 from keras_resizable.data.sample import CLASS_NAMES, draw_sample, load_sample
+from keras_resizable.data.tfds import load_tfds
 
 __all__ = [
     "CLASS_NAMES",
+    "ImageSet",
+    "Split",
     "draw_sample",
+    "eval_dataset",
+    "from_arrays",
+    "load",
     "load_calibration",
+    "load_folder",
     "load_idx",
     "load_sample",
-    "make_dataset",
+    "load_tfds",
+    "resolved_shape",
     "save_calibration",
+    "steps_per_epoch",
+    "train_dataset",
 ]

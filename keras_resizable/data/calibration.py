@@ -5,17 +5,31 @@ import zipfile
 
 import numpy as np
 
-from keras_resizable.data.pipeline import make_dataset
+from keras_resizable.data.image_set import from_arrays
+from keras_resizable.data.pipeline import eval_dataset
 from keras_resizable.files import replacing
 
+_MAX_IMAGES = 2000
+_MAX_BYTES = 64e6
 
-def save_calibration(images, path):
-    """Writes images to a `.npz` file.
+
+def save_calibration(split, path, image_shape, center_crop=False):
+    """Writes images of a split, as they are evaluated, to a `.npz` file.
+
+    The first 2,000 in an order of chance, or as many as make 64 MB.
 
     Args:
-        images: uint8 array `(images, height, width)` or with channels last.
+        split: A `Split` of an `ImageSet`, best the one to train with.
         path: Path of the file.
+        image_shape: `(height, width, channels)` of the images.
+        center_crop: Whether to take only the central square.
     """
+    count = min(_MAX_IMAGES, max(1, int(_MAX_BYTES / np.prod(image_shape))))
+    dataset = eval_dataset(split, image_shape, 1, center_crop, order_seed=0)
+    images = [
+        np.rint((batch[0] + 1) * 127.5).astype(np.uint8)
+        for batch, _ in dataset.take(count).as_numpy_iterator()
+    ]
     with replacing(path) as temporary:
         np.savez_compressed(temporary, images=images)
 
@@ -28,7 +42,7 @@ def load_calibration(path, batch_size=250):
         batch_size: Images per batch.
 
     Returns:
-        A `tf.data.Dataset` as `make_dataset` makes them, with labels of 0.
+        A `tf.data.Dataset` as `eval_dataset` makes them, with labels of 0.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -42,4 +56,6 @@ def load_calibration(path, batch_size=250):
         raise ValueError(
             f"{path} is damaged or not a file of calibration images: {error}"
         ) from error
-    return make_dataset(images, np.zeros(len(images), np.int32), batch_size)
+    labelled = images, np.zeros(len(images), np.int64)
+    image_set = from_arrays(labelled, labelled)
+    return eval_dataset(image_set.test, image_set.image_shape, batch_size)

@@ -15,6 +15,15 @@ _FILES = (
 )
 
 
+def is_idx_folder(folder):
+    """Whether a folder holds any of the four files."""
+    return any(
+        pathlib.Path(folder, path).exists()
+        for name in _FILES
+        for path in (name, f"{name}.gz")
+    )
+
+
 def load_idx(folder):
     """Reads a set from a folder that holds the four files of MNIST.
 

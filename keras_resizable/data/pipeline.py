@@ -1,29 +1,175 @@
-import numpy as np
+"""Batches of images in [-1, 1], for `fit` and `evaluate`."""
+
 import tensorflow as tf
 
+from keras_resizable.data import preprocessing
+from keras_resizable.data.mixing import make_batch_augmenter, make_image_augmenter
 
-def make_dataset(images, labels, batch_size, shuffle=False, seed=None):
-    """Batches of images in [0, 1] and labels, for `fit` or `evaluate`.
+
+def train_dataset(
+    image_set,
+    batch_size,
+    image_size=None,
+    augmentation="none",
+    rand_augment=0.0,
+    cutout=0.0,
+    mixup=0.0,
+    cutmix=0.0,
+    seed=0,
+    start_step=0,
+    num_shards=1,
+    shard=0,
+):
+    """Batches to train with, without end.
+
+    An epoch is `image_set.train.num_images // batch_size` batches, of images
+    shuffled anew. Which images a step gets, and what is made of them, depends on
+    the seed and the step alone: a run that starts at a later step goes on as if
+    it had never stopped.
 
     Args:
-        images: uint8 array `(images, height, width)` or with channels last.
-        labels: Integer array `(images,)`.
-        batch_size: Images per batch. The last batch holds what is left.
-        shuffle: Whether to shuffle all images anew in every epoch.
-        seed: Seed of the shuffling.
+        image_set: An `ImageSet`.
+        batch_size: Images per step, of all shards together.
+        image_size: Height and width of the images; those of the set if absent.
+        augmentation: See `keras_resizable.data.preprocessing.train_image`.
+        rand_augment: Magnitude of RandAugment from 0 to 1; 0 for none.
+        cutout: Side of Cutout's square, as a part of the image's; 0 for none.
+        mixup: Alpha of mixup; 0 for none.
+        cutmix: Alpha of CutMix; 0 for none.
+        seed: Seed of all randomness, an integer.
+        start_step: Steps to leave out.
+        num_shards: Number of workers, each of which gets a part of every step's
+            images.
+        shard: Which part this is.
 
     Returns:
-        A `tf.data.Dataset` of `(images, labels)`: float32 `(batch, height,
-        width, channels)` in [0, 1], and labels `(batch,)`.
+        A `tf.data.Dataset` of float32 `(batch_size, height, width, channels)` in
+        [-1, 1], and one-hot labels `(batch_size, classes)`. With several shards
+        a batch holds this shard's part of `num_shards` steps:
+        `tf.distribute`, told by the options of the dataset not to shard, deals
+        it out.
+
+    Raises:
+        ValueError: If an argument is not valid, or the images do not fill a batch.
     """
-    if images.ndim == 3:
-        images = images[..., np.newaxis]
-    dataset = tf.data.Dataset.from_tensor_slices((images, labels))
-    if shuffle:
-        dataset = dataset.shuffle(len(images), seed=seed)
+    shape = resolved_shape(image_set, image_size)
+    preprocessing.check_augmentation(augmentation)
+    steps = steps_per_epoch(image_set, batch_size)
+    augment_image = make_image_augmenter(rand_augment)
+    augment_batch = make_batch_augmenter(cutout, mixup, cutmix)
+    first_epoch, first_step = divmod(start_step, steps)
+    num_classes = len(image_set.class_names)
+    fold_in = tf.random.experimental.stateless_fold_in
+
+    def records_of_epoch(epoch):
+        order = fold_in(tf.constant((seed, 0), tf.int64), epoch)
+        records = image_set.train.read(order[0]).take(steps * batch_size)
+        skipped = tf.where(epoch == first_epoch, first_step * batch_size, 0)
+        records = records.enumerate(epoch * steps * batch_size)
+        return records.skip(tf.cast(skipped, tf.int64)).shard(num_shards, shard)
+
+    def prepare(number, record):
+        image, label = record
+        image_seed = fold_in(tf.constant((seed, 1), tf.int64), number)
+        image = preprocessing.train_image(image, shape, augmentation, image_seed)
+        if augment_image is not None:
+            image = augment_image(image, fold_in(image_seed, 1))
+        return number, image, tf.one_hot(label, num_classes)
+
+    def finish(numbers, images, labels):
+        if augment_batch is not None:
+            batch_seed = fold_in(tf.constant((seed, 2), tf.int64), numbers[0])
+            images, labels = augment_batch(images, labels, batch_seed)
+        return _to_range(images), labels
+
+    dataset = tf.data.Dataset.range(first_epoch, tf.int64.max)
+    dataset = dataset.flat_map(records_of_epoch)
+    dataset = dataset.map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = dataset.batch(batch_size, drop_remainder=True)
+    dataset = dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+    policy = tf.data.experimental.AutoShardPolicy.OFF
+    return _finished(dataset, policy)
+
+
+def steps_per_epoch(image_set, batch_size):
+    """Number of whole batches of the training images.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    steps = image_set.train.num_images // batch_size
+    if steps < 1:
+        raise ValueError(
+            f"A batch of {batch_size} images is more than the "
+            f"{image_set.train.num_images} there are to train with."
+        )
+    return steps
+
+
+def eval_dataset(
+    split,
+    image_shape,
+    batch_size,
+    center_crop=False,
+    num_classes=None,
+    order_seed=None,
+):
+    """All images of a split once, to evaluate or calibrate with.
+
+    Args:
+        split: A `Split` of an `ImageSet`.
+        image_shape: `(height, width, channels)` of the images.
+        batch_size: Images per batch. The last batch holds what is left.
+        center_crop: Whether to take the central square of 87.5 % of the shorter
+            side, rather than the whole.
+        num_classes: Number of classes for one-hot labels; integers if absent.
+        order_seed: Seed of their order; that of the source if absent.
+
+    Returns:
+        A `tf.data.Dataset` of float32 `(batch, height, width, channels)` in
+        [-1, 1], and labels, `(batch,)` or `(batch, classes)`.
+    """
+
+    def prepare(image, label):
+        image = preprocessing.eval_image(image, image_shape, center_crop)
+        if num_classes is not None:
+            label = tf.one_hot(label, num_classes)
+        return _to_range(image), label
+
+    dataset = split.read(order_seed)
+    dataset = dataset.map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
     dataset = dataset.batch(batch_size)
-    return dataset.map(_to_unit_range).prefetch(tf.data.AUTOTUNE)
+    batches = -(-split.num_images // batch_size)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches))
+    policy = tf.data.experimental.AutoShardPolicy.DATA
+    return _finished(dataset, policy)
 
 
-def _to_unit_range(images, labels):
-    return tf.cast(images, tf.float32) / 255.0, labels
+def _finished(dataset, auto_shard_policy):
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = auto_shard_policy
+    return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)
+
+
+def resolved_shape(image_set, image_size=None):
+    """`(height, width, channels)` of a set's images, or resized.
+
+    Args:
+        image_set: An `ImageSet`.
+        image_size: Height and width; those of the set if absent.
+
+    Raises:
+        ValueError: If it is absent and the images are of several sizes.
+    """
+    height, width, channels = image_set.image_shape
+    if image_size is not None:
+        height = width = image_size
+    if height is None or width is None:
+        raise ValueError(
+            "The images are of several sizes: give an `image_size` to resize them to."
+        )
+    return height, width, channels
+
+
+def _to_range(images):
+    return images / 127.5 - 1.0

@@ -1,3 +1,25 @@
-from keras_resizable.models.resnet import ResNet20, ResNet50
+from keras_resizable.models.mobilenet_v1 import MobileNetV1
+from keras_resizable.models.mobilenet_v2 import MobileNetV2
+from keras_resizable.models.pretrained import load_stock_weights
+from keras_resizable.models.resizable_net import ResizableNet
+from keras_resizable.models.resnet import (
+    ResNet20,
+    ResNet50,
+    ResNet56,
+    ResNet101,
+    ResNet152,
+)
+from keras_resizable.models.shufflenet_v2 import ShuffleNetV2
 
-__all__ = ["ResNet20", "ResNet50"]
+__all__ = [
+    "MobileNetV1",
+    "MobileNetV2",
+    "ResNet20",
+    "ResNet50",
+    "ResNet56",
+    "ResNet101",
+    "ResNet152",
+    "ResizableNet",
+    "ShuffleNetV2",
+    "load_stock_weights",
+]

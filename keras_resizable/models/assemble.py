@@ -7,6 +7,7 @@ import keras
 from keras import layers
 
 from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
+from keras_resizable.models.pretrained import load_stock_weights
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import check_scales
 
@@ -23,9 +24,11 @@ def assemble(
     include_top=True,
     weights=None,
     pooling=None,
+    dropout=0.0,
     classifier_activation="softmax",
     kernel_regularizer=None,
     synchronized=False,
+    imagenet=None,
 ):
     """Makes a `ResizableNetwork` of blocks.
 
@@ -42,13 +45,20 @@ def assemble(
         name: Name of the network.
         epsilon: Epsilon of the batch normalisations.
         include_top: Whether the head ends in a classifier.
-        weights: None for random ones, or the path of a `.weights.h5` file.
+        weights: None for random ones, the path of a `.weights.h5` file, or
+            `"imagenet"` for those of the `keras.applications` model of the same
+            architecture, if there is one: see `load_stock_weights` for what
+            they are good for until they are trained or calibrated. They expect
+            images in [-1, 1]. The classifier is among them for 1,000 classes.
         pooling: What the head does when `include_top=False`: None for feature
             maps, `"avg"`, or `"max"`.
+        dropout: Fraction of the classifier's inputs that training drops.
         classifier_activation: Activation of the classifier, None for logits.
         kernel_regularizer: Regularizer of all kernels, not of batch
             normalisation: L2 decay as the paper has it.
         synchronized: Whether replicas share the statistics of a batch.
+        imagenet: The function in `keras.applications` that makes the same
+            architecture, if any.
 
     Raises:
         ValueError: If `scales`, `input_shape`, `pooling` or `weights` is not
@@ -60,10 +70,12 @@ def assemble(
         raise ValueError(
             f"`pooling` must be None, 'avg' or 'max'. Received: pooling={pooling!r}"
         )
-    if weights is not None and not os.path.exists(weights):
+    from_imagenet = weights == "imagenet" and imagenet is not None
+    if weights is not None and not from_imagenet and not os.path.exists(weights):
+        or_imagenet = "" if imagenet is None else ", 'imagenet'"
         raise ValueError(
-            "`weights` must be None or the path of a `.weights.h5` file. "
-            f"Received: weights={weights!r}"
+            f"`weights` must be None{or_imagenet} or the path of a `.weights.h5` "
+            f"file. Received: weights={weights!r}"
         )
     # The momentum of PyTorch, in which the paper's networks were trained.
     norm_layer = functools.partial(
@@ -100,6 +112,8 @@ def assemble(
     inputs = keras.Input(parts[-1].output_shape[1:], name="features")
     if include_top:
         outputs = layers.GlobalAveragePooling2D(name="avg_pool")(inputs)
+        if dropout:
+            outputs = layers.Dropout(dropout, name="dropout")(outputs)
         outputs = layers.Dense(
             classes,
             activation=classifier_activation,
@@ -116,9 +130,25 @@ def assemble(
     stem, *stages = parts
     head = keras.Model(inputs, outputs, name="head")
     network = ResizableNetwork(stem, stages, head, scales, name=name)
-    if weights is not None:
+    if from_imagenet:
+        with_classifier = include_top and classes == 1000
+        load_stock_weights(
+            network,
+            imagenet(
+                input_shape=(224, 224, 3),
+                include_top=with_classifier,
+                weights="imagenet",
+            ),
+        )
+    elif weights is not None:
         network.load_weights(weights)
     return network
+
+
+def check_width(name, value):
+    """Refuses a width that is not a positive number."""
+    if not isinstance(value, (int, float)) or not value > 0:
+        raise ValueError(f"`{name}` must be a positive number. Received: {value!r}")
 
 
 def _check_input_shape(input_shape):

@@ -1,0 +1,89 @@
+"""What all sources of images have in common."""
+
+import collections.abc
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Labelled images that can be read again and again.
+
+    Attributes:
+        num_images: How many there are.
+        read: Callable from a seed to a `tf.data.Dataset` of `(image, label)`. The
+            image is encoded (a string) or uint8 `(height, width, channels)`, the
+            label an integer. The order is that of the source if the seed is
+            None. Otherwise the seed, an int64 scalar, may be a tensor, and it
+            alone decides the order.
+    """
+
+    num_images: int
+    read: collections.abc.Callable[[tf.Tensor | None], tf.data.Dataset]
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSet:
+    """An image classification set.
+
+    Attributes:
+        train: The `Split` to train with.
+        test: The `Split` to evaluate with.
+        class_names: Names of the classes.
+        image_shape: `(height, width, channels)`; height and width are None if
+            images are of several sizes.
+    """
+
+    train: Split
+    test: Split
+    class_names: tuple[str, ...]
+    image_shape: tuple[int | None, int | None, int]
+
+
+def from_arrays(train, test, class_names=None):
+    """An `ImageSet` of arrays in memory.
+
+    Args:
+        train: Images and labels: uint8 arrays `(images, height, width)` or with
+            channels last, and `(images,)`.
+        test: Images and labels to evaluate with.
+        class_names: Names of the classes; their numbers if absent.
+
+    Returns:
+        An `ImageSet`.
+    """
+    (images, labels), (test_images, test_labels) = train, test
+    if class_names is None:
+        count = 1 + int(max(labels.max(), test_labels.max()))
+        class_names = tuple(str(number) for number in range(count))
+    images, test_images = map(_with_channels, (images, test_images))
+    return ImageSet(
+        _split(images, labels),
+        _split(test_images, test_labels),
+        tuple(class_names),
+        images.shape[1:],
+    )
+
+
+def _with_channels(images):
+    return images[..., np.newaxis] if images.ndim == 3 else images
+
+
+def _split(images, labels):
+    count = len(images)
+    images, labels = tf.constant(images), tf.constant(labels, tf.int64)
+
+    def read(seed=None):
+        positions = tf.data.Dataset.range(count)
+        if seed is not None:
+            positions = shuffled(positions, count, seed)
+        return positions.map(lambda i: (images[i], labels[i]))
+
+    return Split(count, read)
+
+
+def shuffled(dataset, buffer_size, seed):
+    """Shuffles in the same order whenever the seed, maybe a tensor, is the same."""
+    return dataset.shuffle(buffer_size, seed=seed, reshuffle_each_iteration=False)

@@ -1,0 +1,129 @@
+"""From one image of a set to one that a network takes, in a `tf.data` graph.
+
+Images come encoded (strings) or as uint8 arrays, and leave as float32 in [0, 255].
+All randomness comes from a seed, a tensor of two integers, so that a resumed run
+sees the same images as one that was not interrupted.
+"""
+
+import tensorflow as tf
+
+AUGMENTATIONS = ("none", "pad_crop_flip", "inception")
+# Of the shorter side, as in the evaluation of most ImageNet networks.
+_CENTER = 0.875
+
+
+def check_augmentation(augmentation):
+    """Refuses what is not one of `AUGMENTATIONS`."""
+    if augmentation not in AUGMENTATIONS:
+        raise ValueError(
+            f"`augmentation` must be one of {AUGMENTATIONS}. Received: {augmentation!r}"
+        )
+
+
+def train_image(image, shape, augmentation, seed):
+    """An image to train with.
+
+    Args:
+        image: An image of an `ImageSet`.
+        shape: `(height, width, channels)` of the result.
+        augmentation: `"none"`; `"pad_crop_flip"`, for small images: zeros of an
+            eighth of the size around it, a random crop, a random flip; or
+            `"inception"` (Szegedy et al., 2015, https://arxiv.org/abs/1409.4842):
+            a random crop of 8 to 100 % of the area and an aspect ratio of 3/4 to
+            4/3, resized, a random flip, random brightness, contrast and, if
+            there is any, saturation.
+        seed: Integer tensor `(2,)`.
+
+    Returns:
+        float32 `shape`, in [0, 255].
+    """
+    seeds = tf.random.experimental.stateless_split(seed, 5)
+    if augmentation == "inception":
+        image = _crop(image, shape, lambda size: _random_window(size, seeds[0]))
+    else:
+        image = _resize(decode(image, shape[2]), shape)
+    if augmentation == "none":
+        return image
+    if augmentation == "pad_crop_flip":
+        margins = [[size // 8, size // 8] for size in shape[:2]]
+        padded = tf.pad(image, [*margins, [0, 0]])
+        image = tf.image.stateless_random_crop(padded, shape, seeds[0])
+    image = tf.image.stateless_random_flip_left_right(image, seeds[1])
+    if augmentation == "inception":
+        image = tf.image.stateless_random_brightness(image, 32.0, seeds[2])
+        image = tf.image.stateless_random_contrast(image, 0.5, 1.5, seeds[3])
+        if shape[2] == 3:
+            image = tf.image.stateless_random_saturation(image, 0.5, 1.5, seeds[4])
+        image = tf.clip_by_value(image, 0.0, 255.0)
+    return image
+
+
+def eval_image(image, shape, center_crop):
+    """An image to evaluate with.
+
+    Args:
+        image: An image of an `ImageSet`.
+        shape: `(height, width, channels)` of the result.
+        center_crop: Whether to take the central square of 87.5 % of the shorter
+            side, rather than the whole.
+
+    Returns:
+        float32 `shape`, in [0, 255].
+    """
+    if center_crop:
+        return _crop(image, shape, _central_window)
+    return _resize(decode(image, shape[2]), shape)
+
+
+def decode(image, channels):
+    """uint8 `(height, width, channels)`, of an image that may be encoded."""
+    if image.dtype == tf.string:
+        image = tf.io.decode_image(image, channels, expand_animations=False)
+        image.set_shape((None, None, channels))
+    return image
+
+
+def _crop(image, shape, window_of_size):
+    """Cuts a window out and resizes it. A JPEG is decoded only inside it."""
+
+    def from_jpeg():
+        size = tf.io.extract_jpeg_shape(image)[:2]
+        window = window_of_size(size)
+        return tf.image.decode_and_crop_jpeg(image, window, channels=shape[2])
+
+    def from_any():
+        decoded = decode(image, shape[2])
+        top, left, height, width = tf.unstack(window_of_size(tf.shape(decoded)[:2]))
+        return decoded[top : top + height, left : left + width]
+
+    if image.dtype == tf.string:
+        cropped = tf.cond(tf.io.is_jpeg(image), from_jpeg, from_any)
+    else:
+        cropped = from_any()
+    return _resize(tf.ensure_shape(cropped, (None, None, shape[2])), shape)
+
+
+def _resize(image, shape):
+    image = tf.cast(image, tf.float32)
+    if image.shape != shape:
+        image = tf.image.resize(image, shape[:2], antialias=True)
+    return tf.ensure_shape(image, shape)
+
+
+def _random_window(size, seed):
+    begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
+        tf.concat([size, [3]], axis=0),
+        bounding_boxes=tf.zeros((1, 0, 4)),
+        seed=seed,
+        area_range=(0.08, 1.0),
+        aspect_ratio_range=(3 / 4, 4 / 3),
+        max_attempts=10,
+        use_image_if_no_bounding_boxes=True,
+    )
+    return tf.concat([begin[:2], extent[:2]], axis=0)
+
+
+def _central_window(size):
+    side = tf.cast(_CENTER * tf.cast(tf.reduce_min(size), tf.float32), tf.int32)
+    side = tf.maximum(side, 1)
+    return tf.concat([(size - side) // 2, [side, side]], axis=0)

@@ -1,0 +1,55 @@
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="keras_resizable")
+class ChannelShuffle(keras.layers.Layer):
+    """Interleaves groups of channels, for feature maps of any size.
+
+    ShuffleNet (Zhang et al., 2018, https://arxiv.org/abs/1707.01083): of two
+    groups, the channels `a b c d` become `a c b d`. A stock `Reshape` needs to
+    know the size of the maps when the network is built.
+
+    Args:
+        groups: Number of groups, which divides the number of channels.
+
+    Input shape:
+        `(batch, height, width, channels)`.
+
+    Output shape:
+        That of the input.
+
+    Raises:
+        ValueError: If `groups` is not a positive integer, or does not divide
+            the number of channels.
+    """
+
+    def __init__(self, groups, **kwargs):
+        super().__init__(**kwargs)
+        if not isinstance(groups, int) or groups < 1:
+            raise ValueError(
+                f"`groups` must be a positive integer. Received: groups={groups!r}"
+            )
+        self.groups = groups
+
+    def build(self, inputs_shape):
+        if inputs_shape[-1] % self.groups:
+            raise ValueError(
+                f"Layer {self.name!r} cannot part {inputs_shape[-1]} channels "
+                f"into {self.groups} groups."
+            )
+
+    def call(self, inputs):
+        batch, height, width, _ = tf.unstack(tf.shape(inputs))
+        channels = inputs.shape[-1]
+        size = channels // self.groups
+        x = tf.reshape(inputs, (batch, height * width, self.groups, size))
+        x = tf.transpose(x, (0, 1, 3, 2))
+        x = tf.reshape(x, (batch, height, width, channels))
+        return tf.ensure_shape(x, inputs.shape)
+
+    def compute_output_shape(self, inputs_shape):
+        return inputs_shape
+
+    def get_config(self):
+        return {**super().get_config(), "groups": self.groups}

@@ -1,0 +1,61 @@
+"""Starting a resizable network from a trained one of the same architecture."""
+
+import numpy as np
+
+from keras_resizable.layers import ScaleAwareBatchNorm
+
+
+def load_stock_weights(network, model):
+    """Takes the weights of a stock model whose layers have the same names.
+
+    Every scale factor's batch normalisation becomes that of the model. Its
+    statistics are only right where all scale factors are 1.0, so the network
+    refuses other configurations until it is trained: train it, or cut out with
+    `network.sub_network(config, calibrate_with=dataset)`.
+
+    Args:
+        network: A `ResizableNetwork`, such as a `MobileNetV1`.
+        model: A `keras.Model`, such as a `keras.applications.MobileNet` of the
+            same `alpha` and `classes`. One made with `include_top=False`
+            leaves the network's classifier as it is.
+
+    Raises:
+        ValueError: If the model lacks a layer, or has it in another shape. The
+            network stays as it was.
+    """
+    stock = {layer.name: layer for layer in model.layers}
+    if "conv_preds" in stock:  # MobileNet's classifier, a 1x1 convolution.
+        stock["predictions"] = stock["conv_preds"]
+    parts = [network.stem, *network.stages]
+    if "predictions" in stock:
+        parts.append(network.head)
+    taken = []
+    for part in parts:
+        for layer in part.layers:
+            if layer.weights:
+                if layer.name not in stock:
+                    raise ValueError(
+                        f"{model.name!r} has no layer {layer.name!r}, so it is "
+                        f"not of the architecture of {network.name!r}."
+                    )
+                taken.append((layer, _values(layer, stock[layer.name])))
+    for layer, values in taken:
+        layer.set_weights(values)
+    # As if training had seen nothing else.
+    trained = np.zeros((network.space.num_stages, len(network.space.scales)), bool)
+    trained[:, 0] = network.space.scales[0] == 1.0
+    network.statistics.add_step(trained)
+
+
+def _values(layer, stock):
+    values = stock.get_weights()
+    if isinstance(layer, ScaleAwareBatchNorm):
+        values = [np.tile(value, (layer.num_scales, 1)) for value in values]
+    shapes = [tuple(weight.shape) for weight in layer.weights]
+    if list(map(np.size, values)) != list(map(np.prod, shapes)):
+        raise ValueError(
+            f"Layer {layer.name!r} has weights of {shapes}, but there are "
+            f"{[value.shape for value in values]} to load: is it of the same width "
+            "and number of classes?"
+        )
+    return [value.reshape(shape) for value, shape in zip(values, shapes)]
