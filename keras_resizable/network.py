@@ -2,6 +2,8 @@ import keras
 import tensorflow as tf
 
 from keras_resizable import training as algorithm
+from keras_resizable.distribution import MultiWorkerTraining
+from keras_resizable.divergence import DivergenceRecord
 from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
 from keras_resizable.sampling import FairSampler
 from keras_resizable.space import SpatialSpace
@@ -10,7 +12,7 @@ from keras_resizable.sub_network import calibrate, cut_out
 
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
-class ResizableNetwork(keras.Model):
+class ResizableNetwork(MultiWorkerTraining, keras.Model):
     """A CNN whose feature maps can be resized, stage by stage.
 
     Resizable Neural Networks, section 3. All sub-networks share the
@@ -59,10 +61,11 @@ class ResizableNetwork(keras.Model):
         self.stages = list(stages)
         self.head = head
         self.check_statistics = True
-        # Neither of these two is a weight: one is not saved, and the other
-        # holds no parameters.
+        # None of these is a weight: only the statistics' record is saved, and
+        # it holds no parameters.
         self._config_indices = tf.Variable([0] * self.space.num_stages, trainable=False)
         self.statistics = StatisticsRecord(self.space)
+        self.divergence = DivergenceRecord(self.space)
         self.built = True
 
     @property
@@ -164,7 +167,7 @@ class ResizableNetwork(keras.Model):
         self.train_function = train_function
 
     def train_step(self, data):
-        return algorithm.train_step(self, data)
+        return self._logs(algorithm.train_step(self, data))
 
     def sub_network(self, config, calibrate_with=None, check_statistics=True):
         """Cuts a sub-network out, as a model of stock Keras layers.

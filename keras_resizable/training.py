@@ -18,7 +18,10 @@ def train_step(network, data):
     plan = draw_plan(network)
     with tf.GradientTape() as stem_tape:
         features = network.stem(images, training=True)
-    gradients, features_gradient = _run_plan(network, plan, features, images, *targets)
+    gradients, features_gradient, diverged = _run_plan(
+        network, plan, features, images, *targets
+    )
+    network.divergence.add_step(network.optimizer.iterations, plan, diverged)
     stem_weights = network.stem.trainable_variables
     stem_gradients = stem_tape.gradient(
         features,
@@ -58,7 +61,8 @@ def _run_plan(network, plan, features, images, targets, sample_weight):
 
     Returns:
         The mean gradients of the trainable variables, without what comes to
-        them through the stem, and that of `features`, in float32.
+        them through the stem; that of `features`, in float32; and the first row
+        of the plan whose loss is not finite, or -1.
     """
     count = tf.shape(plan)[0]
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
@@ -71,7 +75,7 @@ def _run_plan(network, plan, features, images, targets, sample_weight):
         for variable in part.non_trainable_variables
     ]
 
-    def train_sub_network(k, gradients, features_gradient, state_values):
+    def train_sub_network(k, gradients, features_gradient, state_values, diverged):
         with tf.GradientTape() as tape:
             tape.watch(features)
             # An assignment in a loop cannot be reduced over replicas. So
@@ -96,6 +100,7 @@ def _run_plan(network, plan, features, images, targets, sample_weight):
             [old + new for old, new in zip(gradients, new_gradients)],
             features_gradient + tf.cast(new_features_gradient, tf.float32),
             [scope.get_current_value(variable) for variable in state],
+            tf.where((diverged < 0) & ~tf.math.is_finite(loss), k, diverged),
         )
 
     loop = (
@@ -103,6 +108,7 @@ def _run_plan(network, plan, features, images, targets, sample_weight):
         [tf.zeros(weight.shape, weight.dtype) for weight in weights],
         tf.zeros_like(features, tf.float32),
         [tf.convert_to_tensor(variable) for variable in state],
+        tf.constant(-1),
     )
     if replicas > 1 and _is_synchronized(network):
         # Replicas cannot exchange statistics in a loop.
@@ -115,10 +121,10 @@ def _run_plan(network, plan, features, images, targets, sample_weight):
             loop,
             parallel_iterations=1,
         )
-    _, gradients, features_gradient, state_values = loop
+    _, gradients, features_gradient, state_values, diverged = loop
     for variable, value in zip(state, state_values):
         variable.assign(value)
-    return gradients, features_gradient
+    return gradients, features_gradient, diverged
 
 
 def _sums(network, gradients, count):

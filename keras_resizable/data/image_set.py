@@ -85,5 +85,11 @@ def _split(images, labels):
 
 
 def shuffled(dataset, buffer_size, seed):
-    """Shuffles in the same order whenever the seed, maybe a tensor, is the same."""
-    return dataset.shuffle(buffer_size, seed=seed, reshuffle_each_iteration=False)
+    """Shuffles in an order that a seed, maybe a tensor, decides alone."""
+
+    def shuffle(seed):
+        # Of this graph only: or else the order depended on the program's seed.
+        tf.random.set_seed(1)
+        return dataset.shuffle(buffer_size, seed, reshuffle_each_iteration=False)
+
+    return tf.data.Dataset.from_tensors(tf.cast(seed, tf.int64)).flat_map(shuffle)

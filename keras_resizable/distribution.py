@@ -1,0 +1,145 @@
+"""What training on several devices or machines needs besides `tf.distribute`."""
+
+import json
+import os
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+STRATEGIES = ("none", "mirrored", "multi_worker")
+_MAX_TEXT = 1024
+
+
+def make_strategy(name):
+    """A `tf.distribute` strategy.
+
+    Args:
+        name: `"none"`; `"mirrored"` for all devices of this machine; or
+            `"multi_worker"` for all machines that the environment variable
+            `TF_CONFIG` names, which has to come before anything else that
+            TensorFlow does.
+
+    Raises:
+        ValueError: If there is no such strategy, or `TF_CONFIG` is not set or
+            not valid.
+    """
+    if name == "none":
+        return tf.distribute.get_strategy()
+    if name == "mirrored":
+        return tf.distribute.MirroredStrategy()
+    if name == "multi_worker":
+        _check_tf_config()
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    raise ValueError(f"A strategy must be one of {STRATEGIES}. Received: {name!r}")
+
+
+def _check_tf_config():
+    text = os.environ.get("TF_CONFIG", "")
+    try:
+        config = json.loads(text)
+        workers = [
+            address
+            for kind in ("chief", "worker")
+            for address in config["cluster"].get(kind, [])
+        ]
+        task = config["task"]
+        known = config["cluster"][task["type"]][int(task["index"])] in workers
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        known = False
+    if not known:
+        raise ValueError(
+            "The strategy 'multi_worker' takes the machines from the environment "
+            'variable TF_CONFIG, such as {"cluster": {"worker": ["host1:2222", '
+            '"host2:2222"]}, "task": {"type": "worker", "index": 0}}. '
+            f"Received: TF_CONFIG={text!r}"
+        )
+
+
+def is_multi_worker(strategy):
+    """Whether a strategy is one of several machines."""
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
+def shards(strategy):
+    """Number of machines of a strategy, and the number of this one."""
+    resolver = getattr(strategy, "cluster_resolver", None)
+    if not is_multi_worker(strategy) or not resolver.task_type:
+        return 1, 0
+    tasks = [
+        (kind, index)
+        for kind in ("chief", "worker")
+        for index in range(len(resolver.cluster_spec().as_dict().get(kind, [])))
+    ]
+    return len(tasks), tasks.index((resolver.task_type, resolver.task_id))
+
+
+def is_chief(strategy):
+    """Whether this process is the one that writes files."""
+    return shards(strategy)[1] == 0
+
+
+def agree(strategy, text):
+    """The chief's text, on every machine."""
+    if shards(strategy)[0] == 1:
+        return text
+    encoded = text.encode()
+    if len(encoded) > _MAX_TEXT:
+        raise ValueError(f"This is too long to send to the workers: {text!r}")
+    sent = np.zeros(_MAX_TEXT, np.int32)
+    if is_chief(strategy):
+        sent[: len(encoded)] = list(encoded)
+
+    @tf.function
+    def add():
+        def of_replica():
+            context = tf.distribute.get_replica_context()
+            first = context.replica_id_in_sync_group == 0
+            part = tf.where(first, tf.constant(sent), 0)
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, part)
+
+        return strategy.run(of_replica)
+
+    received = strategy.experimental_local_results(add())[0].numpy()
+    return bytes(received[received > 0].tolist()).decode()
+
+
+class MultiWorkerTraining:
+    """Makes `fit` and `evaluate` of a model work on several machines.
+
+    Keras 3 cannot (keras-team/keras#20585): to learn the shape of a batch it
+    averages one over the workers, which fails; and it averages logs over an axis
+    that scalars do not have. Overriding a private method is the only way to the
+    first. And where the last batch has fewer images than there are replicas, some
+    get none, and would evaluate nothing to NaN. Mix it in before `keras.Model`.
+    """
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        strategy = self.distribute_strategy
+        if iterator is not None and is_multi_worker(strategy):
+            for _, _, batches in iterator:
+                data_batch = keras.tree.map_structure(
+                    lambda part: strategy.experimental_local_results(part)[0],
+                    next(batches),
+                )
+                break
+            iterator = None
+        super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
+
+    def test_step(self, data):
+        """Evaluates a batch, unless this replica got nothing of it."""
+        if self.distribute_strategy.num_replicas_in_sync == 1:
+            return super().test_step(data)
+        evaluate = super().test_step
+        logs = tf.cond(
+            tf.shape(keras.tree.flatten(data)[0])[0] > 0,
+            lambda: evaluate(data),
+            self.get_metrics_result,
+        )
+        return self._logs(logs)
+
+    def _logs(self, logs):
+        """Logs of a step, in the shape that Keras averages over workers."""
+        if not is_multi_worker(self.distribute_strategy):
+            return logs
+        return keras.tree.map_structure(lambda log: tf.reshape(log, (1,)), logs)
