@@ -5,6 +5,8 @@ import os
 import pathlib
 import tempfile
 
+_PREFIX = ".temporary-"
+
 
 @contextlib.contextmanager
 def replacing(path):
@@ -24,7 +26,7 @@ def replacing(path):
     if path.is_dir():
         raise IsADirectoryError(f"Cannot write the file {path}: it is a folder.")
     descriptor, temporary = tempfile.mkstemp(
-        prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
+        prefix=f"{_PREFIX}{path.stem}-", suffix=path.suffix, dir=path.parent
     )
     os.close(descriptor)
     temporary = pathlib.Path(temporary)
@@ -34,6 +36,12 @@ def replacing(path):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_temporaries(folder):
+    """Removes what processes left in a folder that were killed while writing."""
+    for path in pathlib.Path(folder).glob(f"{_PREFIX}*"):
+        path.unlink(missing_ok=True)
 
 
 def _umask():

@@ -24,6 +24,11 @@ class StatisticsRecord:
         self._step = _counter(())
         self._last_trained = _counter((space.num_stages, len(space.scales)))
 
+    @property
+    def variables(self):
+        """What the record is kept in."""
+        return [self._step, self._last_trained]
+
     def add_step(self, used):
         """Notes a training step, in a graph.
 

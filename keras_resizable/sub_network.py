@@ -1,5 +1,7 @@
 """Cutting sub-networks out, and re-estimating their batch statistics."""
 
+import contextlib
+
 import keras
 import tensorflow as tf
 
@@ -126,6 +128,30 @@ def calibrate(model, dataset, steps=None):
         ValueError: If there is no batch, or no end of them.
     """
     make_calibrator(model)(dataset, steps)
+
+
+@contextlib.contextmanager
+def restoring(network):
+    """Gives a network its configuration and batch statistics back in the end.
+
+    Args:
+        network: A `ResizableNetwork`.
+    """
+    tables = [
+        table
+        for norm in _batch_norms(network)
+        for table in (norm.moving_mean, norm.moving_variance)
+    ]
+    before = [table.numpy() for table in tables]
+    config, check_statistics = network.config, network.check_statistics
+    try:
+        yield
+    finally:
+        network.check_statistics = check_statistics
+        network.config = config
+        with network.distribute_strategy.scope():
+            for table, value in zip(tables, before):
+                table.assign(value)
 
 
 def make_calibrator(model):

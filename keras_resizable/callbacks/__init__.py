@@ -1,0 +1,5 @@
+from keras_resizable.callbacks.checkpoint import Checkpoint
+from keras_resizable.callbacks.stop_on_divergence import StopOnDivergence
+from keras_resizable.callbacks.sub_network_accuracy import SubNetworkAccuracy
+
+__all__ = ["Checkpoint", "StopOnDivergence", "SubNetworkAccuracy"]

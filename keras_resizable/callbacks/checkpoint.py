@@ -1,0 +1,74 @@
+import pathlib
+
+import keras
+
+from keras_resizable.checkpoint import load_checkpoint, save_checkpoint
+from keras_resizable.distribution import is_chief
+from keras_resizable.history import write_history
+from keras_resizable.saving import save_network
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Keeps a run, so that it can go on after anything that ends it.
+
+    At the end of an epoch it writes `supernet.keras`, `best.keras` if the
+    monitored metric was never higher, `history.csv` and `history.png`, and then
+    `checkpoint.npz`. See `keras_resizable.resuming.fit_resumable`.
+
+    Args:
+        folder: The folder of the run.
+        steps_per_epoch: Number of steps of an epoch.
+        every_steps: Number of steps between further checkpoints inside an epoch;
+            none if absent.
+        monitor: What is higher in the best network, a name in the logs.
+    """
+
+    def __init__(
+        self, folder, steps_per_epoch, every_steps=None, monitor="val_accuracy"
+    ):
+        super().__init__()
+        self.folder = pathlib.Path(folder)
+        self.steps_per_epoch = steps_per_epoch
+        self.every_steps = every_steps
+        self.monitor = monitor
+        self.step = 0
+        self.history = []
+        self._metrics = None
+
+    def restore(self, network):
+        """Brings a compiled network to where the last checkpoint was, if any."""
+        loaded = load_checkpoint(network, self.folder)
+        if loaded is not None:
+            state, self._metrics = loaded
+            self.step = state["step"]
+            self.history = state["history"]
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._first_step = self.step
+        if self.step % self.steps_per_epoch:
+            # In the middle of an epoch, at the beginning of which Keras reset them.
+            for variable, value in zip(self.model.metrics_variables, self._metrics):
+                variable.assign(value)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step = self._first_step + batch + 1
+        if (
+            self.every_steps
+            and self.step % self.every_steps == 0
+            and self.step % self.steps_per_epoch
+        ):
+            self._save()
+
+    def on_epoch_end(self, epoch, logs=None):
+        best = max((row.get(self.monitor, 0) for row in self.history), default=-1)
+        self.history.append({"epoch": epoch + 1, **logs})
+        if is_chief(self.model.distribute_strategy):
+            if logs.get(self.monitor, 0) > best:
+                save_network(self.model, self.folder / "best.keras")
+            save_network(self.model, self.folder / "supernet.keras")
+            write_history(self.history, self.folder)
+        self._save()
+
+    def _save(self):
+        state = {"step": self.step, "history": self.history}
+        save_checkpoint(self.model, self.folder, state)

@@ -1,0 +1,43 @@
+import keras
+
+from keras_resizable.sub_network import make_calibrator, restoring
+
+
+class SubNetworkAccuracy(keras.callbacks.Callback):
+    """Evaluates some sub-networks at the end of an epoch.
+
+    Their metrics join the logs of the epoch, such as `val_accuracy_smallest`.
+
+    Args:
+        dataset: What to evaluate with, as `network.evaluate` takes it.
+        configs: Configurations by a name for each; the largest and the smallest
+            if absent.
+        calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
+            statistics of each with. The network gets its own back.
+    """
+
+    def __init__(self, dataset, configs=None, calibrate_with=None):
+        super().__init__()
+        self.dataset = dataset
+        self.configs = configs
+        self.calibrate_with = calibrate_with
+
+    def on_train_begin(self, logs=None):
+        self._calibrate = make_calibrator(self.model)
+
+    def on_epoch_end(self, epoch, logs=None):
+        network = self.model
+        space = network.space
+        configs = self.configs or {
+            "largest": space.largest,
+            "smallest": (space.scales[-1],) * space.num_stages,
+        }
+        for name, config in configs.items():
+            with restoring(network):
+                network.check_statistics &= self.calibrate_with is None
+                network.config = config
+                if self.calibrate_with is not None:
+                    with network.distribute_strategy.scope():
+                        self._calibrate(self.calibrate_with)
+                results = network.evaluate(self.dataset, verbose=0, return_dict=True)
+            logs.update({f"val_{key}_{name}": results[key] for key in results})

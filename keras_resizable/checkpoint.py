@@ -1,0 +1,108 @@
+"""The state of a training run, in one file."""
+
+import json
+import os
+import pathlib
+import zipfile
+import zlib
+
+import numpy as np
+
+from keras_resizable.distribution import is_chief
+from keras_resizable.files import replacing
+
+_FILE = "checkpoint.npz"
+_PREVIOUS = "checkpoint.previous.npz"
+
+
+def save_checkpoint(network, folder, state):
+    """Writes weights, optimizer, metrics and state, whole or not at all.
+
+    The file that is there becomes `checkpoint.previous.npz`. On several machines
+    all have to call it, and the chief writes.
+
+    Args:
+        network: A compiled `ResizableNetwork`.
+        folder: The folder of the run; the file is `checkpoint.npz`.
+        state: What else to keep, such as step and history, as JSON has it.
+
+    Raises:
+        FloatingPointError: If a weight is not a finite number. Nothing is
+            written.
+        OSError: If the file cannot be written. The one that was there stays.
+    """
+    path = pathlib.Path(folder) / _FILE
+    values = {}
+    for name, variable in _variables(network).items():
+        values[name] = value = variable.numpy()
+        if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
+            raise FloatingPointError(
+                "The weights are not finite numbers any more. What was saved in "
+                f"{folder} is as it was. Try a lower learning rate."
+            )
+    for number, variable in enumerate(network.metrics_variables):
+        values[f"metric{number}"] = variable.numpy()
+    if not is_chief(network.distribute_strategy):
+        return
+    with replacing(path) as temporary:
+        with temporary.open("wb") as file:
+            np.savez(file, state=np.array(json.dumps(state)), **values)
+        if path.exists():
+            os.replace(path, path.with_name(_PREVIOUS))
+
+
+def load_checkpoint(network, folder):
+    """Reads what `save_checkpoint` wrote last, and sets weights and optimizer.
+
+    Args:
+        network: A network compiled as it was then.
+        folder: The folder of the run.
+
+    Returns:
+        The state, and the values of `network.metrics_variables`, which may not be
+        there yet. None if nothing was saved.
+
+    Raises:
+        ValueError: If the file is damaged, or of another network.
+    """
+    path = pathlib.Path(folder) / _FILE
+    previous = path.with_name(_PREVIOUS)
+    if not path.exists():
+        path = previous  # Stopped between the two renamings.
+    if not path.exists():
+        return None
+    try:
+        with np.load(path) as contents:
+            values = {name: contents[name] for name in contents.files}
+        state = json.loads(str(values.pop("state")))
+    except (EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        other = (
+            f"goes on from {previous.name}, the one before"
+            if path != previous and previous.exists()
+            else "starts anew"
+        )
+        raise ValueError(
+            f"{path} is damaged: {error}. Delete it, and the same command {other}."
+        ) from error
+    metrics = [
+        values.pop(f"metric{number}")
+        for number in range(sum(name.startswith("metric") for name in values))
+    ]
+    variables = _variables(network)
+    shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
+    if shapes != {name: value.shape for name, value in values.items()}:
+        raise ValueError(f"{path} is of another network or optimizer.")
+    for name, variable in variables.items():
+        variable.assign(values[name])
+    return state, metrics
+
+
+def _variables(network):
+    """All that training changes, by the same names in every process."""
+    network.optimizer.build(network.trainable_variables)
+    variables = [
+        *network.variables,
+        *network.statistics.variables,
+        *network.optimizer.variables,
+    ]
+    return {f"variable{number}": variable for number, variable in enumerate(variables)}

@@ -1,0 +1,49 @@
+"""The history of a run, as a table and as a picture."""
+
+import csv
+import pathlib
+
+from keras_resizable.extras import import_extra
+from keras_resizable.files import replacing
+
+
+def write_history(rows, folder):
+    """Writes `history.csv` and `history.png`.
+
+    Args:
+        rows: A dictionary of numbers for each epoch, with its number as `epoch`.
+        folder: The folder to write to.
+
+    Raises:
+        ImportError: If the extra `train` is not installed.
+    """
+    folder = pathlib.Path(folder)
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with replacing(folder / "history.csv") as path:
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(rows)
+    with replacing(folder / "history.png") as path:
+        _draw(rows, [name for name in columns if name != "epoch"], path)
+
+
+def _draw(rows, columns, path):
+    figure = import_extra("matplotlib.figure", "train").Figure(
+        figsize=(10, 4), layout="constrained"
+    )
+    panels = {
+        "loss": [name for name in columns if "loss" in name],
+        "accuracy": [name for name in columns if "acc" in name],
+    }
+    for axes, (title, names) in zip(figure.subplots(1, 2), panels.items()):
+        for name in names:
+            points = [(row["epoch"], row[name]) for row in rows if name in row]
+            axes.plot(*zip(*points), marker=".", label=name)
+        axes.set_xlabel("epoch")
+        axes.set_title(title)
+        axes.grid(alpha=0.3)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        if names:
+            axes.legend()
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,92 @@
+"""Training that goes on after anything that ended it."""
+
+import contextlib
+
+import tensorflow as tf
+
+from keras_resizable.callbacks import Checkpoint, StopOnDivergence
+from keras_resizable.distribution import is_chief, is_multi_worker
+from keras_resizable.files import remove_temporaries
+from keras_resizable.training import create_variables
+
+
+def fit_resumable(
+    network,
+    make_dataset,
+    steps_per_epoch,
+    epochs,
+    folder,
+    every_steps=None,
+    callbacks=(),
+    **fit_options,
+):
+    """Trains, from the last checkpoint in a folder if there is one.
+
+    A run that was killed and started again ends with the same weights as one that
+    was not, if the data set is a function of the step and TensorFlow computes
+    deterministically (`tf.config.experimental.enable_op_determinism`).
+
+    Args:
+        network: A `ResizableNetwork`, compiled.
+        make_dataset: Callable from a step to an endless `tf.data.Dataset` that
+            starts there, such as `keras_resizable.data.train_dataset` with
+            `start_step`.
+        steps_per_epoch: Number of steps of an epoch.
+        epochs: Number of epochs, those done before included.
+        folder: The folder of the run; see `Checkpoint` for what it gets.
+        every_steps: Number of steps between checkpoints inside an epoch; none if
+            absent.
+        callbacks: Further callbacks. What they add to the logs of an epoch joins
+            the history.
+        **fit_options: Further arguments of `network.fit`.
+
+    Returns:
+        The history: a dictionary of numbers for each epoch.
+
+    Raises:
+        FloatingPointError: If the loss diverges.
+        ConnectionError: If another worker has stopped.
+        ValueError: If the checkpoint is damaged or of another network.
+    """
+    checkpoint = Checkpoint(folder, steps_per_epoch, every_steps)
+    strategy = network.distribute_strategy
+    if is_chief(strategy):
+        remove_temporaries(folder)
+    if strategy.num_replicas_in_sync == 1:
+        # Metrics, for the checkpoint to restore. Strategies have Keras do it.
+        create_variables(network, make_dataset(0).element_spec)
+    with strategy.scope():
+        checkpoint.restore(network)
+
+    def fit(first_step, last_epoch):
+        epoch, done = divmod(first_step, steps_per_epoch)
+        network.fit(
+            make_dataset(first_step),
+            initial_epoch=epoch,
+            epochs=last_epoch,
+            steps_per_epoch=steps_per_epoch - done,
+            shuffle=False,
+            callbacks=[StopOnDivergence(), *callbacks, checkpoint],
+            **fit_options,
+        )
+
+    with _clear_worker_errors(strategy, folder):
+        if checkpoint.step % steps_per_epoch:
+            fit(checkpoint.step, checkpoint.step // steps_per_epoch + 1)
+        if checkpoint.step < epochs * steps_per_epoch and not network.stop_training:
+            fit(checkpoint.step, epochs)
+    return checkpoint.history
+
+
+@contextlib.contextmanager
+def _clear_worker_errors(strategy, folder):
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if not is_multi_worker(strategy):
+            raise
+        raise ConnectionError(
+            "A worker has stopped or cannot be reached. Start all workers again by "
+            f"the same commands: they go on from the last checkpoint in {folder}. "
+            f"What TensorFlow says: {error.message.strip().splitlines()[0]}"
+        ) from error
