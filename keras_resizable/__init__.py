@@ -13,7 +13,12 @@ from keras_resizable.models import (
     ShuffleNetV2,
 )
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.sampling import FairSampler, FixedSampler, UniformSampler
+from keras_resizable.sampling import (
+    FairSampler,
+    FixedSampler,
+    SwitchingSampler,
+    UniformSampler,
+)
 from keras_resizable.search import count_flops
 from keras_resizable.space import SpatialSpace
 from keras_resizable.sub_network import calibrate
@@ -36,6 +41,7 @@ __all__ = [
     "ShuffleNetV2",
     "SpatialSpace",
     "StageResize",
+    "SwitchingSampler",
     "UniformSampler",
     "calibrate",
     "count_flops",

@@ -17,6 +17,7 @@ def fit_resumable(
     epochs,
     folder,
     every_steps=None,
+    monitor="val_accuracy",
     callbacks=(),
     **fit_options,
 ):
@@ -36,6 +37,7 @@ def fit_resumable(
         folder: The folder of the run; see `Checkpoint` for what it gets.
         every_steps: Number of steps between checkpoints inside an epoch; none if
             absent.
+        monitor: What is higher in the best network, a name in the logs.
         callbacks: Further callbacks. What they add to the logs of an epoch joins
             the history.
         **fit_options: Further arguments of `network.fit`.
@@ -48,7 +50,7 @@ def fit_resumable(
         ConnectionError: If another worker has stopped.
         ValueError: If the checkpoint is damaged or of another network.
     """
-    checkpoint = Checkpoint(folder, steps_per_epoch, every_steps)
+    checkpoint = Checkpoint(folder, steps_per_epoch, every_steps, monitor)
     strategy = network.distribute_strategy
     if is_chief(strategy):
         remove_temporaries(folder)
@@ -76,6 +78,14 @@ def fit_resumable(
         if checkpoint.step < epochs * steps_per_epoch and not network.stop_training:
             fit(checkpoint.step, epochs)
     return checkpoint.history
+
+
+def make_deterministic():
+    """Has TensorFlow compute the same bits in every run, where it is slower too.
+
+    Call it before anything else, and seed: `keras.utils.set_random_seed`.
+    """
+    tf.config.experimental.enable_op_determinism()
 
 
 @contextlib.contextmanager

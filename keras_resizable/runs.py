@@ -1,14 +1,56 @@
 """Folders of runs: `runs/<time>-<name>/`, and the link `runs/latest`."""
 
 import datetime
+import importlib.metadata
+import json
 import os
 import pathlib
 
+from keras_resizable.files import replacing
+
 LATEST = pathlib.Path("runs") / "latest"
+_SETTINGS = "recipe.json"
+_VERSIONED = ("tensorflow", "keras", "numpy", "keras-resizable")
+
+
+def open_run(name, settings, epochs, root="runs", new=False):
+    """The folder of a run that was interrupted, or of a new one.
+
+    `latest` points to it. Its `recipe.json` holds the settings, and the versions of
+    what it was started with.
+
+    Args:
+        name: What is run, part of the folder's name.
+        settings: Dictionary, as JSON has it. A run is the same if these are.
+        epochs: The number of epochs of a complete `history.csv`.
+        root: Folder of all runs.
+        new: Whether to start a new one in any case.
+
+    Returns:
+        The `pathlib.Path` of the folder.
+
+    Raises:
+        OSError: If `root` cannot be written.
+    """
+    root = pathlib.Path(root)
+    settings = json.loads(json.dumps(settings))
+    for folder in sorted(root.glob(f"*-{name}*"), reverse=True):
+        if not new and _settings(folder) == settings and _epochs(folder) < epochs:
+            break
+    else:
+        folder = create_run(name, root)
+        versions = {package: _version(package) for package in _VERSIONED}
+        with replacing(folder / _SETTINGS) as path:
+            contents = {**settings, "versions": versions}
+            path.write_text(json.dumps(contents, indent=2) + "\n")
+    link = root / f".latest-{os.getpid()}"
+    link.symlink_to(folder.name)
+    os.replace(link, root / "latest")
+    return folder
 
 
 def create_run(name, root="runs"):
-    """Makes the folder of a new run, and points `latest` to it.
+    """Makes the folder of a new run.
 
     Args:
         name: What is run, part of the folder's name.
@@ -28,7 +70,27 @@ def create_run(name, root="runs"):
         number += 1
         folder = root / f"{time}-{name}-{number}"
     folder.mkdir(parents=True)
-    link = root / f".latest-{os.getpid()}"
-    link.symlink_to(folder.name)
-    os.replace(link, root / "latest")
     return folder
+
+
+def _settings(folder):
+    try:
+        settings = json.loads((folder / _SETTINGS).read_text())
+    except (OSError, ValueError):
+        return None
+    settings.pop("versions", None)
+    return settings
+
+
+def _epochs(folder):
+    try:
+        return len((folder / "history.csv").read_text().splitlines()) - 1
+    except OSError:
+        return 0
+
+
+def _version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

@@ -129,3 +129,48 @@ class FixedSampler:
     def from_config(cls, config):
         space = SpatialSpace(config["scales"], config["num_stages"])
         return cls(space, config["configs"])
+
+
+@keras.saving.register_keras_serializable(package="keras_resizable")
+class SwitchingSampler:
+    """Draws from a sampler, and from a step on trains one configuration.
+
+    Scheduled switching (Resizable Neural Networks, section 3.4). The training
+    step is not traced again, and batch normalisation of other scale factors stays
+    as it is.
+
+    Args:
+        sampler: The sampler to start with, of those in this module.
+        config: The configuration to train in the end.
+        step: The first optimizer step that trains it alone.
+
+    Raises:
+        ValueError: If `config` is not one of the sampler's space.
+    """
+
+    def __init__(self, sampler, config, step):
+        self.sampler = sampler
+        self.space = sampler.space
+        self.config = self.space.config(self.space.indices(config))
+        self.step = int(step)
+
+    def __call__(self, step):
+        plan = tf.cond(
+            tf.convert_to_tensor(step) < self.step,
+            lambda: tf.cast(self.sampler(step), tf.int32),
+            lambda: tf.constant([self.space.indices(self.config)]),
+        )
+        return tf.ensure_shape(plan, (None, self.space.num_stages))
+
+    def get_config(self):
+        return {
+            "sampler": keras.saving.serialize_keras_object(self.sampler),
+            "config": self.config,
+            "step": self.step,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        config["sampler"] = keras.saving.deserialize_keras_object(config["sampler"])
+        return cls(**config)

@@ -17,7 +17,7 @@ def run_script(main):
                 # Not what TensorFlow says of every file it writes.
                 logging.set_verbosity(logging.WARNING)
             main(argv)
-        except (ImportError, OSError, ValueError) as error:
+        except (ArithmeticError, ImportError, OSError, ValueError) as error:
             if logging.level_debug():
                 raise
             sys.exit(f"error: {error}")

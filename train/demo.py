@@ -26,11 +26,11 @@ def main(argv):
     space = network.space
 
     print(f"Evaluating {space.size} sub-networks")
-    _, (images, labels) = supernet.load_images()
+    recipe = supernet.resolve()
     calibration = data.load_calibration(run / "calibration.npz")
     table = search.build_table(
         network,
-        data.make_dataset(images, labels, batch_size=250),
+        supernet.test_set(recipe, data.load(recipe.dataset, FLAGS.data_dir)),
         calibrate_with=calibration,
     )
     with files.replacing(run / "table.csv") as path:

@@ -1,111 +1,205 @@
-"""Trains a resizable ResNet-20 on small images.
+"""Trains a super-network.
 
     python train/supernet.py
     python train/supernet.py --scales=1.0,0.9,0.8 --epochs=10
-    python train/supernet.py --data_dir=/usr/share/datasets/fashion-mnist
+    python train/supernet.py --recipe=resnet50 --dry_run
+    python train/supernet.py --recipe=resnet50 --data_dir=/data/tfds --strategy=mirrored
+    python train/supernet.py --mode=individual --config=0.75,0.75,0.75
+    python train/supernet.py --dataset=/usr/share/datasets/fashion-mnist
 
-Without --data_dir it takes the embedded sample of Fashion-MNIST. Writes to a new
-folder runs/<time>-resnet20: the network, the history of its training, these
-settings, and images to calibrate sub-networks with.
+Writes to a new folder runs/<time>-<network>, and after each epoch what a run needs
+to go on: the same command again continues a run that was interrupted.
 """
 
-import json
+import dataclasses
+import pathlib
 
 import keras
+import recipes
 from absl import flags
 
-import keras_resizable
-from keras_resizable import data, files, runs, saving, scripts
+from keras_resizable import (
+    callbacks,
+    data,
+    distribution,
+    memory,
+    resuming,
+    runs,
+    scripts,
+    search,
+)
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
-    "data_dir", None, "Folder of IDX files; the embedded sample if absent."
+    "recipe",
+    "sample_resnet20",
+    f"One of {', '.join(recipes.RECIPES)}; or the recipe.json of a run.",
 )
-flags.DEFINE_list("scales", ["1.0", "0.75", "0.5"], "Scale factors.")
-flags.DEFINE_integer("epochs", 3, "Passes over the images.", lower_bound=1)
-flags.DEFINE_integer("batch_size", 64, "Images per step.", lower_bound=1)
-flags.DEFINE_float("learning_rate", 0.1, "Peak learning rate.", lower_bound=0)
-flags.DEFINE_float("weight_decay", 1e-4, "L2 decay.", lower_bound=0)
-flags.DEFINE_integer("seed", 0, "Seed of weights, shuffling and plans.")
+flags.DEFINE_enum("mode", "resizable", recipes.MODES, "What is trained.")
+flags.DEFINE_string(
+    "config",
+    None,
+    "Scale factors of the target: what --mode=individual trains alone and "
+    "--mode=resizable_aug in the end, and what is evaluated after each epoch.",
+)
+flags.DEFINE_string("data_dir", None, "Where TensorFlow Datasets keeps its sets.")
+flags.DEFINE_enum(
+    "strategy", "none", distribution.STRATEGIES, "Over which devices to train."
+)
+flags.DEFINE_bool("dry_run", False, "Only print what would be trained.")
+flags.DEFINE_bool("new_run", False, "Start anew, even if a run was interrupted.")
+flags.DEFINE_integer(
+    "checkpoint_steps", None, "Steps between checkpoints inside an epoch.", 1
+)
+flags.DEFINE_bool(
+    "deterministic", False, "Compute the same bits in every run; slower on GPUs."
+)
 flags.DEFINE_string("runs_dir", "runs", "Folder of all runs.")
+for _field in recipes.FIELDS.values():
+    if _field.name != "ours":
+        flags.DEFINE_string(
+            _field.name, None, f"{_field.metadata['help']} (The recipe's if absent.)"
+        )
 
-SETTINGS = (
-    "data_dir",
-    "scales",
-    "epochs",
-    "batch_size",
-    "learning_rate",
-    "weight_decay",
-    "seed",
-)
-NUM_CALIBRATION_IMAGES = 2000
+CALIBRATION = "calibration.npz"
+CALIBRATION_BATCHES = 2  # For what is shown after an epoch.
 
 
-def load_images():
-    if FLAGS.data_dir is None:
-        return data.load_sample()
-    return data.load_idx(FLAGS.data_dir)
+def resolve():
+    """The recipe of the flags."""
+    overrides = {
+        name: FLAGS[name].value
+        for name in recipes.FIELDS
+        if name in FLAGS and FLAGS[name].value is not None
+    }
+    return recipes.resolve(FLAGS.recipe, FLAGS.mode, overrides)
 
 
-def build(image_shape, classes, steps):
-    network = keras_resizable.ResNet20(
-        [_number(scale) for scale in FLAGS.scales],
-        input_shape=image_shape,
-        classes=classes,
-        kernel_regularizer=keras.regularizers.L2(FLAGS.weight_decay),
-    )
-    warmup = max(1, steps // 8)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0,
-        decay_steps=max(1, steps - warmup),
-        warmup_target=FLAGS.learning_rate,
-        warmup_steps=warmup,
-    )
-    network.compile(
-        keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-        sampler=keras_resizable.FairSampler(network.space, FLAGS.seed),
-    )
-    return network
+def target():
+    """The scale factors of --config, or None."""
+    if FLAGS.config is None:
+        return None
+    return tuple(recipes.numbers("config", FLAGS.config))
+
+
+def print_plan(recipe):
+    """What would be trained, without the images."""
+    num_images, classes, shape = recipes.size_of_set(recipe.dataset, FLAGS.data_dir)
+    shape = data.resolved_shape(shape, recipe.image_size)
+    keras.config.set_dtype_policy(recipe.precision)
+    network = recipes.make_network(recipe, FLAGS.mode, target(), shape, classes)
+    for name in recipes.FIELDS:
+        if name != "ours":
+            mark = "  (ours)" if name in recipe.ours else ""
+            print(f"{name:20} {getattr(recipe, name)}{mark}")
+    space = network.space
+    configs = {"largest": space.largest, "smallest": space.smallest}
+    for name, config in configs.items():
+        (flops,) = search.count_flops_of_configs(network, [config])
+        print(f"FLOPs, {name:13} {flops / 1e6:,.1f} M  ({space.format(config)})")
+    print(f"{'sub-networks':20} {space.size}")
+    print(f"{'parameters':20} {network.count_params() / 1e6:,.2f} M")
+    needed = memory.estimate_training_memory(network, recipe.batch_size)
+    print(f"{'memory':20} about {needed / 1e9:,.1f} GB over all devices")
+    steps = num_images // recipe.batch_size
+    print(f"{'steps':20} {steps:,} an epoch, {recipe.epochs * steps:,} in all")
+
+
+def test_set(recipe, images, **options):
+    """The images to evaluate with, as the recipe has them."""
+    shape = data.resolved_shape(images.image_shape, recipe.image_size)
+    center_crop = recipe.augmentation == "inception"
+    batch_size = max(recipe.batch_size, 256)
+    return data.eval_dataset(images.test, shape, batch_size, center_crop, **options)
 
 
 def train():
     """Trains by the flags; returns the network and the folder of the run."""
-    keras.utils.set_random_seed(FLAGS.seed)
-    (images, labels), _ = load_images()
-    dataset = data.make_dataset(
-        images, labels, FLAGS.batch_size, shuffle=True, seed=FLAGS.seed
+    recipe, config = resolve(), target()
+    strategy = distribution.make_strategy(FLAGS.strategy)
+    keras.utils.set_random_seed(recipe.seed)
+    if FLAGS.deterministic:
+        resuming.make_deterministic()
+    keras.config.set_dtype_policy(recipe.precision)
+    images = data.load(recipe.dataset, FLAGS.data_dir)
+    shape = data.resolved_shape(images.image_shape, recipe.image_size)
+    steps_per_epoch = data.steps_per_epoch(images, recipe.batch_size)
+    classes = len(images.class_names)
+    with strategy.scope():
+        network = recipes.make_network(recipe, FLAGS.mode, config, shape, classes)
+        recipes.compile_network(network, recipe, FLAGS.mode, config, steps_per_epoch)
+
+    run = ""
+    if distribution.is_chief(strategy):
+        settings = {
+            "recipe": dataclasses.asdict(recipe),
+            "mode": FLAGS.mode,
+            "config": config,
+        }
+        run = runs.open_run(
+            network.name, settings, recipe.epochs, FLAGS.runs_dir, FLAGS.new_run
+        )
+        if not (run / CALIBRATION).exists():
+            data.save_calibration(
+                images.train,
+                run / CALIBRATION,
+                shape,
+                center_crop=recipe.augmentation == "inception",
+            )
+    run = pathlib.Path(distribution.agree(strategy, str(run)))
+    print(f"Run: {run}")
+    evaluated = {} if config is None else {"target": config}
+    if FLAGS.mode != "individual" or config is None:
+        evaluated["largest"] = network.space.largest
+    if FLAGS.mode != "individual":
+        evaluated["smallest"] = network.space.smallest
+    num_shards, shard = distribution.shards(strategy)
+
+    def make_dataset(start_step):
+        return data.train_dataset(
+            images,
+            recipe.batch_size,
+            recipe.image_size,
+            recipe.augmentation,
+            rand_augment=recipe.rand_augment,
+            cutout=recipe.cutout,
+            mixup=recipe.mixup,
+            cutmix=recipe.cutmix,
+            seed=recipe.seed,
+            start_step=start_step,
+            num_shards=num_shards,
+            shard=shard,
+        )
+
+    accuracy = callbacks.SubNetworkAccuracy(
+        test_set(recipe, images, num_classes=classes),
+        evaluated,
+        data.load_calibration(run / CALIBRATION).take(CALIBRATION_BATCHES),
     )
-    network = build(
-        (*images.shape[1:], 1),
-        int(labels.max()) + 1,
-        FLAGS.epochs * len(dataset),
+    added = [accuracy]
+    if distribution.is_chief(strategy):
+        added.append(
+            keras.callbacks.TensorBoard(run / "tensorboard", write_graph=False)
+        )
+    resuming.fit_resumable(
+        network,
+        make_dataset,
+        steps_per_epoch,
+        recipe.epochs,
+        run,
+        FLAGS.checkpoint_steps,
+        monitor=f"val_accuracy_{next(iter(evaluated))}",
+        callbacks=added,
     )
-    run = runs.create_run(network.name, FLAGS.runs_dir)
-    with files.replacing(run / "recipe.json") as path:
-        settings = {name: FLAGS[name].value for name in SETTINGS}
-        path.write_text(json.dumps(settings, indent=2) + "\n")
-    data.save_calibration(images[:NUM_CALIBRATION_IMAGES], run / "calibration.npz")
-    network.fit(
-        dataset,
-        epochs=FLAGS.epochs,
-        callbacks=[keras.callbacks.CSVLogger(run / "history.csv")],
-    )
-    saving.save_network(network, run / "supernet.keras")
     return network, run
-
-
-def _number(text):
-    try:
-        return float(text)
-    except ValueError:
-        return text  # For the library to refuse, with what would be valid.
 
 
 def main(argv):
     if argv[1:]:
         raise ValueError(f"Not a flag: {' '.join(argv[1:])}. See --help.")
+    if FLAGS.dry_run:
+        print_plan(resolve())
+        return
     _, run = train()
     print(f"Wrote {run}/supernet.keras")
 

@@ -30,7 +30,7 @@ class SubNetworkAccuracy(keras.callbacks.Callback):
         space = network.space
         configs = self.configs or {
             "largest": space.largest,
-            "smallest": (space.scales[-1],) * space.num_stages,
+            "smallest": space.smallest,
         }
         for name, config in configs.items():
             with restoring(network):

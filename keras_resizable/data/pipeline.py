@@ -52,7 +52,7 @@ def train_dataset(
     Raises:
         ValueError: If an argument is not valid, or the images do not fill a batch.
     """
-    shape = resolved_shape(image_set, image_size)
+    shape = resolved_shape(image_set.image_shape, image_size)
     preprocessing.check_augmentation(augmentation)
     steps = steps_per_epoch(image_set, batch_size)
     augment_image = make_image_augmenter(rand_augment)
@@ -151,17 +151,20 @@ def _finished(dataset, auto_shard_policy):
     return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
-def resolved_shape(image_set, image_size=None):
-    """`(height, width, channels)` of a set's images, or resized.
+def resolved_shape(image_shape, image_size=None):
+    """The shape of a set's images, or of what they are resized to.
 
     Args:
-        image_set: An `ImageSet`.
+        image_shape: That of an `ImageSet`.
         image_size: Height and width; those of the set if absent.
 
+    Returns:
+        `(height, width, channels)`.
+
     Raises:
-        ValueError: If it is absent and the images are of several sizes.
+        ValueError: If the images are of several sizes and `image_size` is absent.
     """
-    height, width, channels = image_set.image_shape
+    height, width, channels = image_shape
     if image_size is not None:
         height = width = image_size
     if height is None or width is None:

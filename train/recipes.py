@@ -1,0 +1,394 @@
+"""Recipes: settings of training, as data.
+
+Those of the paper (Resizable Neural Networks, A.1 and A.3) for ImageNet, for each
+network in three modes:
+
+    individual     one sub-network, trained alone
+    resizable      all sub-networks, by Algorithm 1
+    resizable_aug  Algorithm 1, then the target alone (section 3.4)
+
+Fields listed in `ours` are what the paper does not give. The recipes that start
+with `sample_` end in minutes on two cores, and are all ours.
+"""
+
+import dataclasses
+import json
+import math
+import pathlib
+import types
+import typing
+
+import keras
+
+import keras_resizable
+from keras_resizable import data
+
+MODES = ("individual", "resizable", "resizable_aug")
+SCHEDULES = ("step", "linear", "cosine")
+PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
+NETWORKS = (
+    "MobileNetV1",
+    "MobileNetV2",
+    "ResNet20",
+    "ResNet50",
+    "ResNet56",
+    "ResNet101",
+    "ResNet152",
+    "ResizableNet",
+    "ShuffleNetV2",
+)
+_WIDTH = {"MobileNetV1": "alpha", "MobileNetV2": "alpha", "ShuffleNetV2": "width"}
+# Training images, classes and image shapes, for what is told without the data.
+KNOWN_SETS = {
+    "cifar10": (50_000, 10, (32, 32, 3)),
+    "cifar100": (50_000, 100, (32, 32, 3)),
+    "fashion_mnist": (60_000, 10, (28, 28, 1)),
+    "imagenet2012": (1_281_167, 1000, (None, None, 3)),
+    "mnist": (60_000, 10, (28, 28, 1)),
+    "sample": (8_000, 10, (28, 28, 1)),
+}
+
+
+def _field(help_text, *default):
+    metadata = {"help": help_text}
+    if default:
+        return dataclasses.field(default=default[0], metadata=metadata)
+    return dataclasses.field(metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    network: str = _field("Name of a network, such as ResNet50.")
+    dataset: str = _field("'sample', a folder, or a set of TensorFlow Datasets.")
+    epochs: int = _field("Passes over the images.")
+    batch_size: int = _field("Images per step, on all devices together.")
+    learning_rate: float = _field("Peak learning rate.")
+    schedule: str = _field(f"Decay of the learning rate: {', '.join(SCHEDULES)}.")
+    weight_decay: float = _field("L2 decay.")
+    decay_epochs: tuple[float, ...] = _field(
+        "Epochs after which the schedule 'step' divides by 10.", ()
+    )
+    warmup: float = _field("Part of all steps that the schedule 'cosine' rises.", 0.0)
+    momentum: float = _field("Momentum.", 0.9)
+    nesterov: bool = _field("Whether the momentum is Nesterov's.", False)
+    scales: tuple[float, ...] = _field("Scale factors.", (1.0, 0.9, 0.8, 0.7))
+    width: float = _field("Width, of networks that come in several.", 1.0)
+    weights: str | None = _field(
+        "'imagenet' or a .weights.h5 file to start from.", None
+    )
+    image_size: int | None = _field("Height and width; the images' if None.", None)
+    augmentation: str = _field("none, pad_crop_flip or inception.", "inception")
+    rand_augment: float = _field("Magnitude of RandAugment, 0 to 1.", 0.0)
+    cutout: float = _field("Side of Cutout's square, of the image's.", 0.0)
+    mixup: float = _field("Alpha of mixup.", 0.0)
+    cutmix: float = _field("Alpha of CutMix.", 0.0)
+    label_smoothing: float = _field("Label smoothing.", 0.0)
+    dropout: float = _field("Dropout before the classifier.", 0.0)
+    switch: float = _field("Part of all steps before 'resizable_aug' switches.", 0.5)
+    gradient_reduction: str = _field("mean or sum over the sub-networks.", "mean")
+    synchronized: bool = _field("Whether devices share batch statistics.", False)
+    precision: str = _field(f"{', '.join(PRECISIONS)}.", "float32")
+    seed: int = _field("Seed of weights, images and plans.", 0)
+    ours: tuple[str, ...] = _field("What the paper does not give.", ())
+
+
+FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
+_UNGIVEN = ("scales", "gradient_reduction", "synchronized", "precision", "seed")
+
+_resnet50 = Recipe(
+    network="ResNet50",
+    dataset="imagenet2012",
+    image_size=224,
+    epochs=100,
+    batch_size=512,
+    learning_rate=0.2,
+    schedule="step",
+    decay_epochs=(30, 60, 80, 90),
+    weight_decay=1e-4,
+    ours=(*_UNGIVEN, "learning_rate", "momentum", "augmentation", "switch"),
+)
+_mobilenet_v1 = Recipe(
+    network="MobileNetV1",
+    dataset="imagenet2012",
+    image_size=224,
+    epochs=240,
+    batch_size=1024,
+    learning_rate=0.5,
+    schedule="linear",
+    weight_decay=4e-5,
+    ours=(*_UNGIVEN, "momentum", "augmentation", "switch"),
+)
+_mobilenet_v2 = dataclasses.replace(_mobilenet_v1, network="MobileNetV2")
+_shufflenet_v2 = dataclasses.replace(_mobilenet_v1, network="ShuffleNetV2", width=1.5)
+_resizable_net = dataclasses.replace(
+    _mobilenet_v1,
+    network="ResizableNet",
+    epochs=480,
+    weight_decay=3e-5,
+    label_smoothing=0.1,
+    dropout=0.5,
+    ours=(*_UNGIVEN, "label_smoothing", "switch"),
+)
+# He et al., 2016, section 4.2: 64,000 steps.
+_resnet20 = Recipe(
+    network="ResNet20",
+    dataset="cifar10",
+    scales=(1.0, 0.75, 0.5),
+    epochs=164,
+    batch_size=128,
+    learning_rate=0.1,
+    schedule="step",
+    decay_epochs=(82, 123),
+    weight_decay=1e-4,
+    augmentation="pad_crop_flip",
+    ours=tuple(FIELDS),
+)
+_sample_resnet20 = Recipe(
+    network="ResNet20",
+    dataset="sample",
+    scales=(1.0, 0.75, 0.5),
+    epochs=3,
+    batch_size=64,
+    learning_rate=0.1,
+    schedule="cosine",
+    warmup=0.125,
+    nesterov=True,
+    weight_decay=1e-4,
+    augmentation="none",
+    ours=tuple(FIELDS),
+)
+# Networks with a total stride of 32 want more pixels than the sample has.
+_sample_mobilenet_v1 = dataclasses.replace(
+    _sample_resnet20, network="MobileNetV1", width=0.25, image_size=64, epochs=5
+)
+
+
+def _doubled(recipe, factor=2):
+    """A recipe for `factor` times the epochs."""
+    return dataclasses.replace(
+        recipe,
+        epochs=recipe.epochs * factor,
+        decay_epochs=tuple(epoch * factor for epoch in recipe.decay_epochs),
+    )
+
+
+def _modes(individual, resizable, resizable_aug):
+    return dict(zip(MODES, (individual, resizable, resizable_aug)))
+
+
+def _of_paper(recipe):
+    # "The other resizable network train for 200 epochs", "480 epochs"; and "the
+    # resizable augmentation network always use the same training setting as the
+    # baseline" (A.1).
+    return _modes(recipe, _doubled(recipe), recipe)
+
+
+def _same(recipe):
+    return _modes(recipe, recipe, recipe)
+
+
+RECIPES = {
+    "sample_resnet20": _same(_sample_resnet20),
+    "sample_mobilenet_v1": _same(_sample_mobilenet_v1),
+    "sample_mobilenet_v2": _same(
+        dataclasses.replace(_sample_mobilenet_v1, network="MobileNetV2", width=0.35)
+    ),
+    "sample_shufflenet_v2": _same(
+        dataclasses.replace(_sample_mobilenet_v1, network="ShuffleNetV2", width=0.5)
+    ),
+    "resnet20": _of_paper(_resnet20),
+    "resnet56": _of_paper(dataclasses.replace(_resnet20, network="ResNet56")),
+    "resnet50": _of_paper(_resnet50),
+    "resnet101": _of_paper(
+        dataclasses.replace(_resnet50, network="ResNet101", ours=tuple(FIELDS))
+    ),
+    "resnet152": _of_paper(
+        dataclasses.replace(_resnet50, network="ResNet152", ours=tuple(FIELDS))
+    ),
+    "mobilenet_v1": _of_paper(_mobilenet_v1),
+    "mobilenet_v2": _of_paper(_mobilenet_v2),
+    "shufflenet_v2": _of_paper(_shufflenet_v2),
+    # The paper trains it for 480 epochs, and only as `resizable_aug`.
+    "resizable_net": _same(_resizable_net),
+}
+
+
+def resolve(name, mode="resizable", overrides=None):
+    """A recipe with some of its values replaced.
+
+    Args:
+        name: Name of a recipe, or the path of a `recipe.json` of a run.
+        mode: One of `MODES`; that of the file, if there is a file.
+        overrides: Values by field, as text or as they are.
+
+    Returns:
+        A `Recipe`.
+
+    Raises:
+        ValueError: If a name, key or value is not valid.
+    """
+    if mode not in MODES:
+        raise ValueError(f"A mode is one of {MODES}. Received: {mode!r}")
+    if str(name).endswith(".json"):
+        values = json.loads(pathlib.Path(name).read_text())["recipe"]
+    elif name in RECIPES:
+        values = dataclasses.asdict(RECIPES[name][mode])
+    else:
+        raise ValueError(
+            f"There is no recipe {name!r}. The recipes are: {', '.join(RECIPES)}."
+        )
+    values |= overrides or {}
+    for key in values:
+        if key not in FIELDS:
+            raise ValueError(
+                f"A recipe has no {key!r}. It has: {', '.join(sorted(FIELDS))}."
+            )
+    recipe = Recipe(
+        **{key: _parse(FIELDS[key], value) for key, value in values.items()}
+    )
+    _check(recipe)
+    return recipe
+
+
+def numbers(name, text):
+    """Numbers between commas."""
+    return tuple(_as(name, float, part) for part in text.split(",") if part != "")
+
+
+def size_of_set(dataset, data_dir=None):
+    """Training images, classes and image shape, without the images if possible."""
+    if dataset in KNOWN_SETS:
+        return KNOWN_SETS[dataset]
+    images = data.load(dataset, data_dir)
+    return images.train.num_images, len(images.class_names), images.image_shape
+
+
+def _parse(field, value):
+    kind = typing.get_type_hints(Recipe)[field.name]
+    if isinstance(kind, types.UnionType):
+        if value in (None, "None"):
+            return None
+        kind = typing.get_args(kind)[0]
+    if typing.get_origin(kind) is tuple:
+        if isinstance(value, str):
+            return numbers(field.name, value)
+        return tuple(_as(field.name, typing.get_args(kind)[0], part) for part in value)
+    return _as(field.name, kind, value)
+
+
+def _as(name, kind, value):
+    if kind is bool:
+        texts = {"true": True, "false": False, "1": True, "0": False}
+        if str(value).lower() in texts:
+            return texts[str(value).lower()]
+    else:
+        try:
+            return kind(value)
+        except (TypeError, ValueError):
+            pass
+    raise ValueError(f"{name} is of type {kind.__name__}. Received: {value!r}")
+
+
+def _check(recipe):
+    choices = {
+        "network": NETWORKS,
+        "schedule": SCHEDULES,
+        "precision": PRECISIONS,
+        "gradient_reduction": ("mean", "sum"),
+        "augmentation": ("none", "pad_crop_flip", "inception"),
+    }
+    for key, valid in choices.items():
+        if getattr(recipe, key) not in valid:
+            raise ValueError(
+                f"{key} is one of {', '.join(valid)}. "
+                f"Received: {getattr(recipe, key)!r}"
+            )
+    for key in ("epochs", "batch_size"):
+        if getattr(recipe, key) < 1:
+            raise ValueError(f"{key} is at least 1. Received: {getattr(recipe, key)}")
+    not_negative = ("learning_rate", "weight_decay", "mixup", "cutmix", "momentum")
+    for key in not_negative:
+        if not 0 <= getattr(recipe, key) < math.inf:
+            raise ValueError(f"{key} is at least 0. Received: {getattr(recipe, key)}")
+    parts = ("warmup", "switch", "rand_augment", "cutout", "label_smoothing", "dropout")
+    for key in parts:
+        if not 0 <= getattr(recipe, key) <= 1:
+            raise ValueError(f"{key} is from 0 to 1. Received: {getattr(recipe, key)}")
+
+
+def make_network(recipe, mode, config, image_shape, classes):
+    """The network of a recipe.
+
+    Args:
+        recipe: A `Recipe`.
+        mode: One of `MODES`.
+        config: Scale factors of the target: in the mode `individual` the network
+            has no others. None for the largest.
+        image_shape: `(height, width, channels)`.
+        classes: Number of classes.
+    """
+    scales = recipe.scales if mode != "individual" else set(config or (1.0,))
+    options = {}
+    if recipe.network in _WIDTH:
+        options[_WIDTH[recipe.network]] = recipe.width
+    elif recipe.width != 1.0:
+        raise ValueError(f"{recipe.network} has no width. Received: {recipe.width}")
+    network = getattr(keras_resizable, recipe.network)(
+        scales,
+        input_shape=image_shape,
+        classes=classes,
+        weights=recipe.weights,
+        dropout=recipe.dropout,
+        kernel_regularizer=keras.regularizers.L2(recipe.weight_decay),
+        synchronized=recipe.synchronized,
+        **options,
+    )
+    stages = network.space.num_stages
+    if mode == "individual" and config is not None and len(config) != stages:
+        raise ValueError(
+            f"To train it alone, config needs {stages} scale factors, one for each "
+            f"stage. Received: {config}"
+        )
+    return network
+
+
+def compile_network(network, recipe, mode, config, steps_per_epoch):
+    """Compiles a network as a recipe has it, for one-hot labels."""
+    steps = recipe.epochs * steps_per_epoch
+    target = network.space.config(network.space.indices(config or ()))
+    sampler = keras_resizable.FairSampler(network.space, recipe.seed)
+    if mode == "individual":
+        sampler = keras_resizable.FixedSampler(network.space, [target])
+    elif mode == "resizable_aug":
+        switch = round(recipe.switch * steps)
+        sampler = keras_resizable.SwitchingSampler(sampler, target, switch)
+    network.compile(
+        keras.optimizers.SGD(
+            _schedule(recipe, steps, steps_per_epoch),
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+        ),
+        loss=keras.losses.CategoricalCrossentropy(
+            label_smoothing=recipe.label_smoothing
+        ),
+        metrics=["accuracy"],
+        sampler=sampler,
+        gradient_reduction=recipe.gradient_reduction,
+    )
+
+
+def _schedule(recipe, steps, steps_per_epoch):
+    schedules = keras.optimizers.schedules
+    if recipe.schedule == "step":
+        boundaries = [round(epoch * steps_per_epoch) for epoch in recipe.decay_epochs]
+        rates = [recipe.learning_rate * 0.1**n for n in range(len(boundaries) + 1)]
+        return schedules.PiecewiseConstantDecay(boundaries, rates)
+    if recipe.schedule == "linear":
+        return schedules.PolynomialDecay(recipe.learning_rate, steps, 0.0)
+    warmup = max(1, round(recipe.warmup * steps))
+    return schedules.CosineDecay(
+        0.0,
+        decay_steps=max(1, steps - warmup),
+        warmup_target=recipe.learning_rate,
+        warmup_steps=warmup,
+    )
