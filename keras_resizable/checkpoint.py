@@ -72,7 +72,7 @@ def load_checkpoint(network, folder):
     if not path.exists():
         return None
     try:
-        with np.load(path) as contents:
+        with path.open("rb") as file, np.load(file) as contents:
             values = {name: contents[name] for name in contents.files}
         state = json.loads(str(values.pop("state")))
     except (EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:

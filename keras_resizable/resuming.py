@@ -93,10 +93,11 @@ def _clear_worker_errors(strategy, folder):
     try:
         yield
     except tf.errors.OpError as error:
-        if not is_multi_worker(strategy):
+        _, aborted, reason = error.message.partition("Collective ops is aborted by: ")
+        if not is_multi_worker(strategy) or not aborted:
             raise
         raise ConnectionError(
-            "A worker has stopped or cannot be reached. Start all workers again by "
-            f"the same commands: they go on from the last checkpoint in {folder}. "
-            f"What TensorFlow says: {error.message.strip().splitlines()[0]}"
+            f"A worker has stopped or cannot be reached ({reason.splitlines()[0]}). "
+            "Start all workers again by the same commands: they go on from the last "
+            f"checkpoint in {folder}."
         ) from error

@@ -23,20 +23,28 @@ SCRIPTS = sorted(
 # What each part may import, besides itself. Imports go one way.
 LAYERS = {"space", "files", "extras"}
 CORE = LAYERS | {"layers", "sampling", "statistics", "sub_network"}
-NETWORK = CORE | {"network"}
+NETWORK = CORE | {"distribution", "divergence", "network", "training"}
+RUN = NETWORK | {"saving", "checkpoint", "history"}
 MAY_IMPORT = {
     "space": set(),
     "files": set(),
     "extras": set(),
-    "runs": set(),
     "scripts": set(),
+    "distribution": set(),
+    "divergence": set(),
+    "runs": {"files"},
+    "history": LAYERS,
     "layers": LAYERS,
     "sampling": LAYERS,
     "statistics": LAYERS,
     "sub_network": LAYERS | {"layers"},
     "training": CORE,
-    "network": CORE | {"training"},
+    "network": NETWORK,
+    "memory": NETWORK,
     "saving": NETWORK,
+    "checkpoint": NETWORK,
+    "callbacks": RUN,
+    "resuming": RUN | {"callbacks"},
     "models": NETWORK,
     "data": NETWORK,
     "export": NETWORK,
@@ -88,9 +96,12 @@ def test_scripts_import_only_the_library_and_the_library_no_flags():
 def test_import_needs_only_the_base_dependencies():
     code = """
 import sys
-for name in ("pandas", "ai_edge_litert", "tensorflow_datasets", "matplotlib"):
+for name in (
+    "pandas", "ai_edge_litert", "tensorflow_datasets", "matplotlib", "tensorboard"
+):
     sys.modules[name] = None
 import keras_resizable.data, keras_resizable.export, keras_resizable.search
+import keras_resizable.resuming
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 

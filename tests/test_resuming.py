@@ -1,0 +1,251 @@
+"""Runs that end in the middle, and what is left of them."""
+
+import errno
+import os
+import pathlib
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pandas
+import pytest
+import tensorflow as tf
+
+from keras_resizable import ResizableNetwork, data
+from keras_resizable.checkpoint import load_checkpoint, save_checkpoint
+from keras_resizable.resuming import fit_resumable
+
+SCRIPT = pathlib.Path(__file__).with_name("train_until_done.py")
+STEPS = 5
+
+
+def start(folder):
+    return subprocess.Popen(
+        [sys.executable, SCRIPT, folder],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def kill(process):
+    process.kill()
+    process.communicate()
+
+
+def wait_for_training(process):
+    assert process.stdout.readline() == "trains\n"
+
+
+def test_a_run_killed_at_any_moment_ends_as_one_that_was_not(tmp_path):
+    reference = start(tmp_path / "reference")
+    killed = tmp_path / "killed"
+    generator = random.Random(0)
+    for _ in range(5):
+        process = start(killed)
+        wait_for_training(process)
+        time.sleep(generator.uniform(0, 0.4))
+        kill(process)
+    # Once more, while it writes a checkpoint.
+    for _ in range(5):
+        process = start(killed)
+        wait_for_training(process)
+        while process.poll() is None and not any(killed.glob(".temporary-*")):
+            pass
+        kill(process)
+        if any(killed.glob(".temporary-*")):
+            break
+    else:
+        pytest.fail("The run was never caught writing.")
+    outputs = [
+        process.communicate()[0].split() for process in (reference, start(killed))
+    ]
+    digests = [output[-1] for output in outputs]
+    assert len(digests[0]) == 64 and digests[0] == digests[1]
+    # It did not train everything again in the end.
+    assert outputs[1].count("trains") < outputs[0].count("trains")
+    assert not any(killed.glob(".temporary-*"))
+    for name in ("history.csv", "history.png"):
+        files = [tmp_path / folder / name for folder in ("reference", "killed")]
+        assert files[0].read_bytes() == files[1].read_bytes()
+
+
+@pytest.fixture
+def images(batch):
+    generator = np.random.default_rng(0)
+    arrays = (
+        generator.integers(0, 256, (8 * STEPS, 12, 12, 2), np.uint8),
+        generator.integers(0, 3, 8 * STEPS),
+    )
+    return data.from_arrays(arrays, arrays)
+
+
+@pytest.fixture
+def fit(images, tmp_path):
+    """A function that trains a network in a folder, from where it was left."""
+
+    def fit(network, epochs, **options):
+        return fit_resumable(
+            network,
+            lambda step: data.train_dataset(images, 8, start_step=step),
+            STEPS,
+            epochs,
+            tmp_path / "run",
+            verbose=0,
+            **options,
+        )
+
+    return fit
+
+
+@pytest.fixture
+def compiled(make_network):
+    def make(learning_rate=0.05, **kwargs):
+        network = make_network(**kwargs)
+        network.compile(
+            keras.optimizers.SGD(learning_rate, momentum=0.9),
+            loss="categorical_crossentropy",
+            metrics=["accuracy"],
+        )
+        return network
+
+    return make
+
+
+def test_a_run_leaves_what_it_says(fit, compiled, images, tmp_path):
+    validation = data.eval_dataset(images.test, (12, 12, 2), 8, num_classes=3)
+    history = fit(compiled(), 2, validation_data=validation)
+    folder = tmp_path / "run"
+    table = pandas.read_csv(folder / "history.csv")
+    assert table["epoch"].tolist() == [1, 2]
+    assert table["val_accuracy"].tolist() == [row["val_accuracy"] for row in history]
+    assert (folder / "history.png").read_bytes().startswith(b"\x89PNG")
+    best = keras.saving.load_model(folder / "best.keras")
+    last = keras.saving.load_model(folder / "supernet.keras")
+    assert isinstance(best, ResizableNetwork)
+    results = [
+        network.evaluate(validation, verbose=0, return_dict=True)["accuracy"]
+        for network in (best, last)
+    ]
+    assert results[0] == pytest.approx(table["val_accuracy"].max())
+    assert results[1] == pytest.approx(table["val_accuracy"].iloc[-1])
+    # All is done, so nothing is left to do.
+    network = compiled()
+    assert fit(network, 2) == history
+    assert network.optimizer.iterations == 2 * STEPS
+
+
+def test_mirrored_runs_go_on(fit, compiled, strategy, tmp_path):
+    digests = []
+    for parts in ((3,), (1, 3)):
+        for epochs in parts:
+            keras.utils.set_random_seed(0)
+            with strategy.scope():
+                network = compiled()
+            fit(network, epochs, every_steps=2)
+        digests.append(network.get_weights())
+        for path in (tmp_path / "run").iterdir():
+            path.unlink()
+    for one, other in zip(*digests):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(compiled, tmp_path):
+    network = compiled()
+    save_checkpoint(network, tmp_path, {"step": 1})
+    kept = (tmp_path / "checkpoint.npz").read_bytes()
+    # The kernel ends writing at this size, as it does where no room is left.
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(OSError) as raised:
+            save_checkpoint(network, tmp_path, {"step": 2})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert raised.value.errno == errno.EFBIG
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.npz"]
+    assert (tmp_path / "checkpoint.npz").read_bytes() == kept
+    assert load_checkpoint(network, tmp_path)[0] == {"step": 1}
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "text"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_kept(
+    compiled, tmp_path, damage
+):
+    network = compiled()
+    for step in (1, 2):
+        save_checkpoint(network, tmp_path, {"step": step})
+    path = tmp_path / "checkpoint.npz"
+    contents = bytearray(path.read_bytes())
+    contents[len(contents) // 2] ^= 1
+    path.write_bytes(
+        {
+            "truncated": contents[: len(contents) // 2],
+            "flipped": contents,
+            "empty": b"",
+            "text": b"not a checkpoint",
+        }[damage]
+    )
+    before = network.get_weights()
+    with pytest.raises(
+        ValueError, match=r"checkpoint.npz is damaged.* checkpoint.previous.npz"
+    ):
+        load_checkpoint(network, tmp_path)
+    for old, new in zip(before, network.get_weights()):
+        np.testing.assert_array_equal(old, new)
+    path.unlink()
+    assert load_checkpoint(network, tmp_path)[0] == {"step": 1}
+    os.truncate(tmp_path / "checkpoint.previous.npz", 100)
+    with pytest.raises(ValueError, match="previous.npz is damaged.*starts anew"):
+        load_checkpoint(network, tmp_path)
+
+
+def test_a_checkpoint_of_another_network_is_refused(compiled, tmp_path):
+    save_checkpoint(compiled(), tmp_path, {})
+    with pytest.raises(ValueError, match="of another network"):
+        load_checkpoint(compiled(classes=4), tmp_path)
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_what_was_saved(
+    fit, compiled, images, tmp_path
+):
+    network = compiled()
+    fit(network, 1)
+    kept = {
+        path.name: path.read_bytes()
+        for path in (tmp_path / "run").iterdir()
+        if path.suffix != ".png"
+    }
+
+    class Spoil(keras.callbacks.Callback):
+        """Makes batch normalisation at one scale factor overflow."""
+
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 1:
+                layer = self.model.batch_norms[-1][1]
+                layer.gamma.assign(
+                    tf.constant([1.0, 1.0, np.inf])[:, None] * layer.gamma
+                )
+
+    network = compiled()
+    message = rf"at step {STEPS + 3}, in the sub-network '[\d.]+,0.5'"
+    with pytest.raises(FloatingPointError, match=message):
+        fit(network, 2, callbacks=[Spoil()])
+    assert kept == {name: (tmp_path / "run" / name).read_bytes() for name in kept}
+    with pytest.raises(FloatingPointError, match="not finite numbers"):
+        save_checkpoint(network, tmp_path / "run", {})
+    fit(compiled(), 2)
+
+
+def test_where_mirrored_replicas_diverged(fit, compiled, strategy):
+    with strategy.scope():
+        network = compiled(learning_rate=1e30)
+    with pytest.raises(FloatingPointError, match="at step [23], in the sub-network"):
+        fit(network, 2)
