@@ -59,6 +59,8 @@ def fit_resumable(
         create_variables(network, make_dataset(0).element_spec)
     with strategy.scope():
         checkpoint.restore(network)
+    if checkpoint.step:
+        print(f"Going on from step {checkpoint.step}, by the checkpoint in {folder}")
 
     def fit(first_step, last_epoch):
         epoch, done = divmod(first_step, steps_per_epoch)

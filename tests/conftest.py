@@ -54,6 +54,12 @@ def batch():
 
 
 @pytest.fixture
+def tf_dataset(batch):
+    """The batch, in two parts."""
+    return tf.data.Dataset.from_tensor_slices(batch).batch(4)
+
+
+@pytest.fixture
 def randomize():
     return randomize_batch_norms
 

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resizable import FairSampler, FixedSampler, SpatialSpace, UniformSampler
+from keras_resizable import (
+    FairSampler,
+    FixedSampler,
+    SpatialSpace,
+    SwitchingSampler,
+    UniformSampler,
+)
 
 SPACE = SpatialSpace((1.0, 0.75, 0.5), 2)
 
@@ -95,3 +101,38 @@ def test_bad_arguments_are_named():
         FixedSampler(SPACE, [])
     with pytest.raises(ValueError, match="0.6 of stage 1"):
         FixedSampler(SPACE, [(0.5, 0.6)])
+
+
+def test_switching_trains_one_configuration_from_a_step_on():
+    fair = FairSampler(SPACE, seed=3)
+    sampler = SwitchingSampler(fair, (0.75, 0.5), step=2)
+    config = keras.saving.serialize_keras_object(sampler)
+    for one in (sampler, keras.saving.deserialize_keras_object(config)):
+        draw = tf.function(one)
+        for step in range(4):
+            expected = fair(step) if step < 2 else [[1, 2]]
+            np.testing.assert_array_equal(draw(tf.constant(step, tf.int64)), expected)
+    with pytest.raises(ValueError, match="0.9 of stage 0"):
+        SwitchingSampler(fair, (0.9,), step=2)
+
+
+def test_switching_takes_no_new_trace(make_network, batch):
+    network = make_network()
+    traces = []
+    sampler = SwitchingSampler(FairSampler(network.space), (0.5, 0.75), step=2)
+
+    def traced(step):
+        traces.append(step)
+        return sampler(step)
+
+    network.compile("sgd", "sparse_categorical_crossentropy", sampler=traced)
+    for steps in range(2):
+        network.fit(*batch, batch_size=4, verbose=0)
+        tables = [v.numpy() for _, norm in network.batch_norms for v in norm.variables]
+        if steps == 0:
+            before = tables
+    assert len(traces) == 1
+    used = [{0: 2, 1: 1}[stage] for stage, _ in network.batch_norms for _ in range(4)]
+    for old, new, row in zip(before, tables, used):
+        changed = [not np.array_equal(a, b) for a, b in zip(old, new)]
+        assert changed == [index == row for index in range(3)]

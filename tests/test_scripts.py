@@ -5,10 +5,11 @@ import pathlib
 import subprocess
 import sys
 
-import numpy as np
 import pandas
 import pytest
-from idx_files import write_idx
+from idx_files import write_random_set
+
+from keras_resizable.saving import load_network
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -31,15 +32,8 @@ def run(script, *arguments, folder, fails=False):
 def folder(tmp_path_factory):
     """A folder where the demo has run, on a few images of two kinds."""
     folder = tmp_path_factory.mktemp("scripts")
-    (folder / "data").mkdir()
-    generator = np.random.default_rng(0)
-    for part, count in (("train", 64), ("t10k", 32)):
-        labels = np.arange(count, dtype=np.uint8) % 2
-        images = generator.integers(0, 100, (count, 16, 16), np.uint8)
-        images += 100 * labels[:, None, None]
-        write_idx(folder / "data", f"{part}-images-idx3-ubyte", images)
-        write_idx(folder / "data", f"{part}-labels-idx1-ubyte", labels)
-    arguments = ("--data_dir=data", "--epochs=2", "--batch_size=16")
+    write_random_set(folder / "data", (64, 32), size=16)
+    arguments = ("--dataset=data", "--epochs=2", "--batch_size=16")
     output = run("train/demo.py", *arguments, folder=folder)
     return folder, output
 
@@ -51,18 +45,22 @@ def test_demo_leaves_what_it_says(folder):
     assert files >= {
         "calibration.npz",
         "chosen.keras",
+        "best.keras",
+        "checkpoint.npz",
         "history.csv",
+        "history.png",
         "recipe.json",
         "resnet20_1.0_1.0_1.0.tflite",
         "supernet.keras",
         "table.csv",
+        "tensorboard",
     }
     for name in files:
         assert name in output
     table = pandas.read_csv(latest / "table.csv").set_index("config")
     assert len(table) == 27
     assert len(pandas.read_csv(latest / "history.csv")) == 2
-    assert json.loads((latest / "recipe.json").read_text())["epochs"] == 2
+    assert json.loads((latest / "recipe.json").read_text())["recipe"]["epochs"] == 2
     (chosen,) = (line.split()[1] for line in output.splitlines() if "chosen " in line)
     within = table[table.flops <= table.flops["1.0,1.0,1.0"] / 2]
     assert chosen in within.index
@@ -95,10 +93,61 @@ def test_bad_input_is_one_clear_error(folder, tmp_path):
     error = run("tflite/benchmark.py", folder=tmp_path, fails=True)
     assert "No .tflite files in runs/latest" in error
     error = run("train/supernet.py", "--scales=1.0,x", folder=tmp_path, fails=True)
-    assert "'x' is not a number" in error
-    error = run("train/supernet.py", "--data_dir=.", folder=tmp_path, fails=True)
-    assert "No train-images-idx3-ubyte" in error
+    assert "scales is of type float. Received: 'x'" in error
+    error = run("train/supernet.py", "--dataset=.", folder=tmp_path, fails=True)
+    assert "No images in" in error
+    error = run("train/supernet.py", "--recipe=vgg", folder=tmp_path, fails=True)
+    assert "no recipe 'vgg'. The recipes are: sample_resnet20" in error
+    error = run("train/supernet.py", "--epoch=3", folder=tmp_path, fails=True)
+    assert "epoch" in error and "epochs" in error
     assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_says_what_would_be_trained(tmp_path):
+    arguments = ("--recipe=resnet50", "--mode=individual", "--dry_run", "--epochs=7")
+    output = run("train/supernet.py", *arguments, folder=tmp_path)
+    lines = dict(line.split(maxsplit=1) for line in output.splitlines())
+    assert lines["epochs"] == "7" and lines["learning_rate"] == "0.2  (ours)"
+    assert lines["parameters"] == "25.61 M" and lines["sub-networks"] == "1"
+    assert "FLOPs, largest       4,089.2 M" in output
+    assert lines["steps"] == "2,502 an epoch, 17,514 in all"
+    assert lines["memory"].startswith("about 4")
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_sub_network_alone_then_the_same_command_is_a_new_run(folder, tmp_path):
+    data = f"--dataset={folder[0] / 'data'}"
+    arguments = (
+        data,
+        "--mode=individual",
+        "--config=0.5,0.75,0.5",
+        "--epochs=1",
+        "--batch_size=32",
+        "--precision=mixed_bfloat16",
+        "--deterministic",
+    )
+    run("train/supernet.py", *arguments, folder=tmp_path)
+    latest = tmp_path / "runs" / "latest"
+    network = load_network(latest / "supernet.keras")
+    assert network.space.scales == (0.75, 0.5)
+    assert network.sampler.configs == [(0.5, 0.75, 0.5)]
+    history = pandas.read_csv(latest / "history.csv")
+    assert "val_accuracy_target" in history
+    # Complete, so the same command is not the same run.
+    first = latest.resolve()
+    run("train/supernet.py", *arguments, folder=tmp_path)
+    assert latest.resolve() != first
+    contents = [pandas.read_csv(path / "history.csv") for path in (first, latest)]
+    pandas.testing.assert_frame_equal(*contents)
+    error = run(
+        "train/supernet.py",
+        data,
+        "--mode=individual",
+        "--config=0.5",
+        folder=tmp_path,
+        fails=True,
+    )
+    assert "config needs 3 scale factors" in error
 
 
 @pytest.mark.parametrize(

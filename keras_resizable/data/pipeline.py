@@ -62,8 +62,9 @@ def train_dataset(
     fold_in = tf.random.experimental.stateless_fold_in
 
     def records_of_epoch(epoch):
-        order = fold_in(tf.constant((seed, 0), tf.int64), epoch)
-        records = image_set.train.read(order[0]).take(steps * batch_size)
+        epoch_seed = fold_in(tf.constant((seed, 0), tf.int64), epoch)
+        order = tf.random.stateless_uniform((), epoch_seed, None, None, tf.int64)
+        records = image_set.train.read(order).take(steps * batch_size)
         skipped = tf.where(epoch == first_epoch, first_step * batch_size, 0)
         records = records.enumerate(epoch * steps * batch_size)
         return records.skip(tf.cast(skipped, tf.int64)).shard(num_shards, shard)

@@ -60,7 +60,7 @@ def load_tfds(name, data_dir=None):
 def _keys(tfds, builder):
     """The names of the image and of the label in an example."""
     keys = builder.info.supervised_keys or ()
-    features = [builder.info.features.get(key) for key in keys]
+    features = [builder.info.features[key] for key in keys if isinstance(key, str)]
     kinds = (tfds.features.Image, tfds.features.ClassLabel)
     if len(features) != 2 or not all(map(isinstance, features, kinds)):
         raise ValueError(f"{builder.name!r} is not a set of labelled images.")

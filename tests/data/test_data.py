@@ -2,14 +2,7 @@ import numpy as np
 import pytest
 from idx_files import write_idx
 
-from keras_resizable.data import (
-    draw_sample,
-    load_calibration,
-    load_idx,
-    load_sample,
-    make_dataset,
-    save_calibration,
-)
+from keras_resizable.data import draw_sample, load_idx, load_sample
 from keras_resizable.data.sample import _PATH
 
 
@@ -78,28 +71,3 @@ def test_bad_idx_folders_are_named(idx_folder):
     write_idx(idx_folder, "t10k-labels-idx1-ubyte", np.zeros(9, np.uint8))
     with pytest.raises(ValueError, match="10 images with 9 labels"):
         load_idx(idx_folder)
-
-
-def test_dataset_batches_unit_range():
-    images = np.arange(7 * 4, dtype=np.uint8).reshape(7, 2, 2)
-    labels = np.arange(7)
-    dataset = make_dataset(images, labels, batch_size=3)
-    batches = list(dataset.as_numpy_iterator())
-    assert [len(batch[0]) for batch in batches] == [3, 3, 1]
-    joined = np.concatenate([batch[0] for batch in batches])
-    np.testing.assert_allclose(joined[..., 0], images / 255, rtol=1e-6)
-    shuffled = make_dataset(images, labels, 7, shuffle=True, seed=0)
-    orders = [next(shuffled.as_numpy_iterator())[1].tolist() for _ in range(2)]
-    assert sorted(orders[0]) == labels.tolist() != orders[0] != orders[1]
-
-
-def test_calibration_images_round_trip(tmp_path):
-    images = np.random.default_rng(0).integers(0, 256, (5, 4, 4), np.uint8)
-    path = tmp_path / "calibration.npz"
-    save_calibration(images, path)
-    batches = list(load_calibration(path, batch_size=3).as_numpy_iterator())
-    assert [len(batch[0]) for batch in batches] == [3, 2]
-    np.testing.assert_allclose(batches[0][0][..., 0], images[:3] / 255, rtol=1e-6)
-    path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(ValueError, match=f"{path} is damaged"):
-        load_calibration(path)

@@ -1,0 +1,202 @@
+"""From image sets to batches."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keras_resizable import data
+from keras_resizable.data import preprocessing
+
+COUNT, BATCH = 22, 4
+STEPS = COUNT // BATCH
+# Every augmentation but RandAugment, which is slow to trace.
+OPTIONS = {"augmentation": "pad_crop_flip", "cutout": 0.5, "mixup": 0.2, "cutmix": 1.0}
+
+
+@pytest.fixture(scope="module")
+def images():
+    generator = np.random.default_rng(0)
+    arrays = (
+        generator.integers(0, 256, (COUNT, 8, 6, 3), np.uint8),
+        np.arange(COUNT) % 5,
+    )
+    return data.from_arrays(arrays, arrays)
+
+
+def take(dataset, count):
+    return [(x.copy(), y.copy()) for x, y in dataset.take(count).as_numpy_iterator()]
+
+
+def assert_same(batches, expected):
+    assert len(batches) == len(expected)
+    for batch, other in zip(batches, expected):
+        for part, expected_part in zip(batch, other):
+            np.testing.assert_array_equal(part, expected_part)
+
+
+def identify(images, batch):
+    """Which images of the set are in a batch that was not augmented."""
+    pixels = np.rint((batch[0] + 1) * 127.5).astype(np.uint8)
+    all_pixels = np.stack(
+        [image for image, _ in images.train.read().as_numpy_iterator()]
+    )
+    return [
+        int(np.flatnonzero((all_pixels == image).all((1, 2, 3)))[0]) for image in pixels
+    ]
+
+
+def test_an_epoch_has_every_image_at_most_once_in_a_new_order(images):
+    batches = take(data.train_dataset(images, BATCH), 2 * STEPS)
+    epochs = [
+        [number for batch in epoch for number in identify(images, batch)]
+        for epoch in (batches[:STEPS], batches[STEPS:])
+    ]
+    for epoch in epochs:
+        assert len(set(epoch)) == STEPS * BATCH
+    assert epochs[0] != epochs[1]
+    for pixels, labels in batches:
+        assert pixels.dtype == np.float32 and pixels.min() >= -1 and pixels.max() <= 1
+        assert labels.shape == (BATCH, 5)
+        numbers = identify(images, (pixels, labels))
+        np.testing.assert_array_equal(labels.argmax(1), np.array(numbers) % 5)
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.integers(0, 3 * STEPS))
+def test_starting_later_is_going_on(images, step):
+    whole = take(data.train_dataset(images, BATCH, seed=1, **OPTIONS), step + 2)
+    later = data.train_dataset(images, BATCH, seed=1, start_step=step, **OPTIONS)
+    assert_same(take(later, 2), whole[step:])
+
+
+def test_rand_augment_goes_on_too(images):
+    options = {"rand_augment": 0.5, "image_size": 12}
+    whole = take(data.train_dataset(images, BATCH, **options), 2)
+    later = data.train_dataset(images, BATCH, start_step=1, **options)
+    assert_same(take(later, 1), whole[1:])
+    assert whole[0][0].shape == (BATCH, 12, 12, 3)
+
+
+def test_another_seed_gives_other_images(images):
+    one, other = (
+        take(data.train_dataset(images, BATCH, seed=seed, **OPTIONS), 1)[0]
+        for seed in (0, 1)
+    )
+    assert not np.array_equal(one[0], other[0])
+
+
+@pytest.mark.parametrize("num_shards", [2, 4])
+def test_shards_share_the_images_of_every_step(images, num_shards):
+    part = BATCH // num_shards
+    expected = [identify(images, b) for b in take(data.train_dataset(images, BATCH), 4)]
+    dealt = [[] for _ in expected]
+    for shard in range(num_shards):
+        dataset = data.train_dataset(
+            images, BATCH, num_shards=num_shards, shard=shard
+        ).rebatch(part)
+        for step, batch in enumerate(take(dataset, 4)):
+            dealt[step] += identify(images, batch)
+    assert [sorted(step) for step in dealt] == [sorted(step) for step in expected]
+
+
+def test_evaluation_has_every_image_once(images):
+    dataset = data.eval_dataset(images.test, (8, 6, 3), 4)
+    assert len(dataset) == -(-COUNT // 4)
+    batches = take(dataset, -1)
+    numbers = [number for batch in batches for number in identify(images, batch)]
+    assert numbers == list(range(COUNT))
+    np.testing.assert_array_equal(
+        np.concatenate([labels for _, labels in batches]), np.arange(COUNT) % 5
+    )
+
+
+def jpeg(height, width):
+    """A JPEG with a light spot in its middle."""
+    pixels = np.full((height, width, 3), 20, np.uint8)
+    pixels[height // 3 : -height // 3, width // 3 : -width // 3] = 220
+    return tf.io.encode_jpeg(pixels, quality=95)
+
+
+@pytest.mark.parametrize("encode", [tf.io.encode_png, tf.io.encode_jpeg])
+def test_crops_of_jpegs_equal_those_of_the_decoded_image(encode):
+    pixels = tf.io.decode_image(jpeg(60, 90))
+    seed = tf.constant([3, 4])
+    for crop in (
+        lambda image: preprocessing.train_image(image, (32, 32, 3), "inception", seed),
+        lambda image: preprocessing.eval_image(image, (32, 32, 3), True),
+    ):
+        encoded = encode(pixels)
+        decoded = tf.io.decode_image(encoded)
+        np.testing.assert_allclose(crop(encoded), crop(decoded), atol=6)
+
+
+def test_a_center_crop_is_the_middle():
+    cropped = preprocessing.eval_image(jpeg(60, 90), (48, 48, 3), True).numpy()
+    whole = preprocessing.eval_image(jpeg(60, 90), (48, 48, 3), False).numpy()
+    assert cropped[24, 24, 0] > 200 and cropped[0, 0, 0] < 40
+    assert (cropped > 120).mean() > (whole > 120).mean()
+
+
+def test_inception_crops_differ_in_place_size_and_flip():
+    image = tf.reshape(tf.range(100 * 100 * 3) % 251, (100, 100, 3))
+    image = tf.cast(image, tf.uint8)
+    crops = {
+        preprocessing.train_image(image, (8, 8, 3), "inception", tf.constant([0, n]))
+        .numpy()
+        .tobytes()
+        for n in range(20)
+    }
+    assert len(crops) == 20
+
+
+def test_pad_crop_flip_moves_by_an_eighth_and_flips():
+    image = np.zeros((16, 16, 1), np.uint8)
+    image[8, 7] = 255
+    seen = {
+        tuple(
+            np.argwhere(
+                preprocessing.train_image(
+                    tf.constant(image),
+                    (16, 16, 1),
+                    "pad_crop_flip",
+                    tf.constant([0, n]),
+                ).numpy()
+                == 255
+            )[0][:2]
+        )
+        for n in range(400)
+    }
+    assert {row for row, _ in seen} == set(range(6, 11))
+    assert {column for _, column in seen} == set(range(5, 11))
+
+
+def test_bad_arguments_are_named(images):
+    with pytest.raises(
+        ValueError, match=r"'none', 'pad_crop_flip', 'inception'.*'cut'"
+    ):
+        data.train_dataset(images, BATCH, augmentation="cut")
+    with pytest.raises(ValueError, match="batch of 23 images is more than the 22"):
+        data.train_dataset(images, 23)
+    with pytest.raises(ValueError, match="several sizes: give an `image_size`"):
+        data.resolved_shape((None, None, 3))
+
+
+def test_calibration_images_come_back(images, tmp_path):
+    path = tmp_path / "calibration.npz"
+    data.save_calibration(images.train, path, (8, 6, 3))
+    batches = take(data.load_calibration(path, batch_size=10), -1)
+    assert [len(pixels) for pixels, _ in batches] == [10, 10, 2]
+    numbers = [number for batch in batches for number in identify(images, batch)]
+    assert sorted(numbers) == list(range(COUNT))
+
+
+@pytest.mark.parametrize("content", [b"", b"not images", b"PK\x03\x04 half"])
+def test_damaged_calibration_images_are_named(tmp_path, content):
+    path = tmp_path / "calibration.npz"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="calibration.npz is damaged"):
+        data.load_calibration(path)
+    with pytest.raises(FileNotFoundError):
+        data.load_calibration(tmp_path / "none.npz")

@@ -1,0 +1,130 @@
+"""Image sets from everywhere, read alike."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from idx_files import write_random_set
+
+from keras_resizable import data
+
+SIZE = (20, 30, 3)
+
+
+def write_image(path, color, size=SIZE):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.full(size, color, np.uint8)
+    encode = tf.io.encode_png if path.suffix == ".png" else tf.io.encode_jpeg
+    path.write_bytes(encode(pixels).numpy())
+
+
+def read(split, seed=None):
+    return list(split.read(seed).as_numpy_iterator())
+
+
+def labels(split, seed=None):
+    return [int(label) for _, label in read(split, seed)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for part, count in (("train", 7), ("val", 2)):
+        for number in range(count):
+            for color, name in ((50, "dark"), (200, "light")):
+                suffix = "png" if number % 2 else "JPG"
+                write_image(tmp_path / part / name / f"{number}.{suffix}", color)
+    (tmp_path / "train" / "dark" / "notes.txt").write_text("not an image")
+    return tmp_path
+
+
+def test_a_folder_of_images_by_class(folder):
+    images = data.load(str(folder))
+    assert images.class_names == ("dark", "light")
+    assert images.image_shape == (None, None, 3)
+    assert (images.train.num_images, images.test.num_images) == (14, 4)
+    assert labels(images.train) == [0] * 7 + [1] * 7
+    for image, label in read(images.test):
+        pixels = tf.io.decode_image(image).numpy()
+        assert pixels.shape == SIZE and abs(pixels.mean() - (50, 200)[label]) < 2
+
+
+def test_a_folder_without_test_images_keeps_every_tenth(tmp_path):
+    for number in range(20):
+        write_image(tmp_path / "a" / f"{number:02d}.png", number)
+        write_image(tmp_path / "b" / f"{number:02d}.png", number)
+    images = data.load_folder(tmp_path)
+    assert (images.train.num_images, images.test.num_images) == (36, 4)
+    kept = [
+        tf.io.decode_image(image)[0, 0, 0].numpy() for image, _ in read(images.test)
+    ]
+    assert kept == [9, 19, 9, 19]
+
+
+def test_folders_that_hold_no_set_are_named(tmp_path, folder):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match=f"No images in {tmp_path}/empty"):
+        data.load(str(tmp_path / "empty"))
+    write_image(folder / "val" / "other" / "1.png", 0)
+    with pytest.raises(ValueError, match=r"test images of \['other'\], but none"):
+        data.load_folder(folder)
+
+
+def test_idx_files_and_the_sample(tmp_path):
+    write_random_set(tmp_path / "set", (6, 4), size=5)
+    images = data.load(str(tmp_path / "set"))
+    assert images.image_shape == (5, 5, 1)
+    assert labels(images.train) == [0, 1] * 3
+    assert images.class_names == ("0", "1")
+    sample = data.load()
+    assert sample.image_shape == (28, 28, 1) and "Bag" in sample.class_names
+    assert (sample.train.num_images, sample.test.num_images) == (8000, 2000)
+
+
+@pytest.fixture(scope="module")
+def tfds_dir(tmp_path_factory):
+    import tiny_sets
+
+    folder = tmp_path_factory.mktemp("tfds")
+    for builder in (tiny_sets.TinyColors, tiny_sets.TinyMoods):
+        builder(data_dir=folder).download_and_prepare()
+    return folder
+
+
+def test_a_set_of_tensorflow_datasets(tfds_dir):
+    images = data.load("tiny_colors", str(tfds_dir))
+    assert images.class_names == ("dark", "light")
+    assert images.image_shape == (None, None, 3)
+    assert (images.train.num_images, images.test.num_images) == (12, 4)
+    assert sorted(labels(images.train)) == [0] * 6 + [1] * 6
+    for image, label in read(images.train):
+        assert isinstance(image, bytes)
+        pixels = tf.io.decode_jpeg(image).numpy()
+        assert abs(pixels.mean() - (50, 200)[label]) < 20
+
+
+def test_sets_of_tensorflow_datasets_that_do_not_fit_are_named(tfds_dir):
+    with pytest.raises(ValueError, match="'tiny_moods' is not a set of labelled"):
+        data.load("tiny_moods", str(tfds_dir))
+    with pytest.raises(ValueError, match="'no_such_set' is neither a folder nor"):
+        data.load("no_such_set", str(tfds_dir))
+
+
+@pytest.mark.parametrize("source", ["folder", "tfds", "arrays"])
+def test_a_seed_alone_decides_the_order(source, request):
+    if source == "folder":
+        images = data.load_folder(request.getfixturevalue("folder"))
+    elif source == "tfds":
+        images = data.load("tiny_colors", str(request.getfixturevalue("tfds_dir")))
+    else:
+        images = data.load()
+    orders = []
+    for program_seed, seed in ((0, 1), (5, 1), (None, 1), (0, 2)):
+        tf.random.set_seed(program_seed)
+        dataset = images.train.read(tf.constant(seed, tf.int64)).take(200)
+        orders.append(
+            [
+                hash(i.tobytes() if hasattr(i, "tobytes") else i)
+                for i, _ in dataset.as_numpy_iterator()
+            ]
+        )
+    assert orders[0] == orders[1] == orders[2]
+    assert sorted(orders[0]) == sorted(orders[0]) and orders[0] != orders[3]

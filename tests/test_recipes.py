@@ -1,0 +1,145 @@
+import dataclasses
+import json
+import pathlib
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import keras_resizable
+
+sys.path.append(str(pathlib.Path(__file__).parents[1] / "train"))
+
+import recipes  # noqa: E402
+
+
+@pytest.mark.parametrize("mode", recipes.MODES)
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_every_recipe_is_whole(name, mode):
+    recipe = recipes.resolve(name, mode)
+    assert recipe.network in keras_resizable.__all__
+    assert set(recipe.ours) <= set(recipes.FIELDS)
+    keras_resizable.SpatialSpace(recipe.scales, 3)
+    for epoch in recipe.decay_epochs:
+        assert 0 < epoch < recipe.epochs
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "expected"),
+    [
+        ("resnet50", "individual", (512, 100, 1e-4, (30, 60, 80, 90))),
+        ("resnet50", "resizable", (512, 200, 1e-4, (60, 120, 160, 180))),
+        ("resnet50", "resizable_aug", (512, 100, 1e-4, (30, 60, 80, 90))),
+        ("mobilenet_v1", "individual", (1024, 240, 4e-5, ())),
+        ("mobilenet_v2", "resizable", (1024, 480, 4e-5, ())),
+        ("shufflenet_v2", "resizable_aug", (1024, 240, 4e-5, ())),
+        ("resizable_net", "resizable_aug", (1024, 480, 3e-5, ())),
+    ],
+)
+def test_the_papers_settings(name, mode, expected):
+    recipe = recipes.resolve(name, mode)
+    given = (
+        recipe.batch_size,
+        recipe.epochs,
+        recipe.weight_decay,
+        recipe.decay_epochs,
+    )
+    assert given == expected
+    if name != "resnet50":
+        assert (recipe.learning_rate, recipe.schedule) == (0.5, "linear")
+    if name == "resizable_net":
+        assert recipe.dropout == 0.5 and recipe.label_smoothing > 0
+
+
+def test_values_are_replaced_and_read_back(tmp_path):
+    recipe = recipes.resolve(
+        "resnet50",
+        overrides={"scales": "1.0,0.5", "epochs": "3", "weights": "None", "seed": 5},
+    )
+    assert (recipe.scales, recipe.epochs, recipe.weights) == ((1.0, 0.5), 3, None)
+    path = tmp_path / "recipe.json"
+    path.write_text(json.dumps({"recipe": dataclasses.asdict(recipe), "versions": {}}))
+    assert recipes.resolve(str(path)) == recipe
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("epoch", "3", "no 'epoch'. It has: augmentation, batch_size"),
+        ("epochs", "many", "epochs is of type int. Received: 'many'"),
+        ("epochs", "0", "epochs is at least 1. Received: 0"),
+        ("nesterov", "maybe", "nesterov is of type bool. Received: 'maybe'"),
+        ("decay_epochs", "3,x", "decay_epochs is of type float. Received: 'x'"),
+        ("learning_rate", "nan", "learning_rate is at least 0. Received: nan"),
+        ("dropout", "1.5", "dropout is from 0 to 1. Received: 1.5"),
+        ("schedule", "slow", "schedule is one of step, linear, cosine.*'slow'"),
+        ("network", "VGG", "network is one of MobileNetV1.*'VGG'"),
+        ("precision", "int8", "precision is one of float32.*'int8'"),
+    ],
+)
+def test_bad_values_are_named(key, value, named):
+    with pytest.raises(ValueError, match=named):
+        recipes.resolve("resnet50", overrides={key: value})
+
+
+def test_unknown_names_list_the_valid():
+    with pytest.raises(
+        ValueError, match="no recipe 'vgg'.*sample_resnet20, .*resnet50"
+    ):
+        recipes.resolve("vgg")
+    with pytest.raises(ValueError, match="'individual', 'resizable'.*'both'"):
+        recipes.resolve("resnet50", "both")
+
+
+@pytest.mark.parametrize("name", ["sample_resnet20", "resnet50", "mobilenet_v1"])
+def test_learning_rates_end_where_the_schedule_says(name):
+    recipe = recipes.resolve(name, "individual")
+    network = keras_resizable.ResNet20(scales=[1.0])
+    recipes.compile_network(network, recipe, "individual", None, steps_per_epoch=10)
+    rates = [
+        float(network.optimizer._learning_rate(step))
+        for step in range(0, 10 * recipe.epochs + 1)
+    ]
+    peak = recipe.learning_rate
+    assert max(rates) == pytest.approx(peak)
+    if recipe.schedule == "step":
+        expected = [peak * 0.1**n for n in range(len(recipe.decay_epochs) + 1)]
+        np.testing.assert_allclose(
+            sorted(set(rates), reverse=True), expected, rtol=1e-6
+        )
+        assert rates[10 * 30 + 1] == pytest.approx(peak / 10)
+    else:
+        assert rates[-1] == pytest.approx(0, abs=1e-6 * peak)
+    if recipe.schedule == "linear":
+        assert rates[len(rates) // 2] == pytest.approx(peak / 2)
+    if recipe.schedule == "cosine":
+        assert rates[0] == 0
+
+
+def test_modes_draw_their_plans():
+    recipe = recipes.resolve("sample_resnet20", overrides={"epochs": "2"})
+    config = (0.75, 0.5, 0.75)
+    plans = {}
+    for mode in recipes.MODES:
+        network = recipes.make_network(recipe, mode, config, (16, 16, 1), 10)
+        recipes.compile_network(network, recipe, mode, config, steps_per_epoch=10)
+        plans[mode] = [np.shape(network.sampler(step)) for step in (0, 9, 10, 19)]
+        assert network.stem.losses or network.losses
+    assert plans == {
+        "individual": [(1, 3)] * 4,
+        "resizable": [(3, 3)] * 4,
+        "resizable_aug": [(3, 3), (3, 3), (1, 3), (1, 3)],
+    }
+    last = network.space.config(np.asarray(network.sampler(19))[0])
+    assert last == config
+
+
+def test_widths_belong_to_networks_that_have_them():
+    recipe = recipes.resolve("sample_resnet20", overrides={"width": "0.5"})
+    with pytest.raises(ValueError, match="ResNet20 has no width. Received: 0.5"):
+        recipes.make_network(recipe, "resizable", None, (32, 32, 3), 10)
+    recipe = recipes.resolve("sample_mobilenet_v1")
+    network = recipes.make_network(recipe, "resizable", None, (64, 64, 1), 10)
+    assert network.stem.output_shape[-1] == 8
+    assert isinstance(network, keras.Model)
