@@ -38,7 +38,7 @@ def open_run(name, settings, epochs, root="runs", new=False):
         if not new and _settings(folder) == settings and _epochs(folder) < epochs:
             break
     else:
-        folder = create_run(name, root)
+        folder = _create(name, root)
         versions = {package: _version(package) for package in _VERSIONED}
         with replacing(folder / _SETTINGS) as path:
             contents = {**settings, "versions": versions}
@@ -49,20 +49,7 @@ def open_run(name, settings, epochs, root="runs", new=False):
     return folder
 
 
-def create_run(name, root="runs"):
-    """Makes the folder of a new run.
-
-    Args:
-        name: What is run, part of the folder's name.
-        root: Folder of all runs.
-
-    Returns:
-        The `pathlib.Path` of the new folder.
-
-    Raises:
-        OSError: If `root` cannot be written.
-    """
-    root = pathlib.Path(root)
+def _create(name, root):
     time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = root / f"{time}-{name}"
     number = 1

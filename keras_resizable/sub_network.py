@@ -147,8 +147,9 @@ def restoring(network):
     try:
         yield
     finally:
-        network.check_statistics = check_statistics
+        network.check_statistics = False  # It had this configuration before.
         network.config = config
+        network.check_statistics = check_statistics
         with network.distribute_strategy.scope():
             for table, value in zip(tables, before):
                 table.assign(value)

@@ -1,12 +1,13 @@
 """Files, folders of runs, and saved networks."""
 
+import json
 import os
 
 import keras
 import pytest
 
-from keras_resizable.files import replacing
-from keras_resizable.runs import create_run
+from keras_resizable.files import remove_temporaries, replacing
+from keras_resizable.runs import open_run
 from keras_resizable.saving import load_network, save_network
 
 
@@ -46,13 +47,34 @@ def test_what_cannot_be_written_is_named(tmp_path):
         pass
 
 
-def test_latest_is_the_newest_run(tmp_path):
-    folders = [create_run("name", tmp_path) for _ in range(3)]
-    assert len(set(folders)) == 3
-    for folder in folders:
-        assert folder.is_dir() and "-name" in folder.name
-    assert (tmp_path / "latest").resolve() == folders[-1].resolve()
+def test_a_run_is_new_unless_the_same_was_interrupted(tmp_path):
+    def run(epochs=2, **options):
+        return open_run("name", {"sizes": (1, 2), "epochs": epochs}, epochs, **options)
+
+    options = {"root": tmp_path}
+    first = run(**options)
+    assert first.is_dir() and first.name.endswith("-name")
+    assert run(**options) == first
+    other = run(epochs=3, **options)
+    new = run(new=True, **options)
+    assert len({first, other, new}) == 3
+    assert (tmp_path / "latest").resolve() == new.resolve()
     assert not os.path.isabs(os.readlink(tmp_path / "latest"))
+    (new / "history.csv").write_text("epoch\n1\n")
+    assert run(**options) == new
+    (new / "history.csv").write_text("epoch\n1\n2\n")
+    assert run(**options) == first
+    contents = json.loads((first / "recipe.json").read_text())
+    assert contents["sizes"] == [1, 2] and contents["versions"]["keras"]
+    (first / "recipe.json").write_text("{")
+    assert run(**options) not in (first, other, new)
+
+
+def test_what_killed_processes_left_is_removed(tmp_path):
+    (tmp_path / "file.txt").write_text("kept")
+    (tmp_path / ".temporary-file-123.txt").write_text("half")
+    remove_temporaries(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["file.txt"]
 
 
 def test_network_round_trip(make_network, tmp_path, batch):
