@@ -92,8 +92,11 @@ def step_seconds(model, steps):
 
 
 def measure_steps():
-    models = [plain(scale) for scale in SCALES]
-    network = resizable()
+    return measure_rounds([plain(scale) for scale in SCALES], resizable())
+
+
+def measure_rounds(models, network):
+    """A step of the network over the sum of a step of each of the models."""
     for model in (*models, network):
         step_seconds(model, 1)
     rounds = []

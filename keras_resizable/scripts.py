@@ -3,6 +3,7 @@
 import sys
 
 from absl import app, logging
+from absl.flags import FLAGS, Error, UnrecognizedFlagError
 
 
 def run_script(main):
@@ -22,4 +23,22 @@ def run_script(main):
                 raise
             sys.exit(f"error: {error}")
 
-    app.run(run)
+    app.run(run, flags_parser=_parse_flags)
+
+
+def _parse_flags(argv):
+    try:
+        return FLAGS(argv)
+    except UnrecognizedFlagError as error:
+        names = sorted(
+            flag.name
+            for module, group in FLAGS.flags_by_module_dict().items()
+            if not module.startswith("absl")
+            for flag in group
+        )
+        sys.exit(
+            f"error: There is no flag --{error.flagname}. There are: "
+            f"{', '.join(names)}; and see --help."
+        )
+    except Error as error:
+        sys.exit(f"error: {error}")

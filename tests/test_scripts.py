@@ -99,7 +99,9 @@ def test_bad_input_is_one_clear_error(folder, tmp_path):
     error = run("train/supernet.py", "--recipe=vgg", folder=tmp_path, fails=True)
     assert "no recipe 'vgg'. The recipes are: sample_resnet20" in error
     error = run("train/supernet.py", "--epoch=3", folder=tmp_path, fails=True)
-    assert "epoch" in error and "epochs" in error
+    assert "There is no flag --epoch. There are: augmentation, batch_size" in error
+    error = run("train/supernet.py", "--mode=both", folder=tmp_path, fails=True)
+    assert "individual" in error
     assert not list(tmp_path.iterdir())
 
 
