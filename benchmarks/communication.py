@@ -107,6 +107,8 @@ def measure(num_sub_networks):
             )
         )
     outputs = [process.communicate()[0] for process in processes]
+    if any(process.returncode for process in processes):
+        raise RuntimeError("A worker has failed; see what it says above.")
     return json.loads(outputs[0].splitlines()[-1])
 
 

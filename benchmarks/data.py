@@ -59,10 +59,14 @@ def whole(images):
     return data.ImageSet(split, split, images.class_names, images.image_shape)
 
 
-def pipeline(images):
-    return iter(
+def read_per_second(images):
+    """Of a pipeline that has just started: one that waits has filled buffers."""
+    batches = iter(
         data.train_dataset(images, FLAGS.batch_size, SIZE, augmentation="inception")
     )
+    for _ in range(20):
+        next(batches)
+    return images_per_second(lambda: next(batches), 80)
 
 
 def images_per_second(step, steps):
@@ -83,21 +87,19 @@ def main(argv):
             tf.zeros((FLAGS.batch_size, SIZE, SIZE, 3)),
             tf.zeros((FLAGS.batch_size, 1000)),
         )
-        inside, decoded = pipeline(images), pipeline(whole(images))
-        sides = {
-            "pipeline": (lambda: next(inside), 40),
-            "decoded_whole": (lambda: next(decoded), 40),
-            "training": (lambda: network.train_on_batch(*batch), 2),
-        }
+        network.train_on_batch(*batch)
         rounds = []
-        for number in range(FLAGS.rounds + 1):
-            measured = {
-                name: images_per_second(step, steps)
-                for name, (step, steps) in sides.items()
-            }
-            if number > 0:  # The first traces and fills buffers.
-                rounds.append(measured)
-                print(f"  {measured}", flush=True)
+        for _ in range(FLAGS.rounds):
+            rounds.append(
+                {
+                    "pipeline": read_per_second(images),
+                    "decoded_whole": read_per_second(whole(images)),
+                    "training": images_per_second(
+                        lambda: network.train_on_batch(*batch), 2
+                    ),
+                }
+            )
+            print(f"  {rounds[-1]}", flush=True)
     results = {
         "ratio": np.median([r["pipeline"] / r["training"] for r in rounds]),
         "over_decoded_whole": np.median(

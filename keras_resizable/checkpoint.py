@@ -32,14 +32,8 @@ def save_checkpoint(network, folder, state):
         OSError: If the file cannot be written. The one that was there stays.
     """
     path = pathlib.Path(folder) / _FILE
-    values = {}
-    for name, variable in _variables(network).items():
-        values[name] = value = variable.numpy()
-        if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
-            raise FloatingPointError(
-                "The weights are not finite numbers any more. What was saved in "
-                f"{folder} is as it was. Try a lower learning rate."
-            )
+    require_finite(network, folder)
+    values = {name: value.numpy() for name, value in _variables(network).items()}
     for number, variable in enumerate(network.metrics_variables):
         values[f"metric{number}"] = variable.numpy()
     if not is_chief(network.distribute_strategy):
@@ -49,6 +43,26 @@ def save_checkpoint(network, folder, state):
             np.savez(file, state=np.array(json.dumps(state)), **values)
         if path.exists():
             os.replace(path, path.with_name(_PREVIOUS))
+
+
+def require_finite(network, folder):
+    """Refuses to save weights that are no numbers any more.
+
+    Args:
+        network: A compiled `ResizableNetwork`.
+        folder: The folder of the run, for the message.
+
+    Raises:
+        FloatingPointError: If a weight, or a value of the optimizer, is infinite
+            or NaN.
+    """
+    for variable in _variables(network).values():
+        value = variable.numpy()
+        if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
+            raise FloatingPointError(
+                "The weights are not finite numbers any more. What was saved in "
+                f"{folder} is as it was. Try a lower learning rate."
+            )
 
 
 def load_checkpoint(network, folder):
@@ -99,7 +113,8 @@ def load_checkpoint(network, folder):
 
 def _variables(network):
     """All that training changes, by the same names in every process."""
-    network.optimizer.build(network.trainable_variables)
+    if not network.optimizer.built:
+        network.optimizer.build(network.trainable_variables)
     variables = [
         *network.variables,
         *network.statistics.variables,

@@ -1,5 +1,6 @@
 """What training on several devices or machines needs besides `tf.distribute`."""
 
+import contextlib
 import json
 import os
 
@@ -58,14 +59,14 @@ def _check_tf_config():
 
 def is_multi_worker(strategy):
     """Whether a strategy is one of several machines."""
-    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    return shards(strategy)[0] > 1
 
 
 def shards(strategy):
     """Number of machines of a strategy, and the number of this one."""
-    resolver = getattr(strategy, "cluster_resolver", None)
-    if not is_multi_worker(strategy) or not resolver.task_type:
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return 1, 0
+    resolver = strategy.cluster_resolver
     tasks = [
         (kind, index)
         for kind in ("chief", "worker")
@@ -81,7 +82,7 @@ def is_chief(strategy):
 
 def agree(strategy, text):
     """The chief's text, on every machine."""
-    if shards(strategy)[0] == 1:
+    if not is_multi_worker(strategy):
         return text
     encoded = text.encode()
     if len(encoded) > _MAX_TEXT:
@@ -100,8 +101,32 @@ def agree(strategy, text):
 
         return strategy.run(of_replica)
 
-    received = strategy.experimental_local_results(add())[0].numpy()
+    with clear_worker_errors(strategy):
+        received = strategy.experimental_local_results(add())[0].numpy()
     return bytes(received[received > 0].tolist()).decode()
+
+
+@contextlib.contextmanager
+def clear_worker_errors(strategy, advice="Start all workers again."):
+    """Says it in a sentence if another worker has stopped.
+
+    Args:
+        strategy: The strategy of what runs in the context.
+        advice: What to do, for the message.
+
+    Raises:
+        ConnectionError: In place of what TensorFlow raises then.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        _, aborted, reason = error.message.partition("Collective ops is aborted by: ")
+        if not is_multi_worker(strategy) or not aborted:
+            raise
+        raise ConnectionError(
+            f"A worker has stopped or cannot be reached ({reason.splitlines()[0]}). "
+            f"{advice}"
+        ) from error
 
 
 class MultiWorkerTraining:

@@ -2,8 +2,17 @@ import math
 
 import keras
 
-# Their outputs are not needed by gradients: those of activations after them are.
-_NOT_KEPT = (keras.layers.Add, keras.layers.BatchNormalization, keras.layers.Reshape)
+_layers = keras.layers
+# What the gradient of an operation needs: its inputs, or its output.
+_KEEP_INPUTS = (
+    _layers.BatchNormalization,
+    _layers.Conv2D,
+    _layers.Dense,
+    _layers.DepthwiseConv2D,
+    _layers.MaxPooling2D,
+    _layers.Multiply,
+)
+_KEEP_OUTPUT = (_layers.Activation, _layers.MaxPooling2D, _layers.ReLU)
 # Weights, momentum, gradients of the plan so far, gradients of one sub-network.
 _COPIES = 4
 
@@ -22,12 +31,19 @@ def estimate_training_memory(network, images_per_device):
     Returns:
         Bytes, an integer.
     """
-    weights = 4 * _COPIES * network.count_params()
     model = network.sub_network(network.space.largest, check_statistics=False)
-    maps = 0
+    kept = {}
     for operation in model.operations:
-        if not isinstance(operation, _NOT_KEPT):
-            for output in keras.tree.flatten(operation.output):
-                size = 2 if "16" in output.dtype else 4
-                maps += size * math.prod(output.shape[1:])
-    return weights + images_per_device * maps
+        if isinstance(operation, _KEEP_INPUTS):
+            kept |= {id(tensor): tensor for tensor in _tensors(operation.input)}
+        if isinstance(operation, _KEEP_OUTPUT):
+            kept |= {id(tensor): tensor for tensor in _tensors(operation.output)}
+    maps = sum(
+        (2 if "16" in tensor.dtype else 4) * math.prod(tensor.shape[1:])
+        for tensor in kept.values()
+    )
+    return 4 * _COPIES * network.count_params() + images_per_device * maps
+
+
+def _tensors(structure):
+    return keras.tree.flatten(structure)

@@ -1,11 +1,9 @@
 """Training that goes on after anything that ended it."""
 
-import contextlib
-
 import tensorflow as tf
 
 from keras_resizable.callbacks import Checkpoint, StopOnDivergence
-from keras_resizable.distribution import is_chief, is_multi_worker
+from keras_resizable.distribution import agree, clear_worker_errors, is_chief
 from keras_resizable.files import remove_temporaries
 from keras_resizable.training import create_variables
 
@@ -17,7 +15,7 @@ def fit_resumable(
     epochs,
     folder,
     every_steps=None,
-    monitor="val_accuracy",
+    monitor=None,
     callbacks=(),
     **fit_options,
 ):
@@ -37,7 +35,8 @@ def fit_resumable(
         folder: The folder of the run; see `Checkpoint` for what it gets.
         every_steps: Number of steps between checkpoints inside an epoch; none if
             absent.
-        monitor: What is higher in the best network, a name in the logs.
+        monitor: What is higher in the best network, a name in the logs; if absent,
+            no network is kept as the best.
         callbacks: Further callbacks. What they add to the logs of an epoch joins
             the history.
         **fit_options: Further arguments of `network.fit`.
@@ -48,17 +47,25 @@ def fit_resumable(
     Raises:
         FloatingPointError: If the loss diverges.
         ConnectionError: If another worker has stopped.
+        ImportError: If the extra `train` is not installed.
         ValueError: If the checkpoint is damaged or of another network.
     """
     checkpoint = Checkpoint(folder, steps_per_epoch, every_steps, monitor)
     strategy = network.distribute_strategy
     if is_chief(strategy):
         remove_temporaries(folder)
-    if strategy.num_replicas_in_sync == 1:
-        # Metrics, for the checkpoint to restore. Strategies have Keras do it.
+    if strategy is tf.distribute.get_strategy():
+        # Metrics, for the checkpoint to restore. Under others Keras makes them.
         create_variables(network, make_dataset(0).element_spec)
     with strategy.scope():
         checkpoint.restore(network)
+    step_of_chief = agree(strategy, str(checkpoint.step))
+    if step_of_chief != str(checkpoint.step):
+        raise ValueError(
+            f"The chief goes on from step {step_of_chief}, but this worker would from "
+            f"step {checkpoint.step}: all need to see the same files in {folder}."
+        )
+    network.stop_training = False
     if checkpoint.step:
         print(f"Going on from step {checkpoint.step}, by the checkpoint in {folder}")
 
@@ -74,7 +81,11 @@ def fit_resumable(
             **fit_options,
         )
 
-    with _clear_worker_errors(strategy, folder):
+    with clear_worker_errors(
+        strategy,
+        "Start all workers again by the same commands: they go on from the last "
+        f"checkpoint in {folder}.",
+    ):
         if checkpoint.step % steps_per_epoch:
             fit(checkpoint.step, checkpoint.step // steps_per_epoch + 1)
         if checkpoint.step < epochs * steps_per_epoch and not network.stop_training:
@@ -88,18 +99,3 @@ def make_deterministic():
     Call it before anything else, and seed: `keras.utils.set_random_seed`.
     """
     tf.config.experimental.enable_op_determinism()
-
-
-@contextlib.contextmanager
-def _clear_worker_errors(strategy, folder):
-    try:
-        yield
-    except tf.errors.OpError as error:
-        _, aborted, reason = error.message.partition("Collective ops is aborted by: ")
-        if not is_multi_worker(strategy) or not aborted:
-            raise
-        raise ConnectionError(
-            f"A worker has stopped or cannot be reached ({reason.splitlines()[0]}). "
-            "Start all workers again by the same commands: they go on from the last "
-            f"checkpoint in {folder}."
-        ) from error

@@ -1,6 +1,7 @@
 """Folders of runs: `runs/<time>-<name>/`, and the link `runs/latest`."""
 
 import datetime
+import fcntl
 import importlib.metadata
 import json
 import os
@@ -10,6 +11,7 @@ from keras_resizable.files import replacing
 
 LATEST = pathlib.Path("runs") / "latest"
 _SETTINGS = "recipe.json"
+_locks: dict[pathlib.Path, int] = {}
 _VERSIONED = ("tensorflow", "keras", "numpy", "keras-resizable")
 
 
@@ -30,7 +32,8 @@ def open_run(name, settings, epochs, root="runs", new=False):
         The `pathlib.Path` of the folder.
 
     Raises:
-        OSError: If `root` cannot be written.
+        OSError: If `root` cannot be written, or another process trains in the
+            folder.
     """
     root = pathlib.Path(root)
     settings = json.loads(json.dumps(settings))
@@ -43,6 +46,7 @@ def open_run(name, settings, epochs, root="runs", new=False):
         with replacing(folder / _SETTINGS) as path:
             contents = {**settings, "versions": versions}
             path.write_text(json.dumps(contents, indent=2) + "\n")
+    _lock(folder)
     link = root / f".latest-{os.getpid()}"
     link.symlink_to(folder.name)
     os.replace(link, root / "latest")
@@ -58,6 +62,21 @@ def _create(name, root):
         folder = root / f"{time}-{name}-{number}"
     folder.mkdir(parents=True)
     return folder
+
+
+def _lock(folder):
+    """Keeps a folder to this process until it ends, however it ends."""
+    if folder not in _locks:
+        descriptor = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise BlockingIOError(
+                f"Another process trains in {folder}. To train beside it, start a new "
+                "run (--new_run)."
+            ) from error
+        _locks[folder] = descriptor
 
 
 def _settings(folder):

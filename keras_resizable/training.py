@@ -189,7 +189,8 @@ def create_variables(network, batch_spec):
         network: A compiled `ResizableNetwork`.
         batch_spec: `tf.TensorSpec`s of a batch, in the structure of the batch.
     """
-    network.optimizer.build(network.trainable_variables)
+    if not network.optimizer.built:
+        network.optimizer.build(network.trainable_variables)
     images, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(batch_spec)
     specs = keras.tree.flatten((images, targets, sample_weight))
     if all(spec is None or _is_dense(spec) for spec in specs):

@@ -1,5 +1,6 @@
 """Files, folders of runs, and saved networks."""
 
+import fcntl
 import json
 import os
 
@@ -7,7 +8,7 @@ import keras
 import pytest
 
 from keras_resizable.files import remove_temporaries, replacing
-from keras_resizable.runs import open_run
+from keras_resizable.runs import _locks, open_run
 from keras_resizable.saving import load_network, save_network
 
 
@@ -66,6 +67,11 @@ def test_a_run_is_new_unless_the_same_was_interrupted(tmp_path):
     assert run(**options) == first
     contents = json.loads((first / "recipe.json").read_text())
     assert contents["sizes"] == [1, 2] and contents["versions"]["keras"]
+    with (other / ".lock").open("w") as file:  # As another process has it.
+        _locks.pop(other)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with pytest.raises(OSError, match=f"Another process trains in {other}"):
+            run(epochs=3, **options)
     (first / "recipe.json").write_text("{")
     assert run(**options) not in (first, other, new)
 

@@ -55,12 +55,15 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("workers")
     script = str(TESTS / "train_as_worker.py")
     processes = start([script, "multi_worker", "worker{}.npz"], folder)
+    (folder / "alone").mkdir()
+    alone = start([script, "multi_worker", "../alone.npz"], folder / "alone", workers=1)
     subprocess.run([sys.executable, script, "none", "one.npz"], cwd=folder, check=True)
     for index, process in enumerate(processes):
         assert process.wait(300) == 0, log(folder, index)
+    assert alone[0].wait(300) == 0, log(folder / "alone", 0)
     return [
         {name: value for name, value in np.load(folder / f"{name}.npz").items()}
-        for name in ("worker0", "worker1", "one")
+        for name in ("worker0", "worker1", "one", "alone")
     ]
 
 
@@ -76,7 +79,7 @@ def assert_close(one, other):
 
 def test_synchronized_workers_train_and_evaluate_as_one_process(trained):
     one = trained[2]
-    for worker in trained[:2]:
+    for worker in (*trained[:2], trained[3]):
         name = "synchronized=True"
         assert_close(results(worker)[name], results(one)[name])
         for key in worker:
@@ -85,8 +88,8 @@ def test_synchronized_workers_train_and_evaluate_as_one_process(trained):
 
 
 def test_workers_agree(trained):
-    first, second, one = trained
-    assert [results(worker)["agreed"] for worker in trained] == ["chief's ü"] * 3
+    first, second, one, _ = trained
+    assert [results(worker)["agreed"] for worker in trained] == ["chief's ü"] * 4
     for key in first:
         if key.startswith("False_"):
             np.testing.assert_array_equal(first[key], second[key])

@@ -55,12 +55,17 @@ def test_the_papers_settings(name, mode, expected):
 def test_values_are_replaced_and_read_back(tmp_path):
     recipe = recipes.resolve(
         "resnet50",
-        overrides={"scales": "1.0,0.5", "epochs": "3", "weights": "None", "seed": 5},
+        overrides={"scales": "1.0,0.5", "epochs": "190", "weights": "None", "seed": 5},
     )
-    assert (recipe.scales, recipe.epochs, recipe.weights) == ((1.0, 0.5), 3, None)
+    assert (recipe.scales, recipe.epochs, recipe.weights) == ((1.0, 0.5), 190, None)
     path = tmp_path / "recipe.json"
-    path.write_text(json.dumps({"recipe": dataclasses.asdict(recipe), "versions": {}}))
+    run = {"recipe": dataclasses.asdict(recipe), "mode": "individual"}
+    path.write_text(json.dumps(run))
     assert recipes.resolve(str(path)) == recipe
+    for text, named in (("{", "is damaged"), ("[]", "is not the recipe.json of a run")):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=named):
+            recipes.resolve(str(path))
 
 
 @pytest.mark.parametrize(
@@ -75,6 +80,10 @@ def test_values_are_replaced_and_read_back(tmp_path):
         ("dropout", "1.5", "dropout is from 0 to 1. Received: 1.5"),
         ("schedule", "slow", "schedule is one of step, linear, cosine.*'slow'"),
         ("network", "VGG", "network is one of MobileNetV1.*'VGG'"),
+        ("epochs", "10", r"decay_epochs before the last of 10 .*\(60.0, 120.0"),
+        ("decay_epochs", "", r"needs decay_epochs .*\(\)"),
+        ("warmup", "0.1", "Only the schedule 'cosine' has a warmup"),
+        ("cutmix", "2", "cutmix is from 0 to 1. Received: 2.0"),
         ("precision", "int8", "precision is one of float32.*'int8'"),
     ],
 )
@@ -133,6 +142,12 @@ def test_modes_draw_their_plans():
     }
     last = network.space.config(np.asarray(network.sampler(19))[0])
     assert last == config
+
+
+def test_switching_and_synchronized_statistics_exclude_each_other():
+    recipe = recipes.resolve("sample_resnet20", overrides={"synchronized": "true"})
+    with pytest.raises(ValueError, match="'resizable_aug' does not"):
+        recipes.make_network(recipe, "resizable_aug", None, (32, 32, 1), 10)
 
 
 def test_widths_belong_to_networks_that_have_them():

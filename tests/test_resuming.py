@@ -91,6 +91,8 @@ def images(batch):
 @pytest.fixture
 def fit(images, tmp_path):
     """A function that trains a network in a folder, from where it was left."""
+    folder = tmp_path / "run"
+    folder.mkdir()
 
     def fit(network, epochs, **options):
         return fit_resumable(
@@ -98,7 +100,7 @@ def fit(images, tmp_path):
             lambda step: data.train_dataset(images, 8, start_step=step),
             STEPS,
             epochs,
-            tmp_path / "run",
+            folder,
             verbose=0,
             **options,
         )
@@ -122,7 +124,8 @@ def compiled(make_network):
 
 def test_a_run_leaves_what_it_says(fit, compiled, images, tmp_path):
     validation = data.eval_dataset(images.test, (12, 12, 2), 8, num_classes=3)
-    history = fit(compiled(), 2, validation_data=validation)
+    options = {"validation_data": validation, "monitor": "val_accuracy"}
+    history = fit(compiled(), 2, **options)
     folder = tmp_path / "run"
     table = pandas.read_csv(folder / "history.csv")
     assert table["epoch"].tolist() == [1, 2]
@@ -139,23 +142,58 @@ def test_a_run_leaves_what_it_says(fit, compiled, images, tmp_path):
     assert results[1] == pytest.approx(table["val_accuracy"].iloc[-1])
     # All is done, so nothing is left to do.
     network = compiled()
-    assert fit(network, 2) == history
+    assert fit(network, 2, **options) == history
     assert network.optimizer.iterations == 2 * STEPS
 
 
-def test_mirrored_runs_go_on(fit, compiled, strategy, tmp_path):
-    digests = []
-    for parts in ((3,), (1, 3)):
-        for epochs in parts:
-            keras.utils.set_random_seed(0)
+@pytest.mark.parametrize("kind", ["mixed_float16", "one_device"])
+def test_runs_of_other_kinds_go_on(fit, compiled, kind, tmp_path):
+    one_device = tf.distribute.OneDeviceStrategy("CPU:0")
+    strategy = one_device if kind == "one_device" else tf.distribute.get_strategy()
+
+    def train(epochs):
+        keras.utils.set_random_seed(0)
+        if kind == "mixed_float16":
+            keras.config.set_dtype_policy(kind)
+        try:
             with strategy.scope():
                 network = compiled()
-            fit(network, epochs, every_steps=2)
-        digests.append(network.get_weights())
-        for path in (tmp_path / "run").iterdir():
-            path.unlink()
-    for one, other in zip(*digests):
+        finally:
+            keras.config.set_dtype_policy("float32")
+        fit(network, epochs, every_steps=2)
+        return [v.numpy() for v in (*network.variables, *network.optimizer.variables)]
+
+    expected = train(2)
+    for path in (tmp_path / "run").iterdir():
+        path.unlink()
+    train(1)
+    for one, other in zip(train(2), expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+
+def test_mirrored_runs_go_on_inside_an_epoch(fit, compiled, strategy, tmp_path):
+    class Interrupt(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if self.model.optimizer.iterations == STEPS + 3:
+                raise KeyboardInterrupt
+
+    def train(*callbacks):
+        keras.utils.set_random_seed(0)
+        with strategy.scope():
+            network = compiled()
+        history = fit(network, 2, every_steps=2, callbacks=callbacks)
+        return network.get_weights(), history
+
+    expected, expected_history = train()
+    for path in (tmp_path / "run").iterdir():
+        path.unlink()
+    with pytest.raises(KeyboardInterrupt):
+        train(Interrupt())
+    got, history = train()
+    for one, other in zip(got, expected):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    for one, other in zip(history, expected_history, strict=True):
+        assert one == pytest.approx(other, rel=1e-5)
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(compiled, tmp_path):
@@ -245,6 +283,24 @@ def test_a_loss_that_is_no_number_stops_and_keeps_what_was_saved(
     with pytest.raises(FloatingPointError, match="not finite numbers"):
         save_checkpoint(network, tmp_path / "run", {})
     fit(compiled(), 2)
+
+
+def test_weights_that_are_no_numbers_are_not_saved(fit, compiled, tmp_path):
+    class Spoil(keras.callbacks.Callback):
+        """After the last step of an epoch, whose loss was a number."""
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stem.weights[0].assign(self.model.stem.weights[0] * np.nan)
+
+    with pytest.raises(FloatingPointError, match="weights are not finite"):
+        fit(compiled(), 1, callbacks=[Spoil()], monitor="loss")
+    assert not list((tmp_path / "run").iterdir())
+
+
+def test_what_is_monitored_but_not_there_is_named(fit, compiled, tmp_path):
+    with pytest.raises(ValueError, match=r"no 'val_loss' to monitor.*'accuracy'"):
+        fit(compiled(), 1, monitor="val_loss")
+    assert (tmp_path / "run" / "checkpoint.npz").exists()
 
 
 def test_where_mirrored_replicas_diverged(fit, compiled, strategy):

@@ -107,7 +107,7 @@ def test_bad_input_is_one_clear_error(folder, tmp_path):
 
 def test_a_dry_run_says_what_would_be_trained(tmp_path):
     arguments = ("--recipe=resnet50", "--mode=individual", "--dry_run", "--epochs=7")
-    output = run("train/supernet.py", *arguments, folder=tmp_path)
+    output = run("train/supernet.py", *arguments, "--decay_epochs=3,5", folder=tmp_path)
     lines = dict(line.split(maxsplit=1) for line in output.splitlines())
     assert lines["epochs"] == "7" and lines["learning_rate"] == "0.2  (ours)"
     assert lines["parameters"] == "25.61 M" and lines["sub-networks"] == "1"
@@ -141,6 +141,10 @@ def test_one_sub_network_alone_then_the_same_command_is_a_new_run(folder, tmp_pa
     assert latest.resolve() != first
     contents = [pandas.read_csv(path / "history.csv") for path in (first, latest)]
     pandas.testing.assert_frame_equal(*contents)
+    # As the run had it: in its mode, with its target.
+    recipe = f"--recipe={latest / 'recipe.json'}"
+    output = run("train/supernet.py", recipe, "--dry_run", folder=tmp_path)
+    assert "FLOPs, largest" in output and "(0.75,0.75,0.75)" in output
     error = run(
         "train/supernet.py",
         data,

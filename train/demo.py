@@ -10,6 +10,7 @@ out, converts it and the largest to TFLite, and measures both here.
 
 import pathlib
 
+import recipes
 import supernet
 from absl import flags
 
@@ -21,16 +22,21 @@ FLAGS = flags.FLAGS
 def main(argv):
     if argv[1:]:
         raise ValueError(f"Not a flag: {' '.join(argv[1:])}. See --help.")
+    if FLAGS.dry_run:
+        supernet.print_plan()
+        return
+    if FLAGS.strategy == "multi_worker":
+        raise ValueError("The demo runs on one machine. See train/supernet.py.")
     print("Training the super-network")
     network, run = supernet.train()
     space = network.space
 
     print(f"Evaluating {space.size} sub-networks")
-    recipe = supernet.resolve()
+    recipe, *_ = supernet.settings()
     calibration = data.load_calibration(run / "calibration.npz")
     table = search.build_table(
         network,
-        supernet.test_set(recipe, data.load(recipe.dataset, FLAGS.data_dir)),
+        recipes.test_data(recipe, data.load(recipe.dataset, FLAGS.data_dir)),
         calibrate_with=calibration,
     )
     with files.replacing(run / "table.csv") as path:

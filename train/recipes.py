@@ -218,7 +218,7 @@ def resolve(name, mode="resizable", overrides=None):
 
     Args:
         name: Name of a recipe, or the path of a `recipe.json` of a run.
-        mode: One of `MODES`; that of the file, if there is a file.
+        mode: One of `MODES`.
         overrides: Values by field, as text or as they are.
 
     Returns:
@@ -229,8 +229,8 @@ def resolve(name, mode="resizable", overrides=None):
     """
     if mode not in MODES:
         raise ValueError(f"A mode is one of {MODES}. Received: {mode!r}")
-    if str(name).endswith(".json"):
-        values = json.loads(pathlib.Path(name).read_text())["recipe"]
+    if is_run(name):
+        values = dict(read_run(name)["recipe"])
     elif name in RECIPES:
         values = dataclasses.asdict(RECIPES[name][mode])
     else:
@@ -248,6 +248,26 @@ def resolve(name, mode="resizable", overrides=None):
     )
     _check(recipe)
     return recipe
+
+
+def is_run(name):
+    """Whether a recipe is that of a run, by the path of its `recipe.json`."""
+    return name.endswith(".json")
+
+
+def read_run(path):
+    """What the `recipe.json` of a run holds: `recipe`, `mode`, `config`.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    try:
+        contents = json.loads(pathlib.Path(path).read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if not isinstance(contents, dict) or not contents.keys() >= {"recipe", "mode"}:
+        raise ValueError(f"{path} is not the recipe.json of a run.")
+    return contents
 
 
 def numbers(name, text):
@@ -295,7 +315,7 @@ def _check(recipe):
         "schedule": SCHEDULES,
         "precision": PRECISIONS,
         "gradient_reduction": ("mean", "sum"),
-        "augmentation": ("none", "pad_crop_flip", "inception"),
+        "augmentation": data.AUGMENTATIONS,
     }
     for key, valid in choices.items():
         if getattr(recipe, key) not in valid:
@@ -306,14 +326,66 @@ def _check(recipe):
     for key in ("epochs", "batch_size"):
         if getattr(recipe, key) < 1:
             raise ValueError(f"{key} is at least 1. Received: {getattr(recipe, key)}")
-    not_negative = ("learning_rate", "weight_decay", "mixup", "cutmix", "momentum")
+    not_negative = ("learning_rate", "weight_decay", "mixup", "momentum")
     for key in not_negative:
         if not 0 <= getattr(recipe, key) < math.inf:
             raise ValueError(f"{key} is at least 0. Received: {getattr(recipe, key)}")
-    parts = ("warmup", "switch", "rand_augment", "cutout", "label_smoothing", "dropout")
-    for key in parts:
+    for key in (
+        "warmup",
+        "switch",
+        "rand_augment",
+        "cutout",
+        "cutmix",
+        "label_smoothing",
+        "dropout",
+    ):
         if not 0 <= getattr(recipe, key) <= 1:
             raise ValueError(f"{key} is from 0 to 1. Received: {getattr(recipe, key)}")
+    if recipe.warmup and recipe.schedule != "cosine":
+        raise ValueError(
+            f"Only the schedule 'cosine' has a warmup. Received: {recipe.warmup} with "
+            f"{recipe.schedule!r}"
+        )
+    decays = recipe.decay_epochs
+    if recipe.schedule == "step" and not (decays and max(decays) < recipe.epochs):
+        raise ValueError(
+            "The schedule 'step' needs decay_epochs before the last of "
+            f"{recipe.epochs} epochs. Received: {decays}"
+        )
+
+
+def has_center_crop(recipe):
+    """Whether to evaluate with the middle of an image: crops train larger objects."""
+    return recipe.augmentation == "inception"
+
+
+def train_data(recipe, images, start_step=0, num_shards=1, shard=0):
+    """The batches that a recipe trains with; see `data.train_dataset`."""
+    return data.train_dataset(
+        images,
+        recipe.batch_size,
+        recipe.image_size,
+        recipe.augmentation,
+        rand_augment=recipe.rand_augment,
+        cutout=recipe.cutout,
+        mixup=recipe.mixup,
+        cutmix=recipe.cutmix,
+        seed=recipe.seed,
+        start_step=start_step,
+        num_shards=num_shards,
+        shard=shard,
+    )
+
+
+def test_data(recipe, images, num_classes=None):
+    """The batches to evaluate with; see `data.eval_dataset`."""
+    return data.eval_dataset(
+        images.test,
+        data.resolved_shape(images.image_shape, recipe.image_size),
+        max(recipe.batch_size, 256),
+        has_center_crop(recipe),
+        num_classes,
+    )
 
 
 def make_network(recipe, mode, config, image_shape, classes):
@@ -327,6 +399,11 @@ def make_network(recipe, mode, config, image_shape, classes):
         image_shape: `(height, width, channels)`.
         classes: Number of classes.
     """
+    if mode == "resizable_aug" and recipe.synchronized:
+        raise ValueError(
+            "With synchronized batch statistics all steps train the same number of "
+            "sub-networks, which the mode 'resizable_aug' does not."
+        )
     scales = recipe.scales if mode != "individual" else set(config or (1.0,))
     options = {}
     if recipe.network in _WIDTH:

@@ -35,7 +35,9 @@ flags.DEFINE_string(
     "sample_resnet20",
     f"One of {', '.join(recipes.RECIPES)}; or the recipe.json of a run.",
 )
-flags.DEFINE_enum("mode", "resizable", recipes.MODES, "What is trained.")
+flags.DEFINE_enum(
+    "mode", None, recipes.MODES, "What is trained; resizable, or as the run's recipe."
+)
 flags.DEFINE_string(
     "config",
     None,
@@ -65,29 +67,29 @@ CALIBRATION = "calibration.npz"
 CALIBRATION_BATCHES = 2  # For what is shown after an epoch.
 
 
-def resolve():
-    """The recipe of the flags."""
+def settings():
+    """The recipe, mode and target of the flags."""
+    run = recipes.read_run(FLAGS.recipe) if recipes.is_run(FLAGS.recipe) else {}
+    mode = FLAGS.mode or run.get("mode", "resizable")
+    config = run.get("config")
+    if FLAGS.config is not None:
+        config = recipes.numbers("config", FLAGS.config)
     overrides = {
         name: FLAGS[name].value
         for name in recipes.FIELDS
         if name in FLAGS and FLAGS[name].value is not None
     }
-    return recipes.resolve(FLAGS.recipe, FLAGS.mode, overrides)
+    recipe = recipes.resolve(FLAGS.recipe, mode, overrides)
+    return recipe, mode, None if config is None else tuple(config)
 
 
-def target():
-    """The scale factors of --config, or None."""
-    if FLAGS.config is None:
-        return None
-    return tuple(recipes.numbers("config", FLAGS.config))
-
-
-def print_plan(recipe):
+def print_plan():
     """What would be trained, without the images."""
+    recipe, mode, config = settings()
     num_images, classes, shape = recipes.size_of_set(recipe.dataset, FLAGS.data_dir)
     shape = data.resolved_shape(shape, recipe.image_size)
     keras.config.set_dtype_policy(recipe.precision)
-    network = recipes.make_network(recipe, FLAGS.mode, target(), shape, classes)
+    network = recipes.make_network(recipe, mode, config, shape, classes)
     for name in recipes.FIELDS:
         if name != "ours":
             mark = "  (ours)" if name in recipe.ours else ""
@@ -100,22 +102,14 @@ def print_plan(recipe):
     print(f"{'sub-networks':20} {space.size}")
     print(f"{'parameters':20} {network.count_params() / 1e6:,.2f} M")
     needed = memory.estimate_training_memory(network, recipe.batch_size)
-    print(f"{'memory':20} about {needed / 1e9:,.1f} GB over all devices")
+    print(f"{'memory':20} about {needed / 1e9:,.1f} GB on one device")
     steps = num_images // recipe.batch_size
     print(f"{'steps':20} {steps:,} an epoch, {recipe.epochs * steps:,} in all")
 
 
-def test_set(recipe, images, **options):
-    """The images to evaluate with, as the recipe has them."""
-    shape = data.resolved_shape(images.image_shape, recipe.image_size)
-    center_crop = recipe.augmentation == "inception"
-    batch_size = max(recipe.batch_size, 256)
-    return data.eval_dataset(images.test, shape, batch_size, center_crop, **options)
-
-
 def train():
     """Trains by the flags; returns the network and the folder of the run."""
-    recipe, config = resolve(), target()
+    recipe, mode, config = settings()
     strategy = distribution.make_strategy(FLAGS.strategy)
     keras.utils.set_random_seed(recipe.seed)
     if FLAGS.deterministic:
@@ -126,53 +120,30 @@ def train():
     steps_per_epoch = data.steps_per_epoch(images, recipe.batch_size)
     classes = len(images.class_names)
     with strategy.scope():
-        network = recipes.make_network(recipe, FLAGS.mode, config, shape, classes)
-        recipes.compile_network(network, recipe, FLAGS.mode, config, steps_per_epoch)
+        network = recipes.make_network(recipe, mode, config, shape, classes)
+        recipes.compile_network(network, recipe, mode, config, steps_per_epoch)
 
     run = ""
     if distribution.is_chief(strategy):
-        settings = {
-            "recipe": dataclasses.asdict(recipe),
-            "mode": FLAGS.mode,
-            "config": config,
-        }
+        values = dataclasses.asdict(recipe)
+        del values["ours"]  # It says something of the values, and changes nothing.
+        run_settings = {"recipe": values, "mode": mode, "config": config}
         run = runs.open_run(
-            network.name, settings, recipe.epochs, FLAGS.runs_dir, FLAGS.new_run
+            network.name, run_settings, recipe.epochs, FLAGS.runs_dir, FLAGS.new_run
         )
         if not (run / CALIBRATION).exists():
-            data.save_calibration(
-                images.train,
-                run / CALIBRATION,
-                shape,
-                center_crop=recipe.augmentation == "inception",
-            )
+            center_crop = recipes.has_center_crop(recipe)
+            data.save_calibration(images.train, run / CALIBRATION, shape, center_crop)
     run = pathlib.Path(distribution.agree(strategy, str(run)))
     print(f"Run: {run}")
     evaluated = {} if config is None else {"target": config}
-    if FLAGS.mode != "individual" or config is None:
+    if mode != "individual" or config is None:
         evaluated["largest"] = network.space.largest
-    if FLAGS.mode != "individual":
+    if mode != "individual":
         evaluated["smallest"] = network.space.smallest
     num_shards, shard = distribution.shards(strategy)
-
-    def make_dataset(start_step):
-        return data.train_dataset(
-            images,
-            recipe.batch_size,
-            recipe.image_size,
-            recipe.augmentation,
-            rand_augment=recipe.rand_augment,
-            cutout=recipe.cutout,
-            mixup=recipe.mixup,
-            cutmix=recipe.cutmix,
-            seed=recipe.seed,
-            start_step=start_step,
-            num_shards=num_shards,
-            shard=shard,
-        )
-
     accuracy = callbacks.SubNetworkAccuracy(
-        test_set(recipe, images, num_classes=classes),
+        recipes.test_data(recipe, images, classes),
         evaluated,
         data.load_calibration(run / CALIBRATION).take(CALIBRATION_BATCHES),
     )
@@ -183,7 +154,7 @@ def train():
         )
     resuming.fit_resumable(
         network,
-        make_dataset,
+        lambda step: recipes.train_data(recipe, images, step, num_shards, shard),
         steps_per_epoch,
         recipe.epochs,
         run,
@@ -198,7 +169,7 @@ def main(argv):
     if argv[1:]:
         raise ValueError(f"Not a flag: {' '.join(argv[1:])}. See --help.")
     if FLAGS.dry_run:
-        print_plan(resolve())
+        print_plan()
         return
     _, run = train()
     print(f"Wrote {run}/supernet.keras")

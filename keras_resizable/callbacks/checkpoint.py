@@ -2,8 +2,13 @@ import pathlib
 
 import keras
 
-from keras_resizable.checkpoint import load_checkpoint, save_checkpoint
+from keras_resizable.checkpoint import (
+    load_checkpoint,
+    require_finite,
+    save_checkpoint,
+)
 from keras_resizable.distribution import is_chief
+from keras_resizable.extras import import_extra
 from keras_resizable.history import write_history
 from keras_resizable.saving import save_network
 
@@ -11,8 +16,8 @@ from keras_resizable.saving import save_network
 class Checkpoint(keras.callbacks.Callback):
     """Keeps a run, so that it can go on after anything that ends it.
 
-    At the end of an epoch it writes `supernet.keras`, `best.keras` if the
-    monitored metric was never higher, `history.csv` and `history.png`, and then
+    At the end of an epoch it writes `supernet.keras`, `best.keras` if what is
+    monitored was never higher, `history.csv` and `history.png`, and then
     `checkpoint.npz`. See `keras_resizable.resuming.fit_resumable`.
 
     Args:
@@ -20,13 +25,20 @@ class Checkpoint(keras.callbacks.Callback):
         steps_per_epoch: Number of steps of an epoch.
         every_steps: Number of steps between further checkpoints inside an epoch;
             none if absent.
-        monitor: What is higher in the best network, a name in the logs.
+        monitor: What is higher in the best network, a name in the logs; if absent,
+            no network is kept as the best.
+
+    Raises:
+        FloatingPointError: In `fit`, before anything is written, if the weights
+            are not finite.
+        ImportError: If the extra `train` is not installed.
+        ValueError: In `fit`, after the first epoch, if the logs do not have what
+            is monitored.
     """
 
-    def __init__(
-        self, folder, steps_per_epoch, every_steps=None, monitor="val_accuracy"
-    ):
+    def __init__(self, folder, steps_per_epoch, every_steps=None, monitor=None):
         super().__init__()
+        import_extra("matplotlib", "train")  # Now, and not after the first epoch.
         self.folder = pathlib.Path(folder)
         self.steps_per_epoch = steps_per_epoch
         self.every_steps = every_steps
@@ -47,7 +59,8 @@ class Checkpoint(keras.callbacks.Callback):
         self._first_step = self.step
         if self.step % self.steps_per_epoch:
             # In the middle of an epoch, at the beginning of which Keras reset them.
-            for variable, value in zip(self.model.metrics_variables, self._metrics):
+            metrics = self.model.metrics_variables
+            for variable, value in zip(metrics, self._metrics, strict=True):
                 variable.assign(value)
 
     def on_train_batch_end(self, batch, logs=None):
@@ -60,14 +73,21 @@ class Checkpoint(keras.callbacks.Callback):
             self._save()
 
     def on_epoch_end(self, epoch, logs=None):
-        best = max((row.get(self.monitor, 0) for row in self.history), default=-1)
+        require_finite(self.model, self.folder)
+        is_best = self.monitor in logs and all(
+            logs[self.monitor] > row[self.monitor] for row in self.history
+        )
         self.history.append({"epoch": epoch + 1, **logs})
         if is_chief(self.model.distribute_strategy):
-            if logs.get(self.monitor, 0) > best:
+            if is_best:
                 save_network(self.model, self.folder / "best.keras")
             save_network(self.model, self.folder / "supernet.keras")
             write_history(self.history, self.folder)
         self._save()
+        if self.monitor is not None and self.monitor not in logs:
+            raise ValueError(
+                f"There is no {self.monitor!r} to monitor in {sorted(logs)}."
+            )
 
     def _save(self):
         state = {"step": self.step, "history": self.history}

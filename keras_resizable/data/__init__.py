@@ -9,10 +9,12 @@ from keras_resizable.data.pipeline import (
     steps_per_epoch,
     train_dataset,
 )
+from keras_resizable.data.preprocessing import AUGMENTATIONS
 from keras_resizable.data.sample import CLASS_NAMES, draw_sample, load_sample
 from keras_resizable.data.tfds import load_tfds
 
 __all__ = [
+    "AUGMENTATIONS",
     "CLASS_NAMES",
     "ImageSet",
     "Split",

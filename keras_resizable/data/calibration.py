@@ -2,6 +2,7 @@
 
 import pathlib
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -52,7 +53,7 @@ def load_calibration(path, batch_size=250):
     try:
         with path.open("rb") as file, np.load(file) as contents:
             images = contents["images"]
-    except (EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(
             f"{path} is damaged or not a file of calibration images: {error}"
         ) from error

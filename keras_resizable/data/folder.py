@@ -7,15 +7,15 @@ import tensorflow as tf
 from keras_resizable.data.image_set import ImageSet, Split, shuffled
 
 _SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png"}
-_TEST_FOLDERS = ("test", "val", "validation")
+_TEST_FOLDERS = ("validation", "val", "test")
 
 
 def load_folder(folder):
     """Images in a folder for each class, as Keras and others lay them out.
 
-    With `train/<class>/` and one of `test/<class>/`, `val/<class>/` and
-    `validation/<class>/`. Or `<class>/` alone; then every tenth image of a class,
-    by the order of names, is a test image.
+    With `train/<class>/` and one of `validation/<class>/`, `val/<class>/` and
+    `test/<class>/`, in this order. Or `<class>/` alone; then every tenth image of a
+    class, by the order of names, is a test image.
 
     Args:
         folder: Path of the folder.
@@ -25,7 +25,7 @@ def load_folder(folder):
 
     Raises:
         FileNotFoundError: If there are no folders of images.
-        ValueError: If a class has test images only.
+        ValueError: If a class has test images only, or there are none to test.
     """
     folder = pathlib.Path(folder)
     tests = [folder / name for name in _TEST_FOLDERS if (folder / name).is_dir()]
@@ -35,11 +35,16 @@ def load_folder(folder):
         images = _by_class(folder)
         test = {name: paths[9::10] for name, paths in images.items()}
         train = {
-            name: [path for path in paths if path not in set(test[name])]
+            name: [path for i, path in enumerate(paths) if i % 10 != 9]
             for name, paths in images.items()
         }
     names = tuple(sorted(train))
     unknown = sorted(set(test) - set(names))
+    if not any(test.values()):
+        raise ValueError(
+            f"No class in {folder} has 10 images, of which one would be kept to test: "
+            f"put test images into {folder / 'validation'}."
+        )
     if unknown:
         raise ValueError(f"{folder} has test images of {unknown}, but none to train.")
     return ImageSet(_split(train, names), _split(test, names), names, (None, None, 3))

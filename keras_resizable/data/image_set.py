@@ -73,7 +73,8 @@ def _with_channels(images):
 
 def _split(images, labels):
     count = len(images)
-    images, labels = tf.constant(images), tf.constant(labels, tf.int64)
+    with tf.device("CPU"):
+        images, labels = tf.constant(images), tf.constant(labels, tf.int64)
 
     def read(seed=None):
         positions = tf.data.Dataset.range(count)

@@ -15,7 +15,7 @@ def make_image_augmenter(rand_augment):
     """
     if not rand_augment:
         return None
-    layer = keras.layers.RandAugment(factor=rand_augment)
+    layer = keras.layers.RandAugment(factor=rand_augment, dtype="float32")
     return lambda image, seed: _call(layer, image, seed)
 
 
@@ -28,7 +28,7 @@ def make_batch_augmenter(cutout=0.0, mixup=0.0, cutmix=0.0):
         mixup: Alpha of mixup (Zhang et al., 2017,
             https://arxiv.org/abs/1710.09412); 0 for none.
         cutmix: Alpha of CutMix (Yun et al., 2019,
-            https://arxiv.org/abs/1905.04899); 0 for none.
+            https://arxiv.org/abs/1905.04899), at most 1; 0 for none.
     """
     augmenters = []
     if cutout:
@@ -37,12 +37,13 @@ def make_batch_augmenter(cutout=0.0, mixup=0.0, cutmix=0.0):
                 factor=(1.0, 1.0),  # Always; the scale is that of the area.
                 scale=(cutout**2, cutout**2),
                 fill_value=127.5,
+                dtype="float32",
             )
         )
     if mixup:
-        augmenters.append(keras.layers.MixUp(alpha=mixup))
+        augmenters.append(keras.layers.MixUp(alpha=mixup, dtype="float32"))
     if cutmix:
-        augmenters.append(keras.layers.CutMix(factor=cutmix))
+        augmenters.append(keras.layers.CutMix(factor=(cutmix, cutmix), dtype="float32"))
     if not augmenters:
         return None
 

@@ -55,6 +55,10 @@ def train_dataset(
     shape = resolved_shape(image_set.image_shape, image_size)
     preprocessing.check_augmentation(augmentation)
     steps = steps_per_epoch(image_set, batch_size)
+    if batch_size % num_shards:
+        raise ValueError(
+            f"A batch of {batch_size} images cannot be dealt to {num_shards} workers."
+        )
     augment_image = make_image_augmenter(rand_augment)
     augment_batch = make_batch_augmenter(cutout, mixup, cutmix)
     first_epoch, first_step = divmod(start_step, steps)
@@ -86,8 +90,11 @@ def train_dataset(
     dataset = tf.data.Dataset.range(first_epoch, tf.int64.max)
     dataset = dataset.flat_map(records_of_epoch)
     dataset = dataset.map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
-    dataset = dataset.batch(batch_size, drop_remainder=True)
+    # This shard's part of a step, so that what is mixed depends on the step alone.
+    dataset = dataset.batch(batch_size // num_shards, drop_remainder=True)
     dataset = dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+    if num_shards > 1:
+        dataset = dataset.rebatch(batch_size, drop_remainder=True)
     policy = tf.data.experimental.AutoShardPolicy.OFF
     return _finished(dataset, policy)
 

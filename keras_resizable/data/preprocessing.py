@@ -115,6 +115,7 @@ def _random_window(size, seed):
         tf.concat([size, [3]], axis=0),
         bounding_boxes=tf.zeros((1, 0, 4)),
         seed=seed,
+        min_object_covered=0.0,
         area_range=(0.08, 1.0),
         aspect_ratio_range=(3 / 4, 4 / 3),
         max_attempts=10,

@@ -23,7 +23,8 @@ def load_tfds(name, data_dir=None):
         `"validation"` if there is one, else `"test"`.
 
     Raises:
-        ValueError: If there is no such set, or it is not one of labelled images.
+        ValueError: If there is no such set, it is not one of labelled images, or
+            it cannot be prepared.
         ImportError: If the extra `data` is not installed.
     """
     tfds = import_extra("tensorflow_datasets", "data")
@@ -34,7 +35,15 @@ def load_tfds(name, data_dir=None):
             f"{name!r} is neither a folder nor a set of TensorFlow Datasets: {error}"
         ) from error
     image, label = _keys(tfds, builder)
-    builder.download_and_prepare(file_format="tfrecord")
+    try:
+        builder.download_and_prepare(file_format="tfrecord")
+    except AssertionError as error:  # Some have to be fetched by hand.
+        raise ValueError(f"{name!r} cannot be prepared: {error}") from error
+    if builder.info.file_format.value != "tfrecord":
+        raise ValueError(
+            f"{name!r} in {builder.data_path} is of the format "
+            f"{builder.info.file_format.value!r}. Prepare it as 'tfrecord'."
+        )
     splits = builder.info.splits
     test = next((s for s in ("validation", "test") if s in splits), None)
     if "train" not in splits or test is None:

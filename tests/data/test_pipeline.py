@@ -1,5 +1,6 @@
 """From image sets to batches."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -63,12 +64,22 @@ def test_an_epoch_has_every_image_at_most_once_in_a_new_order(images):
         np.testing.assert_array_equal(labels.argmax(1), np.array(numbers) % 5)
 
 
-@settings(max_examples=5, deadline=None)
-@given(st.integers(0, 3 * STEPS))
-def test_starting_later_is_going_on(images, step):
-    whole = take(data.train_dataset(images, BATCH, seed=1, **OPTIONS), step + 2)
-    later = data.train_dataset(images, BATCH, seed=1, start_step=step, **OPTIONS)
-    assert_same(take(later, 2), whole[step:])
+@settings(max_examples=6, deadline=None)
+@given(st.integers(0, 3 * STEPS), st.sampled_from([1, 2]))
+def test_starting_later_is_going_on(images, step, num_shards):
+    def steps(start_step, count):
+        dataset = data.train_dataset(
+            images,
+            BATCH,
+            seed=1,
+            start_step=start_step,
+            num_shards=num_shards,
+            shard=num_shards - 1,
+            **OPTIONS,
+        )
+        return take(dataset.rebatch(BATCH // num_shards), count)
+
+    assert_same(steps(step, 2), steps(0, step + 2)[step:])
 
 
 def test_rand_augment_goes_on_too(images):
@@ -179,6 +190,8 @@ def test_bad_arguments_are_named(images):
         data.train_dataset(images, BATCH, augmentation="cut")
     with pytest.raises(ValueError, match="batch of 23 images is more than the 22"):
         data.train_dataset(images, 23)
+    with pytest.raises(ValueError, match="4 images cannot be dealt to 3 workers"):
+        data.train_dataset(images, BATCH, num_shards=3)
     with pytest.raises(ValueError, match="several sizes: give an `image_size`"):
         data.resolved_shape((None, None, 3))
 
@@ -190,6 +203,27 @@ def test_calibration_images_come_back(images, tmp_path):
     assert [len(pixels) for pixels, _ in batches] == [10, 10, 2]
     numbers = [number for batch in batches for number in identify(images, batch)]
     assert sorted(numbers) == list(range(COUNT))
+
+
+def test_flipped_bytes_in_calibration_images_are_named(images, tmp_path):
+    path = tmp_path / "calibration.npz"
+    data.save_calibration(images.train, path, (8, 6, 3))
+    contents = bytearray(path.read_bytes())
+    for position in range(150, len(contents) - 150, len(contents) // 20):
+        flipped = bytearray(contents)
+        flipped[position] ^= 0xFF
+        path.write_bytes(flipped)
+        with pytest.raises(ValueError, match="calibration.npz is damaged"):
+            data.load_calibration(path)
+
+
+def test_augmentations_stay_in_float32(images):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        ((pixels, labels),) = take(data.train_dataset(images, BATCH, **OPTIONS), 1)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert pixels.dtype == labels.dtype == np.float32
 
 
 @pytest.mark.parametrize("content", [b"", b"not images", b"PK\x03\x04 half"])
