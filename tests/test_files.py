@@ -68,7 +68,7 @@ def test_a_run_is_new_unless_the_same_was_interrupted(tmp_path):
     contents = json.loads((first / "recipe.json").read_text())
     assert contents["sizes"] == [1, 2] and contents["versions"]["keras"]
     with (other / ".lock").open("w") as file:  # As another process has it.
-        _locks.pop(other)
+        os.close(_locks.pop(other))
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with pytest.raises(OSError, match=f"Another process trains in {other}"):
             run(epochs=3, **options)
