@@ -43,12 +43,9 @@ def ResNet20(
     Returns:
         A `ResizableNetwork`.
     """
-    return ResNet(
-        small_image_stem,
-        basic_block,
-        stackwise_num_blocks=(3, 3, 3),
-        stackwise_num_filters=(16, 32, 64),
-        scales=scales,
+    return _small_resnet(
+        (3, 3, 3),
+        scales,
         input_shape=input_shape,
         classes=classes,
         name=name,
@@ -56,17 +53,8 @@ def ResNet20(
     )
 
 
-def ResNet56(
-    scales=(1.0, 0.75, 0.5),
-    *,
-    input_shape=(32, 32, 3),
-    classes=10,
-    name="resnet56",
-    **kwargs,
-):
-    """A resizable ResNet-56, for images of about 32 pixels.
-
-    As `ResNet20`, three times as deep.
+def ResNet56(scales=(1.0, 0.75, 0.5), *, name="resnet56", **kwargs):
+    """A resizable ResNet-56: a `ResNet20` three times as deep.
 
     | at 32 px, 10 classes | FLOPs |
     |---|---|
@@ -74,32 +62,10 @@ def ResNet56(
     | all 0.75 | 49.2 M |
     | all 0.5 | 15.2 M |
 
-    0.86 M parameters, of which three scale factors add 1.9 %.
-
-    Args:
-        scales: Scale factors, distinct numbers in (0, 1]; 3 stages.
-        input_shape: `(height, width, channels)`.
-        classes: Number of classes.
-        name: Name of the network.
-        **kwargs: `include_top`, `weights`, `pooling`, `dropout` and
-            `classifier_activation` as in `keras.applications`,
-            `kernel_regularizer` and `synchronized`; see
-            `keras_resizable.models.assemble.assemble`.
-
-    Returns:
-        A `ResizableNetwork`.
+    0.86 M parameters, of which three scale factors add 1.9 %. Arguments and result are
+    those of `ResNet20`.
     """
-    return ResNet(
-        small_image_stem,
-        basic_block,
-        stackwise_num_blocks=(9, 9, 9),
-        stackwise_num_filters=(16, 32, 64),
-        scales=scales,
-        input_shape=input_shape,
-        classes=classes,
-        name=name,
-        **kwargs,
-    )
+    return _small_resnet((9, 9, 9), scales, name=name, **kwargs)
 
 
 def ResNet50(
@@ -133,12 +99,9 @@ def ResNet50(
     Returns:
         A `ResizableNetwork`.
     """
-    return ResNet(
-        imagenet_stem,
-        bottleneck_block,
-        stackwise_num_blocks=(3, 4, 6, 3),
-        stackwise_num_filters=(64, 128, 256, 512),
-        scales=scales,
+    return _imagenet_resnet(
+        (3, 4, 6, 3),
+        scales,
         input_shape=input_shape,
         classes=classes,
         name=name,
@@ -146,15 +109,8 @@ def ResNet50(
     )
 
 
-def ResNet101(
-    scales=(1.0, 0.9, 0.8, 0.7),
-    *,
-    input_shape=(224, 224, 3),
-    classes=1000,
-    name="resnet101",
-    **kwargs,
-):
-    """A resizable ResNet-101, with the stride in the 3x3 convolutions.
+def ResNet101(scales=(1.0, 0.9, 0.8, 0.7), *, name="resnet101", **kwargs):
+    """A resizable ResNet-101: a deeper `ResNet50`.
 
     | at 224 px, 1,000 classes | FLOPs |
     |---|---|
@@ -162,43 +118,14 @@ def ResNet101(
     | all 0.9 | 5.11 G |
     | all 0.7 | 1.60 G |
 
-    44.7 M parameters, of which four scale factors add 1.4 %.
-
-    Args:
-        scales: Scale factors, distinct numbers in (0, 1]; 4 stages.
-        input_shape: `(height, width, channels)`.
-        classes: Number of classes.
-        name: Name of the network.
-        **kwargs: `include_top`, `weights`, `pooling`, `dropout` and
-            `classifier_activation` as in `keras.applications`,
-            `kernel_regularizer` and `synchronized`; see
-            `keras_resizable.models.assemble.assemble`.
-
-    Returns:
-        A `ResizableNetwork`.
+    44.7 M parameters, of which four scale factors add 1.4 %. Arguments and result are
+    those of `ResNet50`.
     """
-    return ResNet(
-        imagenet_stem,
-        bottleneck_block,
-        stackwise_num_blocks=(3, 4, 23, 3),
-        stackwise_num_filters=(64, 128, 256, 512),
-        scales=scales,
-        input_shape=input_shape,
-        classes=classes,
-        name=name,
-        **kwargs,
-    )
+    return _imagenet_resnet((3, 4, 23, 3), scales, name=name, **kwargs)
 
 
-def ResNet152(
-    scales=(1.0, 0.9, 0.8, 0.7),
-    *,
-    input_shape=(224, 224, 3),
-    classes=1000,
-    name="resnet152",
-    **kwargs,
-):
-    """A resizable ResNet-152, with the stride in the 3x3 convolutions.
+def ResNet152(scales=(1.0, 0.9, 0.8, 0.7), *, name="resnet152", **kwargs):
+    """A resizable ResNet-152: a deeper `ResNet50`.
 
     | at 224 px, 1,000 classes | FLOPs |
     |---|---|
@@ -206,32 +133,10 @@ def ResNet152(
     | all 0.9 | 7.45 G |
     | all 0.7 | 2.18 G |
 
-    60.3 M parameters, of which four scale factors add 1.5 %.
-
-    Args:
-        scales: Scale factors, distinct numbers in (0, 1]; 4 stages.
-        input_shape: `(height, width, channels)`.
-        classes: Number of classes.
-        name: Name of the network.
-        **kwargs: `include_top`, `weights`, `pooling`, `dropout` and
-            `classifier_activation` as in `keras.applications`,
-            `kernel_regularizer` and `synchronized`; see
-            `keras_resizable.models.assemble.assemble`.
-
-    Returns:
-        A `ResizableNetwork`.
+    60.3 M parameters, of which four scale factors add 1.5 %. Arguments and result are
+    those of `ResNet50`.
     """
-    return ResNet(
-        imagenet_stem,
-        bottleneck_block,
-        stackwise_num_blocks=(3, 8, 36, 3),
-        stackwise_num_filters=(64, 128, 256, 512),
-        scales=scales,
-        input_shape=input_shape,
-        classes=classes,
-        name=name,
-        **kwargs,
-    )
+    return _imagenet_resnet((3, 8, 36, 3), scales, name=name, **kwargs)
 
 
 def ResNet(stem, block, stackwise_num_blocks, stackwise_num_filters, **kwargs):
@@ -267,6 +172,36 @@ def ResNet(stem, block, stackwise_num_blocks, stackwise_num_filters, **kwargs):
             )
     stem = functools.partial(stem, filters=stackwise_num_filters[0])
     return assemble([stem], stages, epsilon=1.001e-5, **kwargs)
+
+
+def _small_resnet(
+    stackwise_num_blocks, scales, *, input_shape=(32, 32, 3), classes=10, **kwargs
+):
+    return ResNet(
+        small_image_stem,
+        basic_block,
+        stackwise_num_blocks,
+        stackwise_num_filters=(16, 32, 64),
+        scales=scales,
+        input_shape=input_shape,
+        classes=classes,
+        **kwargs,
+    )
+
+
+def _imagenet_resnet(
+    stackwise_num_blocks, scales, *, input_shape=(224, 224, 3), classes=1000, **kwargs
+):
+    return ResNet(
+        imagenet_stem,
+        bottleneck_block,
+        stackwise_num_blocks,
+        stackwise_num_filters=(64, 128, 256, 512),
+        scales=scales,
+        input_shape=input_shape,
+        classes=classes,
+        **kwargs,
+    )
 
 
 def small_image_stem(x, norm, regularizer, filters):
