@@ -71,7 +71,7 @@ def main(argv):
         f"to {100 * table.top1.max():.1f} %."
     )
     print(f"\nWrote to {run}:")
-    for path in sorted(pathlib.Path(run).iterdir()):
+    for path in sorted(pathlib.Path(run).glob("[!.]*")):
         print(f"  {path.name}")
 
 
