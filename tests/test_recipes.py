@@ -151,8 +151,8 @@ def test_switching_and_synchronized_statistics_exclude_each_other():
 
 
 def test_widths_belong_to_networks_that_have_them():
-    recipe = recipes.resolve("sample_resnet20", overrides={"width": "0.5"})
-    with pytest.raises(ValueError, match="ResNet20 has no width. Received: 0.5"):
+    recipe = recipes.resolve("resnet50", overrides={"width": "0.5"})
+    with pytest.raises(ValueError, match="ResNet50 has no width. Received: 0.5"):
         recipes.make_network(recipe, "resizable", None, (32, 32, 3), 10)
     recipe = recipes.resolve("sample_mobilenet_v1")
     network = recipes.make_network(recipe, "resizable", None, (64, 64, 1), 10)

@@ -4,13 +4,14 @@ import functools
 
 from keras import layers
 
-from keras_resizable.models.assemble import assemble
+from keras_resizable.models.assemble import assemble, check_width
 from keras_resizable.models.convolutions import conv
 
 
 def ResNet20(
     scales=(1.0, 0.75, 0.5),
     *,
+    width=1.0,
     input_shape=(32, 32, 3),
     classes=10,
     name="resnet20",
@@ -32,6 +33,7 @@ def ResNet20(
 
     Args:
         scales: Scale factors, distinct numbers in (0, 1]; 3 stages.
+        width: What the numbers of filters (16, 32, 64) are multiplied by.
         input_shape: `(height, width, channels)`.
         classes: Number of classes.
         name: Name of the network.
@@ -46,6 +48,7 @@ def ResNet20(
     return _small_resnet(
         (3, 3, 3),
         scales,
+        width=width,
         input_shape=input_shape,
         classes=classes,
         name=name,
@@ -175,13 +178,20 @@ def ResNet(stem, block, stackwise_num_blocks, stackwise_num_filters, **kwargs):
 
 
 def _small_resnet(
-    stackwise_num_blocks, scales, *, input_shape=(32, 32, 3), classes=10, **kwargs
+    stackwise_num_blocks,
+    scales,
+    *,
+    width=1.0,
+    input_shape=(32, 32, 3),
+    classes=10,
+    **kwargs,
 ):
+    check_width("width", width)
     return ResNet(
         small_image_stem,
         basic_block,
         stackwise_num_blocks,
-        stackwise_num_filters=(16, 32, 64),
+        stackwise_num_filters=[max(1, round(width * n)) for n in (16, 32, 64)],
         scales=scales,
         input_shape=input_shape,
         classes=classes,
