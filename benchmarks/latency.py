@@ -16,9 +16,9 @@ from absl import app, flags
 from plain_resnet50 import plain_resnet50
 
 from keras_resizable import ResNet50
+from keras_resizable.devices import Host
 from keras_resizable.export import to_tflite
 from keras_resizable.files import replacing
-from keras_resizable.search import measure_latency
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("image_size", 224, "Height and width of the images.")
@@ -42,7 +42,7 @@ def main(argv):
             to_tflite(model, path)
         rounds = []
         for _ in range(FLAGS.rounds):
-            latencies = measure_latency(paths, FLAGS.threads, runs=FLAGS.runs)
+            latencies = Host().measure(paths, FLAGS.threads, runs=FLAGS.runs)
             rounds.append([latency["median_ms"] for latency in latencies])
             print("  {:.1f} ms over {:.1f} ms".format(*rounds[-1]), flush=True)
     ratio = np.median([ours / plain for ours, plain in rounds])

@@ -10,19 +10,20 @@ import numpy as np
 
 from keras_resizable.distribution import is_chief
 from keras_resizable.files import replacing
+from keras_resizable.network import ResizableNetwork
 
 _FILE = "checkpoint.npz"
 _PREVIOUS = "checkpoint.previous.npz"
 
 
-def save_checkpoint(network, folder, state):
+def save_checkpoint(model, folder, state):
     """Writes weights, optimizer, metrics and state, whole or not at all.
 
     The file that is there becomes `checkpoint.previous.npz`. On several machines
     all have to call it, and the chief writes.
 
     Args:
-        network: A compiled `ResizableNetwork`.
+        model: A compiled `keras.Model`.
         folder: The folder of the run; the file is `checkpoint.npz`.
         state: What else to keep, such as step and history, as JSON has it.
 
@@ -32,11 +33,11 @@ def save_checkpoint(network, folder, state):
         OSError: If the file cannot be written. The one that was there stays.
     """
     path = pathlib.Path(folder) / _FILE
-    require_finite(network, folder)
-    values = {name: value.numpy() for name, value in _variables(network).items()}
-    for number, variable in enumerate(network.metrics_variables):
+    require_finite(model, folder)
+    values = {name: value.numpy() for name, value in _variables(model).items()}
+    for number, variable in enumerate(model.metrics_variables):
         values[f"metric{number}"] = variable.numpy()
-    if not is_chief(network.distribute_strategy):
+    if not is_chief(model.distribute_strategy):
         return
     with replacing(path) as temporary:
         with temporary.open("wb") as file:
@@ -45,18 +46,18 @@ def save_checkpoint(network, folder, state):
             os.replace(path, path.with_name(_PREVIOUS))
 
 
-def require_finite(network, folder):
+def require_finite(model, folder):
     """Refuses to save weights that are no numbers any more.
 
     Args:
-        network: A compiled `ResizableNetwork`.
+        model: A compiled `keras.Model`.
         folder: The folder of the run, for the message.
 
     Raises:
         FloatingPointError: If a weight, or a value of the optimizer, is infinite
             or NaN.
     """
-    for variable in _variables(network).values():
+    for variable in _variables(model).values():
         value = variable.numpy()
         if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
             raise FloatingPointError(
@@ -65,19 +66,19 @@ def require_finite(network, folder):
             )
 
 
-def load_checkpoint(network, folder):
+def load_checkpoint(model, folder):
     """Reads what `save_checkpoint` wrote last, and sets weights and optimizer.
 
     Args:
-        network: A network compiled as it was then.
+        model: A model compiled as it was then.
         folder: The folder of the run.
 
     Returns:
-        The state, and the values of `network.metrics_variables`, which may not be
+        The state, and the values of `model.metrics_variables`, which may not be
         there yet. None if nothing was saved.
 
     Raises:
-        ValueError: If the file is damaged, or of another network.
+        ValueError: If the file is damaged, or of another model.
     """
     path = pathlib.Path(folder) / _FILE
     previous = path.with_name(_PREVIOUS)
@@ -102,7 +103,7 @@ def load_checkpoint(network, folder):
         values.pop(f"metric{number}")
         for number in range(sum(name.startswith("metric") for name in values))
     ]
-    variables = _variables(network)
+    variables = _variables(model)
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
     if shapes != {name: value.shape for name, value in values.items()}:
         raise ValueError(f"{path} is of another network or optimizer.")
@@ -111,13 +112,12 @@ def load_checkpoint(network, folder):
     return state, metrics
 
 
-def _variables(network):
+def _variables(model):
     """All that training changes, by the same names in every process."""
-    if not network.optimizer.built:
-        network.optimizer.build(network.trainable_variables)
-    variables = [
-        *network.variables,
-        *network.statistics.variables,
-        *network.optimizer.variables,
-    ]
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    variables = [*model.variables]
+    if isinstance(model, ResizableNetwork):
+        variables += model.statistics.variables
+    variables += model.optimizer.variables
     return {f"variable{number}": variable for number, variable in enumerate(variables)}

@@ -5,11 +5,12 @@ import tensorflow as tf
 from keras_resizable.callbacks import Checkpoint, StopOnDivergence
 from keras_resizable.distribution import agree, clear_worker_errors, is_chief
 from keras_resizable.files import remove_temporaries
+from keras_resizable.network import ResizableNetwork
 from keras_resizable.training import create_variables
 
 
 def fit_resumable(
-    network,
+    model,
     make_dataset,
     steps_per_epoch,
     epochs,
@@ -26,20 +27,20 @@ def fit_resumable(
     deterministically (`tf.config.experimental.enable_op_determinism`).
 
     Args:
-        network: A `ResizableNetwork`, compiled.
+        model: A `ResizableNetwork`, or any `keras.Model`, compiled.
         make_dataset: Callable from a step to an endless `tf.data.Dataset` that
             starts there, such as `keras_resizable.data.train_dataset` with
             `start_step`.
         steps_per_epoch: Number of steps of an epoch.
         epochs: Number of epochs, those done before included.
         folder: The folder of the run; see `Checkpoint` for what it gets.
-        every_steps: Number of steps between checkpoints inside an epoch; none if
-            absent.
+        every_steps: Number of steps between checkpoints inside an epoch, of a
+            `ResizableNetwork`; none if absent.
         monitor: What is higher in the best network, a name in the logs; if absent,
             no network is kept as the best.
         callbacks: Further callbacks. What they add to the logs of an epoch joins
             the history.
-        **fit_options: Further arguments of `network.fit`.
+        **fit_options: Further arguments of `model.fit`.
 
     Returns:
         The history: a dictionary of numbers for each epoch.
@@ -51,27 +52,28 @@ def fit_resumable(
         ValueError: If the checkpoint is damaged or of another network.
     """
     checkpoint = Checkpoint(folder, steps_per_epoch, every_steps, monitor)
-    strategy = network.distribute_strategy
+    strategy = model.distribute_strategy
     if is_chief(strategy):
         remove_temporaries(folder)
-    if strategy is tf.distribute.get_strategy():
+    is_default = strategy is tf.distribute.get_strategy()
+    if is_default and isinstance(model, ResizableNetwork):
         # Metrics, for the checkpoint to restore. Under others Keras makes them.
-        create_variables(network, make_dataset(0).element_spec)
+        create_variables(model, make_dataset(0).element_spec)
     with strategy.scope():
-        checkpoint.restore(network)
+        checkpoint.restore(model)
     step_of_chief = agree(strategy, str(checkpoint.step))
     if step_of_chief != str(checkpoint.step):
         raise ValueError(
             f"The chief goes on from step {step_of_chief}, but this worker would from "
             f"step {checkpoint.step}: all need to see the same files in {folder}."
         )
-    network.stop_training = False
+    model.stop_training = False
     if checkpoint.step:
         print(f"Going on from step {checkpoint.step}, by the checkpoint in {folder}")
 
     def fit(first_step, last_epoch):
         epoch, done = divmod(first_step, steps_per_epoch)
-        network.fit(
+        model.fit(
             make_dataset(first_step),
             initial_epoch=epoch,
             epochs=last_epoch,
@@ -88,7 +90,7 @@ def fit_resumable(
     ):
         if checkpoint.step % steps_per_epoch:
             fit(checkpoint.step, checkpoint.step // steps_per_epoch + 1)
-        if checkpoint.step < epochs * steps_per_epoch and not network.stop_training:
+        if checkpoint.step < epochs * steps_per_epoch and not model.stop_training:
             fit(checkpoint.step, epochs)
     return checkpoint.history
 

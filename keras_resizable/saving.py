@@ -1,4 +1,4 @@
-"""Reading and writing super-networks as `.keras` files."""
+"""Reading and writing networks as `.keras` files."""
 
 import pathlib
 
@@ -12,7 +12,7 @@ def save_network(network, path):
     """Writes a network, whole or not at all.
 
     Args:
-        network: A `ResizableNetwork`.
+        network: A `ResizableNetwork`, or any `keras.Model`.
         path: Path of a `.keras` file. One that is there is replaced.
 
     Raises:

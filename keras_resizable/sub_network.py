@@ -30,15 +30,24 @@ def cut_out(network, indices):
             "load the weights of this one into it: they do not depend on it."
         )
     images = keras.Input(input_shape, name="images")
-    features = _clone(network.stem, images)
+    features = clone_part(network.stem, images)
     for stage, scale_index in zip(network.stages, indices):
-        features = _clone(stage, features, scale_index)
-    outputs = _clone(network.head, features)
+        features = clone_part(stage, features, scale_index)
+    outputs = clone_part(network.head, features)
     return keras.Model(images, outputs, name=network.name)
 
 
-def _clone(part, inputs, scale_index=0):
-    """Rebuilds a part of a network on new inputs, at one scale."""
+def clone_part(part, inputs, scale_index=0):
+    """Rebuilds a part of a network of stock layers, with copies of the weights.
+
+    Args:
+        part: A stem, stage or head.
+        inputs: Features, as a tensor of Keras.
+        scale_index: Scale index of a stage.
+
+    Returns:
+        The outputs, as a tensor of Keras.
+    """
     copies = []
     made = {}
 
@@ -139,7 +148,7 @@ def restoring(network):
     """
     tables = [
         table
-        for norm in _batch_norms(network)
+        for norm in batch_norms(network)
         for table in (norm.moving_mean, norm.moving_variance)
     ]
     before = [table.numpy() for table in tables]
@@ -160,20 +169,12 @@ def make_calibrator(model):
 
     It is `calibrate` of the model, with a graph that is traced once.
     """
-    norms = list(_batch_norms(model))
+    norms = list(batch_norms(model))
 
     @tf.function(reduce_retracing=True, autograph=False)
     def update(images, momentum):
-        settings = [(norm.momentum, norm.trainable) for norm in norms]
-        for norm in norms:
-            norm.momentum = momentum
-            norm.trainable = True  # A frozen one would not estimate.
-        try:
+        with estimating(norms, momentum):
             model(images, training=True)
-        finally:
-            for norm, (norm_momentum, trainable) in zip(norms, settings):
-                norm.momentum = norm_momentum
-                norm.trainable = trainable
 
     def calibrate(dataset, steps=None):
         endless = dataset.cardinality() == tf.data.INFINITE_CARDINALITY
@@ -193,9 +194,25 @@ def make_calibrator(model):
     return calibrate
 
 
-def _batch_norms(model):
+@contextlib.contextmanager
+def estimating(norms, momentum):
+    """Has batch normalisations average with a momentum, also frozen ones."""
+    settings = [(norm.momentum, norm.trainable) for norm in norms]
+    for norm in norms:
+        norm.momentum = momentum
+        norm.trainable = True
+    try:
+        yield
+    finally:
+        for norm, (norm_momentum, trainable) in zip(norms, settings):
+            norm.momentum = norm_momentum
+            norm.trainable = trainable
+
+
+def batch_norms(model):
+    """All batch normalisations of a model, also those of models in it."""
     for layer in model.layers:
         if isinstance(layer, (keras.layers.BatchNormalization, ScaleAwareBatchNorm)):
             yield layer
         elif isinstance(layer, keras.Model):
-            yield from _batch_norms(layer)
+            yield from batch_norms(layer)

@@ -11,7 +11,7 @@ import pathlib
 
 from absl import flags
 
-from keras_resizable import runs, scripts, search
+from keras_resizable import devices, runs, scripts
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("threads", 1, "Threads of each model.", lower_bound=1)
@@ -25,7 +25,7 @@ def main(argv):
         raise FileNotFoundError(
             f"No .tflite files in {runs.LATEST}. Make one: python tflite/convert.py"
         )
-    results = search.measure_latency(paths, FLAGS.threads, FLAGS.warmup, FLAGS.runs)
+    results = devices.Host().measure(paths, FLAGS.threads, FLAGS.warmup, FLAGS.runs)
     print(
         f"{FLAGS.threads} threads, {FLAGS.warmup} warm-up runs, "
         f"{FLAGS.runs} runs; milliseconds"

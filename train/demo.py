@@ -14,7 +14,7 @@ import recipes
 import supernet
 from absl import flags
 
-from keras_resizable import data, export, files, scripts, search
+from keras_resizable import data, devices, export, files, scripts, search
 
 FLAGS = flags.FLAGS
 
@@ -56,7 +56,7 @@ def main(argv):
         paths.append(path)
     with files.replacing(run / "chosen.keras") as path:
         sub_network.save(path)
-    latencies = search.measure_latency(paths)
+    latencies = devices.Host().measure(paths)
 
     print("\n         config            top-1   M FLOPs   latency    size")
     for (name, config), latency, path in zip(names.items(), latencies, paths):

@@ -10,21 +10,23 @@ from keras_resizable.checkpoint import (
 from keras_resizable.distribution import is_chief
 from keras_resizable.extras import import_extra
 from keras_resizable.history import write_history
+from keras_resizable.network import ResizableNetwork
 from keras_resizable.saving import save_network
 
 
 class Checkpoint(keras.callbacks.Callback):
     """Keeps a run, so that it can go on after anything that ends it.
 
-    At the end of an epoch it writes `supernet.keras`, `best.keras` if what is
-    monitored was never higher, `history.csv` and `history.png`, and then
-    `checkpoint.npz`. See `keras_resizable.resuming.fit_resumable`.
+    At the end of an epoch it writes `supernet.keras`, or `sub_network.keras` if no
+    `ResizableNetwork` is trained, `best.keras` if what is monitored was never
+    higher, `history.csv` and `history.png`, and then `checkpoint.npz`. Of Keras's
+    `Distiller` it writes the student. See `keras_resizable.resuming.fit_resumable`.
 
     Args:
         folder: The folder of the run.
         steps_per_epoch: Number of steps of an epoch.
-        every_steps: Number of steps between further checkpoints inside an epoch;
-            none if absent.
+        every_steps: Number of steps between further checkpoints inside an epoch,
+            of a `ResizableNetwork`; none if absent.
         monitor: What is higher in the best network, a name in the logs; if absent,
             no network is kept as the best.
 
@@ -47,9 +49,9 @@ class Checkpoint(keras.callbacks.Callback):
         self.history = []
         self._metrics = None
 
-    def restore(self, network):
-        """Brings a compiled network to where the last checkpoint was, if any."""
-        loaded = load_checkpoint(network, self.folder)
+    def restore(self, model):
+        """Brings a compiled model to where the last checkpoint was, if any."""
+        loaded = load_checkpoint(model, self.folder)
         if loaded is not None:
             state, self._metrics = loaded
             self.step = state["step"]
@@ -79,9 +81,14 @@ class Checkpoint(keras.callbacks.Callback):
         )
         self.history.append({"epoch": epoch + 1, **logs})
         if is_chief(self.model.distribute_strategy):
+            model = self.model
+            if isinstance(model, keras.distillation.Distiller):
+                model = model.student
+            is_super = isinstance(model, ResizableNetwork)
+            name = "supernet" if is_super else "sub_network"
             if is_best:
-                save_network(self.model, self.folder / "best.keras")
-            save_network(self.model, self.folder / "supernet.keras")
+                save_network(model, self.folder / "best.keras")
+            save_network(model, self.folder / f"{name}.keras")
             write_history(self.history, self.folder)
         self._save()
         if self.monitor is not None and self.monitor not in logs:

@@ -1,29 +1,36 @@
 import keras
 import numpy as np
 
+from keras_resizable.network import ResizableNetwork
+
 
 class StopOnDivergence(keras.callbacks.Callback):
-    """Ends training when the loss of a `ResizableNetwork` is no number any more.
+    """Ends training when the loss is no number any more.
 
     Raises:
         FloatingPointError: In `fit`, after the first step with a loss that is
-            infinite or NaN. It names the step and the sub-network.
+            infinite or NaN. It names the step, and of a `ResizableNetwork` the
+            sub-network.
     """
 
     def on_train_begin(self, logs=None):
-        self.model.divergence.reset()
+        if isinstance(self.model, ResizableNetwork):
+            self.model.divergence.reset()
 
     def on_train_batch_end(self, batch, logs=None):
         if np.isfinite(float(logs["loss"])):
             return
+        raise FloatingPointError(
+            f"The loss became infinite or NaN {self._where()}. What was saved before "
+            "is as it was. Try a lower learning rate, or a longer warm-up."
+        )
+
+    def _where(self):
+        if not isinstance(self.model, ResizableNetwork):
+            return f"at step {int(self.model.optimizer.iterations)}"
         found = self.model.divergence.read(self.model.distribute_strategy)
         if found is None:
-            where = "on another worker"
-        else:
-            step, config = found
-            name = self.model.space.format(config)
-            where = f"at step {step + 1}, in the sub-network {name!r}"
-        raise FloatingPointError(
-            f"The loss became infinite or NaN {where}. What was saved before is as "
-            "it was. Try a lower learning rate, or a longer warm-up."
-        )
+            return "on another worker"
+        step, config = found
+        name = self.model.space.format(config)
+        return f"at step {step + 1}, in the sub-network {name!r}"

@@ -38,24 +38,30 @@ def to_tflite(model, path, quantize="none"):
             f"Received: quantize={quantize!r}"
         )
     import_extra("ai_edge_litert", "tflite")  # For the check, before the work.
+    with replacing(path) as temporary:
+        convert(model, temporary, quantize)
+        _check(model, temporary, _TOLERANCE[quantize])
+
+
+def convert(model, path, quantize="none"):
+    """Converts a model without a check; see `to_tflite`."""
     target = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
     options = {"target_spec": target}
     if quantize == "float16":
         target["supported_types"] = [tf.float16]
         options["optimizations"] = [tf.lite.Optimize.DEFAULT]
     shape = (1, *model.input_shape[1:])
-    with replacing(path) as temporary:
-        model.export(
-            str(temporary),
-            format="litert",
-            input_signature=[tf.TensorSpec(shape, model.input.dtype)],
-            verbose=False,
-            **options,
-        )
-        _check(model, temporary, shape, _TOLERANCE[quantize])
+    model.export(
+        str(path),
+        format="litert",
+        input_signature=[tf.TensorSpec(shape, model.input.dtype)],
+        verbose=False,
+        **options,
+    )
 
 
-def _check(model, path, shape, tolerance):
+def _check(model, path, tolerance):
+    shape = (1, *model.input_shape[1:])
     images = np.random.default_rng(0).random(shape, np.float32)
     expected = model.predict(images, verbose=0)
     outputs = run_tflite(path, images)

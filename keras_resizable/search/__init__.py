@@ -1,11 +1,46 @@
-from keras_resizable.search.flops import count_flops, count_flops_of_configs
-from keras_resizable.search.latency import measure_latency
-from keras_resizable.search.table import best, build_table
+from keras_resizable.search.evaluation import evaluate_model
+from keras_resizable.search.flops import count_flops
+from keras_resizable.search.latency import latency_table
+from keras_resizable.search.pieces import count_flops_of_configs
+from keras_resizable.search.query import best, pareto_front
+from keras_resizable.search.report import write_report
+from keras_resizable.search.samples import (
+    SAMPLES,
+    PairedTest,
+    SampleResults,
+    confidence_interval,
+    join_samples,
+    load_samples,
+    paired_test,
+    save_samples,
+)
+from keras_resizable.search.table import (
+    TABLE,
+    build_table,
+    merge_tables,
+    read_table,
+    write_table,
+)
 
 __all__ = [
+    "SAMPLES",
+    "TABLE",
+    "PairedTest",
+    "SampleResults",
     "best",
     "build_table",
+    "confidence_interval",
     "count_flops",
     "count_flops_of_configs",
-    "measure_latency",
+    "evaluate_model",
+    "join_samples",
+    "latency_table",
+    "load_samples",
+    "merge_tables",
+    "paired_test",
+    "pareto_front",
+    "read_table",
+    "save_samples",
+    "write_report",
+    "write_table",
 ]

@@ -53,36 +53,22 @@ def count_flops(model):
     return flops
 
 
-def count_flops_of_configs(network, configs):
-    """Multiply-adds of sub-networks, without cutting them out.
+def count_part(part, input_shape, scale_index=None):
+    """Multiply-adds of a part of a network for one image.
 
     Args:
-        network: A `ResizableNetwork` with a fixed input shape.
-        configs: Configurations.
+        part: Functional `keras.Model`, such as a stage.
+        input_shape: Shape of the features that come in, with the batch.
+        scale_index: Scale index of a stage, None for others.
 
     Returns:
-        A list of integers, `count_flops(network.sub_network(config))` of each.
+        An integer, and the shape of what comes out.
     """
-    counted = {}
-
-    def count(part, shape, scale_index=None):
-        key = (id(part), shape, scale_index)
-        if key not in counted:
-            inputs = [_input_like(shape, part.inputs[0].dtype)]
-            if scale_index is not None:
-                inputs.append(keras.Input(batch_shape=(), dtype="int32"))
-            flops, output = _count(part, inputs, scale_index)
-            counted[key] = flops, output.shape
-        return counted[key]
-
-    totals = []
-    for config in configs:
-        total, shape = count(network.stem, network.stem.inputs[0].shape)
-        for stage, scale_index in zip(network.stages, network.space.indices(config)):
-            flops, shape = count(stage, shape, scale_index)
-            total += flops
-        totals.append(total + count(network.head, shape)[0])
-    return totals
+    inputs = [_input_like(input_shape, part.inputs[0].dtype)]
+    if scale_index is not None:
+        inputs.append(keras.Input(batch_shape=(), dtype="int32"))
+    flops, output = _count(part, inputs, scale_index)
+    return flops, output.shape
 
 
 def _input_like(shape, dtype):

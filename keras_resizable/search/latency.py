@@ -1,55 +1,152 @@
-import time
+import json
+import os
+import pathlib
+import tempfile
 
-import numpy as np
+import keras
 
-from keras_resizable.export import open_tflite
+from keras_resizable.export import convert
+from keras_resizable.extras import import_extra
+from keras_resizable.files import replacing
+from keras_resizable.search.pieces import content, cut_piece, pieces_of_configs
+from keras_resizable.search.table import LATENCY, MEASURED
 
 
-def measure_latency(paths, threads=1, warmup=5, runs=50):
-    """Times `.tflite` files on this machine, one image at a time.
+def latency_table(
+    network,
+    device,
+    configs=None,
+    threads=1,
+    warmup=3,
+    runs=10,
+    rounds=4,
+    cache=None,
+    verbose=True,
+):
+    """Latency and size of sub-networks as TFLite, from those of their pieces.
 
-    The runs of all files are interleaved, so that what else the machine does
-    touches all alike.
+    Sub-networks are made of few distinct pieces: of ResNet-50's 256 at four scale
+    factors, 62 stages at an input size and a scale, a stem, and 6 heads. Each piece is
+    converted and timed once, and added up. What was measured is kept by what a piece
+    computes, so that another network, or another call, measures only what is new.
+
+    A piece's latency is the least of the medians of some rounds through all pieces:
+    what else a machine does only adds to it.
 
     Args:
-        paths: Paths of the files.
+        network: A `ResizableNetwork` with a fixed input shape.
+        device: What to measure on, such as `keras_resizable.devices.Host()`.
+        configs: Configurations; all if absent.
         threads: Number of threads.
-        warmup: Runs of each that are not timed.
-        runs: Runs of each that are.
+        warmup: Runs of each piece in each round that are not timed.
+        runs: Runs of each piece in each round that are.
+        rounds: Number of rounds.
+        cache: Path of a `.json` file to keep what was measured in; if absent,
+            `keras_resizable/latency.json` in Keras's folder, `~/.keras`.
+        verbose: Whether to show progress.
 
     Returns:
-        A list of dictionaries, one per file: `path`, and the `median_ms`,
-        `p5_ms` and `p95_ms` of its runs, in milliseconds.
+        A `pandas.DataFrame` with a row per configuration: `config`, its latency in
+        milliseconds at batch size 1 as `latency_ms_<device>`, how that was measured
+        as `measured_<device>`, and `size_bytes`.
 
     Raises:
-        ValueError: If a number is not positive, or a file is damaged.
-        FileNotFoundError: If a file is missing.
-        ImportError: If the extra `tflite` is not installed.
+        ValueError: If a configuration or a number is not valid, or the cache is
+            damaged.
+        ImportError: If an extra is not installed.
     """
-    if threads < 1 or warmup < 0 or runs < 1:
-        raise ValueError(
-            "`threads` and `runs` must be at least 1, `warmup` at least 0. "
-            f"Received: threads={threads}, warmup={warmup}, runs={runs}"
-        )
-    interpreters = [open_tflite(path, threads) for path in paths]
-    generator = np.random.default_rng(0)
-    for interpreter in interpreters:
-        for tensor in interpreter.get_input_details():
-            values = 255 * generator.random(tensor["shape"])
-            interpreter.set_tensor(tensor["index"], values.astype(tensor["dtype"]))
-    seconds = np.empty((len(interpreters), runs))
-    for run in range(-warmup, runs):
-        for number, interpreter in enumerate(interpreters):
-            start = time.perf_counter()
-            interpreter.invoke()
-            if run >= 0:
-                seconds[number, run] = time.perf_counter() - start
-    return [
-        {
-            "path": str(path),
-            "median_ms": float(np.median(row)),
-            "p5_ms": float(np.percentile(row, 5)),
-            "p95_ms": float(np.percentile(row, 95)),
-        }
-        for path, row in zip(paths, 1000 * seconds)
+    pandas = import_extra("pandas", "search")
+    if rounds < 1:
+        raise ValueError(f"`rounds` must be at least 1. Received: rounds={rounds}")
+    space = network.space
+    configs = [
+        space.config(space.indices(config))
+        for config in (space.configs() if configs is None else configs)
     ]
+    measured = (
+        f"{device.description}, {threads} threads, "
+        f"{rounds} rounds of {warmup} + {runs} runs, float32"
+    )
+    cache = pathlib.Path(cache) if cache is not None else _default_cache()
+    known = _read(cache)
+    pieces_of = pieces_of_configs(network, configs)
+    key_of = {
+        piece: f"{content(network, piece)} {measured}"
+        for piece in dict.fromkeys(piece for pieces in pieces_of for piece in pieces)
+    }
+    chains = [[key_of[piece] for piece in pieces] for pieces in pieces_of]
+    missing = {key: piece for piece, key in key_of.items() if key not in known}
+    if missing:
+        new = _measure(
+            network, missing, chains, device, (threads, warmup, runs), rounds, verbose
+        )
+        known = _read(cache) | new  # Others may have written to it.
+        with replacing(cache) as path:
+            path.write_text(json.dumps(known, indent=1) + "\n")
+
+    def sums(name):
+        return [sum(known[key][name] for key in chain) for chain in chains]
+
+    return pandas.DataFrame(
+        {
+            "config": [space.format(config) for config in configs],
+            LATENCY + device.name: sums("median_ms"),
+            MEASURED + device.name: measured,
+            "size_bytes": sums("size_bytes"),
+        }
+    )
+
+
+def _measure(network, pieces, chains, device, settings, rounds, verbose):
+    """Converts and times pieces, given by their keys; a record of each by its key."""
+    # In the order in which a sub-network runs them, a piece finds in the processor's
+    # caches what it finds there in the whole. So: sub-networks that have all pieces.
+    cover = []
+    missing = set(pieces)
+    while missing:
+        chain = max(chains, key=lambda chain: len(missing & set(chain)))
+        cover.append([key for key in chain if key in pieces])
+        missing -= set(chain)
+    progress = keras.utils.Progbar(
+        len(pieces) + rounds * len(cover), verbose=int(verbose)
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {}
+        for number, (key, piece) in enumerate(pieces.items()):
+            paths[key] = pathlib.Path(folder) / f"{number}.tflite"
+            convert(cut_piece(network, piece), paths[key])
+            progress.add(1)
+        medians = {key: [] for key in pieces}
+        for _ in range(rounds):
+            for chain in cover:
+                results = device.measure([paths[key] for key in chain], *settings)
+                for key, result in zip(chain, results):
+                    medians[key].append(result["median_ms"])
+                progress.add(1)
+        return {
+            key: {
+                "median_ms": min(medians[key]),
+                "size_bytes": paths[key].stat().st_size,
+            }
+            for key in pieces
+        }
+
+
+def _default_cache():
+    home = os.environ.get("KERAS_HOME", pathlib.Path.home() / ".keras")
+    return pathlib.Path(home) / "keras_resizable" / "latency.json"
+
+
+def _read(cache):
+    if not cache.exists():
+        return {}
+    try:
+        known = json.loads(cache.read_text())
+        for record in known.values():
+            float(record["median_ms"]), int(record["size_bytes"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{cache} is damaged: {error!r}. Delete it, and what it held is measured "
+            "again."
+        ) from error
+    return known

@@ -5,7 +5,6 @@ import pytest
 
 from keras_resizable import ResNet20, ResNet50
 from keras_resizable.export import file_name, open_tflite, run_tflite, to_tflite
-from keras_resizable.search import measure_latency
 
 
 def operators(path):
@@ -128,12 +127,3 @@ def test_damaged_files_are_named(tflite_file, tmp_path):
             open_tflite(path)
     with pytest.raises(FileNotFoundError, match=r"none.tflite.*tflite/convert.py"):
         open_tflite(tmp_path / "none.tflite")
-
-
-def test_latencies_are_measured(tflite_file):
-    results = measure_latency([tflite_file, tflite_file], threads=2, warmup=1, runs=7)
-    assert [result["path"] for result in results] == [str(tflite_file)] * 2
-    for result in results:
-        assert 0 < result["p5_ms"] <= result["median_ms"] <= result["p95_ms"] < 1000
-    with pytest.raises(ValueError, match="runs=0"):
-        measure_latency([tflite_file], runs=0)

@@ -3,9 +3,20 @@ import numpy as np
 import pandas
 import pytest
 import tensorflow as tf
+from narrow_networks import NARROW
 
-from keras_resizable import FixedSampler
-from keras_resizable.search import best, build_table, count_flops
+from keras_resizable import FixedSampler, ResNet20
+from keras_resizable.search import (
+    build_table,
+    count_flops,
+    evaluate_model,
+    evaluation,
+    load_samples,
+    merge_tables,
+    read_table,
+    write_table,
+)
+from keras_resizable.search.tree import PrefixTree
 
 
 def accuracy(model, images, labels):
@@ -13,18 +24,27 @@ def accuracy(model, images, labels):
 
 
 @pytest.fixture
-def dataset():
+def data():
     generator = np.random.default_rng(1)
     images = generator.random((50, 12, 12, 2), np.float32)
     labels = generator.integers(0, 3, 50).astype(np.int32)
     return images, labels
 
 
-def test_table_is_that_of_the_sub_networks_alone(make_network, randomize, dataset):
+@pytest.fixture
+def batches(data):
+    return tf.data.Dataset.from_tensor_slices(data).batch(20)
+
+
+@pytest.fixture
+def network(make_network, randomize):
     network = make_network()
     randomize(network)
-    images, labels = dataset
-    batches = tf.data.Dataset.from_tensor_slices(dataset).batch(20)
+    return network
+
+
+def test_table_is_that_of_the_sub_networks_alone(network, data, batches):
+    images, labels = data
     calibration = tf.data.Dataset.from_tensor_slices(images[:30]).batch(15)
     before = network.get_weights()
     table = build_table(network, batches, calibrate_with=calibration, verbose=False)
@@ -40,56 +60,320 @@ def test_table_is_that_of_the_sub_networks_alone(make_network, randomize, datase
         assert row.top1_raw == accuracy(model, images, labels)
         model = network.sub_network(config, calibrate_with=calibration)
         assert row.top1 == accuracy(model, images, labels)
+        assert 0 < row.top1_low < row.top1 < row.top1_high < 1
+        assert row.top5 == 1.0  # Of three classes.
+        losses = keras.losses.sparse_categorical_crossentropy(labels, model(images))
+        assert row.loss == pytest.approx(np.mean(losses), rel=1e-5)
     assert (table.top1 != table.top1_raw).any()
 
 
-def test_table_of_some_without_calibration(make_network, dataset):
+@pytest.mark.parametrize(
+    ("make", "scales", "shape"),
+    [
+        (NARROW["ResNet50"], (1.0, 0.9, 0.8, 0.7), (65, 49, 3)),
+        (ResNet20, (1.0, 0.75, 0.5), (21, 17, 1)),
+    ],
+    ids=["256 of a narrow ResNet-50", "27 of ResNet-20"],
+)
+def test_shared_prefixes_change_no_image(make, scales, shape, randomize, tmp_path):
+    network = make(scales=scales, input_shape=shape, classes=10, name="network")
+    randomize(network)
+    generator = np.random.default_rng(0)
+    images = generator.random((24, *shape), np.float32)
+    # Around what the largest answers, so that many are right and many are wrong.
+    labels = np.argmax(network.predict(images, verbose=0), axis=-1)
+    labels[::3] = generator.integers(0, 10, 8)
+    batches = tf.data.Dataset.from_tensor_slices((images, labels)).batch(16)
+    build_table(network, batches, folder=tmp_path, verbose=False)
+    samples = load_samples(tmp_path / "samples.npz")
+    assert len(samples.configs) == network.space.size
+    run = tf.function(lambda: network(images, training=False))
+    for name in samples.configs:
+        network.config = network.space.parse(name)
+        outputs = run().numpy()
+        right = np.argmax(outputs, axis=-1) == labels
+        np.testing.assert_array_equal(samples.right_of(name), right)
+        np.testing.assert_allclose(
+            samples.confidence[samples.configs.index(name)],
+            outputs.max(axis=-1),
+            rtol=1e-3,
+        )
+    assert len(np.unique(samples.right, axis=0)) > 3
+
+
+def test_configurations_pay_for_their_own_tree_only(make_network):
     network = make_network()
-    batches = tf.data.Dataset.from_tensor_slices(dataset).batch(20)
+
+    def nodes(*configs):
+        return len(PrefixTree(network, configs).statistics())
+
+    # The stem, then the first stage, the second, and the head.
+    assert nodes((1.0, 1.0)) == 1 + 1 + 1 + 1
+    assert nodes((1.0, 1.0), (1.0, 0.5)) == 1 + 1 + 2 + 2
+    assert nodes((1.0, 1.0), (1.0, 1.0)) == 4
+    assert nodes(*network.space.configs()) == 1 + 3 + 9 + 9
+
+
+def test_each_batch_is_read_once(network, data):
+    read = []
+
+    def generate():
+        for start in range(0, 50, 25):
+            read.append(start)
+            yield tuple(part[start : start + 25] for part in data)
+
+    batches = tf.data.Dataset.from_generator(
+        generate,
+        output_signature=(
+            tf.TensorSpec((None, 12, 12, 2)),
+            tf.TensorSpec((None,), tf.int32),
+        ),
+    )
+    build_table(network, batches, verbose=False)
+    assert read == [0, 25]
+
+
+def test_several_devices_give_the_same_table(make_network, batches, data, strategy):
+    one = make_network()
+    with strategy.scope():
+        several = make_network()
+    several.set_weights(one.get_weights())
+    # The last batch has one image, so that the second device gets none.
+    batches = tf.data.Dataset.from_tensor_slices(data).batch(49)
+    tables = [
+        build_table(network, batches, calibrate_with=batches.take(1), verbose=False)
+        for network in (one, several)
+    ]
+    pandas.testing.assert_frame_equal(*tables, rtol=1e-5)
+
+
+def test_table_of_some_without_calibration(network, batches):
     table = build_table(network, batches, configs=[(0.5,), (1.0, 0.75)], verbose=False)
     assert list(table.config) == ["0.5,1.0", "1.0,0.75"]
     assert (table.top1 == table.top1_raw).all()
 
 
-def test_untrained_statistics_are_refused_before_any_work(make_network, dataset):
+class Stop(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("calls", [1, 2, 4])
+def test_an_interrupted_table_goes_on(
+    network, batches, tmp_path, monkeypatch, calls, capsys
+):
+    def build(folder):
+        return build_table(
+            network, batches, calibrate_with=batches, folder=folder, verbose=False
+        )
+
+    with monkeypatch.context() as patch:
+        done = []
+        method = "calibrate" if calls == 1 else "outputs"
+        original = getattr(PrefixTree, method)
+
+        def stop(self, *args, **kwargs):
+            done.append(None)
+            if len(done) > calls:
+                raise Stop
+            return original(self, *args, **kwargs)
+
+        patch.setattr(PrefixTree, method, stop)
+        with pytest.raises(Stop):
+            build(tmp_path / "stopped")
+    assert [path.name for path in (tmp_path / "stopped").iterdir()] == [
+        "table.partial.npz"
+    ]
+    ran = []
+    with monkeypatch.context() as patch:
+        plus = evaluation.Scores.plus
+        patch.setattr(
+            evaluation.Scores, "plus", lambda *args: ran.append(None) or plus(*args)
+        )
+        resumed = build(tmp_path / "stopped")
+    # Three batches, raw and calibrated; two scores of each that was done.
+    assert len(ran) == 6 - (0 if calls == 1 else 2 * (calls // 2))
+    pandas.testing.assert_frame_equal(resumed, build(tmp_path / "whole"))
+    for name in ("table.csv", "samples.npz"):
+        contents = [
+            (tmp_path / run / name).read_bytes() for run in ("stopped", "whole")
+        ]
+        assert contents[0] == contents[1]
+    assert {path.name for path in (tmp_path / "stopped").iterdir()} == {
+        "table.csv",
+        "samples.npz",
+    }
+
+
+def test_a_kill_loses_what_was_not_saved_only(network, batches, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation, "_SECONDS_BETWEEN_SAVES", -1)
+    saves = []
+
+    def kill(self, path, key):
+        saves.append(None)
+        if len(saves) == 1:
+            save(self, path, key)
+        else:
+            raise Stop
+
+    save = evaluation._Evaluation.save
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluation._Evaluation, "save", kill)
+        with pytest.raises(Stop):
+            build_table(network, batches, folder=tmp_path, verbose=False)
+    table = build_table(network, batches, folder=tmp_path, verbose=False)
+    pandas.testing.assert_frame_equal(
+        table, build_table(network, batches, verbose=False)
+    )
+
+
+def test_a_table_is_added_to(network, batches, tmp_path, monkeypatch):
+    some = [(0.5,), (1.0, 0.75)]
+    first = build_table(network, batches, some, folder=tmp_path, verbose=False)
+    table = build_table(network, batches, folder=tmp_path, verbose=False)
+    assert list(table.config[:2]) == ["0.5,1.0", "1.0,0.75"]
+    assert len(table) == table.config.nunique() == network.space.size
+    pandas.testing.assert_frame_equal(table[:2], first)
+    whole = build_table(network, batches, verbose=False)
+    pandas.testing.assert_frame_equal(
+        table.sort_values("config", ignore_index=True),
+        whole.sort_values("config", ignore_index=True),
+    )
+    samples = load_samples(tmp_path / "samples.npz")
+    assert samples.configs == tuple(table.config)
+    np.testing.assert_array_equal(samples.right.mean(axis=1), table.top1)
+
+    def fail(*args, **kwargs):
+        raise AssertionError("It evaluated what was there.")
+
+    monkeypatch.setattr(PrefixTree, "outputs", fail)
+    again = build_table(network, batches, folder=tmp_path, verbose=False)
+    pandas.testing.assert_frame_equal(again, table)
+
+
+def test_a_table_of_something_else_is_not_added_to(
+    network, batches, data, tmp_path, make_network
+):
+    build_table(network, batches, [(0.5,)], folder=tmp_path, verbose=False)
+    others = tf.data.Dataset.from_tensor_slices((data[0] / 2, data[1])).batch(20)
+    with pytest.raises(ValueError, match="of another network or of other images"):
+        build_table(network, others, folder=tmp_path, verbose=False)
+    with pytest.raises(ValueError, match="of another network or of other images"):
+        build_table(make_network(), batches, folder=tmp_path, verbose=False)
+    (tmp_path / "samples.npz").write_bytes(b"PK")
+    with pytest.raises(ValueError, match="samples.npz is damaged"):
+        build_table(network, batches, folder=tmp_path, verbose=False)
+    (tmp_path / "samples.npz").unlink()
+    with pytest.raises(ValueError, match="table.csv is without samples.npz"):
+        build_table(network, batches, folder=tmp_path, verbose=False)
+
+
+def test_untrained_statistics_are_refused_before_any_work(make_network, data):
     network = make_network()
     network.compile(
         "sgd",
         "sparse_categorical_crossentropy",
         sampler=FixedSampler(network.space, [(1.0, 1.0)]),
     )
-    network.fit(*dataset, verbose=0)
+    network.fit(*data, verbose=0)
     with pytest.raises(ValueError, match="never saw a batch"):
-        build_table(network, tf.data.Dataset.from_tensors(dataset))
+        build_table(network, tf.data.Dataset.from_tensors(data))
 
 
-def test_best_within_a_budget():
-    table = pandas.DataFrame(
-        {
-            "config": ["a", "b", "c", "d"],
-            "flops": [100, 80, 60, 50],
-            "top1": [0.9, 0.8, 0.8, 0.7],
-        }
-    )
-    assert best(table, max_flops=100)["config"] == "a"
-    assert best(table, max_flops=99)["config"] == "c"  # As good as b, and less.
-    with pytest.raises(
-        ValueError, match="at most 49 FLOPs. The nearest is 'd' with 50"
-    ):
-        best(table, max_flops=49)
+def test_empty_data_are_named(network, batches):
+    with pytest.raises(ValueError, match="`dataset` holds no batch"):
+        build_table(network, batches.take(0), verbose=False)
+    with pytest.raises(ValueError, match="`calibrate_with` holds no batch"):
+        build_table(network, batches, calibrate_with=batches.take(0), verbose=False)
+    with pytest.raises(ValueError, match="`dataset` holds no batch"):
+        evaluate_model(network.sub_network((1.0,)), batches.take(0), "model")
 
 
-def test_labels_of_any_integer_type(make_network, dataset):
+def test_labels_of_any_kind_and_logits(make_network, data):
+    images, labels = data
     network = make_network()
-    images, labels = dataset
-    rows = [
-        build_table(
-            network,
-            tf.data.Dataset.from_tensors((images, labels.astype(dtype))),
-            configs=[(1.0,)],
-            verbose=False,
-        )
-        for dtype in ("uint8", "int64")
+    logits = make_network(classifier_activation=None)
+    logits.set_weights(network.get_weights())
+    kinds = {
+        "uint8": labels.astype("uint8"),
+        "int64": labels.astype("int64"),
+        "column": labels[:, None],
+        "one-hot": np.eye(3, dtype=np.float32)[labels],
+    }
+    expected = build_table(
+        network,
+        tf.data.Dataset.from_tensors((images, labels)),
+        configs=[(1.0,)],
+        verbose=False,
+    )
+    for labels in kinds.values():
+        for each in (network, logits):
+            batches = tf.data.Dataset.from_tensors((images, labels))
+            table = build_table(each, batches, configs=[(1.0,)], verbose=False)
+            pandas.testing.assert_frame_equal(table, expected, rtol=1e-5)
+
+
+def test_a_model_is_evaluated_as_the_table_has_it(network, batches, tmp_path):
+    config = (0.75, 0.5)
+    build_table(network, batches, [config], folder=tmp_path, verbose=False)
+    samples = load_samples(tmp_path / "samples.npz")
+    results = evaluate_model(network.sub_network(config), batches, "alone")
+    assert results.configs == ("alone",)
+    np.testing.assert_array_equal(results.right, samples.right)
+
+
+def test_a_spreadsheet_may_have_saved_it(network, batches, tmp_path):
+    table = build_table(network, batches, verbose=False)
+    table["note"] = "mine"
+    write_table(table, tmp_path / "table.csv")
+    read = read_table(tmp_path / "table.csv", network.space)
+    pandas.testing.assert_frame_equal(read, table, check_dtype=False)
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        ("", "damaged or not a table"),
+        ("config,flops\n", "line 1: .* It has 0 rows of config, flops"),
+        ("a,b\n1,2\n", "line 1: .*'config' and 'flops'.* It has 1 rows of a, b"),
+        ('config,flops\n"1.0,0.5",3\n"1.0,0.6",3\n', "line 3: .*0.6 of stage 1"),
+        (
+            'config,flops\n"1.0,0.5",3\n"1.0,0.5",3\n',
+            "line 3: '1.0,0.5' is there twice",
+        ),
+        ('config,flops\n"1.0,0.5",x\n', "line 2: flops is 'x', not a number"),
+        (
+            'config,flops,top1\n"1.0,0.5",3,1.2\n',
+            "line 2: top1 is 1.2, not from 0 to 1",
+        ),
+        ('config,flops,top1\n"1.0,0.5",3,\n', "line 2: top1 is '', not a number"),
+        ('config,flops,latency_ms_x\n"1.0",3,nan\n', "line 2: latency_ms_x is nan"),
+        ("\x00\x01config", "damaged or not a table|line 1"),
+    ],
+)
+def test_damaged_tables_are_refused_with_the_line(
+    tmp_path, make_network, content, error
+):
+    path = tmp_path / "table.csv"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=f"table.csv.*{error}|{error}"):
+        read_table(path, make_network().space)
+    with pytest.raises(FileNotFoundError):
+        read_table(tmp_path / "none.csv")
+
+
+def test_tables_of_several_devices_merge():
+    table = pandas.DataFrame({"config": ["a", "b"], "flops": [2, 1]})
+    phone = pandas.DataFrame({"config": ["b", "a"], "latency_ms_phone": [3.0, 4.0]})
+    board = pandas.DataFrame({"config": ["c", "b"], "latency_ms_board": [7.0, 6.0]})
+    merged = merge_tables(table, phone, board)
+    assert list(merged.columns) == [
+        "config",
+        "flops",
+        "latency_ms_phone",
+        "latency_ms_board",
     ]
-    keras.tree.assert_same_structure(rows[0].to_dict(), rows[1].to_dict())
-    assert rows[0].equals(rows[1])
+    assert list(merged.config) == ["a", "b", "c"]
+    assert merged.set_index("config").loc["b"].tolist() == [1, 3, 6]
+    assert np.isnan(merged.flops[2])
+    with pytest.raises(ValueError, match="disagree on flops of 'b': 1 and 5"):
+        merge_tables(table, pandas.DataFrame({"config": ["b"], "flops": [5]}))

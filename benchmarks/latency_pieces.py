@@ -1,0 +1,108 @@
+"""Latencies of ResNet-50's sub-networks from their pieces, against whole ones.
+
+    python benchmarks/latency_pieces.py
+
+All 256 sub-networks at 224 px from their pieces, as
+`keras_resizable.search.latency_table` does it; and a seeded dozen cut out, converted
+and timed whole in as many rounds, half of them before and half after. On both sides the
+least of the rounds' medians counts. Prints how far the sums are off, and how much
+longer measuring all 256 whole would take, and writes it to
+benchmarks/results/latency_pieces.json. Nothing else should run beside it.
+"""
+
+import json
+import pathlib
+import tempfile
+import time
+
+import numpy as np
+from absl import app, flags
+
+from keras_resizable import ResNet50
+from keras_resizable.devices import Host
+from keras_resizable.export import convert
+from keras_resizable.files import replacing
+from keras_resizable.search import latency_table
+
+FLAGS = flags.FLAGS
+flags.DEFINE_integer("image_size", 224, "Height and width of the images.")
+flags.DEFINE_integer("threads", 1, "Threads of each model.")
+flags.DEFINE_integer("configs", 12, "Sub-networks to measure whole.")
+
+ROUNDS = 4
+RESULTS = pathlib.Path(__file__).parent / "results" / "latency_pieces.json"
+
+
+def main(argv):
+    size = FLAGS.image_size
+    network = ResNet50(input_shape=(size, size, 3))
+    space = network.space
+    device = Host()
+    chosen = np.random.default_rng(0).choice(
+        list(map(space.format, space.configs())), FLAGS.configs, replace=False
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        paths = [folder / f"{config}.tflite" for config in chosen]
+        wholes = []
+
+        def measure_whole():
+            rows = [device.measure([path], FLAGS.threads, 3, 10) for path in paths]
+            wholes.append([row["median_ms"] for (row,) in rows])
+
+        start = time.perf_counter()
+        for config, path in zip(chosen, paths):
+            convert(network.sub_network(space.parse(config)), path)
+        for _ in range(ROUNDS // 2):
+            measure_whole()
+        seconds_of_whole = time.perf_counter() - start
+
+        start = time.perf_counter()
+        options = {"threads": FLAGS.threads, "cache": folder / "cache.json"}
+        table = latency_table(network, device, rounds=ROUNDS, **options)
+        seconds_of_pieces = time.perf_counter() - start
+        start = time.perf_counter()
+        latency_table(network, device, rounds=ROUNDS, **options)
+        seconds_of_known = time.perf_counter() - start
+
+        start = time.perf_counter()
+        for _ in range(ROUNDS // 2):
+            measure_whole()
+        seconds_of_whole += time.perf_counter() - start
+    seconds_of_whole *= space.size / FLAGS.configs
+    sums = table.set_index("config")["latency_ms_host"]
+    rows = [
+        {
+            "config": config,
+            "whole_ms": whole,
+            "pieces_ms": sums[config],
+            "error": sums[config] / whole - 1,
+        }
+        for config, whole in zip(chosen, np.min(wholes, axis=0))
+    ]
+    for row in rows:
+        print(
+            f"  {row['config']}: {row['whole_ms']:.1f} ms, {100 * row['error']:+.1f} %"
+        )
+    errors = np.abs([row["error"] for row in rows])
+    results = {
+        "median_error": np.median(errors),
+        "p90_error": np.percentile(errors, 90),
+        "times_faster": seconds_of_whole / seconds_of_pieces,
+        "seconds_of_pieces": seconds_of_pieces,
+        "seconds_of_pieces_when_known": seconds_of_known,
+        "seconds_of_whole": seconds_of_whole,
+        "device": device.description,
+        "threads": FLAGS.threads,
+        "rounds_of_whole_ms": wholes,
+        "rows": rows,
+    }
+    with replacing(RESULTS) as path:
+        path.write_text(json.dumps(results, indent=2) + "\n")
+    for name, value in results.items():
+        if "rows" not in name and "rounds" not in name:
+            print(f"{name}: {value if isinstance(value, str) else f'{value:.3g}'}")
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,3 @@
+from keras_resizable.devices.host import Host
+
+__all__ = ["Host"]

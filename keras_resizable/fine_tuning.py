@@ -1,0 +1,54 @@
+"""Fine-tuning a sub-network that was cut out."""
+
+import keras
+
+WEIGHTS = ("all", "classifier")
+
+
+def train_only(model, weights):
+    """Chooses what of a model is trained.
+
+    Args:
+        model: A `keras.Model`, such as a sub-network.
+        weights: `"all"`; or `"classifier"` for the dense layer that ends the model
+            and its last batch normalisation, which suits a change of resolution
+            (Touvron et al., 2019, https://arxiv.org/abs/1906.06423).
+
+    Raises:
+        ValueError: If `weights` is anything else, or the model has no such layers.
+    """
+    if weights not in WEIGHTS:
+        raise ValueError(
+            f"`weights` must be one of {WEIGHTS}. Received: weights={weights!r}"
+        )
+    if weights == "all":
+        model.trainable = True
+        return
+    kept = []
+    for kind in (keras.layers.Dense, keras.layers.BatchNormalization):
+        layers = [layer for layer in model.layers if isinstance(layer, kind)]
+        if not layers:
+            raise ValueError(f"{model.name} has no {kind.__name__} layer to train.")
+        kept.append(layers[-1])
+    for layer in model.layers:
+        layer.trainable = layer in kept
+
+
+def taught_by(model, teacher):
+    """A model to `fit`, which learns from labels and from a teacher in equal parts.
+
+    Args:
+        model: A `keras.Model` that ends in softmax.
+        teacher: Another one, for the same images and classes.
+
+    Returns:
+        A `keras.distillation.Distiller` with `model` as its student. The second part
+        of its loss is the divergence of the model's probabilities from the
+        teacher's (Hinton et al., 2015, https://arxiv.org/abs/1503.02531).
+    """
+    return keras.distillation.Distiller(
+        teacher,
+        model,
+        keras.distillation.FeatureDistillation(loss=keras.losses.KLDivergence()),
+        student_loss_weight=0.5,
+    )

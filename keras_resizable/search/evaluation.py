@@ -1,0 +1,323 @@
+"""Evaluating many sub-networks in one pass over the data."""
+
+import dataclasses
+import hashlib
+import pathlib
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_resizable.distribution import is_chief
+from keras_resizable.files import replacing
+from keras_resizable.search.samples import SampleResults, read_arrays
+from keras_resizable.search.tree import PrefixTree
+
+_SECONDS_BETWEEN_SAVES = 60
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """How sub-networks did on the images so far.
+
+    Args:
+        right: Boolean `(configurations, images)`, see `SampleResults`.
+        confidence: float16 `(configurations, images)`.
+        top5: `(configurations,)`, number of images with the label among the five
+            most probable classes.
+        loss: `(configurations,)`, sum of the cross-entropies.
+    """
+
+    right: np.ndarray
+    confidence: np.ndarray
+    top5: np.ndarray
+    loss: np.ndarray
+
+    @classmethod
+    def none(cls, num_configs):
+        return cls(
+            np.zeros((num_configs, 0), bool),
+            np.zeros((num_configs, 0), np.float16),
+            np.zeros(num_configs),
+            np.zeros(num_configs),
+        )
+
+    def plus(self, batch):
+        """These and those of a batch, `(configurations, images, 4)` of `score`."""
+        right, top5, loss, confidence = np.moveaxis(batch, -1, 0)
+        return Scores(
+            np.append(self.right, right.astype(bool), axis=1),
+            np.append(self.confidence, confidence.astype(np.float16), axis=1),
+            self.top5 + top5.sum(axis=1, dtype=np.float64),
+            self.loss + loss.sum(axis=1, dtype=np.float64),
+        )
+
+    @property
+    def means(self):
+        """Accuracies and loss, `(configurations,)` each, by name."""
+        count = self.right.shape[1]
+        return {
+            "top1": self.right.mean(axis=1),
+            "top5": self.top5 / count,
+            "loss": self.loss / count,
+        }
+
+
+def evaluate_configs(
+    network, dataset, configs, calibrate_with=None, path=None, verbose=True
+):
+    """Scores of sub-networks, which share what they compute.
+
+    Args:
+        network: A `ResizableNetwork` that classifies.
+        dataset: `tf.data.Dataset` of batches of images and labels, integers or
+            one-hot, in the same order whenever it is read.
+        configs: Configurations.
+        calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
+            statistics of each with.
+        path: Path of a `.npz` file to keep what is done in, and to go on from. It is
+            removed in the end.
+        verbose: Whether to show progress.
+
+    Returns:
+        Two `Scores` in the order of `configs`: with the statistics that training
+        left, and after calibration; the same ones without `calibrate_with`.
+
+    Raises:
+        ValueError: If a data set is empty, or the file at `path` is damaged.
+    """
+    evaluation = _Evaluation(network, configs, calibrate_with is not None)
+    key = ""
+    if path is not None:
+        path = pathlib.Path(path)
+        key = fingerprint(network, dataset, calibrate_with) + repr(configs)
+        if path.exists():
+            evaluation.restore(path, key)
+    saves = path is not None and is_chief(network.distribute_strategy)
+    last_save = time.monotonic()
+    try:
+        for _ in evaluation.run(dataset, calibrate_with, verbose):
+            if saves and time.monotonic() - last_save > _SECONDS_BETWEEN_SAVES:
+                evaluation.save(path, key)
+                last_save = time.monotonic()
+    except BaseException:
+        if saves:
+            evaluation.save(path, key)
+        raise
+    if saves:
+        path.unlink(missing_ok=True)
+    return evaluation.done.scores[0], evaluation.done.scores[-1]
+
+
+def evaluate_model(model, dataset, name):
+    """Results of any classifier on each image, such as a fine-tuned sub-network.
+
+    Args:
+        model: A `keras.Model` of images, with one output.
+        dataset: As `evaluate_configs` has it.
+        name: What to call it.
+
+    Returns:
+        `SampleResults` with `name` in the place of a configuration.
+
+    Raises:
+        ValueError: If the data set is empty.
+    """
+    score = _make_score(model, tf.distribute.get_strategy())
+    run = tf.function(
+        lambda images: model(images, training=False), reduce_retracing=True
+    )
+    scores = Scores.none(1)
+    for images, labels in dataset:
+        outputs = run(images)
+        scores = scores.plus(score(outputs, labels).numpy()[None])
+    if not scores.right.size:
+        raise ValueError("`dataset` holds no batch to evaluate with.")
+    return SampleResults((name,), scores.right, scores.confidence)
+
+
+def fingerprint(network, *datasets):
+    """Text that is the same for the same network and the same data.
+
+    Of each data set the first batch counts, and the number of batches. One that is
+    shuffled anew is never the same.
+    """
+    digest = hashlib.sha256(repr(network.space).encode())
+    for variable in network.variables:
+        digest.update(variable.numpy().tobytes())
+    for dataset in datasets:
+        if dataset is None:
+            digest.update(b"none")
+            continue
+        digest.update(str(dataset.cardinality().numpy()).encode())
+        for part in keras.tree.flatten(next(iter(dataset.take(1)), ())):
+            digest.update(part.numpy().tobytes())
+    return digest.hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Done:
+    """What is done. It is replaced as a whole, so that an end leaves it whole.
+
+    Args:
+        calibrated: Number of batches that `statistics` were estimated with.
+        statistics: Batch statistics by the nodes of the tree.
+        evaluated: Number of batches in `scores`.
+        scores: With the network's own statistics and, if any, with `statistics`.
+    """
+
+    calibrated: int
+    statistics: dict
+    evaluated: int
+    scores: tuple[Scores, ...]
+
+
+class _Evaluation:
+    def __init__(self, network, configs, calibrates):
+        self._network = network
+        self._tree = PrefixTree(network, configs)
+        self._indices = [network.space.indices(config) for config in configs]
+        self._own_statistics = self._tree.statistics()
+        scores = (Scores.none(len(configs)),) * (2 if calibrates else 1)
+        self.done = _Done(0, self._own_statistics, 0, scores)
+
+    def run(self, dataset, calibrate_with, verbose):
+        """Does what is to do; yields when something is done."""
+        if calibrate_with is not None:
+            yield from self._calibrate(calibrate_with, verbose)
+        yield from self._evaluate(dataset, verbose)
+
+    def _calibrate(self, dataset, verbose):
+        dataset = dataset.skip(self.done.calibrated)
+        progress = _progress("Calibrating", dataset, 1, verbose)
+        for batch in dataset:
+            images = batch[0] if isinstance(batch, tuple) else batch
+            count = self.done.calibrated
+            statistics = self._tree.calibrate(
+                images, self.done.statistics, momentum=count / (count + 1)
+            )
+            self.done = dataclasses.replace(
+                self.done, calibrated=count + 1, statistics=statistics
+            )
+            progress.add(1)
+            yield
+        if not self.done.calibrated:
+            raise ValueError("`calibrate_with` holds no batch to calibrate with.")
+
+    def _evaluate(self, dataset, verbose):
+        dataset = dataset.skip(self.done.evaluated)
+        all_statistics = [self._own_statistics, self.done.statistics]
+        all_statistics = all_statistics[: len(self.done.scores)]
+        units = len(all_statistics) * len(self._indices)
+        progress = _progress("Evaluating", dataset, units, verbose)
+        strategy = self._network.distribute_strategy
+        score = _make_score(self._network.head, strategy)
+        fill = _make_fill(strategy)
+        for images, labels in strategy.experimental_distribute_dataset(dataset):
+            filled = fill(images)
+            scores = []
+            for old, statistics in zip(self.done.scores, all_statistics):
+                rows = {}
+                for indices, outputs in self._tree.outputs(filled, statistics):
+                    scored = strategy.gather(score(outputs, labels), axis=0)
+                    rows[indices] = scored.numpy()
+                    progress.add(1)
+                scores.append(old.plus(np.stack([rows[i] for i in self._indices])))
+            self.done = dataclasses.replace(
+                self.done, evaluated=self.done.evaluated + 1, scores=tuple(scores)
+            )
+            yield
+        if not self.done.evaluated:
+            raise ValueError("`dataset` holds no batch to evaluate with.")
+
+    def save(self, path, key):
+        done = self.done
+        arrays = {"batches": np.array([done.calibrated, done.evaluated])}
+        for number, scores in enumerate(done.scores):
+            for name, value in vars(scores).items():
+                arrays[f"{number}/{name}"] = value
+        for node, rows in done.statistics.items():
+            for number, row in enumerate(rows):
+                arrays[f"{node}/{number}"] = np.asarray(row)
+        with replacing(path) as temporary:
+            np.savez(temporary, key=np.array(key), **arrays)
+
+    def restore(self, path, key):
+        """Goes on from what was saved, if that was of the same."""
+        arrays = read_arrays(path)
+        if str(arrays.get("key")) != key:
+            return
+        calibrated, evaluated = map(int, arrays["batches"])
+        scores = tuple(
+            Scores(**{name: arrays[f"{number}/{name}"] for name in vars(old)})
+            for number, old in enumerate(self.done.scores)
+        )
+        statistics = {
+            node: [tf.constant(arrays[f"{node}/{n}"]) for n in range(len(rows))]
+            for node, rows in self._own_statistics.items()
+        }
+        self.done = _Done(calibrated, statistics, evaluated, scores)
+
+
+def _make_score(head, strategy):
+    """A graph that judges each image, `(images, 4)` float32, on each device."""
+    probable = _gives_probabilities(head)
+
+    def score(outputs, labels):
+        outputs = tf.cast(outputs[: tf.shape(labels)[0]], tf.float32)
+        if labels.shape.rank == 2:
+            labels = labels[:, 0] if labels.shape[1] == 1 else tf.argmax(labels, -1)
+        labels = tf.cast(labels, tf.int32)
+        loss = keras.ops.sparse_categorical_crossentropy(
+            labels, outputs, from_logits=not probable
+        )
+        probabilities = outputs if probable else tf.nn.softmax(outputs)
+        right = tf.equal(tf.argmax(outputs, -1, tf.int32), labels)
+        top5 = tf.math.in_top_k(labels, outputs, min(5, outputs.shape[-1]))
+        confidence = tf.reduce_max(probabilities, axis=-1)
+        return tf.stack(
+            [tf.cast(right, tf.float32), tf.cast(top5, tf.float32), loss, confidence],
+            axis=-1,
+        )
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def score_all(outputs, labels):
+        return strategy.run(score, (outputs, labels))
+
+    return score_all
+
+
+def _make_fill(strategy):
+    """A graph that gives a black image to each device that got none.
+
+    TensorFlow's convolutions on CPUs return an input of no images as it is.
+    """
+
+    def fill(images):
+        missing = 1 - tf.minimum(tf.shape(images)[0], 1)
+        return tf.pad(images, [[0, missing], [0, 0], [0, 0], [0, 0]])
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def fill_all(images):
+        return strategy.run(fill, (images,))
+
+    return fill_all
+
+
+def _gives_probabilities(head):
+    last = head.layers[-1]
+    activation = getattr(last, "activation", None)
+    return (
+        isinstance(last, keras.layers.Softmax)
+        or activation is keras.activations.softmax
+    )
+
+
+def _progress(title, dataset, units, verbose):
+    batches = int(dataset.cardinality())
+    if verbose:
+        print(title)
+    return keras.utils.Progbar(
+        batches * units if batches >= 0 else None, verbose=int(verbose)
+    )

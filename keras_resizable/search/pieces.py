@@ -1,0 +1,126 @@
+"""The pieces that sub-networks are made of: a stage, at a scale, on a size."""
+
+import hashlib
+import json
+from typing import NamedTuple
+
+import keras
+
+from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
+from keras_resizable.search.flops import count_part
+from keras_resizable.space import resized
+from keras_resizable.sub_network import clone_part
+
+
+class Piece(NamedTuple):
+    """A part of a network at a scale.
+
+    Sub-networks that have it share what it costs.
+
+    Args:
+        level: 0 for the stem, then the stages, then the head.
+        scale_index: Scale index of a stage, else None.
+        input_shape: `(height, width, channels)` of what comes in.
+        flops: Multiply-adds.
+    """
+
+    level: int
+    scale_index: int | None
+    input_shape: tuple[int, ...]
+    flops: int
+
+
+def pieces_of_configs(network, configs):
+    """The pieces of sub-networks, without cutting them out.
+
+    Args:
+        network: A `ResizableNetwork` with a fixed input shape.
+        configs: Configurations.
+
+    Returns:
+        For each configuration a list of `Piece`, from the stem to the head.
+
+    Raises:
+        ValueError: If the input shape is not fixed.
+    """
+    parts = [network.stem, *network.stages, network.head]
+    counted = {}
+    all_pieces = []
+    for config in configs:
+        indices = (None, *network.space.indices(config), None)
+        shape = tuple(network.stem.inputs[0].shape)
+        pieces = []
+        for level, (part, index) in enumerate(zip(parts, indices)):
+            key = (level, index, shape)
+            if key not in counted:
+                flops, output_shape = count_part(part, shape, index)
+                counted[key] = Piece(level, index, shape[1:], flops), output_shape
+            piece, shape = counted[key]
+            pieces.append(piece)
+        all_pieces.append(pieces)
+    return all_pieces
+
+
+def count_flops_of_configs(network, configs):
+    """Multiply-adds of sub-networks, without cutting them out.
+
+    Args:
+        network: A `ResizableNetwork` with a fixed input shape.
+        configs: Configurations.
+
+    Returns:
+        A list of integers, `count_flops(network.sub_network(config))` of each.
+    """
+    return [
+        sum(piece.flops for piece in pieces)
+        for pieces in pieces_of_configs(network, configs)
+    ]
+
+
+def cut_piece(network, piece):
+    """A piece as a model of stock Keras layers.
+
+    Args:
+        network: The `ResizableNetwork` that it is of.
+        piece: A `Piece`.
+
+    Returns:
+        A functional `keras.Model` with copies of the weights.
+    """
+    part = [network.stem, *network.stages, network.head][piece.level]
+    inputs = keras.Input(piece.input_shape, name="features")
+    return keras.Model(inputs, clone_part(part, inputs, piece.scale_index or 0))
+
+
+def content(network, piece):
+    """A digest of what a piece computes, whatever its weights and names are.
+
+    Pieces of different networks with the same digest take the same time.
+    """
+    part = [network.stem, *network.stages, network.head][piece.level]
+    names = {layer.name: number for number, layer in enumerate(part.layers)}
+    scale = None
+    if piece.scale_index is not None:
+        scale = network.space.scales[piece.scale_index]
+
+    def describe(layer):
+        if isinstance(layer, StageResize):
+            return [resized(size, scale) for size in piece.input_shape[:2]]
+        config = layer.get_config()
+        if isinstance(layer, ScaleAwareBatchNorm):
+            del config["num_scales"]
+        return config
+
+    layers = [[type(layer).__name__, describe(layer)] for layer in part.layers]
+    connections = [node["inbound_nodes"] for node in part.get_config()["layers"]]
+    described = _renamed([piece.input_shape, layers, connections], names)
+    return hashlib.sha256(json.dumps(described, default=str).encode()).hexdigest()
+
+
+def _renamed(value, names):
+    """A nested structure with numbers in place of the names of layers."""
+    if isinstance(value, dict):
+        return {key: _renamed(part, names) for key, part in sorted(value.items())}
+    if isinstance(value, (list, tuple)):
+        return [_renamed(part, names) for part in value]
+    return names.get(value, value) if isinstance(value, str) else value

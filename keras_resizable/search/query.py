@@ -1,0 +1,125 @@
+from keras_resizable.search.table import LATENCY
+
+
+def best(
+    table,
+    *,
+    max_flops=None,
+    max_latency_ms=None,
+    max_size_bytes=None,
+    min_top1=None,
+    device=None,
+):
+    """The best sub-network within limits.
+
+    The most accurate one; or, if the only limit is `min_top1`, the one with the
+    fewest FLOPs. Of equal ones the one with the fewest FLOPs, or the more accurate.
+
+    Args:
+        table: A table of `build_table`.
+        max_flops: Multiply-adds.
+        max_latency_ms: Milliseconds on a device.
+        max_size_bytes: Size of the `.tflite` file.
+        min_top1: Accuracy, from 0 to 1.
+        device: Name of the device that `max_latency_ms` is for; the one in the
+            table if there is only one.
+
+    Returns:
+        The row of the table, a `pandas.Series`.
+
+    Raises:
+        ValueError: If no sub-network is within the limits, or the table does not
+            have what a limit is for.
+    """
+    maxima = {}
+    if max_flops is not None:
+        maxima["flops"] = max_flops
+    if max_latency_ms is not None:
+        maxima[latency_column(table, device)] = max_latency_ms
+    if max_size_bytes is not None:
+        maxima["size_bytes"] = max_size_bytes
+    for name, limit in maxima.items():
+        _check_column(table, name)
+        if not limit > 0:
+            raise ValueError(f"A limit of {name} is above 0. Received: {limit}")
+    if min_top1 is not None and not 0 <= min_top1 <= 1:
+        raise ValueError(f"`min_top1` is from 0 to 1. Received: {min_top1}")
+    # How far each row is beyond each limit, as a part of it.
+    beyond = {name: table[name] / limit - 1 for name, limit in maxima.items()}
+    if min_top1:
+        beyond["top1"] = 1 - table["top1"] / min_top1
+    furthest = table["flops"] * 0.0
+    for excess in beyond.values():
+        furthest = furthest.where(furthest >= excess, excess)
+    within = table[furthest <= 0]
+    if within.empty:
+        nearest = table.loc[furthest.idxmin()]
+        limits = [f"{name} of at most {limit:.4g}" for name, limit in maxima.items()]
+        if min_top1:
+            limits.append(f"top1 of at least {min_top1:.4g}")
+        has = ", ".join(f"{name} {nearest[name]:.4g}" for name in beyond)
+        raise ValueError(
+            f"No sub-network has {' and '.join(limits)}. The nearest is "
+            f"{nearest['config']!r}: {has}."
+        )
+    order, ascending = ["top1", "flops"], [False, True]
+    if not maxima and min_top1 is not None:
+        order, ascending = order[::-1], ascending[::-1]
+    return within.sort_values(order, ascending=ascending).iloc[0]
+
+
+def pareto_front(table, cost="flops"):
+    """The sub-networks that no other is both cheaper and as accurate as.
+
+    Args:
+        table: A table of `build_table`.
+        cost: Name of the column to be low, such as `"flops"`, `"size_bytes"` or
+            `"latency_ms_host"`.
+
+    Returns:
+        Rows of the table, the cheapest first; each is more accurate than those
+        before. Rows without the cost are left out.
+
+    Raises:
+        ValueError: If the table has no such column.
+    """
+    _check_column(table, cost)
+    rows = table[table[cost].notna()]
+    rows = rows.sort_values([cost, "top1"], ascending=[True, False])
+    highest_before = rows["top1"].cummax().shift(fill_value=-1.0)
+    return rows[rows["top1"] > highest_before]
+
+
+def devices(table):
+    """Names of the devices that a table has latencies of."""
+    return [
+        name.removeprefix(LATENCY) for name in table.columns if name.startswith(LATENCY)
+    ]
+
+
+def latency_column(table, device=None):
+    """The column of a device's latency.
+
+    Args:
+        table: A table of `build_table`.
+        device: Name of the device; the only one of the table if absent.
+
+    Raises:
+        ValueError: If the table does not have it.
+    """
+    known = devices(table)
+    if device is None and len(known) == 1:
+        device = known[0]
+    if device not in known:
+        raise ValueError(
+            f"The table has latencies of {', '.join(known) or 'no device'}. "
+            f"Received: device={device!r}"
+        )
+    return LATENCY + device
+
+
+def _check_column(table, name):
+    if name not in table:
+        raise ValueError(
+            f"The table has no {name!r}. It has {', '.join(table.columns)}."
+        )

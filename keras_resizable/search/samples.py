@@ -1,0 +1,197 @@
+"""Which images each sub-network classifies rightly, and how sure it is."""
+
+import dataclasses
+import pathlib
+import zipfile
+import zlib
+
+import numpy as np
+
+from keras_resizable.extras import import_extra
+from keras_resizable.files import replacing
+
+SAMPLES = "samples.npz"
+
+
+@dataclasses.dataclass(frozen=True)
+class SampleResults:
+    """Results of sub-networks on each image of a data set.
+
+    Args:
+        configs: Configurations, as text.
+        right: Boolean `(configurations, images)`, whether the label was the most
+            probable class.
+        confidence: float16 `(configurations, images)`, the probability of the most
+            probable class.
+        fingerprint: Text that is the same for the same network and data.
+    """
+
+    configs: tuple[str, ...]
+    right: np.ndarray
+    confidence: np.ndarray
+    fingerprint: str = ""
+
+    def right_of(self, config):
+        """Boolean `(images,)`: where a sub-network was right.
+
+        Args:
+            config: A configuration, as text.
+
+        Raises:
+            ValueError: If it was not evaluated.
+        """
+        if config not in self.configs:
+            raise ValueError(
+                f"There are no results of the sub-network {config!r}. There are those "
+                f"of {', '.join(self.configs)}."
+            )
+        return self.right[self.configs.index(config)]
+
+    @property
+    def oracle_top1(self):
+        """The part of the images that at least one sub-network is right on.
+
+        No choice of a sub-network for each image can be right on more.
+        """
+        return float(self.right.any(axis=0).mean())
+
+
+def join_samples(samples, others):
+    """Results of both, on the same images.
+
+    Args:
+        samples: `SampleResults`.
+        others: `SampleResults`, which replace those of the same configurations.
+    """
+    kept = [
+        n for n, config in enumerate(samples.configs) if config not in others.configs
+    ]
+    return SampleResults(
+        tuple(samples.configs[n] for n in kept) + others.configs,
+        np.concatenate([samples.right[kept], others.right]),
+        np.concatenate([samples.confidence[kept], others.confidence]),
+        others.fingerprint,
+    )
+
+
+def save_samples(samples, path):
+    """Writes results, one bit and two bytes for each image and sub-network.
+
+    Args:
+        samples: `SampleResults`.
+        path: Path of a `.npz` file. One that is there is replaced.
+    """
+    with replacing(path) as temporary:
+        np.savez_compressed(
+            temporary,
+            configs=np.array(samples.configs),
+            right=np.packbits(samples.right, axis=1),
+            confidence=samples.confidence,
+            fingerprint=np.array(samples.fingerprint),
+        )
+
+
+def load_samples(path):
+    """Reads what `save_samples` wrote.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged or something else.
+    """
+    contents = read_arrays(path)
+    try:
+        confidence = contents["confidence"]
+        configs = tuple(map(str, contents["configs"]))
+        right = np.unpackbits(contents["right"], axis=1, count=confidence.shape[1])
+        fingerprint = str(contents["fingerprint"])
+        if not len(configs) == len(right) == len(confidence):
+            raise ValueError("its parts do not fit together")
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} holds no results of sub-networks: {error}") from error
+    return SampleResults(configs, right.astype(bool), confidence, fingerprint)
+
+
+def read_arrays(path):
+    """The arrays of a `.npz` file by name; one `ValueError` if it is damaged."""
+    try:
+        with pathlib.Path(path).open("rb") as file, np.load(file) as contents:
+            return {name: contents[name] for name in contents.files}
+    except (
+        AttributeError,
+        EOFError,
+        NotImplementedError,
+        ValueError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def confidence_interval(right, level=0.95):
+    """Wilson's interval of an accuracy.
+
+    Args:
+        right: Boolean `(images,)`.
+        level: How often the interval should hold the accuracy.
+
+    Returns:
+        Its lower and its upper end.
+
+    Raises:
+        ImportError: If the extra `search` is not installed.
+    """
+    stats = import_extra("scipy.stats", "search")
+    counted = stats.binomtest(int(np.sum(right)), len(right))
+    interval = counted.proportion_ci(level, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+@dataclasses.dataclass(frozen=True)
+class PairedTest:
+    """The difference of two accuracies on the same images.
+
+    Args:
+        difference: The first accuracy minus the second.
+        standard_error: Its standard error.
+        p_value: How probable one at least as far from zero is if both are the same
+            (the exact test of McNemar, two-sided).
+    """
+
+    difference: float
+    standard_error: float
+    p_value: float
+
+
+def paired_test(right, other_right):
+    """Compares two sub-networks on the same images.
+
+    Only images on which exactly one is right tell them apart, so that it sees
+    smaller differences than two confidence intervals do.
+
+    Args:
+        right: Boolean `(images,)` of the first.
+        other_right: That of the second.
+
+    Returns:
+        A `PairedTest`.
+
+    Raises:
+        ValueError: If they are not of the same images, by their number.
+        ImportError: If the extra `search` is not installed.
+    """
+    right, other_right = np.asarray(right, bool), np.asarray(other_right, bool)
+    if right.shape != other_right.shape:
+        raise ValueError(
+            "A paired test needs results on the same images. Received: those on "
+            f"{right.size} and on {other_right.size}."
+        )
+    stats = import_extra("scipy.stats", "search")
+    only_first = int(np.sum(right & ~other_right))
+    only_second = int(np.sum(other_right & ~right))
+    discordant = only_first + only_second
+    difference = (only_first - only_second) / right.size
+    variance = (discordant / right.size - difference**2) / right.size
+    p_value = 1.0
+    if discordant:
+        p_value = stats.binomtest(only_first, discordant).pvalue
+    return PairedTest(difference, variance**0.5, float(p_value))

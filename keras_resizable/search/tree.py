@@ -1,0 +1,155 @@
+"""The configurations of a network as a tree, to compute shared prefixes once."""
+
+import itertools
+
+import keras
+import tensorflow as tf
+
+from keras_resizable.sub_network import batch_norms, estimating
+
+
+class PrefixTree:
+    """Runs many sub-networks on a batch, depth first over the stages.
+
+    Configurations that begin alike share all they compute until they differ. Only
+    the features of one path from the stem to the head are held at a time.
+
+    A *node* is a prefix of `(0, *scale indices, 0)`: the zeros are for the stem and
+    the head, which have no scale.
+
+    Args:
+        network: A `ResizableNetwork`.
+        configs: Configurations.
+    """
+
+    def __init__(self, network, configs):
+        parts = [network.stem, *network.stages, network.head]
+        self._levels = [_Level(part, network.distribute_strategy) for part in parts]
+        indices = {network.space.indices(config) for config in configs}
+        self._paths = sorted((0, *path, 0) for path in indices)
+
+    def statistics(self):
+        """The network's own batch statistics, in the way `calibrate` gives them."""
+        return {
+            path[:length]: self._levels[length - 1].own_rows(path[length - 1])
+            for path in self._paths
+            for length in range(1, len(path) + 1)
+        }
+
+    def calibrate(self, images, statistics, momentum):
+        """Re-estimates batch statistics with one more batch.
+
+        What `keras_resizable.calibrate` does to a sub-network, for all of them.
+
+        Args:
+            images: Batch of images.
+            statistics: Dictionary from nodes to their batch statistics.
+            momentum: Weight of these statistics, those of the batches before.
+
+        Returns:
+            Such a dictionary.
+        """
+        updated = dict(statistics)
+
+        def run(level, features, node):
+            outputs, rows = level.train(features, node[-1], statistics[node], momentum)
+            updated[node] = rows
+            return outputs
+
+        depth = max(
+            (n for n, level in enumerate(self._levels, 1) if level.norms), default=0
+        )
+        for _ in self._descend(images, (), self._paths, run, depth):
+            pass
+        return updated
+
+    def outputs(self, images, statistics):
+        """Yields the scale indices and the outputs of each sub-network.
+
+        Args:
+            images: Batch of images, distributed if the network is.
+            statistics: Dictionary from nodes to their batch statistics.
+        """
+
+        def run(level, features, node):
+            return level.infer(features, node[-1], statistics[node])
+
+        depth = len(self._levels)
+        for node, outputs in self._descend(images, (), self._paths, run, depth):
+            yield node[1:-1], outputs
+
+    def _descend(self, features, node, paths, run, depth):
+        if len(node) == depth:
+            yield node, features
+            return
+        level = self._levels[len(node)]
+        for index, below in itertools.groupby(paths, lambda path: path[len(node)]):
+            child = (*node, index)
+            outputs = run(level, features, child)
+            yield from self._descend(outputs, child, list(below), run, depth)
+
+
+class _Level:
+    """A part of a network as two graphs, for any scale and batch statistics.
+
+    Batch statistics are given as a list of rows, the mean and the variance of each
+    batch normalisation.
+    """
+
+    def __init__(self, part, strategy):
+        self._part = part
+        self.norms = list(batch_norms(part))
+        self._tables = [
+            table
+            for norm in self.norms
+            for table in (norm.moving_mean, norm.moving_variance)
+        ]
+        self._infer = _graph(
+            lambda *inputs: strategy.run(self._outputs, inputs)  # On all devices.
+        )
+        self._train = _graph(self._outputs_and_rows)
+
+    def own_rows(self, index):
+        """The batch statistics that the network has for a scale."""
+        return [_row(tf.convert_to_tensor(table), index) for table in self._tables]
+
+    def infer(self, features, index, rows):
+        """Outputs of inference mode."""
+        return self._infer(features, tf.constant(index), rows)
+
+    def train(self, features, index, rows, momentum):
+        """Outputs of training mode, and the rows with this batch averaged in."""
+        return self._train(features, tf.constant(index), rows, tf.constant(momentum))
+
+    def _outputs(self, features, index, rows):
+        with self._scope(rows):
+            return self._call(features, index, training=False)
+
+    def _outputs_and_rows(self, features, index, rows, momentum):
+        with estimating(self.norms, momentum), self._scope(rows) as scope:
+            outputs = self._call(features, index, training=True)
+        tables = [scope.get_current_value(table) for table in self._tables]
+        return outputs, [_row(table, index) for table in tables]
+
+    def _scope(self, rows):
+        return keras.StatelessScope(
+            [
+                (table, tf.broadcast_to(row, table.shape))
+                for table, row in zip(self._tables, rows)
+            ]
+        )
+
+    def _call(self, features, index, training):
+        if len(self._part.inputs) == 1:
+            return self._part(features, training=training)
+        return self._part([features, index], training=training)
+
+
+def _graph(function):
+    # For maps of any size; that of the first call has a graph of its own.
+    return tf.function(function, reduce_retracing=True, autograph=False)
+
+
+def _row(table, index):
+    """The row of a scale; stock batch normalisations have no others."""
+    return table[index] if table.shape.rank == 2 else table

@@ -1,0 +1,86 @@
+import pathlib
+
+import pytest
+
+from keras_resizable.search import latency_table
+
+
+class FakeDevice:
+    """Takes 1 ms for each kB of a file."""
+
+    name = "fake"
+    description = "Made up"
+
+    def __init__(self):
+        self.measured = set()
+
+    def measure(self, paths, threads, warmup, runs):
+        self.measured |= set(paths)
+        return [{"median_ms": pathlib.Path(p).stat().st_size / 1000} for p in paths]
+
+
+def test_latencies_are_sums_of_pieces(make_network, tmp_path):
+    device = FakeDevice()
+    network = make_network(scales=(1.0, 0.5))
+    cache = tmp_path / "folder" / "cache.json"
+    table = latency_table(network, device, cache=cache, threads=2, verbose=False)
+    assert list(table.config) == list(
+        map(network.space.format, network.space.configs())
+    )
+    assert table.latency_ms_fake.tolist() == pytest.approx(table.size_bytes / 1000)
+    assert set(table.measured_fake) == {
+        "Made up, 2 threads, 4 rounds of 3 + 10 runs, float32"
+    }
+    assert table.size_bytes.min() > 4 * network.count_params()
+
+    # The same again, by another name and with other weights: nothing is new.
+    device = FakeDevice()
+    again = latency_table(
+        make_network(scales=(1.0, 0.5), name="other"),
+        device,
+        cache=cache,
+        threads=2,
+        verbose=False,
+    )
+    assert not device.measured
+    assert again.equals(table)
+
+
+def test_only_what_is_new_is_measured(make_network, tmp_path):
+    device = FakeDevice()
+    options = {"device": device, "cache": tmp_path / "cache.json", "verbose": False}
+    network = make_network(scales=(1.0, 0.5))
+    latency_table(network, configs=[(1.0, 1.0)], **options)
+    assert len(device.measured) == 4  # Stem, two stages, head.
+    latency_table(network, configs=[(1.0, 0.5)], **options)
+    # The second stage, smaller, and so is what the head gets.
+    assert len(device.measured) == 6
+    latency_table(make_network(scales=(1.0, 0.75, 0.5)), configs=[(1.0,)], **options)
+    assert len(device.measured) == 6
+    latency_table(network, configs=[(1.0, 1.0)], threads=3, **options)
+    assert len(device.measured) == 10
+
+
+def test_the_least_of_the_rounds_counts(make_network, tmp_path):
+    class Busy(FakeDevice):
+        def measure(self, *args):
+            self.round = getattr(self, "round", 0) + 1
+            slower = 1 + abs(self.round - 2)
+            return [
+                {"median_ms": r["median_ms"] * slower} for r in super().measure(*args)
+            ]
+
+    options = {"configs": [(1.0,)], "verbose": False}
+    tables = [
+        latency_table(make_network(), device, cache=tmp_path / name, **options)
+        for name, device in {"a": FakeDevice(), "b": Busy()}.items()
+    ]
+    assert tables[0].equals(tables[1])
+
+
+def test_a_damaged_cache_is_named(make_network, tmp_path):
+    cache = tmp_path / "cache.json"
+    for content in ("", "[]", '{"a": {"median_ms": 1}}'):
+        cache.write_text(content)
+        with pytest.raises(ValueError, match="cache.json is damaged.*Delete it"):
+            latency_table(make_network(), FakeDevice(), cache=cache, verbose=False)

@@ -1,0 +1,43 @@
+"""Compares two sub-networks, of the same run or of two, on the same test images.
+
+    python train/compare.py runs/latest:1.0,1.0,1.0 runs/latest:0.5,0.5,0.5
+    python train/compare.py runs/latest runs/20260101-120000-resnet20
+
+Reads the samples.npz that train/search.py and train/finetune.py write. Without a name
+after the colon it takes the last sub-network in the file.
+"""
+
+import pathlib
+
+from keras_resizable import scripts, search
+
+
+def read(argument):
+    """Where a sub-network, written as `folder` or `folder:name`, was right."""
+    folder, _, name = argument.partition(":")
+    path = pathlib.Path(folder) / search.SAMPLES
+    if not path.exists():
+        raise FileNotFoundError(f"No {path}. Make it: python train/search.py")
+    samples = search.load_samples(path)
+    return samples.right_of(name or samples.configs[-1])
+
+
+def main(argv):
+    if len(argv) != 3:
+        raise ValueError(f"Give two sub-networks. Received: {argv[1:]}. See --help.")
+    rights = [read(argument) for argument in argv[1:]]
+    for argument, right in zip(argv[1:], rights):
+        low, high = search.confidence_interval(right)
+        print(
+            f"{100 * right.mean():6.2f} %  (95 %: {100 * low:.2f} to {100 * high:.2f})"
+            f"  {argument}"
+        )
+    test = search.paired_test(*rights)
+    print(
+        f"difference {100 * test.difference:+.2f} points, standard error "
+        f"{100 * test.standard_error:.2f}, p = {test.p_value:.2g} (exact McNemar)"
+    )
+
+
+if __name__ == "__main__":
+    scripts.run_script(main)

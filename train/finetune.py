@@ -1,0 +1,144 @@
+"""Cuts a sub-network out of a run and trains it further.
+
+    python train/finetune.py --config=0.75,0.5,1.0
+    python train/finetune.py --max_flops=2.3e9
+    python train/finetune.py --max_flops=2.3e9 --teacher --epochs=5
+    python train/finetune.py --config=0.5 --weights=classifier
+
+With limits it takes the best sub-network of the run's table.csv, which
+train/search.py makes. Images and augmentation are those of the run; the learning rate
+falls to zero along a cosine. Writes sub_network.keras, a stock Keras model, to a new
+folder in <run>/finetuned. The same command goes on with what was interrupted.
+"""
+
+import dataclasses
+import pathlib
+
+import keras
+import recipes
+from absl import flags
+
+from keras_resizable import (
+    data,
+    fine_tuning,
+    resuming,
+    runs,
+    saving,
+    scripts,
+    search,
+)
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("run", str(runs.LATEST), "Folder of the run.")
+flags.DEFINE_string("config", None, "Scale factors of the sub-network.")
+flags.DEFINE_float("max_flops", None, "Most multiply-adds of the sub-network.")
+flags.DEFINE_float("max_latency_ms", None, "Most milliseconds on the device.")
+flags.DEFINE_string("device", None, "Device of --max_latency_ms; the table's only one.")
+flags.DEFINE_integer("epochs", 15, "Passes over the images (paper: 15).", 1)
+flags.DEFINE_float("learning_rate", 0.01, "Learning rate to begin with (ours).", 0.0)
+flags.DEFINE_enum("weights", "all", fine_tuning.WEIGHTS, "What is trained.")
+flags.DEFINE_bool(
+    "teacher", False, "Learn from the largest sub-network too, in equal parts."
+)
+flags.DEFINE_integer("seed", 0, "Seed of the images' order and crops.")
+flags.DEFINE_bool(
+    "deterministic", False, "Compute the same bits in every run; slower on GPUs."
+)
+flags.DEFINE_bool("new_run", False, "Start anew, even if one was interrupted.")
+flags.DEFINE_string("data_dir", None, "Where TensorFlow Datasets keeps its sets.")
+
+
+def choose_config(space, run):
+    """The configuration of the flags."""
+    limits = {
+        name: FLAGS[name].value
+        for name in ("max_flops", "max_latency_ms")
+        if FLAGS[name].value is not None
+    }
+    if (FLAGS.config is None) == (not limits):
+        raise ValueError(
+            "Give either --config, or limits: --max_flops, --max_latency_ms."
+        )
+    if FLAGS.config is not None:
+        return space.parse(FLAGS.config)
+    path = run / search.TABLE
+    if not path.exists():
+        raise FileNotFoundError(f"No {path}. Make it: python train/search.py")
+    table = search.read_table(path, space)
+    return space.parse(search.best(table, device=FLAGS.device, **limits)["config"])
+
+
+def compile_model(model, recipe, steps):
+    """Compiles for one-hot labels, with a learning rate that falls to zero."""
+    model.compile(
+        keras.optimizers.SGD(
+            keras.optimizers.schedules.CosineDecay(FLAGS.learning_rate, steps),
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+        ),
+        loss=keras.losses.CategoricalCrossentropy(
+            label_smoothing=recipe.label_smoothing
+        ),
+        metrics=["accuracy"],
+    )
+
+
+def main(argv):
+    if argv[1:]:
+        raise ValueError(f"Not a flag: {' '.join(argv[1:])}. See --help.")
+    keras.utils.set_random_seed(FLAGS.seed)
+    if FLAGS.deterministic:
+        resuming.make_deterministic()
+    run = pathlib.Path(FLAGS.run)
+    network = saving.load_network(run / "supernet.keras")
+    config = choose_config(network.space, run)
+    recipe = recipes.resolve(str(run / "recipe.json"))
+    recipe = dataclasses.replace(recipe, seed=FLAGS.seed)
+    images = data.load(recipe.dataset, FLAGS.data_dir)
+    test = recipes.test_data(recipe, images)
+    calibration = data.load_calibration(run / "calibration.npz")
+    model = network.sub_network(config, calibrate_with=calibration)
+    print(f"Evaluating {network.space.format(config)}")
+    before = search.evaluate_model(model, test, "before")
+
+    steps = data.steps_per_epoch(images, recipe.batch_size)
+    fine_tuning.train_only(model, FLAGS.weights)
+    trained = model
+    if FLAGS.teacher:
+        largest = network.sub_network(network.space.largest, calibrate_with=calibration)
+        trained = fine_tuning.taught_by(model, largest)
+    compile_model(trained, recipe, FLAGS.epochs * steps)
+    names = ("learning_rate", "weights", "teacher", "epochs", "seed")
+    settings = {
+        "config": config,
+        "recipe": dataclasses.asdict(recipe),
+        **{name: FLAGS[name].value for name in names},
+    }
+    folder = runs.open_run(
+        network.space.format(config).replace(",", "_"),
+        settings,
+        FLAGS.epochs,
+        run / "finetuned",
+        FLAGS.new_run,
+    )
+    resuming.fit_resumable(
+        trained,
+        lambda step: recipes.train_data(recipe, images, step),
+        steps,
+        FLAGS.epochs,
+        folder,
+    )
+    after = search.evaluate_model(model, test, "after")
+    search.save_samples(search.join_samples(before, after), folder / "samples.npz")
+    test = search.paired_test(after.right[0], before.right[0])
+    print(f"top-1 before {100 * before.right.mean():.2f} %")
+    print(f"top-1 after  {100 * after.right.mean():.2f} %")
+    print(
+        f"difference   {100 * test.difference:+.2f} points, "
+        f"standard error {100 * test.standard_error:.2f}, p = {test.p_value:.2g}"
+    )
+    print(f"Wrote {folder}/sub_network.keras")
+
+
+if __name__ == "__main__":
+    scripts.run_script(main)
