@@ -21,17 +21,21 @@ def train_only(model, weights):
         raise ValueError(
             f"`weights` must be one of {WEIGHTS}. Received: weights={weights!r}"
         )
-    if weights == "all":
-        model.trainable = True
-        return
-    kept = []
-    for kind in (keras.layers.Dense, keras.layers.BatchNormalization):
-        layers = [layer for layer in model.layers if isinstance(layer, kind)]
-        if not layers:
-            raise ValueError(f"{model.name} has no {kind.__name__} layer to train.")
-        kept.append(layers[-1])
+    trained = model.layers
+    if weights == "classifier":
+        trained = [
+            _last(model, keras.layers.BatchNormalization),
+            _last(model, keras.layers.Dense),
+        ]
     for layer in model.layers:
-        layer.trainable = layer in kept
+        layer.trainable = layer in trained
+
+
+def _last(model, kind):
+    for layer in reversed(model.layers):
+        if isinstance(layer, kind):
+            return layer
+    raise ValueError(f"{model.name} has no {kind.__name__} layer to train.")
 
 
 def taught_by(model, teacher):

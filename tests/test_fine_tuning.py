@@ -1,0 +1,135 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_resizable import data, fine_tuning, resuming
+from keras_resizable.callbacks import StopOnDivergence
+
+
+@pytest.fixture
+def model(make_network, randomize):
+    network = make_network()
+    randomize(network)
+    return network.sub_network((0.75, 0.5))
+
+
+def compile_model(model):
+    model.compile(
+        keras.optimizers.SGD(0.05, momentum=0.9), loss="categorical_crossentropy"
+    )
+    return model
+
+
+def changed(model, before):
+    """Names of the layers with trainable weights that have changed."""
+    return {
+        variable.path.split("/")[-2]
+        for variable, old in zip(model.variables, before)
+        if not np.array_equal(variable.numpy(), old)
+    }
+
+
+def test_only_classifier_and_last_statistics_are_trained(model, batch):
+    images, labels = batch
+    fine_tuning.train_only(model, "classifier")
+    compile_model(model)
+    before = model.get_weights()
+    model.fit(images, np.eye(3)[labels], verbose=0)
+    assert changed(model, before) == {"predictions", "conv3_block2_2_bn"}
+    fine_tuning.train_only(model, "all")
+    compile_model(model)
+    model.fit(images, np.eye(3)[labels], verbose=0)
+    assert len(changed(model, before)) == len(
+        {variable.path.split("/")[-2] for variable in model.variables}
+    )
+
+
+def test_bad_choices_are_named(model):
+    with pytest.raises(ValueError, match="weights='head'"):
+        fine_tuning.train_only(model, "head")
+    images = keras.Input((4,))
+    plain = keras.Model(images, keras.layers.Dense(1)(images), name="plain")
+    with pytest.raises(ValueError, match="plain has no BatchNormalization"):
+        fine_tuning.train_only(plain, "classifier")
+
+
+def test_a_teacher_teaches_and_stays_as_it_is(make_network, batch):
+    images, labels = batch
+    network = make_network()
+    teacher = make_network().sub_network((1.0, 1.0))
+    teacher_before = teacher.get_weights()
+    distances = []
+    for has_teacher in (False, True):
+        model = trained = network.sub_network((0.75, 0.5))
+        if has_teacher:
+            trained = fine_tuning.taught_by(model, teacher)
+        compile_model(trained).fit(images, np.eye(3)[labels], epochs=40, verbose=0)
+        probabilities = [m.predict(images, verbose=0) for m in (teacher, model)]
+        distances.append(np.mean(keras.losses.kl_divergence(*probabilities)))
+    assert distances[1] < distances[0] / 2
+    for old, new in zip(teacher_before, teacher.get_weights()):
+        np.testing.assert_array_equal(old, new)
+
+
+class Stop(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("with_teacher", [False, True])
+def test_fine_tuning_goes_on_as_if_it_had_not_stopped(
+    make_network, tmp_path, with_teacher
+):
+    generator = np.random.default_rng(0)
+    arrays = generator.integers(0, 256, (40, 12, 12, 2), np.uint8), np.arange(40) % 3
+    images = data.from_arrays(arrays, arrays)
+    initial = make_network().get_weights()
+
+    def run(folder, callbacks=()):
+        network = make_network()
+        network.set_weights(initial)
+        model = network.sub_network((0.75, 0.5))
+        trained = model
+        if with_teacher:
+            trained = fine_tuning.taught_by(model, network.sub_network((1.0, 1.0)))
+        compile_model(trained)
+        history = resuming.fit_resumable(
+            trained,
+            lambda step: data.train_dataset(images, 10, start_step=step),
+            data.steps_per_epoch(images, 10),
+            3,
+            folder,
+            callbacks=callbacks,
+            verbose=0,
+        )
+        assert len(history) == 3
+        return model.get_weights()
+
+    class StopInSecondEpoch(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if self.epoch == 1 and batch == 2:
+                raise Stop
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.epoch = epoch
+
+    with pytest.raises(Stop):
+        run(tmp_path / "stopped", [StopInSecondEpoch()])
+    resumed = run(tmp_path / "stopped")
+    for old, new in zip(run(tmp_path / "whole"), resumed):
+        np.testing.assert_allclose(old, new, atol=1e-6)
+    saved = keras.saving.load_model(tmp_path / "stopped" / "sub_network.keras")
+    assert not any("keras_resizable" in type(x).__module__ for x in saved.layers)
+    for old, new in zip(resumed, saved.get_weights()):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_a_diverging_loss_names_the_step(model, batch):
+    images, labels = batch
+    compile_model(model)
+    with pytest.raises(FloatingPointError, match="NaN at step 1. What was saved"):
+        model.fit(
+            images * np.nan,
+            np.eye(3)[labels],
+            verbose=0,
+            callbacks=[StopOnDivergence()],
+        )
