@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 
+import keras
 import pandas
 import pytest
 from idx_files import write_random_set
@@ -49,8 +50,11 @@ def test_demo_leaves_what_it_says(folder):
         "checkpoint.npz",
         "history.csv",
         "history.png",
+        "pareto.png",
         "recipe.json",
+        "report.html",
         "resnet20_1.0_1.0_1.0.tflite",
+        "samples.npz",
         "supernet.keras",
         "table.csv",
         "tensorboard",
@@ -81,6 +85,43 @@ def test_convert_then_benchmark(folder):
     assert "half.tflite" in output and "2 threads" in output
 
 
+def test_search_then_fine_tune(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    arguments = (f"--dataset={folder[0] / 'data'}", "--epochs=1", "--batch_size=16")
+    run("train/supernet.py", *arguments, "--scales=1.0,0.5", folder=tmp_path)
+    latest = tmp_path / "runs" / "latest"
+    output = run(
+        "train/search.py",
+        "--config=0.5,0.5,0.5",
+        "--config=1.0",
+        "--device=host",
+        "--max_flops=3e6",
+        "--max_latency_ms=1000",
+        folder=tmp_path,
+    )
+    assert "2 sub-networks" in output and "latency_ms_host" in output
+    assert "Best within the limits: 0.5,0.5,0.5" in output
+    table = pandas.read_csv(latest / "table.csv")
+    assert list(table.config) == ["0.5,0.5,0.5", "1.0,1.0,1.0"]
+    assert (table.latency_ms_host > 0).all()
+    assert table.measured_host.str.contains("1 threads").all()
+    assert "ms on host" in (latest / "report.html").read_text()
+
+    arguments = ("--max_flops=3e6", "--epochs=1", "--teacher")
+    output = run("train/finetune.py", *arguments, folder=tmp_path)
+    tuned = latest / "finetuned" / "latest"
+    assert "top-1 after" in output and str(tuned.resolve().name) in output
+    assert keras.saving.load_model(tuned / "sub_network.keras").count_params() > 2e5
+    assert len(pandas.read_csv(tuned / "history.csv")) == 1
+    output = run(
+        "train/compare.py",
+        "runs/latest:0.5,0.5,0.5",
+        "runs/latest/finetuned/latest:before",
+        folder=tmp_path,
+    )
+    assert "difference +0.00 points, standard error 0.00, p = 1" in output
+
+
 def test_bad_input_is_one_clear_error(folder, tmp_path):
     folder, _ = folder
     error = run("tflite/convert.py", "--config=0.9", folder=folder, fails=True)
@@ -102,6 +143,16 @@ def test_bad_input_is_one_clear_error(folder, tmp_path):
     assert "There is no flag --epoch. There are: augmentation, batch_size" in error
     error = run("train/supernet.py", "--mode=both", folder=tmp_path, fails=True)
     assert "individual" in error
+    error = run("train/search.py", "--min_top1=80", folder=tmp_path, fails=True)
+    assert "`min_top1` is from 0 to 1. Received: 80" in error
+    error = run("train/search.py", "--max_size_bytes=9", folder=tmp_path, fails=True)
+    assert "--max_size_bytes needs a device to measure on" in error
+    error = run("train/search.py", folder=tmp_path, fails=True)
+    assert "runs/latest/recipe.json" in error
+    error = run("train/finetune.py", folder=tmp_path, fails=True)
+    assert "No network at runs/latest/supernet.keras" in error
+    error = run("train/compare.py", "runs/latest", folder=tmp_path, fails=True)
+    assert "Give two sub-networks" in error
     assert not list(tmp_path.iterdir())
 
 
@@ -158,7 +209,15 @@ def test_one_sub_network_alone_then_the_same_command_is_a_new_run(folder, tmp_pa
 
 @pytest.mark.parametrize(
     "script",
-    ["train/supernet.py", "train/demo.py", "tflite/convert.py", "tflite/benchmark.py"],
+    [
+        "train/supernet.py",
+        "train/demo.py",
+        "train/search.py",
+        "train/finetune.py",
+        "train/compare.py",
+        "tflite/convert.py",
+        "tflite/benchmark.py",
+    ],
 )
 def test_help_opens_with_commands(script):
     result = subprocess.run(

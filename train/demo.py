@@ -8,13 +8,14 @@ sub-networks, picks the most accurate one under half of the full FLOPs, cuts it
 out, converts it and the largest to TFLite, and measures both here.
 """
 
+import json
 import pathlib
 
 import recipes
 import supernet
 from absl import flags
 
-from keras_resizable import data, devices, export, files, scripts, search
+from keras_resizable import data, devices, export, saving, scripts, search
 
 FLAGS = flags.FLAGS
 
@@ -38,9 +39,11 @@ def main(argv):
         network,
         recipes.test_data(recipe, data.load(recipe.dataset, FLAGS.data_dir)),
         calibrate_with=calibration,
+        folder=run,
     )
-    with files.replacing(run / "table.csv") as path:
-        table.to_csv(path, index=False)
+    search.write_report(
+        table, run, network.name, json.loads((run / "recipe.json").read_text())
+    )
 
     rows = table.set_index("config")
     largest = rows.loc[space.format(space.largest)]
@@ -54,8 +57,7 @@ def main(argv):
         path = run / export.file_name(network, config)
         export.to_tflite(sub_network, path)
         paths.append(path)
-    with files.replacing(run / "chosen.keras") as path:
-        sub_network.save(path)
+    saving.save_network(sub_network, run / "chosen.keras")
     latencies = devices.Host().measure(paths)
 
     print("\n         config            top-1   M FLOPs   latency    size")

@@ -42,11 +42,19 @@ flags.DEFINE_string("data_dir", None, "Where TensorFlow Datasets keeps its sets.
 SHOWN = ["config", "top1", "flops"]
 
 
-def limits():
+def read_limits(run):
     """The limits of the flags, as `search.best` takes them."""
     names = ("max_flops", "max_latency_ms", "max_size_bytes", "min_top1")
     given = {name: FLAGS[name].value for name in names}
-    return {name: value for name, value in given.items() if value is not None}
+    limits = {name: value for name, value in given.items() if value is not None}
+    search.check_limits(**limits)
+    needs_device = limits.keys() & {"max_latency_ms", "max_size_bytes"}
+    is_new = FLAGS.device is None and not (run / search.TABLE).exists()
+    if needs_device and is_new:
+        raise ValueError(
+            f"--{min(needs_device)} needs a device to measure on: --device=host."
+        )
+    return limits
 
 
 def build_table(run):
@@ -83,6 +91,7 @@ def main(argv):
     if argv[1:]:
         raise ValueError(f"Not a flag: {' '.join(argv[1:])}. See --help.")
     run = pathlib.Path(FLAGS.run)
+    limits = read_limits(run)
     network, table = build_table(run)
     recipe = json.loads((run / "recipe.json").read_text())
     search.write_report(table, run, network.name, recipe)
@@ -92,8 +101,8 @@ def main(argv):
     print("accurate as:\n")
     print(front[[*SHOWN, *latencies]].to_string(index=False))
     print(f"\nWrote {run}/table.csv, samples.npz, pareto.png and report.html")
-    if limits():
-        row = search.best(table, device=FLAGS.device, **limits())
+    if limits:
+        row = search.best(table, device=FLAGS.device, **limits)
         print(f"\nBest within the limits: {row['config']}")
         print(row[[*SHOWN[1:], *latencies]].to_string())
         print(f"Convert it: python tflite/convert.py --config {row['config']}")

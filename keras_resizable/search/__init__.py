@@ -2,7 +2,7 @@ from keras_resizable.search.evaluation import evaluate_model
 from keras_resizable.search.flops import count_flops
 from keras_resizable.search.latency import latency_table
 from keras_resizable.search.pieces import count_flops_of_configs
-from keras_resizable.search.query import best, pareto_front
+from keras_resizable.search.query import best, check_limits, pareto_front
 from keras_resizable.search.report import write_report
 from keras_resizable.search.samples import (
     SAMPLES,
@@ -29,6 +29,7 @@ __all__ = [
     "SampleResults",
     "best",
     "build_table",
+    "check_limits",
     "confidence_interval",
     "count_flops",
     "count_flops_of_configs",

@@ -31,6 +31,7 @@ def best(
         ValueError: If no sub-network is within the limits, or the table does not
             have what a limit is for.
     """
+    check_limits(max_flops, max_latency_ms, max_size_bytes, min_top1)
     maxima = {}
     if max_flops is not None:
         maxima["flops"] = max_flops
@@ -38,12 +39,8 @@ def best(
         maxima[latency_column(table, device)] = max_latency_ms
     if max_size_bytes is not None:
         maxima["size_bytes"] = max_size_bytes
-    for name, limit in maxima.items():
+    for name in maxima:
         _check_column(table, name)
-        if not limit > 0:
-            raise ValueError(f"A limit of {name} is above 0. Received: {limit}")
-    if min_top1 is not None and not 0 <= min_top1 <= 1:
-        raise ValueError(f"`min_top1` is from 0 to 1. Received: {min_top1}")
     # How far each row is beyond each limit, as a part of it.
     beyond = {name: table[name] / limit - 1 for name, limit in maxima.items()}
     if min_top1:
@@ -66,6 +63,26 @@ def best(
     if not maxima and min_top1 is not None:
         order, ascending = order[::-1], ascending[::-1]
     return within.sort_values(order, ascending=ascending).iloc[0]
+
+
+def check_limits(
+    max_flops=None, max_latency_ms=None, max_size_bytes=None, min_top1=None
+):
+    """Refuses limits that cannot be meant; see `best`.
+
+    Raises:
+        ValueError: If one is not a positive number, or `min_top1` not from 0 to 1.
+    """
+    maxima = {
+        "max_flops": max_flops,
+        "max_latency_ms": max_latency_ms,
+        "max_size_bytes": max_size_bytes,
+    }
+    for name, limit in maxima.items():
+        if limit is not None and not limit > 0:
+            raise ValueError(f"`{name}` is above 0. Received: {limit}")
+    if min_top1 is not None and not 0 <= min_top1 <= 1:
+        raise ValueError(f"`min_top1` is from 0 to 1. Received: {min_top1}")
 
 
 def pareto_front(table, cost="flops"):
