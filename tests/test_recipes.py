@@ -1,17 +1,13 @@
 import dataclasses
 import json
-import pathlib
-import sys
 
+import building
 import keras
 import numpy as np
 import pytest
+import recipes
 
 import keras_resizable
-
-sys.path.append(str(pathlib.Path(__file__).parents[1] / "train"))
-
-import recipes  # noqa: E402
 
 
 @pytest.mark.parametrize("mode", recipes.MODES)
@@ -105,7 +101,7 @@ def test_unknown_names_list_the_valid():
 def test_learning_rates_end_where_the_schedule_says(name):
     recipe = recipes.resolve(name, "individual")
     network = keras_resizable.ResNet20(scales=[1.0])
-    recipes.compile_network(network, recipe, "individual", None, steps_per_epoch=10)
+    building.compile_network(network, recipe, "individual", None, steps_per_epoch=10)
     rates = [
         float(network.optimizer._learning_rate(step))
         for step in range(0, 10 * recipe.epochs + 1)
@@ -131,8 +127,8 @@ def test_modes_draw_their_plans():
     config = (0.75, 0.5, 0.75)
     plans = {}
     for mode in recipes.MODES:
-        network = recipes.make_network(recipe, mode, config, (16, 16, 1), 10)
-        recipes.compile_network(network, recipe, mode, config, steps_per_epoch=10)
+        network = building.make_network(recipe, mode, config, (16, 16, 1), 10)
+        building.compile_network(network, recipe, mode, config, steps_per_epoch=10)
         plans[mode] = [np.shape(network.sampler(step)) for step in (0, 9, 10, 19)]
         assert network.stem.losses or network.losses
     assert plans == {
@@ -147,14 +143,14 @@ def test_modes_draw_their_plans():
 def test_switching_and_synchronized_statistics_exclude_each_other():
     recipe = recipes.resolve("sample_resnet20", overrides={"synchronized": "true"})
     with pytest.raises(ValueError, match="'resizable_aug' does not"):
-        recipes.make_network(recipe, "resizable_aug", None, (32, 32, 1), 10)
+        building.make_network(recipe, "resizable_aug", None, (32, 32, 1), 10)
 
 
 def test_widths_belong_to_networks_that_have_them():
     recipe = recipes.resolve("resnet50", overrides={"width": "0.5"})
     with pytest.raises(ValueError, match="ResNet50 has no width. Received: 0.5"):
-        recipes.make_network(recipe, "resizable", None, (32, 32, 3), 10)
+        building.make_network(recipe, "resizable", None, (32, 32, 3), 10)
     recipe = recipes.resolve("sample_mobilenet_v1")
-    network = recipes.make_network(recipe, "resizable", None, (64, 64, 1), 10)
+    network = building.make_network(recipe, "resizable", None, (64, 64, 1), 10)
     assert network.stem.output_shape[-1] == 8
     assert isinstance(network, keras.Model)

@@ -150,7 +150,7 @@ def test_bad_input_is_one_clear_error(folder, tmp_path):
     error = run("train/search.py", folder=tmp_path, fails=True)
     assert "runs/latest/recipe.json" in error
     error = run("train/finetune.py", folder=tmp_path, fails=True)
-    assert "No network at runs/latest/supernet.keras" in error
+    assert "Give either --config, or limits" in error
     error = run("train/compare.py", "runs/latest", folder=tmp_path, fails=True)
     assert "Give two sub-networks" in error
     assert not list(tmp_path.iterdir())

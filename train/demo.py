@@ -11,7 +11,7 @@ out, converts it and the largest to TFLite, and measures both here.
 import json
 import pathlib
 
-import recipes
+import building
 import supernet
 from absl import flags
 
@@ -37,7 +37,7 @@ def main(argv):
     calibration = data.load_calibration(run / "calibration.npz")
     table = search.build_table(
         network,
-        recipes.test_data(recipe, data.load(recipe.dataset, FLAGS.data_dir)),
+        building.test_data(recipe, data.load(recipe.dataset, FLAGS.data_dir)),
         calibrate_with=calibration,
         folder=run,
     )

@@ -14,6 +14,7 @@ folder in <run>/finetuned. The same command goes on with what was interrupted.
 import dataclasses
 import pathlib
 
+import building
 import keras
 import recipes
 from absl import flags
@@ -48,8 +49,8 @@ flags.DEFINE_bool("new_run", False, "Start anew, even if one was interrupted.")
 flags.DEFINE_string("data_dir", None, "Where TensorFlow Datasets keeps its sets.")
 
 
-def choose_config(space, run):
-    """The configuration of the flags."""
+def read_limits():
+    """The limits of the flags, as `search.best` takes them; empty with --config."""
     limits = {
         name: FLAGS[name].value
         for name in ("max_flops", "max_latency_ms")
@@ -59,7 +60,13 @@ def choose_config(space, run):
         raise ValueError(
             "Give either --config, or limits: --max_flops, --max_latency_ms."
         )
-    if FLAGS.config is not None:
+    search.check_limits(**limits)
+    return limits
+
+
+def choose_config(space, run, limits):
+    """The configuration of the flags."""
+    if not limits:
         return space.parse(FLAGS.config)
     path = run / search.TABLE
     if not path.exists():
@@ -86,16 +93,17 @@ def compile_model(model, recipe, steps):
 def main(argv):
     if argv[1:]:
         raise ValueError(f"Not a flag: {' '.join(argv[1:])}. See --help.")
+    limits = read_limits()
     keras.utils.set_random_seed(FLAGS.seed)
     if FLAGS.deterministic:
         resuming.make_deterministic()
     run = pathlib.Path(FLAGS.run)
     network = saving.load_network(run / "supernet.keras")
-    config = choose_config(network.space, run)
+    config = choose_config(network.space, run, limits)
     recipe = recipes.resolve(str(run / "recipe.json"))
     recipe = dataclasses.replace(recipe, seed=FLAGS.seed)
     images = data.load(recipe.dataset, FLAGS.data_dir)
-    test = recipes.test_data(recipe, images)
+    test = building.test_data(recipe, images)
     calibration = data.load_calibration(run / "calibration.npz")
     model = network.sub_network(config, calibrate_with=calibration)
     print(f"Evaluating {network.space.format(config)}")
@@ -123,7 +131,7 @@ def main(argv):
     )
     resuming.fit_resumable(
         trained,
-        lambda step: recipes.train_data(recipe, images, step),
+        lambda step: building.train_data(recipe, images, step),
         steps,
         FLAGS.epochs,
         folder,

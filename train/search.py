@@ -15,6 +15,7 @@ the images in calibration.npz.
 import json
 import pathlib
 
+import building
 import recipes
 from absl import flags
 
@@ -67,7 +68,7 @@ def build_table(run):
     calibration = data.load_calibration(run / "calibration.npz")
     table = search.build_table(
         network,
-        recipes.test_data(recipe, images),
+        building.test_data(recipe, images),
         configs,
         calibration if FLAGS.calibrate else None,
         run,

@@ -14,6 +14,7 @@ to go on: the same command again continues a run that was interrupted.
 import dataclasses
 import pathlib
 
+import building
 import keras
 import recipes
 from absl import flags
@@ -86,10 +87,10 @@ def settings():
 def print_plan():
     """What would be trained, without the images."""
     recipe, mode, config = settings()
-    num_images, classes, shape = recipes.size_of_set(recipe.dataset, FLAGS.data_dir)
+    num_images, classes, shape = building.size_of_set(recipe.dataset, FLAGS.data_dir)
     shape = data.resolved_shape(shape, recipe.image_size)
     keras.config.set_dtype_policy(recipe.precision)
-    network = recipes.make_network(recipe, mode, config, shape, classes)
+    network = building.make_network(recipe, mode, config, shape, classes)
     for name in recipes.FIELDS:
         if name != "ours":
             mark = "  (ours)" if name in recipe.ours else ""
@@ -120,8 +121,8 @@ def train():
     steps_per_epoch = data.steps_per_epoch(images, recipe.batch_size)
     classes = len(images.class_names)
     with strategy.scope():
-        network = recipes.make_network(recipe, mode, config, shape, classes)
-        recipes.compile_network(network, recipe, mode, config, steps_per_epoch)
+        network = building.make_network(recipe, mode, config, shape, classes)
+        building.compile_network(network, recipe, mode, config, steps_per_epoch)
 
     run = ""
     if distribution.is_chief(strategy):
@@ -132,7 +133,7 @@ def train():
             network.name, run_settings, recipe.epochs, FLAGS.runs_dir, FLAGS.new_run
         )
         if not (run / CALIBRATION).exists():
-            center_crop = recipes.has_center_crop(recipe)
+            center_crop = building.has_center_crop(recipe)
             data.save_calibration(images.train, run / CALIBRATION, shape, center_crop)
     run = pathlib.Path(distribution.agree(strategy, str(run)))
     print(f"Run: {run}")
@@ -143,7 +144,7 @@ def train():
         evaluated["smallest"] = network.space.smallest
     num_shards, shard = distribution.shards(strategy)
     accuracy = callbacks.SubNetworkAccuracy(
-        recipes.test_data(recipe, images, classes),
+        building.test_data(recipe, images, classes),
         evaluated,
         data.load_calibration(run / CALIBRATION).take(CALIBRATION_BATCHES),
     )
@@ -154,7 +155,7 @@ def train():
         )
     resuming.fit_resumable(
         network,
-        lambda step: recipes.train_data(recipe, images, step, num_shards, shard),
+        lambda step: building.train_data(recipe, images, step, num_shards, shard),
         steps_per_epoch,
         recipe.epochs,
         run,
