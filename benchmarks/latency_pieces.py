@@ -69,8 +69,11 @@ def main(argv):
         for _ in range(ROUNDS // 2):
             measure_whole()
         seconds_of_whole += time.perf_counter() - start
+        bytes_of_whole = [path.stat().st_size for path in paths]
     seconds_of_whole *= space.size / FLAGS.configs
-    sums = table.set_index("config")["latency_ms_host"]
+    table = table.set_index("config")
+    sums = table["latency_ms_host"]
+    size_errors = table["size_bytes"][list(chosen)] / bytes_of_whole - 1
     rows = [
         {
             "config": config,
@@ -88,6 +91,7 @@ def main(argv):
     results = {
         "median_error": np.median(errors),
         "p90_error": np.percentile(errors, 90),
+        "max_size_error": size_errors.abs().max(),
         "times_faster": seconds_of_whole / seconds_of_pieces,
         "seconds_of_pieces": seconds_of_pieces,
         "seconds_of_pieces_when_known": seconds_of_known,

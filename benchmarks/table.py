@@ -100,7 +100,9 @@ def measure_alone():
     if FLAGS.side == "tree":
         run = make_tree(network, configs)
     else:
-        run = make_plain(network.sub_network(configs[0]))
+        model = network.sub_network(configs[0])
+        del network  # As if it had been saved, and loaded alone.
+        run = make_plain(model)
     images = make_images()
     for _ in range(2):
         run(images)

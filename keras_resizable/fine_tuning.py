@@ -50,9 +50,16 @@ def taught_by(model, teacher):
         of its loss is the divergence of the model's probabilities from the
         teacher's (Hinton et al., 2015, https://arxiv.org/abs/1503.02531).
     """
-    return keras.distillation.Distiller(
+    return _Distiller(
         teacher,
         model,
         keras.distillation.FeatureDistillation(loss=keras.losses.KLDivergence()),
         student_loss_weight=0.5,
     )
+
+
+class _Distiller(keras.distillation.Distiller):
+    """With the penalties of the student's regularizers, which Keras leaves out."""
+
+    def compute_loss(self, *args, **kwargs):
+        return super().compute_loss(*args, **kwargs) + sum(self.student.losses)

@@ -15,7 +15,7 @@ _locks: dict[pathlib.Path, int] = {}
 _VERSIONED = ("tensorflow", "keras", "numpy", "keras-resizable")
 
 
-def open_run(name, settings, epochs, root="runs", new=False):
+def open_run(name, settings, is_complete, root="runs", new=False):
     """The folder of a run that was interrupted, or of a new one.
 
     `latest` points to it. Its `recipe.json` holds the settings, and the versions of
@@ -24,7 +24,7 @@ def open_run(name, settings, epochs, root="runs", new=False):
     Args:
         name: What is run, part of the folder's name.
         settings: Dictionary, as JSON has it. A run is the same if these are.
-        epochs: The number of epochs of a complete `history.csv`.
+        is_complete: Callable from the folder of a run to whether it has ended.
         root: Folder of all runs.
         new: Whether to start a new one in any case.
 
@@ -38,7 +38,7 @@ def open_run(name, settings, epochs, root="runs", new=False):
     root = pathlib.Path(root)
     settings = json.loads(json.dumps(settings))
     for folder in sorted(root.glob(f"*-{name}*"), reverse=True):
-        if not new and _settings(folder) == settings and _epochs(folder) < epochs:
+        if not new and _settings(folder) == settings and not is_complete(folder):
             break
     else:
         folder = _create(name, root)
@@ -88,7 +88,8 @@ def _settings(folder):
     return settings
 
 
-def _epochs(folder):
+def count_epochs(folder):
+    """The number of epochs in the `history.csv` of a run."""
     try:
         return len((folder / "history.csv").read_text().splitlines()) - 1
     except OSError:

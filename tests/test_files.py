@@ -8,7 +8,7 @@ import keras
 import pytest
 
 from keras_resizable.files import remove_temporaries, replacing
-from keras_resizable.runs import _locks, open_run
+from keras_resizable.runs import _locks, count_epochs, open_run
 from keras_resizable.saving import load_network, save_network
 
 
@@ -50,7 +50,12 @@ def test_what_cannot_be_written_is_named(tmp_path):
 
 def test_a_run_is_new_unless_the_same_was_interrupted(tmp_path):
     def run(epochs=2, **options):
-        return open_run("name", {"sizes": (1, 2), "epochs": epochs}, epochs, **options)
+        return open_run(
+            "name",
+            {"sizes": (1, 2), "epochs": epochs},
+            lambda folder: count_epochs(folder) >= epochs,
+            **options,
+        )
 
     options = {"root": tmp_path}
     first = run(**options)

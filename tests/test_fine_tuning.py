@@ -71,6 +71,17 @@ def test_a_teacher_teaches_and_stays_as_it_is(make_network, batch):
         np.testing.assert_array_equal(old, new)
 
 
+def test_penalties_count_with_a_teacher_too(make_network, batch):
+    images, labels = batch
+    network = make_network(kernel_regularizer=keras.regularizers.L2(0.1))
+    model = network.sub_network((0.75, 0.5))
+    taught = fine_tuning.taught_by(model, network.sub_network((1.0, 1.0)))
+    compile_model(taught)
+    penalty = float(sum(model.losses))
+    (loss,) = taught.fit(images, np.eye(3)[labels], verbose=0).history["loss"]
+    assert 1 < penalty < loss < penalty + 2
+
+
 class Stop(BaseException):
     pass
 

@@ -94,7 +94,7 @@ def test_search_then_fine_tune(folder, tmp_path, monkeypatch):
         "train/search.py",
         "--config=0.5,0.5,0.5",
         "--config=1.0",
-        "--device=host",
+        "--measure=host",
         "--max_flops=3e6",
         "--max_latency_ms=1000",
         folder=tmp_path,
@@ -146,7 +146,7 @@ def test_bad_input_is_one_clear_error(folder, tmp_path):
     error = run("train/search.py", "--min_top1=80", folder=tmp_path, fails=True)
     assert "`min_top1` is from 0 to 1. Received: 80" in error
     error = run("train/search.py", "--max_size_bytes=9", folder=tmp_path, fails=True)
-    assert "--max_size_bytes needs a device to measure on" in error
+    assert "need latencies: --measure=host" in error
     error = run("train/search.py", folder=tmp_path, fails=True)
     assert "runs/latest/recipe.json" in error
     error = run("train/finetune.py", folder=tmp_path, fails=True)

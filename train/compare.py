@@ -13,24 +13,28 @@ from keras_resizable import scripts, search
 
 
 def read(argument):
-    """Where a sub-network, written as `folder` or `folder:name`, was right."""
+    """Results of a sub-network, written as `folder` or `folder:name`, and its name."""
     folder, _, name = argument.partition(":")
     path = pathlib.Path(folder) / search.SAMPLES
     if not path.exists():
         raise FileNotFoundError(f"No {path}. Make it: python train/search.py")
     samples = search.load_samples(path)
-    return samples.right_of(name or samples.configs[-1])
+    name = name or samples.configs[-1]
+    samples.right_of(name)  # It is there.
+    return samples, name
 
 
 def main(argv):
     if len(argv) != 3:
         raise ValueError(f"Give two sub-networks. Received: {argv[1:]}. See --help.")
-    rights = [read(argument) for argument in argv[1:]]
-    for argument, right in zip(argv[1:], rights):
+    results, names = zip(*map(read, argv[1:]))
+    search.require_same_images(*results)
+    rights = [samples.right_of(name) for samples, name in zip(results, names)]
+    for argument, name, right in zip(argv[1:], names, rights):
         low, high = search.confidence_interval(right)
         print(
             f"{100 * right.mean():6.2f} %  (95 %: {100 * low:.2f} to {100 * high:.2f})"
-            f"  {argument}"
+            f"  {argument.partition(':')[0]}:{name}"
         )
     test = search.paired_test(*rights)
     print(

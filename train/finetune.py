@@ -98,9 +98,10 @@ def main(argv):
     if FLAGS.deterministic:
         resuming.make_deterministic()
     run = pathlib.Path(FLAGS.run)
+    recipe = recipes.resolve(str(run / "recipe.json"))
+    keras.config.set_dtype_policy(recipe.precision)
     network = saving.load_network(run / "supernet.keras")
     config = choose_config(network.space, run, limits)
-    recipe = recipes.resolve(str(run / "recipe.json"))
     recipe = dataclasses.replace(recipe, seed=FLAGS.seed)
     images = data.load(recipe.dataset, FLAGS.data_dir)
     test = building.test_data(recipe, images)
@@ -125,7 +126,7 @@ def main(argv):
     folder = runs.open_run(
         network.space.format(config).replace(",", "_"),
         settings,
-        FLAGS.epochs,
+        lambda folder: (folder / search.SAMPLES).exists(),
         run / "finetuned",
         FLAGS.new_run,
     )
@@ -137,7 +138,7 @@ def main(argv):
         folder,
     )
     after = search.evaluate_model(model, test, "after")
-    search.save_samples(search.join_samples(before, after), folder / "samples.npz")
+    search.save_samples(search.join_samples(before, after), folder / search.SAMPLES)
     test = search.paired_test(after.right[0], before.right[0])
     print(f"top-1 before {100 * before.right.mean():.2f} %")
     print(f"top-1 after  {100 * after.right.mean():.2f} %")

@@ -1,10 +1,11 @@
 """Evaluates all sub-networks of a run, and finds the best one within limits.
 
     python train/search.py
-    python train/search.py --device=host
+    python train/search.py --measure=host
     python train/search.py --max_flops=2.3e9
     python train/search.py --max_latency_ms=20 --min_top1=0.75
     python train/search.py --config=1.0,0.9 --config=0.75
+    python train/search.py --merge=table_of_a_phone.csv
 
 Builds table.csv in the folder of the run, or adds to it what is not there yet, and
 goes on where it was interrupted; prints the Pareto front and the answer; and writes
@@ -30,10 +31,15 @@ flags.DEFINE_float("max_flops", None, "Most multiply-adds.")
 flags.DEFINE_float("max_latency_ms", None, "Most milliseconds on the device.")
 flags.DEFINE_float("max_size_bytes", None, "Most bytes of the .tflite file.")
 flags.DEFINE_float("min_top1", None, "Least accuracy, from 0 to 1.")
-flags.DEFINE_enum(
-    "device", None, ["host"], "Where to measure latencies; not if absent."
+flags.DEFINE_enum("measure", None, ["host"], "Measure latencies: on this machine.")
+flags.DEFINE_string(
+    "device",
+    None,
+    "Name of the device that is measured (host if absent), and that "
+    "--max_latency_ms is for (the only one of the table if absent).",
 )
 flags.DEFINE_integer("threads", 1, "Threads to measure latencies with.", 1)
+flags.DEFINE_multi_string("merge", [], "Table with latencies of another device.")
 flags.DEFINE_bool("calibrate", True, "Re-estimate batch statistics.")
 flags.DEFINE_enum(
     "strategy", "none", ["none", "mirrored"], "Over which devices to evaluate."
@@ -49,12 +55,13 @@ def read_limits(run):
     given = {name: FLAGS[name].value for name in names}
     limits = {name: value for name, value in given.items() if value is not None}
     search.check_limits(**limits)
-    needs_device = limits.keys() & {"max_latency_ms", "max_size_bytes"}
-    is_new = FLAGS.device is None and not (run / search.TABLE).exists()
-    if needs_device and is_new:
-        raise ValueError(
-            f"--{min(needs_device)} needs a device to measure on: --device=host."
-        )
+    if {"max_latency_ms", "max_size_bytes"} & limits.keys() and not FLAGS.measure:
+        paths = [run / search.TABLE, *map(pathlib.Path, FLAGS.merge)]
+        tables = [search.read_table(path) for path in paths if path.exists()]
+        if not any(search.devices(table) for table in tables):
+            raise ValueError(
+                "--max_latency_ms and --max_size_bytes need latencies: --measure=host."
+            )
     return limits
 
 
@@ -73,17 +80,15 @@ def build_table(run):
         calibration if FLAGS.calibrate else None,
         run,
     )
-    if FLAGS.device is not None:
-        print(f"Measuring latencies on {FLAGS.device}")
-        latencies = search.latency_table(
-            network,
-            devices.Host(),
-            map(network.space.parse, table["config"]),
-            FLAGS.threads,
-        )
-        measured_before = [name for name in latencies if name in table]
-        table = table.drop(columns=[n for n in measured_before if n != "config"])
-        table = search.merge_tables(table, latencies)
+    measured = [search.read_table(path, network.space) for path in FLAGS.merge]
+    if FLAGS.measure is not None:
+        device = devices.Host(FLAGS.device or "host")
+        print(f"Measuring latencies on {device.name}")
+        configs = map(network.space.parse, table["config"])
+        measured.append(search.latency_table(network, device, configs, FLAGS.threads))
+    for new in measured:
+        table = search.merge_tables(search.without_measured(table, new), new)
+    if measured:
         search.write_table(table, run / search.TABLE)
     return network, table
 

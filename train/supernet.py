@@ -130,7 +130,11 @@ def train():
         del values["ours"]  # It says something of the values, and changes nothing.
         run_settings = {"recipe": values, "mode": mode, "config": config}
         run = runs.open_run(
-            network.name, run_settings, recipe.epochs, FLAGS.runs_dir, FLAGS.new_run
+            network.name,
+            run_settings,
+            lambda folder: runs.count_epochs(folder) >= recipe.epochs,
+            FLAGS.runs_dir,
+            FLAGS.new_run,
         )
         if not (run / CALIBRATION).exists():
             center_crop = building.has_center_crop(recipe)

@@ -6,21 +6,27 @@ import time
 import numpy as np
 
 from keras_resizable.export import open_tflite
+from keras_resizable.extras import import_extra
 
 
 class Host:
     """This machine, as a device to measure `.tflite` files on, by LiteRT.
 
+    Args:
+        name: What to call it in tables.
+
     Attributes:
-        name: `"host"`.
-        description: The processor and the version of LiteRT, as text.
+        description: The machine, its processor and the version of LiteRT, as text.
     """
 
-    name = "host"
+    def __init__(self, name="host"):
+        self.name = name
 
     @property
     def description(self):
-        return f"{_processor()}, LiteRT {importlib.metadata.version('ai-edge-litert')}"
+        import_extra("ai_edge_litert", "tflite")
+        version = importlib.metadata.version("ai-edge-litert")
+        return f"{platform.node()}, {_processor()}, LiteRT {version}"
 
     def measure(self, paths, threads=1, warmup=5, runs=50):
         """Times `.tflite` files, one image at a time.

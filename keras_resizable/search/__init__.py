@@ -2,7 +2,7 @@ from keras_resizable.search.evaluation import evaluate_model
 from keras_resizable.search.flops import count_flops
 from keras_resizable.search.latency import latency_table
 from keras_resizable.search.pieces import count_flops_of_configs
-from keras_resizable.search.query import best, check_limits, pareto_front
+from keras_resizable.search.query import best, check_limits, devices, pareto_front
 from keras_resizable.search.report import write_report
 from keras_resizable.search.samples import (
     SAMPLES,
@@ -12,6 +12,7 @@ from keras_resizable.search.samples import (
     join_samples,
     load_samples,
     paired_test,
+    require_same_images,
     save_samples,
 )
 from keras_resizable.search.table import (
@@ -19,6 +20,7 @@ from keras_resizable.search.table import (
     build_table,
     merge_tables,
     read_table,
+    without_measured,
     write_table,
 )
 
@@ -33,6 +35,7 @@ __all__ = [
     "confidence_interval",
     "count_flops",
     "count_flops_of_configs",
+    "devices",
     "evaluate_model",
     "join_samples",
     "latency_table",
@@ -41,7 +44,9 @@ __all__ = [
     "paired_test",
     "pareto_front",
     "read_table",
+    "require_same_images",
     "save_samples",
+    "without_measured",
     "write_report",
     "write_table",
 ]

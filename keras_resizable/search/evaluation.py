@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import pathlib
 import time
 
 import keras
@@ -65,7 +64,13 @@ class Scores:
 
 
 def evaluate_configs(
-    network, dataset, configs, calibrate_with=None, path=None, verbose=True
+    network,
+    dataset,
+    configs,
+    calibrate_with=None,
+    path=None,
+    origin=None,
+    verbose=True,
 ):
     """Scores of sub-networks, which share what they compute.
 
@@ -76,8 +81,8 @@ def evaluate_configs(
         configs: Configurations.
         calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
             statistics of each with.
-        path: Path of a `.npz` file to keep what is done in, and to go on from. It is
-            removed in the end.
+        path: Path of a `.npz` file to keep what is done in, and to go on from.
+        origin: What `digest` gives for these; with `path`.
         verbose: Whether to show progress.
 
     Returns:
@@ -85,15 +90,17 @@ def evaluate_configs(
         left, and after calibration; the same ones without `calibrate_with`.
 
     Raises:
-        ValueError: If a data set is empty, or the file at `path` is damaged.
+        ValueError: If a data set is empty or never ends, or the file at `path` is
+            damaged.
     """
+    for name, given in (("dataset", dataset), ("calibrate_with", calibrate_with)):
+        endless = tf.data.INFINITE_CARDINALITY
+        if given is not None and given.cardinality() == endless:
+            raise ValueError(f"`{name}` never ends: pass `{name}.take(batches)`.")
     evaluation = _Evaluation(network, configs, calibrate_with is not None)
-    key = ""
-    if path is not None:
-        path = pathlib.Path(path)
-        key = fingerprint(network, dataset, calibrate_with) + repr(configs)
-        if path.exists():
-            evaluation.restore(path, key)
+    key = repr((origin, configs))
+    if path is not None and path.exists():
+        evaluation.restore(path, key)
     saves = path is not None and is_chief(network.distribute_strategy)
     last_save = time.monotonic()
     try:
@@ -105,8 +112,6 @@ def evaluate_configs(
         if saves:
             evaluation.save(path, key)
         raise
-    if saves:
-        path.unlink(missing_ok=True)
     return evaluation.done.scores[0], evaluation.done.scores[-1]
 
 
@@ -134,26 +139,34 @@ def evaluate_model(model, dataset, name):
         scores = scores.plus(score(outputs, labels).numpy()[None])
     if not scores.right.size:
         raise ValueError("`dataset` holds no batch to evaluate with.")
-    return SampleResults((name,), scores.right, scores.confidence)
+    return SampleResults(
+        (name,), scores.right, scores.confidence, digest(model, dataset)
+    )
 
 
-def fingerprint(network, *datasets):
-    """Text that is the same for the same network and the same data.
+def digest(model, dataset, calibrate_with=None):
+    """What results are of, as `SampleResults.origin` has it.
 
-    Of each data set the first batch counts, and the number of batches. One that is
+    Of a data set the first batch counts, and the number of batches. One that is
     shuffled anew is never the same.
     """
-    digest = hashlib.sha256(repr(network.space).encode())
-    for variable in network.variables:
-        digest.update(variable.numpy().tobytes())
-    for dataset in datasets:
-        if dataset is None:
-            digest.update(b"none")
-            continue
-        digest.update(str(dataset.cardinality().numpy()).encode())
-        for part in keras.tree.flatten(next(iter(dataset.take(1)), ())):
-            digest.update(part.numpy().tobytes())
-    return digest.hexdigest()
+    weights = hashlib.sha256()
+    for weight in model.weights:
+        weights.update(weight.numpy().tobytes())
+    return {
+        "network": weights.hexdigest(),
+        "data": _digest_of_data(dataset),
+        "calibration": "none"
+        if calibrate_with is None
+        else _digest_of_data(calibrate_with),
+    }
+
+
+def _digest_of_data(dataset):
+    data = hashlib.sha256(str(dataset.cardinality().numpy()).encode())
+    for part in keras.tree.flatten(next(iter(dataset.take(1)), ())):
+        data.update(part.numpy().tobytes())
+    return data.hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -307,6 +320,8 @@ def _make_fill(strategy):
 
 def _gives_probabilities(head):
     last = head.layers[-1]
+    if isinstance(last, keras.Model):
+        return _gives_probabilities(last)
     activation = getattr(last, "activation", None)
     return (
         isinstance(last, keras.layers.Softmax)

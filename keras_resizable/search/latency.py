@@ -30,8 +30,9 @@ def latency_table(
     converted and timed once, and added up. What was measured is kept by what a piece
     computes, so that another network, or another call, measures only what is new.
 
-    A piece's latency is the least of the medians of some rounds through all pieces:
-    what else a machine does only adds to it.
+    A piece's latency is the least of the medians of its turns, in some rounds through
+    sub-networks that together have all pieces: what else a machine does only adds to
+    it. A piece that many sub-networks have gets more turns.
 
     Args:
         network: A `ResizableNetwork` with a fixed input shape.
@@ -56,13 +57,15 @@ def latency_table(
         ImportError: If an extra is not installed.
     """
     pandas = import_extra("pandas", "search")
-    if rounds < 1:
-        raise ValueError(f"`rounds` must be at least 1. Received: rounds={rounds}")
+    if min(threads, runs, rounds) < 1 or warmup < 0:
+        raise ValueError(
+            "`threads`, `runs` and `rounds` must be at least 1, `warmup` at least 0. "
+            f"Received: threads={threads}, runs={runs}, rounds={rounds}, "
+            f"warmup={warmup}"
+        )
     space = network.space
-    configs = [
-        space.config(space.indices(config))
-        for config in (space.configs() if configs is None else configs)
-    ]
+    configs = space.configs() if configs is None else configs
+    configs = list(dict.fromkeys(space.config(space.indices(c)) for c in configs))
     measured = (
         f"{device.description}, {threads} threads, "
         f"{rounds} rounds of {warmup} + {runs} runs, float32"

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import keras
 
-from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
+from keras_resizable.layers import StageResize
 from keras_resizable.search.flops import count_part
 from keras_resizable.space import resized
 from keras_resizable.sub_network import clone_part
@@ -107,14 +107,23 @@ def content(network, piece):
         if isinstance(layer, StageResize):
             return [resized(size, scale) for size in piece.input_shape[:2]]
         config = layer.get_config()
-        if isinstance(layer, ScaleAwareBatchNorm):
-            del config["num_scales"]
-        return config
+        return {key: config[key] for key in config if not _is_of_training(key)}
 
     layers = [[type(layer).__name__, describe(layer)] for layer in part.layers]
     connections = [node["inbound_nodes"] for node in part.get_config()["layers"]]
     described = _renamed([piece.input_shape, layers, connections], names)
     return hashlib.sha256(json.dumps(described, default=str).encode()).hexdigest()
+
+
+def _is_of_training(key):
+    """Whether a setting of a layer changes nothing of what inference computes."""
+    return key.endswith(("_regularizer", "_initializer", "_constraint")) or key in (
+        "momentum",
+        "num_scales",
+        "rate",
+        "synchronized",
+        "trainable",
+    )
 
 
 def _renamed(value, names):

@@ -41,11 +41,16 @@ def best(
         maxima["size_bytes"] = max_size_bytes
     for name in maxima:
         _check_column(table, name)
+    table = table[table[["flops", "top1", *maxima]].notna().all(axis=1)]
+    if table.empty:
+        raise ValueError(
+            f"No sub-network of the table has {' and '.join(['top1', *maxima])}."
+        )
     # How far each row is beyond each limit, as a part of it.
     beyond = {name: table[name] / limit - 1 for name, limit in maxima.items()}
     if min_top1:
         beyond["top1"] = 1 - table["top1"] / min_top1
-    furthest = table["flops"] * 0.0
+    furthest = table["flops"] * 0.0 - 1
     for excess in beyond.values():
         furthest = furthest.where(furthest >= excess, excess)
     within = table[furthest <= 0]
@@ -95,13 +100,13 @@ def pareto_front(table, cost="flops"):
 
     Returns:
         Rows of the table, the cheapest first; each is more accurate than those
-        before. Rows without the cost are left out.
+        before. Rows without the cost or the accuracy are left out.
 
     Raises:
         ValueError: If the table has no such column.
     """
     _check_column(table, cost)
-    rows = table[table[cost].notna()]
+    rows = table[table[[cost, "top1"]].notna().all(axis=1)]
     rows = rows.sort_values([cost, "top1"], ascending=[True, False])
     highest_before = rows["top1"].cummax().shift(fill_value=-1.0)
     return rows[rows["top1"] > highest_before]

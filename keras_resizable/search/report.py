@@ -168,10 +168,15 @@ for (let i = 0; i < data["top-1, %"].length; i++) {
 }
 view.filter.indices = inside;
 source.change.emit();
-const accuracy = data["top-1, %"];
+const accuracy = Array.from(data["top-1, %"]);
 const cost = data["M FLOPs"];
-const better = (i, j) =>
-  accuracy[j] > accuracy[i] || (accuracy[j] === accuracy[i] && cost[j] < cost[i]);
+const given = Object.keys(boxes).filter((name) => boxes[name].value !== null);
+const by = (values, others, i, j) =>
+  values[j] < values[i] || (values[j] === values[i] && others[j] < others[i]);
+const error = accuracy.map((value) => -value);
+// As `search.best` has it: the cheapest if accuracy is all that is asked for.
+const better = given.join() === "top-1, %"
+  ? (i, j) => by(cost, error, i, j) : (i, j) => by(error, cost, i, j);
 let chosen = null;
 for (const i of inside) if (chosen === null || better(chosen, i)) chosen = i;
 best.text = chosen === null ? "No sub-network is within the limits."

@@ -1,6 +1,7 @@
 """Which images each sub-network classifies rightly, and how sure it is."""
 
 import dataclasses
+import json
 import pathlib
 import zipfile
 import zlib
@@ -23,13 +24,14 @@ class SampleResults:
             probable class.
         confidence: float16 `(configurations, images)`, the probability of the most
             probable class.
-        fingerprint: Text that is the same for the same network and data.
+        origin: Digests of what they are results of, by name: `network`, `data` and
+            `calibration`.
     """
 
     configs: tuple[str, ...]
     right: np.ndarray
     confidence: np.ndarray
-    fingerprint: str = ""
+    origin: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def right_of(self, config):
         """Boolean `(images,)`: where a sub-network was right.
@@ -62,7 +64,11 @@ def join_samples(samples, others):
     Args:
         samples: `SampleResults`.
         others: `SampleResults`, which replace those of the same configurations.
+
+    Raises:
+        ValueError: If they are not of the same images.
     """
+    require_same_images(samples, others)
     kept = [
         n for n, config in enumerate(samples.configs) if config not in others.configs
     ]
@@ -70,8 +76,24 @@ def join_samples(samples, others):
         tuple(samples.configs[n] for n in kept) + others.configs,
         np.concatenate([samples.right[kept], others.right]),
         np.concatenate([samples.confidence[kept], others.confidence]),
-        others.fingerprint,
+        others.origin,
     )
+
+
+def require_same_images(samples, others):
+    """Refuses to compare results on different images.
+
+    Raises:
+        ValueError: If their numbers or the digests of the data differ.
+    """
+    counts = [results.right.shape[1] for results in (samples, others)]
+    digests = [results.origin.get("data") for results in (samples, others)]
+    if counts[0] != counts[1] or digests[0] != digests[1]:
+        raise ValueError(
+            "The results are not of the same images in the same order: they are on "
+            f"{counts[0]} and on {counts[1]}, of data sets that begin with "
+            f"{'the same' if digests[0] == digests[1] else 'other'} images."
+        )
 
 
 def save_samples(samples, path):
@@ -87,7 +109,7 @@ def save_samples(samples, path):
             configs=np.array(samples.configs),
             right=np.packbits(samples.right, axis=1),
             confidence=samples.confidence,
-            fingerprint=np.array(samples.fingerprint),
+            origin=np.array(json.dumps(samples.origin)),
         )
 
 
@@ -103,12 +125,12 @@ def load_samples(path):
         confidence = contents["confidence"]
         configs = tuple(map(str, contents["configs"]))
         right = np.unpackbits(contents["right"], axis=1, count=confidence.shape[1])
-        fingerprint = str(contents["fingerprint"])
+        origin = json.loads(str(contents["origin"]))
         if not len(configs) == len(right) == len(confidence):
             raise ValueError("its parts do not fit together")
     except (IndexError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} holds no results of sub-networks: {error}") from error
-    return SampleResults(configs, right.astype(bool), confidence, fingerprint)
+    return SampleResults(configs, right.astype(bool), confidence, origin)
 
 
 def read_arrays(path):
@@ -120,6 +142,7 @@ def read_arrays(path):
         AttributeError,
         EOFError,
         NotImplementedError,
+        TypeError,
         ValueError,
         zipfile.BadZipFile,
         zlib.error,

@@ -1,10 +1,12 @@
+import hashlib
 import pathlib
 
 import numpy as np
 
+from keras_resizable.distribution import is_chief
 from keras_resizable.extras import import_extra
 from keras_resizable.files import replacing
-from keras_resizable.search.evaluation import evaluate_configs, fingerprint
+from keras_resizable.search.evaluation import digest, evaluate_configs
 from keras_resizable.search.pieces import count_flops_of_configs
 from keras_resizable.search.samples import (
     SAMPLES,
@@ -16,7 +18,6 @@ from keras_resizable.search.samples import (
 )
 
 TABLE = "table.csv"
-PARTIAL = "table.partial.npz"
 _PARTS = ("top1_raw", "top1", "top1_low", "top1_high", "top5")
 _COUNTS = ("flops", "params", "size_bytes")
 # Beginnings of columns; the name of a device follows.
@@ -64,18 +65,14 @@ def build_table(
     pandas = import_extra("pandas", "search")
     import_extra("scipy", "search")
     space = network.space
-    configs = [
-        space.config(space.indices(config))
-        for config in (space.configs() if configs is None else configs)
-    ]
-    table = samples = partial = None
-    key = ""
+    configs = space.configs() if configs is None else configs
+    configs = list(dict.fromkeys(space.config(space.indices(c)) for c in configs))
+    table = samples = partial = origin = None
     if folder is not None:
         folder = pathlib.Path(folder)
-        partial = folder / PARTIAL
-        key = fingerprint(network, dataset, calibrate_with)
+        origin = digest(network, dataset, calibrate_with)
         if (folder / TABLE).exists():
-            table, samples = _read_results(folder, space, key)
+            table, samples = _read_results(folder, space, origin)
             known = set(table["config"])
             configs = [c for c in configs if space.format(c) not in known]
             if not configs:
@@ -83,15 +80,20 @@ def build_table(
     if calibrate_with is None:
         for config in configs:
             network.require_statistics(config)
+    flops = count_flops_of_configs(network, configs)
+    if folder is not None:
+        # Of its own for what is asked for, as another question may come first.
+        asked = hashlib.sha256(repr((origin, configs)).encode()).hexdigest()[:8]
+        partial = folder / f"table.partial-{asked}.npz"
     raw, scores = evaluate_configs(
-        network, dataset, configs, calibrate_with, partial, verbose
+        network, dataset, configs, calibrate_with, partial, origin, verbose
     )
     names = tuple(map(space.format, configs))
     low, high = zip(*map(confidence_interval, scores.right))
     new_table = pandas.DataFrame(
         {
             "config": names,
-            "flops": count_flops_of_configs(network, configs),
+            "flops": flops,
             "params": network.count_params() - network.extra_params,
             "top1_raw": raw.means["top1"],
             "top1": scores.means["top1"],
@@ -101,28 +103,39 @@ def build_table(
             "loss": scores.means["loss"],
         }
     )
-    new_samples = SampleResults(names, scores.right, scores.confidence, key)
+    new_samples = SampleResults(names, scores.right, scores.confidence, origin or {})
     if table is not None:
         new_table = pandas.concat([table, new_table], ignore_index=True)
         new_samples = join_samples(samples, new_samples)
-    if folder is not None:
+    if folder is not None and is_chief(network.distribute_strategy):
         # A table without its samples would be foreign.
         save_samples(new_samples, folder / SAMPLES)
         write_table(new_table, folder / TABLE)
+        partial.unlink(missing_ok=True)
     return new_table
 
 
-def _read_results(folder, space, key):
+def _read_results(folder, space, origin):
     advice = f"Delete {folder / TABLE}, or choose another folder."
     table = read_table(folder / TABLE, space)
     if not (folder / SAMPLES).exists():
         raise ValueError(f"{folder / TABLE} is without {SAMPLES}. {advice}")
     samples = load_samples(folder / SAMPLES)
-    if samples.fingerprint != key or not set(table["config"]) <= set(samples.configs):
-        raise ValueError(
-            f"{folder / TABLE} is of another network or of other images; or they "
-            f"come in another order, which they must not. {advice}"
-        )
+    meanings = {
+        "network": "another network",
+        "data": "other test images, or they come in another order",
+        "calibration": "sub-networks that were calibrated otherwise, or not",
+    }
+    for name, meaning in meanings.items():
+        if samples.origin.get(name) != origin[name]:
+            raise ValueError(f"{folder / TABLE} is of {meaning}. {advice}")
+    for line, (config, top1) in enumerate(zip(table["config"], table["top1"]), 2):
+        right = samples.right_of(config) if config in samples.configs else np.nan
+        if not np.isclose(top1, np.mean(right), rtol=0, atol=1e-9):
+            raise ValueError(
+                f"{folder / TABLE}, line {line}: top1 of {config!r} is not what "
+                f"{SAMPLES} has. {advice}"
+            )
     return table, samples
 
 
@@ -155,13 +168,15 @@ def read_table(path, space=None):
     pandas = import_extra("pandas", "search")
     path = pathlib.Path(path)
     try:
-        cells = pandas.read_csv(path, dtype=str, keep_default_na=False)
+        cells = pandas.read_csv(
+            path, dtype=str, keep_default_na=False, skip_blank_lines=False
+        )
     except (pandas.errors.ParserError, pandas.errors.EmptyDataError, ValueError) as e:
         raise ValueError(f"{path} is damaged or not a table: {e}") from e
-    if "config" not in cells or "flops" not in cells or cells.empty:
+    if "config" not in cells or cells.empty:
         raise ValueError(
-            f"{path}, line 1: a lookup table has the columns 'config' and 'flops', "
-            f"and rows. It has {len(cells)} rows of {', '.join(cells.columns)}."
+            f"{path}, line 1: a lookup table has a column 'config', and rows. "
+            f"It has {len(cells)} rows of {', '.join(cells.columns)}."
         )
     columns = {name: [] for name in cells.columns}
     seen = set()
@@ -184,7 +199,7 @@ def _value(name, cell, space):
     is_number = name in (*_PARTS, *_COUNTS, "loss") or name.startswith(LATENCY)
     if not is_number:
         return cell
-    if cell == "" and name not in ("flops", "top1"):
+    if cell == "":
         return np.nan
     try:
         value = float(cell)
@@ -194,6 +209,19 @@ def _value(name, cell, space):
     if not 0 <= value <= highest or np.isinf(value):
         raise ValueError(f"{name} is {cell}, not from 0 to {highest}")
     return int(value) if name in _COUNTS else value
+
+
+def without_measured(table, new):
+    """A table without the latencies and sizes that a newer one has.
+
+    Args:
+        table: A table.
+        new: A table of measurements.
+    """
+    beginnings = (LATENCY, MEASURED, "size_bytes")
+    return table.drop(
+        columns=[name for name in new if name in table and name.startswith(beginnings)]
+    )
 
 
 def merge_tables(*tables):

@@ -60,6 +60,11 @@ def test_what_was_not_measured_fits_no_limit(table):
     assert best(table, max_latency_ms=2.5)["config"] == "c"
     with pytest.raises(ValueError, match="The nearest is 'c'"):
         best(table, max_latency_ms=1.5)
+    assert best(table, max_latency_ms=2.5, min_top1=0.5)["config"] == "c"
+    assert best(table, max_latency_ms=2.5, max_size_bytes=9)["config"] == "c"
+    table["latency_ms_phone"] = float("nan")
+    with pytest.raises(ValueError, match="No sub-network of the table has top1 and l"):
+        best(table, max_latency_ms=2.5)
     with pytest.raises(ValueError, match="has no 'size_bytes'. It has config"):
         best(table.drop(columns="size_bytes"), max_size_bytes=1)
     assert "b" not in set(pareto_front(table, "latency_ms_phone").config)

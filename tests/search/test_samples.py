@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,7 @@ def make_samples(*configs, seed=0, images=77):
         configs,
         generator.random((len(configs), images)) < 0.6,
         generator.random((len(configs), images)).astype(np.float16),
-        "key",
+        {"data": "digest", "network": f"{seed}"},
     )
 
 
@@ -26,7 +28,7 @@ def test_round_trip_is_compact(tmp_path):
     path = tmp_path / "samples.npz"
     save_samples(samples, path)
     loaded = load_samples(path)
-    assert loaded.configs == samples.configs and loaded.fingerprint == "key"
+    assert loaded.configs == samples.configs and loaded.origin == samples.origin
     np.testing.assert_array_equal(loaded.right, samples.right)
     np.testing.assert_array_equal(loaded.confidence, samples.confidence)
     assert path.stat().st_size < 20 * 10_001 * (2 + 1 / 8) + 2000
@@ -40,6 +42,10 @@ def test_damaged_files_are_named(tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match="samples.npz is damaged"):
             load_samples(path)
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    (tmp_path / "one.npy").replace(path)
+    with pytest.raises(ValueError, match="samples.npz is damaged"):
+        load_samples(path)
     np.savez(path, other=np.zeros(3))
     with pytest.raises(ValueError, match="holds no results of sub-networks"):
         load_samples(path)
@@ -58,6 +64,15 @@ def test_joined_results_have_the_newer():
     assert joined.configs == ("a", "b", "c")
     np.testing.assert_array_equal(joined.right_of("a"), old.right_of("a"))
     np.testing.assert_array_equal(joined.right_of("b"), new.right_of("b"))
+
+
+def test_results_on_other_images_are_not_compared():
+    samples = make_samples("a")
+    with pytest.raises(ValueError, match="on 77 and on 78, of data sets that begin wi"):
+        join_samples(samples, make_samples("b", images=78))
+    others = dataclasses.replace(make_samples("b"), origin={"data": "other"})
+    with pytest.raises(ValueError, match="that begin with other images"):
+        join_samples(samples, others)
 
 
 def test_oracle_is_right_where_any_is():
