@@ -36,7 +36,7 @@ def test_latencies_are_sums_of_pieces(make_network, tmp_path):
     # The same again, by another name and with other weights: nothing is new.
     device = FakeDevice()
     again = latency_table(
-        make_network(scales=(1.0, 0.5), name="other"),
+        make_network(scales=(1.0, 0.5), name="other", kernel_regularizer="l2"),
         device,
         cache=cache,
         threads=2,

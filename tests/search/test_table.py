@@ -183,13 +183,21 @@ def test_an_interrupted_table_goes_on(
     assert [path.name for path in (tmp_path / "stopped").iterdir()] == [
         next((tmp_path / "stopped").glob("table.partial-*.npz")).name
     ]
-    ran = []
+    ran, calibrated = [], []
     with monkeypatch.context() as patch:
-        plus = evaluation.Scores.plus
+        plus, calibrate = evaluation.Scores.plus, PrefixTree.calibrate
         patch.setattr(
             evaluation.Scores, "plus", lambda *args: ran.append(None) or plus(*args)
         )
+        patch.setattr(
+            PrefixTree,
+            "calibrate",
+            lambda *args, **kwargs: (
+                calibrated.append(None) or calibrate(*args, **kwargs)
+            ),
+        )
         resumed = build(tmp_path / "stopped")
+    assert len(calibrated) == (2 if calls == 1 else 0)
     # Three batches, raw and calibrated; two scores of each that was done.
     assert len(ran) == 6 - (0 if calls == 1 else 2 * (calls // 2))
     pandas.testing.assert_frame_equal(resumed, build(tmp_path / "whole"))
