@@ -93,16 +93,15 @@ def test_search_then_fine_tune(folder, tmp_path, monkeypatch):
     output = run(
         "train/search.py",
         "--config=0.5,0.5,0.5",
-        "--config=1.0",
         "--measure=host",
         "--max_flops=3e6",
         "--max_latency_ms=1000",
         folder=tmp_path,
     )
-    assert "2 sub-networks" in output and "latency_ms_host" in output
+    assert "1 sub-networks" in output and "latency_ms_host" in output
     assert "Best within the limits: 0.5,0.5,0.5" in output
     table = pandas.read_csv(latest / "table.csv")
-    assert list(table.config) == ["0.5,0.5,0.5", "1.0,1.0,1.0"]
+    assert list(table.config) == ["0.5,0.5,0.5"]
     assert (table.latency_ms_host > 0).all()
     assert table.measured_host.str.contains("1 threads").all()
     assert "ms on host" in (latest / "report.html").read_text()
@@ -133,22 +132,16 @@ def test_bad_input_is_one_clear_error(folder, tmp_path):
     assert "No network at runs/latest/supernet.keras" in error
     error = run("tflite/benchmark.py", folder=tmp_path, fails=True)
     assert "No .tflite files in runs/latest" in error
-    error = run("train/supernet.py", "--scales=1.0,x", folder=tmp_path, fails=True)
-    assert "scales is of type float. Received: 'x'" in error
     error = run("train/supernet.py", "--dataset=.", folder=tmp_path, fails=True)
     assert "No images in" in error
     error = run("train/supernet.py", "--recipe=vgg", folder=tmp_path, fails=True)
     assert "no recipe 'vgg'. The recipes are: sample_resnet20" in error
     error = run("train/supernet.py", "--epoch=3", folder=tmp_path, fails=True)
     assert "There is no flag --epoch. There are: augmentation, batch_size" in error
-    error = run("train/supernet.py", "--mode=both", folder=tmp_path, fails=True)
-    assert "individual" in error
     error = run("train/search.py", "--min_top1=80", folder=tmp_path, fails=True)
     assert "`min_top1` is from 0 to 1. Received: 80" in error
     error = run("train/search.py", "--max_size_bytes=9", folder=tmp_path, fails=True)
     assert "need latencies: --measure=host" in error
-    error = run("train/search.py", folder=tmp_path, fails=True)
-    assert "runs/latest/recipe.json" in error
     error = run("train/finetune.py", folder=tmp_path, fails=True)
     assert "Give either --config, or limits" in error
     error = run("train/compare.py", "runs/latest", folder=tmp_path, fails=True)
