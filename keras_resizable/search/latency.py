@@ -28,7 +28,8 @@ def latency_table(
     Sub-networks are made of few distinct pieces: of ResNet-50's 256 at four scale
     factors, 62 stages at an input size and a scale, a stem, and 6 heads. Each piece is
     converted and timed once, and added up. What was measured is kept by what a piece
-    computes, so that another network, or another call, measures only what is new.
+    computes, so that another network, another call, or a call after an interruption
+    measures only what is new.
 
     A piece's latency is the least of the medians of its turns, in some rounds through
     sub-networks that together have all pieces: what else a machine does only adds to
@@ -71,37 +72,41 @@ def latency_table(
         f"{rounds} rounds of {warmup} + {runs} runs, float32"
     )
     cache = pathlib.Path(cache) if cache is not None else _default_cache()
-    known = _read(cache)
     pieces_of = pieces_of_configs(network, configs)
     key_of = {
         piece: f"{content(network, piece)} {measured}"
         for piece in dict.fromkeys(piece for pieces in pieces_of for piece in pieces)
     }
     chains = [[key_of[piece] for piece in pieces] for pieces in pieces_of]
-    missing = {key: piece for piece, key in key_of.items() if key not in known}
+    known = _read(cache)
+    missing = {
+        key: piece
+        for piece, key in key_of.items()
+        if key not in known or len(known[key]["turns_ms"]) < rounds
+    }
     if missing:
-        new = _measure(
+        for record in _measure(
             network, missing, chains, device, (threads, warmup, runs), rounds, verbose
-        )
-        known = _read(cache) | new  # Others may have written to it.
-        with replacing(cache) as path:
-            path.write_text(json.dumps(known, indent=1) + "\n")
+        ):
+            known = _merged(_read(cache), record)  # Others may have written to it.
+            with replacing(cache) as path:
+                path.write_text(json.dumps(known, indent=1) + "\n")
 
-    def sums(name):
-        return [sum(known[key][name] for key in chain) for chain in chains]
+    def sums(value):
+        return [sum(value(known[key]) for key in chain) for chain in chains]
 
     return pandas.DataFrame(
         {
             "config": [space.format(config) for config in configs],
-            LATENCY + device.name: sums("median_ms"),
+            LATENCY + device.name: sums(lambda record: min(record["turns_ms"])),
             MEASURED + device.name: measured,
-            "size_bytes": sums("size_bytes"),
+            "size_bytes": sums(lambda record: record["size_bytes"]),
         }
     )
 
 
 def _measure(network, pieces, chains, device, settings, rounds, verbose):
-    """Converts and times pieces, given by their keys; a record of each by its key."""
+    """Converts and times pieces, given by their keys; yields records of a few."""
     # In the order in which a sub-network runs them, a piece finds in the processor's
     # caches what it finds there in the whole. So: sub-networks that have all pieces.
     cover = []
@@ -119,20 +124,26 @@ def _measure(network, pieces, chains, device, settings, rounds, verbose):
             paths[key] = pathlib.Path(folder) / f"{number}.tflite"
             convert(cut_piece(network, piece), paths[key])
             progress.add(1)
-        medians = {key: [] for key in pieces}
         for _ in range(rounds):
             for chain in cover:
                 results = device.measure([paths[key] for key in chain], *settings)
-                for key, result in zip(chain, results):
-                    medians[key].append(result["median_ms"])
+                yield {
+                    key: {
+                        "turns_ms": [result["median_ms"]],
+                        "size_bytes": paths[key].stat().st_size,
+                    }
+                    for key, result in zip(chain, results)
+                }
                 progress.add(1)
-        return {
-            key: {
-                "median_ms": min(medians[key]),
-                "size_bytes": paths[key].stat().st_size,
-            }
-            for key in pieces
-        }
+
+
+def _merged(known, record):
+    """What is known, with the turns of a record added."""
+    turns = {
+        key: {**new, "turns_ms": known.get(key, {}).get("turns_ms", []) + new["turns_ms"]}
+        for key, new in record.items()
+    }
+    return known | turns
 
 
 def _default_cache():
@@ -146,7 +157,7 @@ def _read(cache):
     try:
         known = json.loads(cache.read_text())
         for record in known.values():
-            float(record["median_ms"]), int(record["size_bytes"])
+            min(map(float, record["turns_ms"])), int(record["size_bytes"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{cache} is damaged: {error!r}. Delete it, and what it held is measured "

@@ -78,9 +78,34 @@ def test_the_least_of_the_rounds_counts(make_network, tmp_path):
     assert tables[0].equals(tables[1])
 
 
+def test_an_interrupted_measurement_goes_on(make_network, tmp_path):
+    class Interrupted(FakeDevice):
+        calls = 0
+
+        def measure(self, *args):
+            self.calls += 1
+            if self.calls > self.last:
+                raise KeyboardInterrupt
+            return super().measure(*args)
+
+    network = make_network(scales=(1.0, 0.5))
+    options = {"cache": tmp_path / "cache.json", "verbose": False}
+    whole = Interrupted()
+    whole.last = 100
+    latency_table(network, whole, cache=tmp_path / "other.json", verbose=False)
+    device = Interrupted()
+    device.last = whole.calls - 1  # All pieces but those of one have their rounds.
+    with pytest.raises(KeyboardInterrupt):
+        latency_table(network, device, **options)
+    rest = FakeDevice()
+    table = latency_table(network, rest, **options)
+    assert 0 < len(rest.measured) < len(whole.measured)
+    assert table.latency_ms_fake.tolist() == pytest.approx(table.size_bytes / 1000)
+
+
 def test_a_damaged_cache_is_named(make_network, tmp_path):
     cache = tmp_path / "cache.json"
-    for content in ("", "[]", '{"a": {"median_ms": 1}}'):
+    for content in ("", "[]", '{"a": {"turns_ms": [], "size_bytes": 1}}'):
         cache.write_text(content)
         with pytest.raises(ValueError, match="cache.json is damaged.*Delete it"):
             latency_table(make_network(), FakeDevice(), cache=cache, verbose=False)
