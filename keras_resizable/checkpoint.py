@@ -3,13 +3,11 @@
 import json
 import os
 import pathlib
-import zipfile
-import zlib
 
 import numpy as np
 
 from keras_resizable.distribution import is_chief
-from keras_resizable.files import replacing
+from keras_resizable.files import read_arrays, replacing
 from keras_resizable.network import ResizableNetwork
 
 _FILE = "checkpoint.npz"
@@ -87,17 +85,17 @@ def load_checkpoint(model, folder):
     if not path.exists():
         return None
     try:
-        with path.open("rb") as file, np.load(file) as contents:
-            values = {name: contents[name] for name in contents.files}
+        values = read_arrays(path)
         state = json.loads(str(values.pop("state")))
-    except (EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except (KeyError, ValueError) as error:
         other = (
             f"goes on from {previous.name}, the one before"
             if path != previous and previous.exists()
             else "starts anew"
         )
         raise ValueError(
-            f"{path} is damaged: {error}. Delete it, and the same command {other}."
+            f"{path} is damaged: {error.__cause__ or error}. Delete it, and the same "
+            f"command {other}."
         ) from error
     metrics = [
         values.pop(f"metric{number}")

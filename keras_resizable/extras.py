@@ -1,6 +1,7 @@
 """Packages that only parts of the library need."""
 
 import importlib
+import importlib.metadata
 
 
 def import_extra(module, extra):
@@ -15,3 +16,11 @@ def import_extra(module, extra):
         raise ImportError(
             f"This needs {module.split('.')[0]}: pip install 'keras-resizable[{extra}]'"
         ) from error
+
+
+def version_of(package):
+    """The version of an installed package, as text."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

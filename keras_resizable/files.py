@@ -3,7 +3,12 @@
 import contextlib
 import os
 import pathlib
+import shutil
 import tempfile
+import zipfile
+import zlib
+
+import numpy as np
 
 _PREFIX = ".temporary-"
 
@@ -38,10 +43,69 @@ def replacing(path):
         temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def replacing_folder(path, holding):
+    """Gives a temporary folder that becomes the folder `path` when all went well.
+
+    If anything is raised, it is removed, and what was at `path` stays as it was.
+
+    Args:
+        path: Path of the folder to write.
+        holding: Name of a file that a folder at `path` has to hold to be replaced.
+
+    Raises:
+        OSError: If the folder cannot be written, or something else is there.
+    """
+    path = pathlib.Path(path)
+    if path.exists() and not (path / holding).exists():
+        raise FileExistsError(
+            f"Cannot write the folder {path}: there is something else, without a "
+            f"{holding}."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        prefix=f"{_PREFIX}{path.name}-", dir=path.parent
+    ) as folder:
+        new, old = pathlib.Path(folder, "new"), pathlib.Path(folder, "old")
+        new.mkdir()
+        yield new
+        if path.exists():
+            os.replace(path, old)
+        os.replace(new, path)
+
+
+def read_arrays(path):
+    """The arrays of a `.npz` file by name.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged.
+    """
+    path = pathlib.Path(path)
+    with path.open("rb") as file:
+        try:
+            with np.load(file) as contents:
+                return {name: contents[name] for name in contents.files}
+        except (
+            AttributeError,
+            EOFError,
+            NotImplementedError,
+            OSError,
+            TypeError,
+            ValueError,
+            zipfile.BadZipFile,
+            zlib.error,
+        ) as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
+
+
 def remove_temporaries(folder):
     """Removes what processes left in a folder that were killed while writing."""
     for path in pathlib.Path(folder).glob(f"{_PREFIX}*"):
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _umask():

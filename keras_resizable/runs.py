@@ -2,14 +2,15 @@
 
 import datetime
 import fcntl
-import importlib.metadata
 import json
 import os
 import pathlib
 
+from keras_resizable.extras import version_of
 from keras_resizable.files import replacing
 
 LATEST = pathlib.Path("runs") / "latest"
+LABELS = "labels.txt"  # Names of the classes in the folder of a run, a line each.
 _SETTINGS = "recipe.json"
 _locks: dict[pathlib.Path, int] = {}
 _VERSIONED = ("tensorflow", "keras", "numpy", "keras-resizable")
@@ -42,7 +43,7 @@ def open_run(name, settings, is_complete, root="runs", new=False):
             break
     else:
         folder = _create(name, root)
-        versions = {package: _version(package) for package in _VERSIONED}
+        versions = {package: version_of(package) for package in _VERSIONED}
         with replacing(folder / _SETTINGS) as path:
             contents = {**settings, "versions": versions}
             path.write_text(json.dumps(contents, indent=2) + "\n")
@@ -94,10 +95,3 @@ def count_epochs(folder):
         return len((folder / "history.csv").read_text().splitlines()) - 1
     except OSError:
         return 0
-
-
-def _version(package):
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"

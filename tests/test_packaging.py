@@ -28,11 +28,12 @@ RUN = NETWORK | {"saving", "checkpoint", "history"}
 MAY_IMPORT = {
     "space": set(),
     "files": set(),
+    "digests": set(),
     "extras": set(),
     "scripts": set(),
     "distribution": set(),
     "divergence": set(),
-    "runs": {"files"},
+    "runs": {"files", "extras"},
     "history": LAYERS,
     "layers": LAYERS,
     "sampling": LAYERS,
@@ -48,9 +49,9 @@ MAY_IMPORT = {
     "models": NETWORK,
     "data": NETWORK,
     "fine_tuning": set(),
-    "export": NETWORK,
+    "export": NETWORK | {"digests"},
     "devices": LAYERS | {"export"},
-    "search": NETWORK | {"export"},
+    "search": NETWORK | {"digests", "export"},
 }
 
 
@@ -100,7 +101,8 @@ def test_import_needs_only_the_base_dependencies():
 import sys
 for name in (
     "pandas", "scipy", "bokeh", "matplotlib",
-    "ai_edge_litert", "tensorflow_datasets", "tensorboard",
+    "ai_edge_litert", "litert_quantizer", "flatbuffers", "tensorflow_datasets",
+    "tensorboard",
 ):
     sys.modules[name] = None
 import keras_resizable.data, keras_resizable.export, keras_resizable.search

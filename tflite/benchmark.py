@@ -1,43 +1,101 @@
-"""Measures the latency of TFLite models on this machine.
+"""Measures TFLite models on this machine, or on an Android device.
 
     python tflite/benchmark.py
     python tflite/benchmark.py one.tflite another.tflite --threads 2 --runs 100
+    python tflite/benchmark.py --device android
+    python tflite/benchmark.py --device android --delegate gpu --serial 0A1B2C
 
-Without files it takes all of runs/latest. One image at a time; the runs of all
-models are interleaved.
+Without files it takes all of runs/latest. One image at a time; on this machine the runs
+of all models are interleaved. Of a file with several signatures each is measured.
+Prints a table, and writes benchmark_<device>.json beside the first model. Latencies of
+sub-networks join the table.csv there, as latency_ms_<device>.
+
+For Android, `adb` has to be installed, and benchmark_model, TensorFlow Lite's own tool,
+built for the device: --benchmark_binary, or what `litert benchmark --android` has left
+in ~/.cache/litert-cli. See https://ai.google.dev/edge/litert/models/measurement.
 """
 
 import pathlib
 
 from absl import flags
 
-from keras_resizable import devices, runs, scripts
+from keras_resizable import devices, runs, scripts, search
 
 FLAGS = flags.FLAGS
+flags.DEFINE_enum("device", "host", ["host", "android"], "What to measure on.")
+flags.DEFINE_string("name", None, "The device's name in tables.")
 flags.DEFINE_integer("threads", 1, "Threads of each model.", lower_bound=1)
 flags.DEFINE_integer("warmup", 5, "Runs not timed.", lower_bound=0)
 flags.DEFINE_integer("runs", 50, "Runs timed.", lower_bound=1)
+flags.DEFINE_string("serial", None, "Android: serial number, if there are several.")
+flags.DEFINE_string("benchmark_binary", None, "Android: path of benchmark_model.")
+flags.DEFINE_enum("delegate", "xnnpack", devices.DELEGATES, "Android: what computes.")
+flags.DEFINE_string("affinity", None, "Android: mask of cores for taskset, such as f0.")
+flags.DEFINE_bool("profile", False, "Android: also time each kind of operator.")
+
+
+def open_device():
+    """The device of the flags."""
+    if FLAGS.device == "android":
+        return devices.Android(
+            FLAGS.name,
+            FLAGS.serial,
+            FLAGS.benchmark_binary,
+            FLAGS.delegate,
+            FLAGS.affinity,
+            FLAGS.profile,
+        )
+    return devices.Host(FLAGS.name or "host")
+
+
+def print_results(results):
+    """A line for each model, and its operators."""
+    columns = {
+        "median": "median_ms",
+        "5 %": "p5_ms",
+        "95 %": "p95_ms",
+        "first": "first_ms",
+        "init": "init_ms",
+        "memory": "peak_memory_mb",
+    }
+    names = [search.result_name(result) for result in results]
+    width = max(map(len, names))
+    heading = "".join(f"{title:>10}" for title in (*columns, "size"))
+    print(f"{'':{width}}{heading}")
+    for name, result in zip(names, results):
+        values = [result.get(column) for column in columns.values()]
+        values.append(result["size_bytes"] / 1e6)
+        cells = "".join(f"{'-' if v is None else f'{v:.2f}':>10}" for v in values)
+        print(f"{name:{width}}{cells}")
+        for kind, milliseconds in result.get("operators", {}).items():
+            print(f"{'':{width}}{milliseconds:10.2f}  {kind}")
 
 
 def main(argv):
-    paths = argv[1:] or sorted(runs.LATEST.glob("*.tflite"))
+    paths = [pathlib.Path(path) for path in argv[1:]]
+    paths = paths or sorted(runs.LATEST.glob("*.tflite"))
     if not paths:
         raise FileNotFoundError(
             f"No .tflite files in {runs.LATEST}. Make one: python tflite/convert.py"
         )
-    results = devices.Host().measure(paths, FLAGS.threads, FLAGS.warmup, FLAGS.runs)
-    print(
-        f"{FLAGS.threads} threads, {FLAGS.warmup} warm-up runs, "
-        f"{FLAGS.runs} runs; milliseconds"
-    )
-    width = max(len(pathlib.Path(path).name) for path in paths)
-    print(f"{'':{width}}   median       5 %      95 %")
-    for result in results:
-        name = pathlib.Path(result["path"]).name
+    with open_device() as device:
         print(
-            f"{name:{width}} {result['median_ms']:8.2f}  {result['p5_ms']:8.2f}"
-            f"  {result['p95_ms']:8.2f}"
+            f"{device.name}: {device.description}; {FLAGS.threads} threads, "
+            f"{FLAGS.warmup} warm-up runs, {FLAGS.runs} runs; milliseconds, MB"
         )
+        error = None
+        try:
+            results = device.measure(paths, FLAGS.threads, FLAGS.warmup, FLAGS.runs)
+        except devices.DeviceError as caught:
+            error, results = caught, caught.results
+        if results:
+            print_results(results)
+            written = search.write_measurements(
+                results, device, FLAGS.threads, FLAGS.warmup, FLAGS.runs
+            )
+            print(f"Wrote {', '.join(map(str, written))}")
+        if error is not None:
+            raise error
 
 
 if __name__ == "__main__":

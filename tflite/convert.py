@@ -1,38 +1,52 @@
-"""Cuts a sub-network out of a trained network and converts it to TFLite.
+"""Cuts sub-networks out of a trained network and converts them to TFLite.
 
     python tflite/convert.py --config 0.75,0.5
-    python tflite/convert.py --config 0.75,0.5 --quantize float16
+    python tflite/convert.py --config 0.75,0.5 --quantize int8
+    python tflite/convert.py --config 1.0 --config 0.75 --config 0.5 --bundle
+    python tflite/convert.py --all --quantize float16
     python tflite/convert.py --model runs/latest/supernet.keras --output my.tflite
 
 A configuration is one scale factor per stage; stages left out are at the largest
-scale. The sub-network's batch statistics are re-estimated with the images in
-calibration.npz beside the network.
+scale. With --bundle, one file has all that are given, as its signatures, in int8 if not
+told otherwise. Batch statistics, and ranges of int8, are estimated with the images in
+calibration.npz beside the network. What is converted already is left as it is.
 """
 
+import contextlib
 import pathlib
+import tempfile
 
 from absl import flags
 
-from keras_resizable import data, export, runs, saving, scripts, search
+from keras_resizable import data, export, files, runs, saving, scripts, search
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("config", None, "Scale factors; all the largest if absent.")
+flags.DEFINE_multi_string(
+    "config", None, "Scale factors of a sub-network; all the largest if absent."
+)
+flags.DEFINE_bool("all", False, "Convert all sub-networks.")
 flags.DEFINE_string(
     "model",
     str(runs.LATEST / "supernet.keras"),
     "The trained network.",
 )
 flags.DEFINE_enum(
-    "quantize", "none", ["none", "float16"], "Numbers that weights are kept in."
+    "quantize",
+    None,
+    export.QUANTIZE,
+    "none: float32, if absent; float16: weights in float16; dynamic: weights in int8; "
+    "int8: all in int8, with --bundle if absent.",
 )
+flags.DEFINE_bool("bundle", False, "Write one file with a signature for each.")
 flags.DEFINE_string("output", None, "File to write; beside the network if absent.")
 
 
-def parse_config(space):
-    if FLAGS.config is None:
-        return space.largest
+def parse_configs(space):
+    """The configurations of the flags."""
+    if FLAGS.all:
+        return list(space.configs())
     try:
-        return space.parse(FLAGS.config)
+        return [space.parse(text) for text in FLAGS.config or ()] or [space.largest]
     except ValueError as error:
         valid = space.format(space.smallest)
         raise ValueError(
@@ -40,29 +54,85 @@ def parse_config(space):
         ) from error
 
 
+def read_metadata(model):
+    """What the files are to say: of the images, and of the classes."""
+    labels = model.with_name(runs.LABELS)
+    metadata = {"input_range": [-1.0, 1.0]}  # Of all images that a run trains with.
+    if labels.exists():
+        metadata["labels"] = labels.read_text().splitlines()
+    return metadata
+
+
+def convert(network, configs, folder, quantize, dataset, metadata):
+    """Converts, says so, and returns the paths."""
+    paths = []
+    for config, path, result in export.to_tflite_files(
+        network, configs, folder, quantize, dataset, metadata
+    ):
+        paths.append(path)
+        (flops,) = search.count_flops_of_configs(network, [config])
+        print(
+            f"[{len(paths)}/{len(configs)}] {path.name}: "
+            f"{network.space.format(config)}, {flops / 1e6:.1f} M FLOPs, "
+            f"{path.stat().st_size / 1e6:.2f} MB"
+        )
+        if result is None:
+            print("  as it was")
+            continue
+        counts = result["operators"].most_common()
+        print("  " + ", ".join(f"{count} {name}" for name, count in counts))
+        print(f"  off by {result['difference']:.1g} of the largest output of Keras")
+    return paths
+
+
 def main(argv):
     if argv[1:]:
         raise ValueError(f"Not a flag: {' '.join(argv[1:])}. See --help.")
+    if FLAGS.all and FLAGS.config:
+        raise ValueError("Give either --config or --all.")
+    quantize = FLAGS.quantize or ("int8" if FLAGS.bundle else "none")
     model = pathlib.Path(FLAGS.model)
     network = saving.load_network(model)
-    config = parse_config(network.space)
-    calibration = model.with_name("calibration.npz")
+    configs = parse_configs(network.space)
+    if FLAGS.output and len(configs) > 1 and not FLAGS.bundle:
+        raise ValueError("One --output is for one sub-network, or for a --bundle.")
+    output = pathlib.Path(FLAGS.output) if FLAGS.output else None
+    if output is not None and output.suffix != ".tflite":
+        raise ValueError(f"--output is a `.tflite` file. Received: {FLAGS.output}")
     dataset = None
+    calibration = model.with_name("calibration.npz")
     if calibration.exists():
         dataset = data.load_calibration(calibration)
     else:
         print(f"No {calibration}: the batch statistics are those of training.")
-    sub_network = network.sub_network(config, calibrate_with=dataset)
-    output = FLAGS.output or model.with_name(
-        export.file_name(network, config, FLAGS.quantize)
-    )
-    export.to_tflite(sub_network, output, FLAGS.quantize)
-    flops = search.count_flops(sub_network)
-    size = pathlib.Path(output).stat().st_size
+    with contextlib.ExitStack() as stack:
+        folder = model.parent
+        if output is not None:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+        metadata = read_metadata(model)
+        paths = convert(network, configs, folder, quantize, dataset, metadata)
+        if FLAGS.bundle:
+            name = f"{network.name}_bundle_{quantize}.tflite"
+            output = output or model.with_name(name)
+            print_bundle(export.to_bundle(paths, output), paths)
+        elif output is not None:
+            with files.replacing(output) as path:
+                path.write_bytes(paths[0].read_bytes())
+    print(f"Wrote {output or model.parent}")
+
+
+def print_bundle(bundle, paths):
+    """How much of several files is the same."""
+    largest = max(path.stat().st_size for path in paths)
     print(
-        f"Wrote {output}: {network.space.format(config)}, "
-        f"{flops / 1e6:.1f} M FLOPs, {size / 1e6:.2f} MB"
+        f"\nA bundle of {len(paths)}: {bundle['size_bytes'] / largest:.2f} x one file"
     )
+    for name, counts in bundle["differing"].items():
+        print(
+            f"  {name}: {counts['channels']} of {counts['of_channels']} channels have "
+            f"other int8 weights than the first file; {counts['bytes']:,} bytes of "
+            "tensors"
+        )
 
 
 if __name__ == "__main__":

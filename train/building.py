@@ -23,12 +23,21 @@ KNOWN_SETS = {
 }
 
 
-def size_of_set(dataset, data_dir=None):
+def size_of_set(recipe, data_dir=None):
     """Training images, classes and image shape, without the images if possible."""
-    if dataset in KNOWN_SETS:
-        return KNOWN_SETS[dataset]
-    images = data.load(dataset, data_dir)
+    if recipe.dataset in KNOWN_SETS:
+        count, classes, shape = KNOWN_SETS[recipe.dataset]
+        return min(count, recipe.num_images or count), classes, shape
+    images = load_data(recipe, data_dir)
     return images.train.num_images, len(images.class_names), images.image_shape
+
+
+def load_data(recipe, data_dir=None):
+    """The images of a recipe, an `ImageSet`."""
+    images = data.load(recipe.dataset, data_dir)
+    if recipe.num_images is not None:
+        images = data.take_train(images, recipe.num_images)
+    return images
 
 
 def has_center_crop(recipe):

@@ -37,7 +37,7 @@ def main(argv):
     calibration = data.load_calibration(run / "calibration.npz")
     table = search.build_table(
         network,
-        building.test_data(recipe, data.load(recipe.dataset, FLAGS.data_dir)),
+        building.test_data(recipe, building.load_data(recipe, FLAGS.data_dir)),
         calibrate_with=calibration,
         folder=run,
     )

@@ -103,7 +103,7 @@ def main(argv):
     network = saving.load_network(run / "supernet.keras")
     config = choose_config(network.space, run, limits)
     recipe = dataclasses.replace(recipe, seed=FLAGS.seed)
-    images = data.load(recipe.dataset, FLAGS.data_dir)
+    images = building.load_data(recipe, FLAGS.data_dir)
     test = building.test_data(recipe, images)
     calibration = data.load_calibration(run / "calibration.npz")
     model = network.sub_network(config, calibrate_with=calibration)

@@ -64,6 +64,7 @@ class Recipe:
         "'imagenet' or a .weights.h5 file to start from.", None
     )
     image_size: int | None = _field("Height and width; the images' if None.", None)
+    num_images: int | None = _field("Training images; all if None.", None)
     augmentation: str = _field("none, pad_crop_flip or inception.", "inception")
     rand_augment: float = _field("Magnitude of RandAugment, 0 to 1.", 0.0)
     cutout: float = _field("Side of Cutout's square, of the image's.", 0.0)

@@ -71,7 +71,7 @@ def build_table(run):
     with distribution.make_strategy(FLAGS.strategy).scope():
         network = saving.load_network(run / "supernet.keras")
     configs = FLAGS.config and [network.space.parse(text) for text in FLAGS.config]
-    images = data.load(recipe.dataset, FLAGS.data_dir)
+    images = building.load_data(recipe, FLAGS.data_dir)
     calibration = data.load_calibration(run / "calibration.npz")
     table = search.build_table(
         network,

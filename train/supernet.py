@@ -87,7 +87,7 @@ def settings():
 def print_plan():
     """What would be trained, without the images."""
     recipe, mode, config = settings()
-    num_images, classes, shape = building.size_of_set(recipe.dataset, FLAGS.data_dir)
+    num_images, classes, shape = building.size_of_set(recipe, FLAGS.data_dir)
     shape = data.resolved_shape(shape, recipe.image_size)
     keras.config.set_dtype_policy(recipe.precision)
     network = building.make_network(recipe, mode, config, shape, classes)
@@ -116,7 +116,7 @@ def train():
     if FLAGS.deterministic:
         resuming.make_deterministic()
     keras.config.set_dtype_policy(recipe.precision)
-    images = data.load(recipe.dataset, FLAGS.data_dir)
+    images = building.load_data(recipe, FLAGS.data_dir)
     shape = data.resolved_shape(images.image_shape, recipe.image_size)
     steps_per_epoch = data.steps_per_epoch(images, recipe.batch_size)
     classes = len(images.class_names)
@@ -139,6 +139,7 @@ def train():
         if not (run / CALIBRATION).exists():
             center_crop = building.has_center_crop(recipe)
             data.save_calibration(images.train, run / CALIBRATION, shape, center_crop)
+        (run / runs.LABELS).write_text("\n".join(images.class_names) + "\n")
     run = pathlib.Path(distribution.agree(strategy, str(run)))
     print(f"Run: {run}")
     evaluated = {} if config is None else {"target": config}

@@ -1,10 +1,11 @@
 from keras_resizable.data.calibration import load_calibration, save_calibration
 from keras_resizable.data.folder import load_folder
 from keras_resizable.data.idx import load_idx
-from keras_resizable.data.image_set import ImageSet, Split, from_arrays
+from keras_resizable.data.image_set import ImageSet, Split, from_arrays, take_train
 from keras_resizable.data.load import load
 from keras_resizable.data.pipeline import (
     eval_dataset,
+    preprocess,
     resolved_shape,
     steps_per_epoch,
     train_dataset,
@@ -27,8 +28,10 @@ __all__ = [
     "load_idx",
     "load_sample",
     "load_tfds",
+    "preprocess",
     "resolved_shape",
     "save_calibration",
     "steps_per_epoch",
+    "take_train",
     "train_dataset",
 ]

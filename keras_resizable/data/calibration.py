@@ -1,14 +1,10 @@
 """Images kept beside a trained network, to calibrate sub-networks with."""
 
-import pathlib
-import zipfile
-import zlib
-
 import numpy as np
 
 from keras_resizable.data.image_set import from_arrays
 from keras_resizable.data.pipeline import eval_dataset
-from keras_resizable.files import replacing
+from keras_resizable.files import read_arrays, replacing
 
 _MAX_IMAGES = 2000
 _MAX_BYTES = 64e6
@@ -49,14 +45,10 @@ def load_calibration(path, batch_size=250):
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged or something else.
     """
-    path = pathlib.Path(path)
-    try:
-        with path.open("rb") as file, np.load(file) as contents:
-            images = contents["images"]
-    except (EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(
-            f"{path} is damaged or not a file of calibration images: {error}"
-        ) from error
+    arrays = read_arrays(path)
+    images = arrays.get("images")
+    if images is None or images.dtype != np.uint8 or images.ndim != 4:
+        raise ValueError(f"{path} is damaged: it holds no calibration images.")
     labelled = images, np.zeros(len(images), np.int64)
     image_set = from_arrays(labelled, labelled)
     return eval_dataset(image_set.test, image_set.image_shape, batch_size)

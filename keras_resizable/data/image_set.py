@@ -42,6 +42,32 @@ class ImageSet:
     image_shape: tuple[int | None, int | None, int]
 
 
+def take_train(image_set, count):
+    """An `ImageSet` with fewer training images, always the same.
+
+    Args:
+        image_set: An `ImageSet`.
+        count: How many to draw.
+
+    Returns:
+        An `ImageSet`.
+
+    Raises:
+        ValueError: If there are fewer.
+    """
+    if not 1 <= count <= image_set.train.num_images:
+        raise ValueError(
+            f"There are {image_set.train.num_images} images to train with. "
+            f"Received: {count}"
+        )
+
+    def read(seed=None):
+        drawn = image_set.train.read(0).take(count)
+        return drawn if seed is None else shuffled(drawn, count, seed)
+
+    return dataclasses.replace(image_set, train=Split(count, read))
+
+
 def from_arrays(train, test, class_names=None):
     """An `ImageSet` of arrays in memory.
 

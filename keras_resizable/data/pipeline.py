@@ -153,6 +153,25 @@ def eval_dataset(
     return _finished(dataset, policy)
 
 
+def preprocess(images, image_shape, center_crop=False):
+    """What `eval_dataset` makes of images, as TensorFlow operations.
+
+    Args:
+        images: uint8 `(batch, height, width, channels)` of any size.
+        image_shape: `(height, width, channels)` of the result.
+        center_crop: As `eval_dataset` has it.
+
+    Returns:
+        float32 `(batch, *image_shape)` in [-1, 1].
+    """
+    prepared = tf.map_fn(
+        lambda image: preprocessing.eval_image(image, image_shape, center_crop),
+        images,
+        fn_output_signature=tf.TensorSpec(image_shape, tf.float32),
+    )
+    return _to_range(prepared)
+
+
 def _finished(dataset, auto_shard_policy):
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = auto_shard_policy

@@ -1,3 +1,4 @@
+from keras_resizable.devices.android import DELEGATES, Android, DeviceError
 from keras_resizable.devices.host import Host
 
-__all__ = ["Host"]
+__all__ = ["DELEGATES", "Android", "DeviceError", "Host"]

@@ -1,9 +1,28 @@
+from keras_resizable.export.flatbuffer import read_metadata
+from keras_resizable.export.saved_model import signature_name, to_saved_model
+from keras_resizable.export.sub_networks import to_tflite_files
 from keras_resizable.export.tflite import (
+    QUANTIZE,
+    check_tflite,
     convert,
     file_name,
     open_tflite,
     run_tflite,
+    to_bundle,
     to_tflite,
 )
 
-__all__ = ["convert", "file_name", "open_tflite", "run_tflite", "to_tflite"]
+__all__ = [
+    "QUANTIZE",
+    "check_tflite",
+    "convert",
+    "file_name",
+    "open_tflite",
+    "read_metadata",
+    "run_tflite",
+    "signature_name",
+    "to_bundle",
+    "to_saved_model",
+    "to_tflite",
+    "to_tflite_files",
+]

@@ -1,26 +1,53 @@
+import itertools
 import pathlib
 
 import numpy as np
 import tensorflow as tf
 
-from keras_resizable.extras import import_extra
+from keras_resizable.export.flatbuffer import (
+    bundled,
+    count_differing_channels,
+    count_operators,
+    read_metadata,
+    with_metadata,
+)
+from keras_resizable.export.foreign import try_apart
+from keras_resizable.export.quantization import on_int8_grid, quantized
+from keras_resizable.extras import import_extra, version_of
 from keras_resizable.files import replacing
 
+QUANTIZE = ("none", "float16", "dynamic", "int8")
 # How far the outputs may be from Keras's, as a share of the largest.
-_TOLERANCE = {"none": 1e-4, "float16": 1e-2}
+_TOLERANCE = {"none": 1e-4, "float16": 1e-2, "dynamic": 0.1, "int8": 0.1}
+_CHECKED_IMAGES = 16
 
 
-def to_tflite(model, path, quantize="none"):
+def to_tflite(model, path, quantize="none", calibrate_with=None, metadata=None):
     """Converts a model to TFLite, and checks that it gives the same outputs.
 
     The file has a batch size of 1, static shapes and builtin operators only.
+
+    | `quantize` | weights | features, inputs and outputs |
+    |---|---|---|
+    | `"none"` | float32 | float32 |
+    | `"float16"` | float16, half the size | float32 |
+    | `"dynamic"` | int8 per channel, a quarter | float32 |
+    | `"int8"` | int8 per channel, a quarter | int8 |
 
     Args:
         model: A `keras.Model` of stock layers with a fixed input shape and one
             output, such as a sub-network.
         path: Path of a `.tflite` file. One that is there is replaced.
-        quantize: `"none"` for float32, `"float16"` for weights in float16,
-            which halves the file.
+        quantize: See above.
+        calibrate_with: `tf.data.Dataset` of batches of images, alone or followed by
+            targets. `"int8"` needs some to estimate the ranges of features. The
+            outputs are compared on them; on noise if absent.
+        metadata: Dictionary, as JSON has it, that `read_metadata` is to return.
+
+    Returns:
+        A dictionary: `operators`, a `collections.Counter`; `difference`, how far the
+        outputs are from Keras's as a share of the largest, on average over images;
+        `size_bytes`.
 
     Raises:
         ValueError: If an argument is not valid, or the outputs do not agree.
@@ -32,19 +59,95 @@ def to_tflite(model, path, quantize="none"):
         raise ValueError(
             f"A converted model is a `.tflite` file. Received: path={str(path)!r}"
         )
-    if quantize not in _TOLERANCE:
+    if quantize not in QUANTIZE:
         raise ValueError(
-            f"`quantize` must be one of {tuple(_TOLERANCE)}. "
-            f"Received: quantize={quantize!r}"
+            f"`quantize` must be one of {QUANTIZE}. Received: quantize={quantize!r}"
         )
-    import_extra("ai_edge_litert", "tflite")  # For the check, before the work.
+    if quantize == "int8" and calibrate_with is None:
+        raise ValueError(
+            "int8 needs `calibrate_with`: images to estimate the ranges of features."
+        )
+    import_extra("ai_edge_litert", "tflite")  # Before the work.
+    metadata = {"quantize": quantize, **(metadata or {})}
     with replacing(path) as temporary:
-        convert(model, temporary, quantize)
-        _check(model, temporary, _TOLERANCE[quantize])
+        if quantize in ("dynamic", "int8"):
+            with on_int8_grid(model):
+                convert(model, temporary, metadata=metadata)
+            images = _images(model, calibrate_with)
+            content = quantized(temporary.read_bytes(), quantize, images)
+            # Its digest is another one now.
+            content = with_metadata(content, _of(model) | metadata)
+            temporary.write_bytes(content)
+        else:
+            convert(model, temporary, quantize, metadata)
+            content = temporary.read_bytes()
+        operators = count_operators(content)
+        if "CUSTOM" in operators:
+            raise ValueError("The model has operators that TFLite does not have.")
+        images = itertools.islice(_images(model, calibrate_with), _CHECKED_IMAGES)
+        difference = _check(model, temporary, list(images), _TOLERANCE[quantize])
+    return {
+        "operators": operators,
+        "difference": difference,
+        "size_bytes": len(content),
+    }
 
 
-def convert(model, path, quantize="none"):
-    """Converts a model without a check; see `to_tflite`."""
+def to_bundle(paths, path):
+    """Makes one `.tflite` file of several, each a signature of it.
+
+    The signatures have the names of the files' configurations, such as
+    `scale_0.75_0.5_1.0`, and the first is the one that an interpreter runs when it is
+    not told which. What files share byte by byte is stored once: for sub-networks in
+    int8 or with dynamic ranges, the weights of all convolutions, but for those whose
+    gamma differs in sign.
+
+    Args:
+        paths: Paths of files that `to_tflite` has written with a `config` in their
+            metadata.
+        path: Path of the `.tflite` file to write. One that is there is replaced.
+
+    Returns:
+        A dictionary: `size_bytes`; and `differing`, for each file how many channels
+        have other weights than in the first, see `count_differing_channels`, where
+        weights are int8.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If `path` or a file is not valid, or two have the same
+            configuration.
+    """
+    path = pathlib.Path(path)
+    if path.suffix != ".tflite":
+        raise ValueError(f"A bundle is a `.tflite` file. Received: path={str(path)!r}")
+    signatures = {}
+    for source in paths:
+        metadata = read_metadata(source)
+        if metadata is None or "config" not in metadata:
+            raise ValueError(f"{source} is no sub-network of this library.")
+        name = "scale_" + metadata["config"].replace(",", "_")
+        if name in signatures:
+            raise ValueError(f"{source} has the configuration of another file.")
+        signatures[name] = metadata
+    if not signatures:
+        raise ValueError("A bundle needs at least one file.")
+    contents = (pathlib.Path(source).read_bytes() for source in paths)
+    named = zip(signatures, contents)
+    content = bundled(named, {"signatures": signatures})
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+        open_tflite(temporary)
+    first = pathlib.Path(paths[0]).read_bytes()
+    differing = {
+        name: count_differing_channels(first, pathlib.Path(source).read_bytes())
+        for name, source in zip(signatures, paths)
+    }
+    return {"size_bytes": len(content), "differing": differing}
+
+
+def convert(model, path, quantize="none", metadata=None):
+    """Converts a model to float32 or float16 without a check; see `to_tflite`."""
+    path = pathlib.Path(path)
     target = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
     options = {"target_spec": target}
     if quantize == "float16":
@@ -58,27 +161,51 @@ def convert(model, path, quantize="none"):
         verbose=False,
         **options,
     )
+    content = with_metadata(path.read_bytes(), _of(model) | (metadata or {}))
+    path.write_bytes(content)
 
 
-def _check(model, path, tolerance):
-    shape = (1, *model.input_shape[1:])
-    images = np.random.default_rng(0).random(shape, np.float32)
+def _of(model):
+    """What the metadata of every file says."""
+    return {"name": model.name, "version": version_of("keras-resizable")}
+
+
+def _images(model, dataset):
+    """Images one by one, with a batch axis: those of a data set, or one of noise."""
+    if dataset is None:
+        shape = (1, *model.input_shape[1:])
+        yield np.random.default_rng(0).random(shape, np.float32)
+        return
+    for batch in dataset:
+        images = batch[0] if isinstance(batch, tuple) else batch
+        for image in images.numpy():
+            yield image[np.newaxis]
+
+
+def _check(model, path, images, tolerance):
+    """How far the outputs are from Keras's; refuses what is beyond the tolerance."""
+    images = np.concatenate(images)
     expected = model.predict(images, verbose=0)
     outputs = run_tflite(path, images)
-    difference = np.abs(outputs - expected).max()
-    if not difference <= tolerance * np.abs(expected).max():
+    largest = np.abs(expected).max()
+    differences = np.abs(outputs - expected).reshape(len(images), -1).max(axis=1)
+    difference = float(differences.mean() / largest)
+    if not difference <= tolerance:
         raise ValueError(
-            f"The converted model is off by {difference:.2g} from outputs of "
-            f"up to {np.abs(expected).max():.2g}."
+            f"The converted model is off by {difference:.2g} of outputs of up to "
+            f"{largest:.2g}, more than {tolerance:.2g}."
         )
+    return difference
 
 
-def open_tflite(path, threads=1):
+def open_tflite(path, threads=1, check=True):
     """An interpreter of a `.tflite` file, ready to run.
 
     Args:
         path: Path of the file.
         threads: Number of threads.
+        check: Whether to check the whole file first: one of this library by its
+            digest, another by running it in a process of its own.
 
     Returns:
         An `ai_edge_litert.interpreter.Interpreter`.
@@ -89,11 +216,8 @@ def open_tflite(path, threads=1):
         ImportError: If the extra `tflite` is not installed.
     """
     litert = import_extra("ai_edge_litert.interpreter", "tflite")
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"No model at {path}. Make one: python tflite/convert.py"
-        )
+    if check:
+        check_tflite(path)
     try:
         interpreter = litert.Interpreter(str(path), num_threads=threads)
         interpreter.allocate_tensors()
@@ -104,23 +228,64 @@ def open_tflite(path, threads=1):
     return interpreter
 
 
-def run_tflite(path, images):
-    """Outputs of a `.tflite` file with one input and one output.
+def check_tflite(path):
+    """Refuses a `.tflite` file that is damaged, and never ends the process over one.
 
     Args:
         path: Path of the file.
-        images: Array of the shape and dtype of its input.
-
-    Returns:
-        An array.
 
     Raises:
-        As `open_tflite`.
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged or something else.
+        ImportError: If the extra `tflite` is not installed.
+    """
+    import_extra("ai_edge_litert", "tflite")
+    if read_metadata(path) is None:
+        try_apart(path)
+
+
+def run_tflite(path, images, signature=None):
+    """Outputs of a `.tflite` file with one input and one output, image by image.
+
+    Args:
+        path: Path of the file.
+        images: float32 `(images, height, width, channels)`. A file in int8 gets them
+            rounded to its numbers.
+        signature: Name of a signature; the first if absent.
+
+    Returns:
+        float32 `(images, ...)`.
+
+    Raises:
+        As `open_tflite`; `ValueError` if there is no such signature.
     """
     interpreter = open_tflite(path)
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], images)
-    interpreter.invoke()
-    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    names = list(interpreter.get_signature_list())
+    signature = names[0] if signature is None else signature
+    if signature not in names:
+        raise ValueError(f"{path} has the signatures {names}. Received: {signature!r}")
+    runner = interpreter.get_signature_runner(signature)
+    ((name, into),) = runner.get_input_details().items()
+    ((result, out),) = runner.get_output_details().items()
+    outputs = [
+        runner(**{name: _to_integers(image[np.newaxis], into)})[result]
+        for image in np.asarray(images)
+    ]
+    return _from_integers(np.concatenate(outputs), out)
+
+
+def _to_integers(values, details):
+    scale, zero = details["quantization"]
+    if not scale:
+        return values
+    limits = np.iinfo(details["dtype"])
+    rounded = np.rint(values / scale) + zero
+    return np.clip(rounded, limits.min, limits.max).astype(details["dtype"])
+
+
+def _from_integers(numbers, details):
+    scale, zero = details["quantization"]
+    return (numbers.astype(np.float32) - zero) * scale if scale else numbers
 
 
 def file_name(network, config, quantize="none"):

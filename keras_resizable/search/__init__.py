@@ -1,6 +1,7 @@
 from keras_resizable.search.evaluation import evaluate_model
 from keras_resizable.search.flops import count_flops
 from keras_resizable.search.latency import latency_table
+from keras_resizable.search.measurements import result_name, write_measurements
 from keras_resizable.search.pieces import count_flops_of_configs
 from keras_resizable.search.query import best, check_limits, devices, pareto_front
 from keras_resizable.search.report import write_report
@@ -45,8 +46,10 @@ __all__ = [
     "pareto_front",
     "read_table",
     "require_same_images",
+    "result_name",
     "save_samples",
     "without_measured",
+    "write_measurements",
     "write_report",
     "write_table",
 ]

@@ -1,16 +1,16 @@
 """Evaluating many sub-networks in one pass over the data."""
 
 import dataclasses
-import hashlib
 import time
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_resizable.digests import digest_of_data, digest_of_weights
 from keras_resizable.distribution import is_chief
-from keras_resizable.files import replacing
-from keras_resizable.search.samples import SampleResults, read_arrays
+from keras_resizable.files import read_arrays, replacing
+from keras_resizable.search.samples import SampleResults
 from keras_resizable.search.tree import PrefixTree
 
 _SECONDS_BETWEEN_SAVES = 60
@@ -145,28 +145,12 @@ def evaluate_model(model, dataset, name):
 
 
 def digest(model, dataset, calibrate_with=None):
-    """What results are of, as `SampleResults.origin` has it.
-
-    Of a data set the first batch counts, and the number of batches. One that is
-    shuffled anew is never the same.
-    """
-    weights = hashlib.sha256()
-    for weight in model.weights:
-        weights.update(weight.numpy().tobytes())
+    """What results are of, as `SampleResults.origin` has it."""
     return {
-        "network": weights.hexdigest(),
-        "data": _digest_of_data(dataset),
-        "calibration": "none"
-        if calibrate_with is None
-        else _digest_of_data(calibrate_with),
+        "network": digest_of_weights(model),
+        "data": digest_of_data(dataset),
+        "calibration": digest_of_data(calibrate_with),
     }
-
-
-def _digest_of_data(dataset):
-    data = hashlib.sha256(str(dataset.cardinality().numpy()).encode())
-    for part in keras.tree.flatten(next(iter(dataset.take(1)), ())):
-        data.update(part.numpy().tobytes())
-    return data.hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)

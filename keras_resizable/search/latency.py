@@ -140,7 +140,10 @@ def _measure(network, pieces, chains, device, settings, rounds, verbose):
 def _merged(known, record):
     """What is known, with the turns of a record added."""
     turns = {
-        key: {**new, "turns_ms": known.get(key, {}).get("turns_ms", []) + new["turns_ms"]}
+        key: {
+            **new,
+            "turns_ms": known.get(key, {}).get("turns_ms", []) + new["turns_ms"],
+        }
         for key, new in record.items()
     }
     return known | turns

@@ -2,14 +2,11 @@
 
 import dataclasses
 import json
-import pathlib
-import zipfile
-import zlib
 
 import numpy as np
 
 from keras_resizable.extras import import_extra
-from keras_resizable.files import replacing
+from keras_resizable.files import read_arrays, replacing
 
 SAMPLES = "samples.npz"
 
@@ -131,23 +128,6 @@ def load_samples(path):
     except (IndexError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} holds no results of sub-networks: {error}") from error
     return SampleResults(configs, right.astype(bool), confidence, origin)
-
-
-def read_arrays(path):
-    """The arrays of a `.npz` file by name; one `ValueError` if it is damaged."""
-    try:
-        with pathlib.Path(path).open("rb") as file, np.load(file) as contents:
-            return {name: contents[name] for name in contents.files}
-    except (
-        AttributeError,
-        EOFError,
-        NotImplementedError,
-        TypeError,
-        ValueError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
 
 
 def confidence_interval(right, level=0.95):

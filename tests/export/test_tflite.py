@@ -1,17 +1,24 @@
-import collections
-
 import numpy as np
 import pytest
+import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
 
+import keras_resizable
 from keras_resizable import ResNet20, ResNet50
-from keras_resizable.export import file_name, open_tflite, run_tflite, to_tflite
+from keras_resizable.export import (
+    file_name,
+    open_tflite,
+    read_metadata,
+    run_tflite,
+    to_bundle,
+    to_tflite,
+    to_tflite_files,
+)
+from keras_resizable.export.flatbuffer import count_operators
 
 
 def operators(path):
-    interpreter = open_tflite(path)
-    names = [operator["op_name"] for operator in interpreter._get_ops_details()]
-    # What executes the others, where the interpreter uses XNNPACK.
-    return collections.Counter(name for name in names if name != "DELEGATE")
+    return count_operators(path.read_bytes())
 
 
 def assert_is_clean(path, residual_sums):
@@ -72,12 +79,173 @@ def test_every_configuration_equals_the_super_network(
         assert_equals_network(path, network, config, images)
 
 
-def test_float16_halves_the_file(tmp_path):
-    model = ResNet20(input_shape=(12, 12, 2)).sub_network((0.75,))
-    to_tflite(model, tmp_path / "whole.tflite")
-    to_tflite(model, tmp_path / "half.tflite", quantize="float16")
-    sizes = [(tmp_path / f"{name}.tflite").stat().st_size for name in ("half", "whole")]
-    assert sizes[0] < 0.6 * sizes[1]
+@pytest.fixture(scope="module")
+def calibration():
+    images = np.random.default_rng(0).random((20, 12, 12, 2), np.float32)
+    return tf.data.Dataset.from_tensor_slices(images).batch(8)
+
+
+@pytest.mark.parametrize(
+    ("quantize", "part"), [("float16", 0.6), ("dynamic", 0.4), ("int8", 0.4)]
+)
+def test_quantized_files_are_small_and_agree(tmp_path, quantize, part, calibration):
+    network = ResNet20(input_shape=(12, 12, 2), width=0.5)
+    model = network.sub_network((0.75,))
+    before = [weight.numpy() for weight in model.weights]
+    whole = to_tflite(model, tmp_path / "whole.tflite")
+    path = tmp_path / "quantized.tflite"
+    result = to_tflite(model, path, quantize, calibration)
+    assert result["size_bytes"] == path.stat().st_size < part * whole["size_bytes"]
+    assert result["difference"] < 0.02
+    for weight, old in zip(model.weights, before):
+        np.testing.assert_array_equal(weight, old)
+    (images,) = calibration.unbatch().batch(20)
+    outputs = run_tflite(path, images)
+    np.testing.assert_allclose(outputs, model(images), atol=0.02)
+    (inputs,) = open_tflite(path).get_input_details()
+    (features,) = open_tflite(path).get_output_details()
+    dtype = np.int8 if quantize == "int8" else np.float32
+    assert inputs["dtype"] == features["dtype"] == dtype
+    assert set(operators(path)) <= {
+        *("ADD", "CONV_2D", "FULLY_CONNECTED", "MEAN", "RESIZE_BILINEAR", "SOFTMAX"),
+        *(["DEQUANTIZE"] if quantize == "float16" else []),
+    }
+
+
+def test_int8_needs_images(make_network, tmp_path):
+    with pytest.raises(ValueError, match="int8 needs `calibrate_with`"):
+        to_tflite(make_network().sub_network(()), tmp_path / "a.tflite", "int8")
+
+
+def test_files_say_what_they_are(make_network, tmp_path):
+    path = tmp_path / "model.tflite"
+    to_tflite(make_network().sub_network(()), path, metadata={"labels": ["a", "ü"]})
+    assert read_metadata(path) == {
+        "name": "narrow_resnet",
+        "version": keras_resizable.__version__,
+        "quantize": "none",
+        "labels": ["a", "ü"],
+    }
+    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+    assert model.description == b"keras_resizable file, see the metadata"
+    assert b"keras_resizable" in [entry.name for entry in model.metadata]
+
+
+def test_buffers_are_aligned(make_network, tmp_path):
+    """As the schema asks, so that they can be used where they are."""
+    path = tmp_path / "model.tflite"
+    to_tflite(make_network().sub_network(()), path)
+    model = schema.Model.GetRootAs(path.read_bytes(), 0)
+    positions = [
+        buffer._tab.Vector(buffer._tab.Offset(4))
+        for buffer in map(model.Buffers, range(model.BuffersLength()))
+        if not buffer.DataIsNone()
+    ]
+    assert len(positions) > 5 and not any(position % 16 for position in positions)
+
+
+def test_sub_networks_convert_one_after_the_other(
+    make_network, tmp_path, calibration, monkeypatch
+):
+    network = make_network()
+    configs = [(1.0,), (0.5, 0.75)]
+
+    def convert(configs=configs, **options):
+        return list(to_tflite_files(network, configs, tmp_path, **options))
+
+    first = next(to_tflite_files(network, configs, tmp_path))
+    assert first[0] == (1.0, 1.0) and first[2]["operators"]["ADD"] == 3
+    results = convert()  # The first is there.
+    assert [result is None for _, _, result in results] == [True, False]
+    assert all(result is None for _, _, result in convert())
+    _, path, _ = results[1]
+    metadata = read_metadata(path)
+    assert metadata["config"] == "0.5,0.75" and metadata["scales"] == [1.0, 0.75, 0.5]
+    # What is damaged, or of other settings or weights, is converted again.
+    path.write_bytes(path.read_bytes()[:-1])
+    assert [result is None for _, _, result in convert()] == [True, False]
+    assert all(r for _, _, r in convert(metadata={"labels": ["a"]}))
+    assert all(r for _, _, r in convert(calibrate_with=calibration))
+    network.head.weights[0].assign_add(tf.ones_like(network.head.weights[0]))
+    assert all(r for _, _, r in convert(calibrate_with=calibration))
+    with pytest.raises(ValueError, match="0.3"):
+        convert([(1.0,), (0.3,)])
+
+
+@pytest.mark.parametrize("quantize", ["none", "int8"])
+def test_a_bundle_has_the_same_sub_networks(
+    make_network, randomize, tmp_path, calibration, quantize
+):
+    network = make_network(stackwise_num_filters=(16, 32), input_shape=(12, 12, 2))
+    randomize(network)
+    configs = [(0.75, 0.5), (1.0,), (0.5, 0.5)]
+    files = to_tflite_files(network, configs, tmp_path, quantize, calibration)
+    paths = [path for _, path, _ in files]
+    bundle = tmp_path / "bundle.tflite"
+    result = to_bundle(paths, bundle)
+    assert result["size_bytes"] == bundle.stat().st_size
+    metadata = read_metadata(bundle)["signatures"]
+    assert list(metadata) == ["scale_0.75_0.5", "scale_1.0_1.0", "scale_0.5_0.5"]
+    (images,) = calibration.unbatch().batch(20)
+    for name, path in zip(metadata, paths):
+        assert metadata[name] == read_metadata(path)
+        np.testing.assert_array_equal(
+            run_tflite(bundle, images, name), run_tflite(path, images)
+        )
+    np.testing.assert_array_equal(  # The first is the one that runs if not told.
+        run_tflite(bundle, images), run_tflite(paths[0], images)
+    )
+    with pytest.raises(ValueError, match=r"signatures \['scale_0.75.*'other'"):
+        run_tflite(bundle, images, "other")
+    differing = result["differing"]["scale_1.0_1.0"]
+    if quantize == "none":
+        assert differing["of_channels"] == 0
+    else:  # All weights are the same bytes.
+        # 16 of the stem, 2 x 16, 5 x 32, and 3 classes.
+        assert differing == {"channels": 0, "of_channels": 211, "bytes": 0}
+        weights = [
+            buffer.data.nbytes
+            for buffer in schema.ModelT.InitFromPackedBuf(
+                bundle.read_bytes(), 0
+            ).buffers
+            if buffer.data is not None
+        ]
+        assert sum(size >= 16 * 16 * 9 for size in weights) == 6
+
+
+def test_channels_whose_gamma_differs_in_sign_are_counted(
+    make_network, randomize, tmp_path, calibration
+):
+    network = make_network()
+    randomize(network)
+    _, norm = network.batch_norms[0]
+    gamma = norm.gamma.numpy()
+    gamma[2, :3] *= -1  # Three channels at the scale factor 0.5.
+    norm.gamma.assign(gamma)
+    configs = [(1.0,), (0.75,), (0.5,)]
+    files = to_tflite_files(network, configs, tmp_path, "int8", calibration)
+    result = to_bundle([path for _, path, _ in files], tmp_path / "bundle.tflite")
+    counts = [counts["channels"] for counts in result["differing"].values()]
+    assert counts == [0, 0, 3]
+    assert list(result["differing"].values())[2]["bytes"] == 4 * 4 * 9
+
+
+def test_what_is_no_bundle_is_refused(make_network, tmp_path):
+    network = make_network()
+    ((_, path, _),) = to_tflite_files(network, [()], tmp_path)
+    to_tflite(network.sub_network(()), tmp_path / "other.tflite")
+    output = tmp_path / "bundle.tflite"
+    with pytest.raises(ValueError, match="at least one"):
+        to_bundle([], output)
+    with pytest.raises(ValueError, match="configuration of another file"):
+        to_bundle([path, path], output)
+    with pytest.raises(ValueError, match="other.tflite is no sub-network"):
+        to_bundle([tmp_path / "other.tflite"], output)
+    with pytest.raises(ValueError, match="bundle.lite"):
+        to_bundle([path], tmp_path / "bundle.lite")
+    with pytest.raises(FileNotFoundError, match=r"none.tflite"):
+        to_bundle([tmp_path / "none.tflite"], output)
+    assert not output.exists()
 
 
 def test_names_of_files(make_network):

@@ -1,0 +1,92 @@
+"""Reading what TensorFlow Lite's `benchmark_model` prints.
+
+The lines are those of its source, `benchmark_model.cc`, `stats_calculator.cc` and
+`profile_summarizer.cc`. Percentiles are there since 2024.
+"""
+
+import re
+
+_NUMBER = r"([-+.\deE]+)"
+_TIMINGS = re.compile(
+    rf"Inference timings in us: Init: {_NUMBER}, First inference: {_NUMBER}, "
+    rf"Warmup \(avg\): {_NUMBER}, Inference \(avg\): {_NUMBER}"
+)
+_PERCENTILES = re.compile(rf"p5={_NUMBER} median={_NUMBER} p95={_NUMBER}")
+_PEAK = re.compile(rf"Overall peak memory footprint \(MB\).*: {_NUMBER}")
+_OPERATOR_RUNS = "Profiling Info for Regular Benchmark Runs"
+_OPERATOR_SUMMARY = "Summary by node type"
+
+
+def parse(output):
+    """The figures in the output of one run.
+
+    Args:
+        output: What the tool printed.
+
+    Returns:
+        A dictionary: `mean_ms`, `first_ms` and `init_ms`; `median_ms`, `p5_ms` and
+        `p95_ms`, or the mean as the median where the tool prints none; `peak_memory_mb`
+        if it was asked for; and `operators`, milliseconds of a run by kind, if they
+        were.
+
+    Raises:
+        ValueError: If a line is missing or not understood, with the line.
+    """
+    lines = output.replace("\r", "").splitlines()
+    ends = [n for n, line in enumerate(lines) if "Inference timings in us" in line]
+    if not ends:
+        last = next((line for line in reversed(lines) if line.strip()), "nothing")
+        raise ValueError(
+            "The output of benchmark_model has no line 'Inference timings in us'. Its "
+            f"last one is: {last}"
+        )
+    line = lines[ends[-1]]
+    init, first, _, mean = _numbers(_TIMINGS, line)
+    results = {"median_ms": mean, "mean_ms": mean, "first_ms": first, "init_ms": init}
+    # Of the warm-up and of the runs that count, the last are these.
+    counts = [line for line in lines[: ends[-1]] if "count=" in line]
+    if counts and "median=" in counts[-1]:
+        p5, median, p95 = _numbers(_PERCENTILES, counts[-1])
+        results |= {"median_ms": median, "p5_ms": p5, "p95_ms": p95}
+    results = {name: value / 1000 for name, value in results.items()}
+    for line in lines:
+        if "Overall peak memory footprint" in line:
+            (results["peak_memory_mb"],) = _numbers(_PEAK, line)
+    operators = _operators(lines)
+    return results | ({"operators": operators} if operators else {})
+
+
+def _operators(lines):
+    """Milliseconds of a run by kind of operator.
+
+    A delegate is a kind of its own, and so is each kind that it runs.
+    """
+    operators = {}
+    in_runs = in_table = False
+    for line in lines:
+        in_runs |= _OPERATOR_RUNS in line
+        cells = [cell.strip() for cell in line.split("\t")[1:]]
+        if _OPERATOR_SUMMARY in line:
+            in_table = in_runs
+        elif in_table and len(cells) >= 3:
+            if not cells[0].startswith("["):  # Not the heading.
+                operators[cells[0]] = _float(cells[2], line)
+        else:
+            in_table = False
+    return operators
+
+
+def _numbers(pattern, line):
+    found = pattern.search(line)
+    if not found:
+        raise ValueError(f"A line of benchmark_model is not understood: {line.strip()}")
+    return [_float(text, line) for text in found.groups()]
+
+
+def _float(text, line):
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ValueError(
+            f"A line of benchmark_model is not understood, {text!r} in: {line.strip()}"
+        ) from error

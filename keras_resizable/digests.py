@@ -1,0 +1,26 @@
+"""Digests that tell whether results are of the same network and images."""
+
+import hashlib
+
+import keras
+
+
+def digest_of_weights(model):
+    """A digest of a model's weights, as text."""
+    weights = hashlib.sha256()
+    for weight in model.weights:
+        weights.update(weight.numpy().tobytes())
+    return weights.hexdigest()
+
+
+def digest_of_data(dataset):
+    """A digest of a data set's first batch and number of batches, or `"none"`.
+
+    One that is shuffled anew is never the same.
+    """
+    if dataset is None:
+        return "none"
+    data = hashlib.sha256(str(dataset.cardinality().numpy()).encode())
+    for part in keras.tree.flatten(next(iter(dataset.take(1)), ())):
+        data.update(part.numpy().tobytes())
+    return data.hexdigest()

@@ -1,0 +1,242 @@
+"""The contents of `.tflite` files: what they say of themselves, and several in one."""
+
+import collections
+import hashlib
+import json
+import pathlib
+
+import numpy as np
+
+from keras_resizable.extras import import_extra
+
+_METADATA = "keras_resizable"
+# It is in a file of this library twice: in the metadata and in the description.
+_MARK = "keras_resizable file"
+_BEGINNING = f'{{"file": "{_MARK}"'
+_NO_DIGEST = "0" * 64
+
+
+def with_metadata(content, metadata):
+    """A `.tflite` file that says what it is.
+
+    The metadata is JSON among those of the file, where tools such as Netron show it,
+    with a digest of the whole file.
+
+    Args:
+        content: Bytes of the file.
+        metadata: Dictionary, as JSON has it.
+
+    Returns:
+        Bytes.
+    """
+    model = _unpacked(content)
+    _set_metadata(model, metadata)
+    return _packed(model)
+
+
+def bundled(named_contents, metadata):
+    """Several `.tflite` files in one, as its signatures.
+
+    What they have in common byte by byte, such as weights, is stored once.
+
+    Args:
+        named_contents: Iterable of pairs: the name of a signature, and the bytes of a
+            file with one signature.
+        metadata: As `with_metadata` has it.
+
+    Returns:
+        Bytes.
+    """
+    schema = _schema()
+    bundle = None
+    buffers, codes = {}, {}  # Positions by content.
+    for name, content in named_contents:
+        model = _unpacked(content)
+        (subgraph,), (signature,) = model.subgraphs, model.signatureDefs
+        if bundle is None:
+            bundle = schema.ModelT(
+                version=model.version,
+                operatorCodes=[],
+                subgraphs=[],
+                buffers=[schema.BufferT()],
+                metadata=[],
+                signatureDefs=[],
+            )
+        for tensor in subgraph.tensors:
+            buffer = model.buffers[tensor.buffer]
+            tensor.buffer = _add_buffer(bundle, buffer.data, buffers)
+        for operator in subgraph.operators:
+            code = model.operatorCodes[operator.opcodeIndex]
+            key = (code.builtinCode, code.customCode, code.version)
+            if key not in codes:
+                codes[key] = len(bundle.operatorCodes)
+                bundle.operatorCodes.append(code)
+            operator.opcodeIndex = codes[key]
+        if not bundle.metadata:
+            for entry in model.metadata or []:
+                buffer = model.buffers[entry.buffer]
+                entry.buffer = _add_buffer(bundle, buffer.data, buffers)
+                bundle.metadata.append(entry)
+        signature.signatureKey = name
+        signature.subgraphIndex = len(bundle.subgraphs)
+        subgraph.name = name
+        bundle.subgraphs.append(subgraph)
+        bundle.signatureDefs.append(signature)
+    _set_metadata(bundle, metadata)
+    return _packed(bundle)
+
+
+def read_metadata(path):
+    """What a `.tflite` file of this library says of itself.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        The dictionary that it was written with; None if it is not of this library.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is of this library and damaged.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"No model at {path}. Make one: python tflite/convert.py"
+        )
+    content = path.read_bytes()
+    if _MARK.encode() not in content:
+        return None
+    try:
+        start = content.index(_BEGINNING.encode())
+        text = content[start : content.index(b"\0", start)].decode()
+        metadata, _ = json.JSONDecoder().raw_decode(text)
+        digest = metadata.pop("digest")
+        is_whole = (
+            _digest(content.replace(digest.encode(), _NO_DIGEST.encode())) == digest
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
+        is_whole = False
+    if not is_whole:
+        raise ValueError(f"{path} is damaged: convert it again.")
+    del metadata["file"]
+    return metadata
+
+
+def count_operators(content):
+    """How many operators of each kind a `.tflite` file has.
+
+    Args:
+        content: Bytes of the file.
+
+    Returns:
+        A `collections.Counter` of names, such as `"CONV_2D"`. Those that are not built
+        into TFLite are named `"CUSTOM"`.
+    """
+    builtin = {
+        number: name
+        for name, number in vars(_schema().BuiltinOperator).items()
+        if name.isupper()
+    }
+    model = _unpacked(content)
+    return collections.Counter(
+        builtin[model.operatorCodes[operator.opcodeIndex].builtinCode]
+        for subgraph in model.subgraphs
+        for operator in subgraph.operators
+    )
+
+
+def count_differing_channels(content, other):
+    """Where two `.tflite` files with the same layers have other int8 weights.
+
+    Args:
+        content: Bytes of a file with one signature.
+        other: Bytes of another one.
+
+    Returns:
+        A dictionary: `channels`, number of output channels whose weights differ;
+        `of_channels`, of how many; and `bytes` of the tensors that have such channels.
+    """
+    counts = {"channels": 0, "of_channels": 0, "bytes": 0}
+    for (weights, axis), (others, _) in zip(
+        _int8_weights(content), _int8_weights(other)
+    ):
+        rest = tuple(n for n in range(weights.ndim) if n != axis)
+        differ = (weights != others).any(axis=rest)
+        counts["channels"] += int(differ.sum())
+        counts["of_channels"] += differ.size
+        counts["bytes"] += weights.nbytes * bool(differ.any())
+    return counts
+
+
+def _int8_weights(content):
+    """Arrays of int8 weights and the axis of their channels, as they are used."""
+    model = _unpacked(content)
+    (subgraph,) = model.subgraphs
+    int8 = _schema().TensorType.INT8
+    for operator in subgraph.operators:
+        for index in operator.inputs:
+            tensor = subgraph.tensors[index]
+            data = model.buffers[tensor.buffer].data
+            if tensor.type == int8 and data is not None and len(tensor.shape) > 1:
+                axis = tensor.quantization.quantizedDimension
+                yield np.frombuffer(data, np.int8).reshape(tensor.shape), axis
+
+
+def _add_buffer(model, data, positions):
+    """The position of a buffer with this content; 0 is the empty one."""
+    if data is None or not len(data):
+        return 0
+    key = _digest(data)
+    if key not in positions:
+        positions[key] = len(model.buffers)
+        model.buffers.append(_schema().BufferT(data))
+    return positions[key]
+
+
+def _set_metadata(model, metadata):
+    schema = _schema()
+    text = json.dumps({"file": _MARK, "digest": _NO_DIGEST, **metadata})
+    # A zero byte ends it, and is in no JSON.
+    data = np.frombuffer(text.encode() + b"\0", np.uint8)
+    model.description = f"{_MARK}, see the metadata"
+    model.metadata = model.metadata or []
+    for entry in model.metadata:
+        if entry.name == _METADATA.encode():
+            model.buffers[entry.buffer].data = data
+            return
+    model.metadata.append(schema.MetadataT(_METADATA, len(model.buffers)))
+    model.buffers.append(schema.BufferT(data))
+
+
+def _unpacked(content):
+    model = _schema().ModelT.InitFromPackedBuf(content, 0)
+    for buffer in model.buffers:
+        if buffer.offset:  # It lies behind the others.
+            end = buffer.offset + buffer.size
+            buffer.data = np.frombuffer(content[buffer.offset : end], np.uint8)
+            buffer.offset = buffer.size = 0
+    return model
+
+
+def _packed(model):
+    flatbuffers = import_extra("flatbuffers", "tflite")
+
+    class Builder(flatbuffers.Builder):
+        """Aligns bytes, as the schema asks of buffers; its Python code does not."""
+
+        def StartVector(self, size, count, alignment):
+            return super().StartVector(size, count, 16 if size == 1 else alignment)
+
+    builder = Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    packed = bytes(builder.Output())
+    return packed.replace(_NO_DIGEST.encode(), _digest(packed).encode())
+
+
+def _digest(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def _schema():
+    return import_extra("ai_edge_litert.schema_py_generated", "tflite")

@@ -1,0 +1,86 @@
+"""Weights and features of `.tflite` files in fewer bits, by LiteRT's quantizer."""
+
+import contextlib
+import itertools
+import warnings
+
+import keras
+import numpy as np
+
+from keras_resizable.extras import import_extra
+
+# Images to estimate the ranges of features with.
+_MAX_IMAGES = 100
+
+
+@contextlib.contextmanager
+def on_int8_grid(model):
+    """Rounds the kernels of a model's convolutions to 255 steps a channel, for a while.
+
+    The steps are those that a quantizer would choose. A batch normalisation after the
+    convolution, folded into it, then changes the size and the sign of a channel's
+    steps and not their number: sub-networks have the same int8 weights, but for the
+    sign of gamma, and a file of several stores them once.
+
+    Args:
+        model: A `keras.Model`, such as a sub-network.
+    """
+    before = [
+        (layer, layer.get_weights())
+        for layer in model.layers
+        if isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D))
+    ]
+    try:
+        for layer, (kernel, *others) in before:
+            axes = (
+                (0, 1) if isinstance(layer, keras.layers.DepthwiseConv2D) else (0, 1, 2)
+            )
+            step = np.abs(kernel).max(axis=axes, keepdims=True) / 127
+            step = np.where(step > 0, step, 1)
+            layer.set_weights([np.rint(kernel / step) * step, *others])
+        yield
+    finally:
+        for layer, weights in before:
+            layer.set_weights(weights)
+
+
+def quantized(content, quantize, images=None):
+    """A float32 `.tflite` file with int8 weights.
+
+    Args:
+        content: Bytes of the file. It has one signature with one input.
+        quantize: `"dynamic"`: features stay float32, and are made int8 for each
+            convolution as it runs. `"int8"`: all features, inputs and outputs are
+            int8, of ranges that are estimated with images.
+        images: Iterable of images to do so, as the file takes them.
+
+    Returns:
+        Bytes.
+    """
+    recipes = import_extra("litert_quantizer.recipe", "tflite")
+    module = import_extra("litert_quantizer.quantizer", "tflite")
+    quantizer = module.Quantizer(bytearray(content))
+    ranges = None
+    with warnings.catch_warnings():
+        # Of the memory that keeping all features needs.
+        warnings.simplefilter("ignore", UserWarning)
+        if quantize == "dynamic":
+            quantizer.load_quantization_recipe(recipes.dynamic_wi8_afp32())
+        else:
+            quantizer.load_quantization_recipe(recipes.static_wi8_ai8())
+            ranges = quantizer.calibrate(_samples(content, images))
+        return bytes(
+            quantizer.quantize(
+                ranges, enable_progress_bar=False, enable_progress_report=False
+            ).quantized_model
+        )
+
+
+def _samples(content, images):
+    """Images as the quantizer takes them: by signature and input."""
+    litert = import_extra("ai_edge_litert.interpreter", "tflite")
+    signatures = litert.Interpreter(model_content=content).get_signature_list()
+    ((signature, tensors),) = signatures.items()
+    (name,) = tensors["inputs"]
+    images = itertools.islice(images, _MAX_IMAGES)
+    return {signature: [{name: image} for image in images]}

@@ -1,0 +1,157 @@
+import keras
+import tensorflow as tf
+
+from keras_resizable.files import replacing_folder
+from keras_resizable.sub_network import batch_norms
+
+_TOLERANCE = 1e-6  # Of scale factors, which come in float32.
+
+
+def to_saved_model(network, path, configs=None, calibrate_with=None, preprocess=None):
+    """Writes a network as a TensorFlow SavedModel that needs nothing else.
+
+    It loads with `tf.saved_model.load` where neither this library nor Keras is
+    installed. The weights are stored once. Its signatures, for batches of any size:
+
+    | signature | runs |
+    |---|---|
+    | `serving_default` | the first configuration |
+    | `scale_0.75_0.5_1.0` … | a configuration each |
+    | `any` | that of a further input `config`, float32 `(stages,)` or fewer |
+
+    All take `images` and return `outputs`. `any` uses the batch statistics that
+    training left, and fails with `InvalidArgumentError` if a scale factor is not one
+    of the network's.
+
+    Args:
+        network: A `ResizableNetwork`.
+        path: Path of the folder. A SavedModel that is there is replaced.
+        configs: Configurations to have signatures of; the largest if absent.
+        calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
+            statistics of each of `configs` with. They are stored beside the weights.
+        preprocess: Function, of TensorFlow operations, from uint8 images `(batch,
+            height, width, channels)` of any size to those that the network takes,
+            such as `keras_resizable.data.preprocess` with its other arguments given.
+            If there is one, signatures take what it takes.
+
+    Raises:
+        ValueError: If a configuration is not valid, its statistics were never
+            estimated and it is not calibrated, or the network's height and width
+            are not fixed.
+        OSError: If the folder cannot be written, or holds something else.
+    """
+    space = network.space
+    configs = [space.largest] if configs is None else configs
+    configs = list(dict.fromkeys(space.config(space.indices(c)) for c in configs))
+    if not configs:
+        raise ValueError("`configs` must hold at least one configuration.")
+    if None in network.stem.input_shape[1:]:
+        raise ValueError(
+            "A SavedModel has a fixed input shape, but the network's is "
+            f"{network.stem.input_shape[1:]}. Make a network with a fixed "
+            "`input_shape`, and load the weights of this one into it."
+        )
+    if calibrate_with is None:
+        for config in configs:
+            network.require_statistics(config)
+    with replacing_folder(path, holding="saved_model.pb") as temporary:
+        module = tf.Module()  # What it holds is stored.
+        module.weights = [variable.value for variable in network.variables]
+        module.statistics = {}
+        signatures = {}
+        for config in configs:
+            name, rows = signature_name(space, config), {}
+            if calibrate_with is not None:
+                rows = _calibrated_rows(network, config, calibrate_with)
+                module.statistics[name] = rows
+            signatures[name] = _of_config(network, config, rows, preprocess)
+        signatures["serving_default"] = signatures[signature_name(space, configs[0])]
+        signatures["any"] = _of_any(network, preprocess)
+        tf.saved_model.save(module, str(temporary), signatures)
+
+
+def signature_name(space, config):
+    """The name of a configuration's signature, such as `scale_0.75_0.5_1.0`."""
+    return "scale_" + space.format(config).replace(",", "_")
+
+
+def _calibrated_rows(network, config, dataset):
+    """Batch statistics of a sub-network, by layer: variables of one row each."""
+    return {
+        norm.name: {
+            "mean": tf.Variable(norm.moving_mean, trainable=False),
+            "variance": tf.Variable(norm.moving_variance, trainable=False),
+        }
+        for norm in batch_norms(network.sub_network(config, dataset))
+    }
+
+
+def _of_config(network, config, rows, preprocess):
+    """A function of images that runs one sub-network, with given statistics."""
+    indices = network.space.indices(config)
+
+    def run(images):
+        with keras.StatelessScope(_with_rows(network, rows)):
+            return _outputs(network, images, map(tf.constant, indices), preprocess)
+
+    return tf.function(run, [_images_spec(network, preprocess)], autograph=False)
+
+
+def _of_any(network, preprocess):
+    """A function of images and scale factors."""
+
+    def run(images, config):
+        indices = tf.unstack(_indices(network.space, config))
+        return _outputs(network, images, indices, preprocess)
+
+    config_spec = tf.TensorSpec((None,), tf.float32, "config")
+    specs = [_images_spec(network, preprocess), config_spec]
+    return tf.function(run, specs, autograph=False)
+
+
+def _outputs(network, images, indices, preprocess):
+    if preprocess is not None:
+        images = tf.ensure_shape(preprocess(images), network.stem.input_shape)
+    features = network.stem(images, training=False)
+    return {"outputs": network.run_stages(features, indices, training=False)}
+
+
+def _images_spec(network, preprocess):
+    (inputs,) = network.stem.inputs
+    if preprocess is None:
+        return tf.TensorSpec(inputs.shape, inputs.dtype, "images")
+    return tf.TensorSpec((None, None, None, inputs.shape[-1]), tf.uint8, "images")
+
+
+def _with_rows(network, rows):
+    """Pairs of a table of batch statistics and what to use in its place."""
+    for part in (network.stem, *network.stages, network.head):
+        for norm in batch_norms(part):
+            if norm.name in rows:
+                row = rows[norm.name]
+                for table, value in (
+                    (norm.moving_mean, row["mean"]),
+                    (norm.moving_variance, row["variance"]),
+                ):
+                    yield table, tf.broadcast_to(value, table.shape)
+
+
+def _indices(space, config):
+    """Scale indices `(stages,)` of scale factors, as `SpatialSpace.indices`."""
+    scales = tf.constant(space.scales, tf.float32)
+    distances = tf.abs(config[:, tf.newaxis] - scales)
+    valid = tf.reduce_all(tf.reduce_any(distances <= _TOLERANCE, axis=1))
+    valid &= tf.size(config) <= space.num_stages
+    check = tf.debugging.Assert(
+        valid,
+        [
+            f"A configuration has at most {space.num_stages} scale factors, each one "
+            f"of {space.scales}. Received:",
+            config,
+        ],
+        summarize=100,
+    )
+    with tf.control_dependencies([check]):
+        known = tf.argmin(distances, axis=1, output_type=tf.int32)
+    missing = tf.maximum(space.num_stages - tf.size(known), 0)
+    return tf.ensure_shape(tf.pad(known, [[0, missing]]), (space.num_stages,))

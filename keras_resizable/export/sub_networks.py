@@ -1,0 +1,60 @@
+import json
+import pathlib
+
+from keras_resizable.digests import digest_of_data, digest_of_weights
+from keras_resizable.export.flatbuffer import read_metadata
+from keras_resizable.export.tflite import file_name, to_tflite
+
+
+def to_tflite_files(
+    network, configs, folder, quantize="none", calibrate_with=None, metadata=None
+):
+    """Converts sub-networks to TFLite, one after the other.
+
+    One is in memory at a time. A file that is there, of the same network and settings,
+    is left as it is: what an interruption left is gone on with.
+
+    Args:
+        network: A `ResizableNetwork`.
+        configs: Configurations.
+        folder: Folder of the files, which are named by `file_name`.
+        quantize: As `to_tflite` has it.
+        calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
+            statistics of each with, and for what `to_tflite` does.
+        metadata: As `to_tflite` has it. The files' has the configuration too, the scale
+            factors, and digests of the network's weights and of `calibrate_with`.
+
+    Yields:
+        For each configuration, when it is done: the configuration, the path of its
+        file, and what `to_tflite` returned, None if the file was there.
+
+    Raises:
+        As `to_tflite`; `ValueError` for what is not a configuration.
+    """
+    space = network.space
+    configs = [space.config(space.indices(config)) for config in configs]
+    of_all = {
+        **(metadata or {}),
+        "scales": list(space.scales),
+        "network": digest_of_weights(network),
+        "calibration": digest_of_data(calibrate_with),
+    }
+    for config in configs:
+        path = pathlib.Path(folder) / file_name(network, config, quantize)
+        written = {**of_all, "config": space.format(config), "quantize": quantize}
+        if _has(path, written):
+            yield config, path, None
+            continue
+        sub_network = network.sub_network(config, calibrate_with)
+        result = to_tflite(sub_network, path, quantize, calibrate_with, written)
+        yield config, path, result
+
+
+def _has(path, written):
+    """Whether there is a whole file with this metadata."""
+    try:
+        metadata = read_metadata(path) or {}
+    except (FileNotFoundError, ValueError):
+        return False
+    written = json.loads(json.dumps(written))
+    return written == {name: metadata.get(name) for name in written}

@@ -1,0 +1,84 @@
+import json
+import pathlib
+
+from keras_resizable.export import read_metadata
+from keras_resizable.files import replacing
+from keras_resizable.search.samples import SAMPLES, load_samples
+from keras_resizable.search.table import (
+    LATENCY,
+    MEASURED,
+    TABLE,
+    read_table,
+    write_table,
+)
+
+
+def write_measurements(results, device, threads, warmup, runs):
+    """Keeps what a device measured of whole `.tflite` files.
+
+    Everything goes into `benchmark_<device>.json` beside the first file. If a lookup
+    table is there too, the latencies of those files that are sub-networks of its
+    network join it, as `latency_ms_<device>`, or `latency_ms_<device>_int8` and so on
+    if they are quantized.
+
+    Args:
+        results: What `device.measure` returned.
+        device: A device.
+        threads: As `device.measure` has it.
+        warmup: As `device.measure` has it.
+        runs: As `device.measure` has it.
+
+    Returns:
+        A list of the paths of the files that were written.
+
+    Raises:
+        ValueError: If the table is damaged.
+        ImportError: If the extra `search` is not installed.
+    """
+    folder = pathlib.Path(results[0]["path"]).parent
+    path = folder / f"benchmark_{device.name}.json"
+    contents = {
+        "device": device.name,
+        "description": device.description,
+        "threads": threads,
+        "warmup": warmup,
+        "runs": runs,
+        "results": results,
+    }
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(contents, indent=2) + "\n")
+    if not (folder / TABLE).exists():
+        return [path]
+    table = read_table(folder / TABLE).set_index("config")
+    network = load_samples(folder / SAMPLES).origin.get("network")
+    joined = False
+    for result in results:
+        of = _of_signature(result)
+        config = of.get("config")
+        if of.get("network") != network or config not in table.index:
+            continue
+        name = device.name
+        if of["quantize"] != "none":
+            name += f"_{of['quantize']}"
+        table.loc[config, LATENCY + name] = result["median_ms"]
+        table.loc[config, MEASURED + name] = (
+            f"{device.description}, {threads} threads, {warmup} + {runs} runs, whole, "
+            f"{'float32' if of['quantize'] == 'none' else of['quantize']}"
+        )
+        joined = True
+    if not joined:
+        return [path]
+    write_table(table.reset_index(), folder / TABLE)
+    return [path, folder / TABLE]
+
+
+def result_name(result):
+    """What a measured file is called: its name, and its signature if it has several."""
+    name = pathlib.Path(result["path"]).name
+    return f"{name}:{result['signature']}" if result["signature"] else name
+
+
+def _of_signature(result):
+    """The metadata of a file, or of its signature that was measured."""
+    metadata = read_metadata(result["path"]) or {}
+    return metadata.get("signatures", {}).get(result["signature"], metadata)

@@ -1,0 +1,176 @@
+"""Files with bytes that changed, are missing or are too many, in seeded ways.
+
+What this library wrote gives one clear error. What it did not write never ends or hangs
+the process. There are 560 cases.
+"""
+
+import json
+import random
+
+import keras
+import numpy as np
+import pytest
+
+from keras_resizable import data, saving, search
+from keras_resizable.export import (
+    convert,
+    open_tflite,
+    read_metadata,
+    run_tflite,
+    to_bundle,
+    to_tflite_files,
+)
+from keras_resizable.search.latency import _read as read_latency_cache
+
+
+def damaged(content, count, seed=0):
+    """Contents that differ from the one given."""
+    generator = random.Random(seed)
+    while count:
+        changed = bytearray(content)
+        kind = generator.choice(["flip", "many", "cut", "begin", "insert", "zero"])
+        place = generator.randrange(len(content))
+        if kind == "flip":
+            changed[place] ^= 1 << generator.randrange(8)
+        elif kind == "many":
+            for _ in range(20):
+                changed[generator.randrange(len(content))] = generator.randrange(256)
+        elif kind == "cut":
+            del changed[place:]
+        elif kind == "begin":
+            del changed[:place]
+        elif kind == "insert":
+            changed[place:place] = generator.randbytes(generator.randrange(1, 40))
+        else:
+            changed[place : place + 100] = bytes(len(changed[place : place + 100]))
+        if changed != content:
+            count -= 1
+            yield bytes(changed)
+
+
+@pytest.fixture(scope="module")
+def network():
+    from conftest import narrow_resnet
+
+    return narrow_resnet(stackwise_num_blocks=(1,), stackwise_num_filters=(4,))
+
+
+@pytest.fixture(scope="module")
+def tflite_files(network, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    paths = [path for _, path, _ in to_tflite_files(network, [(1.0,), (0.5,)], folder)]
+    to_bundle(paths, folder / "bundle.tflite")
+    return paths[0], folder / "bundle.tflite"
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_tflite_files_of_ours(tflite_files, tmp_path, number):
+    path = tmp_path / "model.tflite"
+    for content in damaged(tflite_files[number].read_bytes(), 100, seed=number):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=f"{path} is damaged"):
+            open_tflite(path)
+
+
+def test_tflite_files_of_others(tmp_path):
+    images = keras.Input((6, 6, 2))
+    x = keras.layers.Conv2D(3, 3, activation="relu")(images)
+    x = keras.layers.Dense(4)(keras.layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(images, x)
+    path = tmp_path / "foreign.tflite"
+    model.export(str(path), format="litert", verbose=False)
+    assert read_metadata(path) is None
+    zeros = np.zeros((1, 6, 6, 2), np.float32)
+    assert run_tflite(path, zeros).shape == (1, 4)
+    for content in damaged(path.read_bytes(), 40):
+        path.write_bytes(content)
+        try:
+            open_tflite(path).invoke()
+        except (RuntimeError, ValueError) as error:
+            assert str(error)
+
+
+def test_networks(network, tmp_path):
+    path = tmp_path / "network.keras"
+    network.save(path)
+    weights = network.get_weights()
+    for content in damaged(path.read_bytes(), 60):
+        path.write_bytes(content)
+        try:
+            loaded = saving.load_network(path)
+        except ValueError as error:
+            assert str(path) in str(error)
+        else:  # Of what a .zip does not need.
+            for weight, other in zip(weights, loaded.get_weights()):
+                np.testing.assert_array_equal(weight, other)
+
+
+def test_code_in_a_network_does_not_run(tmp_path):
+    images = keras.Input((2,))
+    outputs = keras.layers.Lambda(lambda x: print("it ran") or x)(images)
+    path = tmp_path / "network.keras"
+    keras.Model(images, outputs).save(path)
+    with pytest.raises(ValueError, match="network.keras(?s:.*)safe_mode"):
+        saving.load_network(path)
+
+
+def test_tables(network, tmp_path):
+    table = search.read_table(write_table(network, tmp_path / "table.csv"))
+    columns = set(table.columns)
+    path = tmp_path / "damaged.csv"
+    for content in damaged((tmp_path / "table.csv").read_bytes(), 150):
+        path.write_bytes(content)
+        try:
+            read = search.read_table(path, network.space)
+        except ValueError as error:
+            assert str(path) in str(error)
+        else:
+            assert set(read["config"]) <= set(table["config"])
+            if "top1" in columns & set(read.columns):
+                assert read["top1"].dropna().between(0, 1).all()
+
+
+def write_table(network, path):
+    lines = ["config,flops,top1,latency_ms_phone,measured_phone"]
+    for number, config in enumerate(network.space.configs()):
+        lines.append(f'"{network.space.format(config)}",{9 - number},0.5,1.5,"a, b"')
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def assert_named_or_read(read, path, content, count):
+    for changed in damaged(content, count):
+        path.write_bytes(changed)
+        try:
+            read(path)
+        except ValueError as error:
+            assert str(path) in str(error)
+
+
+def test_results_of_samples(tmp_path):
+    path = tmp_path / "samples.npz"
+    right = np.random.default_rng(0).random((2, 40)) < 0.5
+    results = search.SampleResults(("a", "b"), right, np.ones((2, 40), np.float16))
+    search.save_samples(results, path)
+    assert_named_or_read(search.load_samples, path, path.read_bytes(), 50)
+
+
+def test_calibration_images(tmp_path):
+    path = tmp_path / "calibration.npz"
+    images = np.zeros((3, 5, 5, 1), np.uint8)
+    image_set = data.from_arrays((images, np.zeros(3, int)), (images, np.zeros(3, int)))
+    data.save_calibration(image_set.train, path, (5, 5, 1))
+    assert_named_or_read(data.load_calibration, path, path.read_bytes(), 30)
+
+
+def test_known_latencies(tmp_path):
+    path = tmp_path / "latency.json"
+    records = {"a": {"turns_ms": [1.0, 2.0], "size_bytes": 3}}
+    content = json.dumps(records, indent=1).encode()
+    assert_named_or_read(read_latency_cache, path, content, 30)
+
+
+def test_what_is_written_raw_can_be_read(network, tmp_path):
+    path = tmp_path / "raw.tflite"
+    convert(network.sub_network(()), path)
+    assert read_metadata(path)["name"] == "narrow_resnet"
