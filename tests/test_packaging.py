@@ -101,8 +101,7 @@ def test_import_needs_only_the_base_dependencies():
 import sys
 for name in (
     "pandas", "scipy", "bokeh", "matplotlib",
-    "ai_edge_litert", "litert_quantizer", "flatbuffers", "tensorflow_datasets",
-    "tensorboard",
+    "ai_edge_litert", "litert_quantizer", "tensorflow_datasets", "tensorboard",
 ):
     sys.modules[name] = None
 import keras_resizable.data, keras_resizable.export, keras_resizable.search

@@ -2,17 +2,21 @@
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
 import keras
+import numpy as np
 import pandas
 import pytest
 from idx_files import write_random_set
 
+from keras_resizable.export import read_metadata
 from keras_resizable.saving import load_network
 
 ROOT = pathlib.Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
 
 
 def run(script, *arguments, folder, fails=False):
@@ -74,7 +78,7 @@ def test_demo_leaves_what_it_says(folder):
 def test_convert_then_benchmark(folder):
     folder, _ = folder
     output = run("tflite/convert.py", "--config", "0.75,0.5", folder=folder)
-    assert "resnet20_0.75_0.5_1.0.tflite: 0.75,0.5,1.0" in output
+    assert "[1/1] resnet20_0.75_0.5_1.0.tflite: 0.75,0.5,1.0" in output
     arguments = ("--config=0.5", "--quantize=float16", "--output=half.tflite")
     run("tflite/convert.py", *arguments, folder=folder)
     output = run("tflite/benchmark.py", "--runs=3", folder=folder)
@@ -83,6 +87,57 @@ def test_convert_then_benchmark(folder):
         assert path.name in output
     output = run("tflite/benchmark.py", "half.tflite", "--threads=2", folder=folder)
     assert "half.tflite" in output and "2 threads" in output
+
+
+def test_bundle_then_switch(folder):
+    """The bundle, and the program of the README that uses it."""
+    folder, _ = folder
+    latest = folder / "runs" / "latest"
+    arguments = ("--bundle", "--config=1.0", "--config=0.5", "--config=0.5,0.5,0.5")
+    output = run("tflite/convert.py", *arguments, folder=folder)
+    assert "[3/3] resnet20_0.5_0.5_0.5_int8.tflite: 0.5,0.5,0.5" in output
+    assert "21 CONV_2D, 9 ADD" in output and "of the largest output of Keras" in output
+    assert "A bundle of 3: 1." in output
+    assert "scale_0.5_0.5_0.5: " in output and "channels have other" in output
+    assert "Wrote runs/latest/resnet20_bundle_int8.tflite" in output
+    metadata = read_metadata(latest / "resnet20_bundle_int8.tflite")["signatures"]
+    first = metadata["scale_1.0_1.0_1.0"]
+    assert first["labels"] == ["0", "1"]
+    assert first["input_range"] == [-1.0, 1.0] and first["quantize"] == "int8"
+    output = run("tflite/convert.py", *arguments, folder=folder)
+    assert output.count("as it was") == 3
+
+    (program,) = re.findall(r"```python\n(import time\n.*?)```", README, re.DOTALL)
+    images = np.zeros((30, 1, 16, 16, 1), np.int8)
+    for budget, expected in (("1e-9", "level == 2"), ("60", "level == 0")):
+        program = re.sub(
+            "budget, level = .*, 0", f"budget, level = {budget}, 0", program
+        )
+        code = f"import numpy as np\nimages = np.zeros({images.shape}, np.int8)\n"
+        code += f"{program}\nassert {expected}, level\n"
+        subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
+
+    before = pandas.read_csv(latest / "table.csv")
+    arguments = ("--runs=2", "--name=desk")
+    output = run("tflite/benchmark.py", *arguments, folder=folder)
+    assert "resnet20_bundle_int8.tflite:scale_0.5_0.5_0.5" in output
+    assert "Wrote runs/latest/benchmark_desk.json, runs/latest/table.csv" in output
+    contents = json.loads((latest / "benchmark_desk.json").read_text())
+    assert {"first_ms", "init_ms", "median_ms"} <= contents["results"][0].keys()
+    table = pandas.read_csv(latest / "table.csv").set_index("config")
+    assert table.latency_ms_desk_int8["0.5,0.5,0.5"] > 0
+    assert table.latency_ms_desk_int8.notna().sum() == 3
+    assert table.latency_ms_desk.notna().sum() >= 1
+    assert "int8" in table.measured_desk_int8["1.0,1.0,1.0"]
+    assert before.top1.tolist() == table.top1.tolist()
+
+
+def test_saved_model(folder):
+    folder, _ = folder
+    arguments = ("--config=0.75,0.5", "--config=1.0", "--with_preprocessing")
+    output = run("train/export.py", *arguments, folder=folder)
+    assert "serving_default, scale_0.75_0.5_1.0, scale_1.0_1.0_1.0, any" in output
+    assert (folder / "runs" / "latest" / "saved_model" / "saved_model.pb").exists()
 
 
 def test_search_then_fine_tune(folder, tmp_path, monkeypatch):
@@ -128,6 +183,8 @@ def test_bad_input_is_one_clear_error(folder, tmp_path):
     assert "Valid is: python tflite/convert.py --config 0.5,0.5,0.5" in error
     error = run("tflite/convert.py", "--output=x.lite", folder=folder, fails=True)
     assert "x.lite" in error
+    error = run("tflite/convert.py", "--all", "--config=1.0", folder=folder, fails=True)
+    assert "either --config or --all" in error
     error = run("tflite/convert.py", folder=tmp_path, fails=True)
     assert "No network at runs/latest/supernet.keras" in error
     error = run("tflite/benchmark.py", folder=tmp_path, fails=True)
@@ -208,6 +265,7 @@ def test_one_sub_network_alone_then_the_same_command_is_a_new_run(folder, tmp_pa
         "train/search.py",
         "train/finetune.py",
         "train/compare.py",
+        "train/export.py",
         "tflite/convert.py",
         "tflite/benchmark.py",
     ],

@@ -26,9 +26,7 @@ flags.DEFINE_multi_string(
     "config", None, "Scale factors of a sub-network; all the largest if absent."
 )
 flags.DEFINE_bool("with_preprocessing", False, "Take uint8 images of any size.")
-flags.DEFINE_string(
-    "output", None, "Folder to write; saved_model in the run if absent."
-)
+flags.DEFINE_string("output", None, "Folder; saved_model in the run if absent.")
 
 
 def main(argv):

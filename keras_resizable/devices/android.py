@@ -9,7 +9,7 @@ from keras_resizable.devices import benchmark_output
 from keras_resizable.devices.host import check_numbers
 from keras_resizable.export import read_metadata
 
-# Only what is not the tool's default, as not all versions know all flags.
+# Only what is not the tool's default, as not every version knows each of these.
 _DELEGATE_FLAGS: dict[str, list[str]] = {
     "xnnpack": [],
     "none": ["--use_xnnpack=false"],

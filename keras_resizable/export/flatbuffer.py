@@ -5,6 +5,7 @@ import hashlib
 import json
 import pathlib
 
+import flatbuffers
 import numpy as np
 
 from keras_resizable.extras import import_extra
@@ -220,8 +221,6 @@ def _unpacked(content):
 
 
 def _packed(model):
-    flatbuffers = import_extra("flatbuffers", "tflite")
-
     class Builder(flatbuffers.Builder):
         """Aligns bytes, as the schema asks of buffers; its Python code does not."""
 

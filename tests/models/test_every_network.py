@@ -3,10 +3,11 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from narrow_networks import NARROW
 
 import keras_resizable
-from keras_resizable.export import run_tflite, to_tflite
+from keras_resizable.export import run_tflite, to_saved_model, to_tflite
 from keras_resizable.export.flatbuffer import count_operators
 from keras_resizable.search import count_flops_of_configs
 
@@ -79,6 +80,12 @@ def test_trains_saves_cuts_out_and_converts(name, randomize, tmp_path):
     to_tflite(model, tmp_path / "model.tflite")
     outputs = run_tflite(tmp_path / "model.tflite", images[:1])
     np.testing.assert_allclose(outputs, expected[:1], atol=1e-4)
+    to_saved_model(copy, tmp_path / "model", [config])
+    signatures = tf.saved_model.load(str(tmp_path / "model")).signatures
+    for name, inputs in (("serving_default", {}), ("any", {"config": config})):
+        inputs = {key: tf.constant(value) for key, value in inputs.items()}
+        outputs = signatures[name](images=tf.constant(images), **inputs)["outputs"]
+        np.testing.assert_allclose(outputs, expected, atol=1e-5)
     assert set(count_operators((tmp_path / "model.tflite").read_bytes())) <= OPERATORS
 
 
