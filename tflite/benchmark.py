@@ -66,7 +66,9 @@ def print_results(results):
         values = [result.get(column) for column in columns.values()]
         values.append(result["size_bytes"] / 1e6)
         cells = "".join(f"{'-' if v is None else f'{v:.2f}':>10}" for v in values)
-        print(f"{name:{width}}{cells}")
+        of = search.metadata_of(result)
+        what = "  ".join(of[key] for key in ("config", "quantize") if key in of)
+        print(f"{name:{width}}{cells}  {what}")
         for kind, milliseconds in result.get("operators", {}).items():
             print(f"{'':{width}}{milliseconds:10.2f}  {kind}")
 

@@ -2,6 +2,7 @@
 
     python train/search.py
     python train/search.py --measure=host
+    python train/search.py --measure=android --benchmark_binary=benchmark_model
     python train/search.py --max_flops=2.3e9
     python train/search.py --max_latency_ms=20 --min_top1=0.75
     python train/search.py --config=1.0,0.9 --config=0.75
@@ -31,13 +32,20 @@ flags.DEFINE_float("max_flops", None, "Most multiply-adds.")
 flags.DEFINE_float("max_latency_ms", None, "Most milliseconds on the device.")
 flags.DEFINE_float("max_size_bytes", None, "Most bytes of the .tflite file.")
 flags.DEFINE_float("min_top1", None, "Least accuracy, from 0 to 1.")
-flags.DEFINE_enum("measure", None, ["host"], "Measure latencies: on this machine.")
+flags.DEFINE_enum(
+    "measure",
+    None,
+    ["host", "android"],
+    "Measure latencies: on this machine, or on a device on adb.",
+)
 flags.DEFINE_string(
     "device",
     None,
-    "Name of the device that is measured (host if absent), and that "
+    "Name of the device that is measured (host, or its model, if absent), and that "
     "--max_latency_ms is for (the only one of the table if absent).",
 )
+flags.DEFINE_string("serial", None, "Android: serial number, if there are several.")
+flags.DEFINE_string("benchmark_binary", None, "Android: path of benchmark_model.")
 flags.DEFINE_integer("threads", 1, "Threads to measure latencies with.", 1)
 flags.DEFINE_multi_string("merge", [], "Table with latencies of another device.")
 flags.DEFINE_bool("calibrate", True, "Re-estimate batch statistics.")
@@ -65,6 +73,13 @@ def read_limits(run):
     return limits
 
 
+def open_device():
+    """The device of the flags."""
+    if FLAGS.measure == "android":
+        return devices.Android(FLAGS.device, FLAGS.serial, FLAGS.benchmark_binary)
+    return devices.Host(FLAGS.device or "host")
+
+
 def build_table(run):
     """The table of the flags, in the folder of the run."""
     recipe = recipes.resolve(str(run / "recipe.json"))
@@ -82,10 +97,12 @@ def build_table(run):
     )
     measured = [search.read_table(path, network.space) for path in FLAGS.merge]
     if FLAGS.measure is not None:
-        device = devices.Host(FLAGS.device or "host")
-        print(f"Measuring latencies on {device.name}")
         configs = map(network.space.parse, table["config"])
-        measured.append(search.latency_table(network, device, configs, FLAGS.threads))
+        with open_device() as device:
+            print(f"Measuring latencies on {device.name}")
+            measured.append(
+                search.latency_table(network, device, configs, FLAGS.threads)
+            )
     for new in measured:
         table = search.merge_tables(search.without_measured(table, new), new)
     if measured:

@@ -1,4 +1,5 @@
-from keras_resizable.devices.android import DELEGATES, Android, DeviceError
+from keras_resizable.devices.adb import DeviceError
+from keras_resizable.devices.android import DELEGATES, Android
 from keras_resizable.devices.host import Host
 
 __all__ = ["DELEGATES", "Android", "DeviceError", "Host"]

@@ -1,11 +1,10 @@
 import hashlib
 import pathlib
-import re
 import shlex
-import subprocess
 import warnings
 
 from keras_resizable.devices import benchmark_output
+from keras_resizable.devices.adb import DeviceError, adb, find_serial
 from keras_resizable.devices.host import check_numbers
 from keras_resizable.export import read_metadata
 
@@ -20,22 +19,7 @@ DELEGATES = tuple(_DELEGATE_FLAGS)
 FOLDER = "/data/local/tmp/keras_resizable"
 # Machines of ELF files, by what Android calls them.
 _MACHINES = {"arm64-v8a": 183, "armeabi-v7a": 40, "x86_64": 62, "x86": 3}
-# What `adb` says when there is no device any more.
-_GONE = re.compile(r"device '.*' not found|no devices|device offline|error: closed")
 _HOT_CELSIUS = 40.0
-_SECONDS = 60  # For commands that answer at once.
-
-
-class DeviceError(OSError):
-    """A device that cannot be measured on, or no longer.
-
-    Attributes:
-        results: What was measured before, as `measure` returns it.
-    """
-
-    def __init__(self, message, results=()):
-        super().__init__(message)
-        self.results = list(results)
 
 
 class Android:
@@ -87,7 +71,7 @@ class Android:
                 f"Received: {affinity!r}"
             )
         self.delegate, self.affinity, self.profile = delegate, affinity, profile
-        self.serial = _find_serial(serial)
+        self.serial = find_serial(serial)
         names = {
             "model": "ro.product.model",
             "android": "ro.build.version.release",
@@ -177,7 +161,7 @@ class Android:
     def close(self):
         """Removes the models from the device."""
         for path in sorted(self._sent):
-            self._shell("rm", "-f", path)
+            self._shell("rm", "-f", path, check=False)  # It may be gone.
         self._sent.clear()
 
     def _send(self, path, kind):
@@ -207,6 +191,13 @@ class Android:
             return self._adb("shell", line, timeout=None, what="benchmark_model")
         except KeyboardInterrupt:
             self._adb("shell", f"kill $(cat {number})", check=False)
+            raise
+        except DeviceError as error:
+            # Pulled out in the middle of a run, `adb` may say nothing.
+            if self._adb("get-state", check=False).strip() != "device":
+                raise DeviceError(
+                    f"The device is gone. Connect it and start again. {error}"
+                ) from error
             raise
         finally:
             self._shell("rm", "-f", number, check=False)
@@ -241,83 +232,7 @@ class Android:
         return self._adb("shell", shlex.join(command), check=check)
 
     def _adb(self, *arguments, **options):
-        return _adb("-s", self.serial, *arguments, **options)
-
-
-def _adb(*arguments, check=True, timeout=_SECONDS, what="adb"):
-    """What `adb` prints; one clear error if it, or `what` it runs, fails."""
-    try:
-        done = subprocess.run(
-            ["adb", *arguments],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            stdin=subprocess.DEVNULL,
-            timeout=timeout,
-        )
-    except FileNotFoundError as error:
-        raise DeviceError(
-            "There is no `adb`. Install Android's platform-tools (Debian: adb) and "
-            "have it on the PATH."
-        ) from error
-    except subprocess.TimeoutExpired as error:
-        raise DeviceError(
-            f"`adb {arguments[-1]}` gave no answer in {timeout} seconds. Is the "
-            "device asleep? Try: adb kill-server"
-        ) from error
-    if done.returncode and check:
-        raise DeviceError(_explain(arguments, done, what))
-    return done.stdout
-
-
-def _explain(arguments, done, what):
-    said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()
-    last = "\n".join(said[-5:])
-    # The words of `adb` itself; what runs on the device speaks on the other output.
-    if _GONE.search(done.stderr):
-        return f"The device is gone: {said[-1]}. Connect it and start again."
-    if "No space left" in last:
-        return f"The device has no space left in {FOLDER}: {said[-1]}"
-    if what == "adb":
-        return f"`adb {shlex.join(arguments)}` failed. It said last:\n{last}"
-    how = f"code {done.returncode}"
-    if done.returncode > 128:  # As shells say it.
-        how = f"signal {done.returncode - 128}"
-    return f"{what} ended with {how} on the device. It said last:\n{last}"
-
-
-def _find_serial(serial):
-    """The serial number of the one device that is ready, or that was asked for."""
-    lines = _adb("devices").splitlines()
-    states = dict(line.split("\t")[:2] for line in lines if "\t" in line)
-    if serial is None:
-        if not states:
-            raise DeviceError(
-                "No Android device. Connect one by USB with USB debugging on (in its "
-                "developer options), or: adb connect <address>"
-            )
-        if len(states) > 1:
-            raise DeviceError(
-                f"There are several devices: {', '.join(states)}. Choose one by "
-                "--serial."
-            )
-        (serial,) = states
-    if serial not in states:
-        raise DeviceError(
-            f"No device has the serial number {serial!r}. There are: "
-            f"{', '.join(states) or 'none'}."
-        )
-    if states[serial] == "unauthorized":
-        raise DeviceError(
-            f"The device {serial} has not authorised this computer: unlock it, and "
-            "allow USB debugging in the question that it shows."
-        )
-    if states[serial] != "device":
-        raise DeviceError(
-            f"The device {serial} is {states[serial]}. Connect it anew, or: adb "
-            "reconnect"
-        )
-    return serial
+        return adb("-s", self.serial, *arguments, **options)
 
 
 def _find_binary(path, abi):

@@ -1,7 +1,11 @@
 from keras_resizable.search.evaluation import evaluate_model
 from keras_resizable.search.flops import count_flops
 from keras_resizable.search.latency import latency_table
-from keras_resizable.search.measurements import result_name, write_measurements
+from keras_resizable.search.measurements import (
+    metadata_of,
+    result_name,
+    write_measurements,
+)
 from keras_resizable.search.pieces import count_flops_of_configs
 from keras_resizable.search.query import best, check_limits, devices, pareto_front
 from keras_resizable.search.report import write_report
@@ -42,6 +46,7 @@ __all__ = [
     "latency_table",
     "load_samples",
     "merge_tables",
+    "metadata_of",
     "paired_test",
     "pareto_front",
     "read_table",

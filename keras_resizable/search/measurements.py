@@ -53,7 +53,7 @@ def write_measurements(results, device, threads, warmup, runs):
     network = load_samples(folder / SAMPLES).origin.get("network")
     joined = False
     for result in results:
-        of = _of_signature(result)
+        of = metadata_of(result)
         config = of.get("config")
         if of.get("network") != network or config not in table.index:
             continue
@@ -78,7 +78,14 @@ def result_name(result):
     return f"{name}:{result['signature']}" if result["signature"] else name
 
 
-def _of_signature(result):
-    """The metadata of a file, or of its signature that was measured."""
+def metadata_of(result):
+    """The metadata of a measured file, or of the signature of it.
+
+    Args:
+        result: One of what `device.measure` returned.
+
+    Returns:
+        A dictionary, empty if the file is not of this library.
+    """
     metadata = read_metadata(result["path"]) or {}
     return metadata.get("signatures", {}).get(result["signature"], metadata)

@@ -36,11 +36,15 @@ def main(folder, *arguments):
         return 0
     assert arguments[0] == "-s", arguments
     _, serial, verb, *rest = arguments
-    if device.get("gone_after") is not None:
-        calls = (folder / "calls.txt").read_text()
-        if calls.count("--graph=") > device["gone_after"]:
-            print(f"adb: device '{serial}' not found", file=sys.stderr)
-            return 1
+    runs = (folder / "calls.txt").read_text().count("--graph=")
+    if runs > device.get("gone_after", runs):
+        if rest and "--graph=" in rest[-1]:  # Pulled out in the middle of it.
+            return 255
+        print(f"adb: device '{serial}' not found", file=sys.stderr)
+        return 1
+    if verb == "get-state":
+        print(device["states"][serial])
+        return 0
     if verb == "push":
         return push(folder, device, *rest)
     assert verb == "shell" and len(rest) == 1, arguments

@@ -187,14 +187,14 @@ def test_the_tool_has_to_be_there_and_for_the_device(device, tmp_path, binary):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"full": True}, "no space left in /data/local/tmp/keras_resizable"),
+        ({"full": True}, "no space left: .*failed to copy"),
         ({"fault": "crash"}, "signal 11 on the device(?s:.*)apply the delegate"),
         ({"fault": "garbled"}, "not understood: .*Inference \\(avg\\): much"),
         (
             {"fault": "silent"},
             "no line 'Inference timings in us'.* last one is: .*curr",
         ),
-        ({"gone_after": 0}, "The device is gone: adb: device 'R5CT' not found"),
+        ({"gone_after": 0}, "The device is gone. Connect it and start again"),
     ],
 )
 def test_what_fails_on_the_device_is_told(device, model, binary, settings, message):
