@@ -10,6 +10,7 @@ import random
 import keras
 import numpy as np
 import pytest
+from conftest import narrow_resnet
 
 from keras_resizable import data, saving, search
 from keras_resizable.export import (
@@ -50,8 +51,6 @@ def damaged(content, count, seed=0):
 
 @pytest.fixture(scope="module")
 def network():
-    from conftest import narrow_resnet
-
     return narrow_resnet(stackwise_num_blocks=(1,), stackwise_num_filters=(4,))
 
 

@@ -177,6 +177,8 @@ def _int8_weights(content):
     int8 = _schema().TensorType.INT8
     for operator in subgraph.operators:
         for index in operator.inputs:
+            if index < 0:  # Left out.
+                continue
             tensor = subgraph.tensors[index]
             data = model.buffers[tensor.buffer].data
             if tensor.type == int8 and data is not None and len(tensor.shape) > 1:
@@ -197,7 +199,8 @@ def _add_buffer(model, data, positions):
 
 def _set_metadata(model, metadata):
     schema = _schema()
-    text = json.dumps({"file": _MARK, "digest": _NO_DIGEST, **metadata})
+    ours = {"file": _MARK, "digest": _NO_DIGEST}
+    text = json.dumps({**ours, **metadata, **ours})
     # A zero byte ends it, and is in no JSON.
     data = np.frombuffer(text.encode() + b"\0", np.uint8)
     model.description = f"{_MARK}, see the metadata"

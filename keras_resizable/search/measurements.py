@@ -47,7 +47,7 @@ def write_measurements(results, device, threads, warmup, runs):
     }
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(contents, indent=2) + "\n")
-    if not (folder / TABLE).exists():
+    if not all((folder / name).exists() for name in (TABLE, SAMPLES)):
         return [path]
     table = read_table(folder / TABLE).set_index("config")
     network = load_samples(folder / SAMPLES).origin.get("network")

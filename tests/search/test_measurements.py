@@ -1,0 +1,82 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import narrow_resnet
+
+from keras_resizable import search
+from keras_resizable.export import to_tflite_files
+
+
+class Phone:
+    name = "phone"
+    description = "Made up"
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A folder with a table and converted sub-networks, and the names of these."""
+    folder = tmp_path_factory.mktemp("files")
+    images = np.random.default_rng(0).random((4, 12, 12, 2), np.float32)
+    dataset = tf.data.Dataset.from_tensors((images, np.arange(4) % 3))
+    network = narrow_resnet(scales=(1.0, 0.5))
+    search.build_table(network, dataset, folder=folder, verbose=False)
+    files = list(to_tflite_files(network, [(1.0,), (0.5,)], folder))
+    files += to_tflite_files(network, [(0.5,)], folder, "dynamic")
+    network.head.weights[0].assign_add(np.ones(network.head.weights[0].shape))
+    network.name = "other"
+    files += to_tflite_files(network, [(1.0, 0.5)], folder)
+    return folder, [path.name for _, path, _ in files]
+
+
+@pytest.fixture
+def measured(files, tmp_path):
+    """A copy of the folder, and what was measured."""
+    folder, names = files
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    results = [
+        {"path": str(tmp_path / name), "signature": None, "median_ms": float(number)}
+        for number, name in enumerate(names, 1)
+    ]
+    return tmp_path, results
+
+
+def test_measurements_join_the_table_of_their_network(measured):
+    folder, results = measured
+    before = search.read_table(folder / "table.csv")
+    written = search.write_measurements(results, Phone(), 2, 3, 4)
+    assert written == [folder / "benchmark_phone.json", folder / "table.csv"]
+    contents = json.loads(written[0].read_text())
+    assert contents["results"] == results and contents["threads"] == 2
+    table = search.read_table(written[1]).set_index("config")
+    assert table.latency_ms_phone["1.0,1.0"] == 1.0
+    assert table.latency_ms_phone["0.5,1.0"] == 2.0
+    assert table.latency_ms_phone_dynamic["0.5,1.0"] == 3.0
+    assert table.latency_ms_phone_dynamic.notna().sum() == 1
+    # The last is of another network.
+    assert np.isnan(table.latency_ms_phone["1.0,0.5"])
+    assert table.measured_phone["1.0,1.0"] == (
+        "Made up, 2 threads, 3 + 4 runs, whole, float32"
+    )
+    assert table.top1.tolist() == before.top1.tolist()
+    results[0]["median_ms"] = 9.0  # Measured again.
+    search.write_measurements(results[:1], Phone(), 1, 3, 4)
+    table = search.read_table(written[1]).set_index("config")
+    assert table.latency_ms_phone.tolist()[0] == 9.0
+    assert "1 threads" in table.measured_phone["1.0,1.0"]
+    assert (
+        search.best(table.reset_index(), max_latency_ms=5, device="phone") is not None
+    )
+
+
+def test_without_a_table_there_is_the_json_alone(measured):
+    folder, results = measured
+    (folder / "samples.npz").unlink()
+    assert search.write_measurements(results, Phone(), 1, 1, 1) == [
+        folder / "benchmark_phone.json"
+    ]
+    assert search.result_name(results[0]) == "narrow_resnet_1.0_1.0.tflite"
+    bundled = {"path": "a/b.tflite", "signature": "scale_1.0"}
+    assert search.result_name(bundled) == "b.tflite:scale_1.0"
