@@ -29,7 +29,7 @@ from keras_resizable.export import (
 from keras_resizable.files import replacing
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("steps", 300, "Steps to train for, of 32 images.")
+flags.DEFINE_integer("steps", 200, "Steps to train for, of 32 images.")
 flags.DEFINE_integer("train_size", 64, "Height and width to train and evaluate at.")
 flags.DEFINE_integer("image_size", 224, "Height and width to measure latencies at.")
 flags.DEFINE_integer("images", 500, "Test images.")
