@@ -29,10 +29,10 @@ from keras_resizable.export import (
 from keras_resizable.files import replacing
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("steps", 200, "Steps to train for, of 32 images.")
+flags.DEFINE_integer("steps", 120, "Steps to train for, of 32 images.")
 flags.DEFINE_integer("train_size", 64, "Height and width to train and evaluate at.")
 flags.DEFINE_integer("image_size", 224, "Height and width to measure latencies at.")
-flags.DEFINE_integer("images", 500, "Test images.")
+flags.DEFINE_integer("images", 300, "Test images.")
 flags.DEFINE_integer("turns", 7, "Turns of each side.")
 
 BATCH = 32
@@ -114,7 +114,7 @@ def main(argv):
     size = FLAGS.image_size
     large = ResNet50(input_shape=(size, size, 1), classes=len(images.class_names))
     large.set_weights(network.get_weights())
-    calibration = data.eval_dataset(images.train, (size, size, 1), 20).take(8)
+    calibration = data.eval_dataset(images.train, (size, size, 1), 20).take(3)
     with tempfile.TemporaryDirectory() as folder:
         results |= measure_latency(large, configs, folder, calibration)
     with replacing(RESULTS) as path:
