@@ -16,6 +16,7 @@ from keras_resizable.network import ResizableNetwork
 from keras_resizable.sampling import (
     FairSampler,
     FixedSampler,
+    SandwichSampler,
     SwitchingSampler,
     UniformSampler,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "ResNet56",
     "ResizableNet",
     "ResizableNetwork",
+    "SandwichSampler",
     "ScaleAwareBatchNorm",
     "ShuffleNetV2",
     "SpatialSpace",

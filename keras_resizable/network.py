@@ -1,4 +1,5 @@
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_resizable import training as algorithm
@@ -9,6 +10,8 @@ from keras_resizable.sampling import FairSampler
 from keras_resizable.space import SpatialSpace
 from keras_resizable.statistics import StatisticsRecord
 from keras_resizable.sub_network import calibrate, cut_out
+
+_CHECKED_STEPS = 10  # Training notices what later plans lack.
 
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
@@ -121,7 +124,14 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             features = stage([features, scale_index], training=training)
         return self.head(features, training=training)
 
-    def compile(self, *args, sampler=None, gradient_reduction="mean", **kwargs):
+    def compile(
+        self,
+        *args,
+        sampler=None,
+        gradient_reduction="mean",
+        distillation=None,
+        **kwargs,
+    ):
         """Configures training, as `keras.Model.compile` does.
 
         Args:
@@ -132,11 +142,15 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
                 `"sum"`, the letter of Algorithm 1, which equals it at a learning
                 rate divided by their number. In both, the penalties of
                 regularizers count once a step.
+            distillation: What sub-networks learn from each other, such as
+                `keras_resizable.distillation.EnsembleDistillation()`; nothing if
+                absent. The head has to classify.
             **kwargs: Those of `keras.Model.compile`.
 
         Raises:
-            ValueError: If `gradient_reduction` is anything else, or
-                `jit_compile` is asked for.
+            ValueError: If `gradient_reduction` is anything else, `jit_compile` is
+                asked for, or `distillation` needs plans or outputs that there are
+                not.
         """
         if gradient_reduction not in ("mean", "sum"):
             raise ValueError(
@@ -149,9 +163,13 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
                 "known when it compiles, and those of a resizable network "
                 "change from step to step. Leave it out."
             )
+        sampler = sampler or FairSampler(self.space)
+        if distillation is not None:
+            _check_distillation(distillation, sampler, self.head)
         super().compile(*args, **kwargs)
-        self.sampler = sampler or FairSampler(self.space)
+        self.sampler = sampler
         self.gradient_reduction = gradient_reduction
+        self.distillation = distillation
 
     def make_train_function(self, force=False):
         if self.train_function is not None and not force:
@@ -211,7 +229,8 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
                 configuration of this network.
         """
         indices = self.space.indices(config)
-        if self.check_statistics:
+        has_rows = any(norm.num_scales > 1 for _, norm in self.batch_norms)
+        if self.check_statistics and has_rows:
             self.statistics.check(indices)
 
     def evaluate(self, *args, **kwargs):
@@ -252,11 +271,31 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         if self.compiled:
             config["sampler"] = keras.saving.serialize_keras_object(self.sampler)
             config["gradient_reduction"] = self.gradient_reduction
+            config["distillation"] = keras.saving.serialize_keras_object(
+                self.distillation
+            )
         return config
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
+
+
+def _check_distillation(distillation, sampler, head):
+    if [len(output.shape) for output in head.outputs] != [2]:
+        raise ValueError(
+            "Distillation needs one output of (batch, classes). The head has "
+            f"{[output.shape for output in head.outputs]}."
+        )
+    if not distillation.needs_largest:
+        return
+    for step in range(_CHECKED_STEPS):
+        plan = tf.convert_to_tensor(sampler(tf.constant(step, tf.int64)))
+        if not np.any(np.all(plan.numpy() == 0, axis=1)):
+            raise ValueError(
+                f"{type(distillation).__name__} needs plans with the largest "
+                f"sub-network. {sampler} has none at step {step}: use SandwichSampler."
+            )
 
 
 def _check_stages(stages, scales):
@@ -268,7 +307,7 @@ def _check_stages(stages, scales):
                     f"{layer.scales}, but the scales are {scales}."
                 )
             is_norm = isinstance(layer, ScaleAwareBatchNorm)
-            if is_norm and layer.num_scales != len(scales):
+            if is_norm and layer.num_scales not in (1, len(scales)):
                 raise ValueError(
                     f"Layer {layer.name!r} of stage {number} has num_scales="
                     f"{layer.num_scales}, but the scales are {scales}."

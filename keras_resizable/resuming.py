@@ -90,6 +90,9 @@ def fit_resumable(
     ):
         if checkpoint.step % steps_per_epoch:
             fit(checkpoint.step, checkpoint.step // steps_per_epoch + 1)
+            # In the end of `fit` Keras replaces weights by their averages.
+            with strategy.scope():
+                checkpoint.restore(model)
         if checkpoint.step < epochs * steps_per_epoch and not model.stop_training:
             fit(checkpoint.step, epochs)
     return checkpoint.history

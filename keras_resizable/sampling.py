@@ -82,16 +82,39 @@ class UniformSampler(_Sampler):
 
     def __init__(self, space, seed=0, num_draws=1):
         super().__init__(space, seed)
-        if not isinstance(num_draws, int) or num_draws < 1:
-            raise ValueError(
-                "`num_draws` must be a positive integer. "
-                f"Received: num_draws={num_draws!r}"
-            )
-        self.num_draws = num_draws
+        self.num_draws = _check_draws(num_draws, least=1)
 
     def __call__(self, step):
         shape = (self.num_draws, self.space.num_stages)
         return self._random(step, shape, maxval=len(self.space.scales))
+
+    def get_config(self):
+        return {**super().get_config(), "num_draws": self.num_draws}
+
+
+@keras.saving.register_keras_serializable(package="keras_resizable")
+class SandwichSampler(_Sampler):
+    """Trains the largest, the smallest, and independently drawn configurations.
+
+    The sandwich rule (Yu & Huang, 2019, https://arxiv.org/abs/1903.05134, section
+    3.2). Its plans have the largest, which `InPlaceDistillation` needs.
+
+    Args:
+        space: A `SpatialSpace`.
+        seed: An integer. With the optimizer step it decides the plan.
+        num_draws: Configurations per step besides the largest and the smallest.
+    """
+
+    def __init__(self, space, seed=0, num_draws=1):
+        super().__init__(space, seed)
+        self.num_draws = _check_draws(num_draws, least=0)
+
+    def __call__(self, step):
+        ends = [self.space.largest, self.space.smallest]
+        shape = (self.num_draws, self.space.num_stages)
+        drawn = self._random(step, shape, maxval=len(self.space.scales))
+        ends = tf.constant([self.space.indices(config) for config in ends])
+        return tf.concat([ends, drawn], axis=0)
 
     def get_config(self):
         return {**super().get_config(), "num_draws": self.num_draws}
@@ -133,44 +156,63 @@ class FixedSampler:
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
 class SwitchingSampler:
-    """Draws from a sampler, and from a step on trains one configuration.
+    """Draws from one sampler, and from a step on from another.
 
-    Scheduled switching (Resizable Neural Networks, section 3.4). The training
-    step is not traced again, and batch normalisation of other scale factors stays
-    as it is.
+    The training step is not traced again. Two uses:
+
+    - Scheduled switching (Resizable Neural Networks, section 3.4): `FairSampler`,
+      then a `FixedSampler` of the target alone. Batch normalisation of other scale
+      factors stays as it is.
+    - Delayed shrinking (DepS, 2024, https://arxiv.org/abs/2407.06167): a
+      `FixedSampler` of the largest, then `FairSampler`, with the callback
+      `StartFromLargest`.
 
     Args:
         sampler: The sampler to start with, of those in this module.
-        config: The configuration to train in the end.
-        step: The first optimizer step that trains it alone.
+        then: The sampler to go on with, of the same space.
+        step: The first optimizer step that draws from the second.
 
     Raises:
-        ValueError: If `config` is not one of the sampler's space.
+        ValueError: If the spaces differ.
     """
 
-    def __init__(self, sampler, config, step):
+    def __init__(self, sampler, then, step):
         self.sampler = sampler
+        self.then = then
         self.space = sampler.space
-        self.config = self.space.config(self.space.indices(config))
         self.step = int(step)
+        if then.space != self.space:
+            raise ValueError(
+                f"Both samplers need the same space. Received: {sampler} and {then}"
+            )
 
     def __call__(self, step):
         plan = tf.cond(
             tf.convert_to_tensor(step) < self.step,
             lambda: tf.cast(self.sampler(step), tf.int32),
-            lambda: tf.constant([self.space.indices(self.config)]),
+            lambda: tf.cast(self.then(step), tf.int32),
         )
         return tf.ensure_shape(plan, (None, self.space.num_stages))
 
     def get_config(self):
+        serialize = keras.saving.serialize_keras_object
         return {
-            "sampler": keras.saving.serialize_keras_object(self.sampler),
-            "config": self.config,
+            "sampler": serialize(self.sampler),
+            "then": serialize(self.then),
             "step": self.step,
         }
 
     @classmethod
     def from_config(cls, config):
-        config = dict(config)
-        config["sampler"] = keras.saving.deserialize_keras_object(config["sampler"])
-        return cls(**config)
+        deserialize = keras.saving.deserialize_keras_object
+        samplers = {name: deserialize(config[name]) for name in ("sampler", "then")}
+        return cls(**samplers, step=config["step"])
+
+
+def _check_draws(num_draws, least):
+    if not isinstance(num_draws, int) or num_draws < least:
+        raise ValueError(
+            f"`num_draws` must be an integer of at least {least}. "
+            f"Received: num_draws={num_draws!r}"
+        )
+    return num_draws

@@ -39,6 +39,10 @@ class StatisticsRecord:
         self._step.assign(step)
         self._last_trained.assign(tf.where(used, step, self._last_trained))
 
+    def untrained(self):
+        """Boolean array `(num_stages, number of scales)`: what was never trained."""
+        return self._last_trained.numpy() == 0
+
     def check(self, indices):
         """Raises or warns if a sub-network's statistics are not to be trusted.
 

@@ -5,7 +5,12 @@ import contextlib
 import keras
 import tensorflow as tf
 
-from keras_resizable.layers import ChannelShuffle, ScaleAwareBatchNorm, StageResize
+from keras_resizable.layers import (
+    ChannelShuffle,
+    DropPath,
+    ScaleAwareBatchNorm,
+    StageResize,
+)
 from keras_resizable.space import resized
 
 
@@ -52,7 +57,7 @@ def clone_part(part, inputs, scale_index=0):
     made = {}
 
     def clone(layer):
-        if isinstance(layer, (ChannelShuffle, StageResize)):
+        if isinstance(layer, (ChannelShuffle, DropPath, StageResize)):
             return layer
         if isinstance(layer, ScaleAwareBatchNorm):
             copy = _stock_batch_norm(layer)
@@ -67,6 +72,8 @@ def clone_part(part, inputs, scale_index=0):
             outputs = _stock_resize(layer, args[0], scale_index)
         elif isinstance(layer, ChannelShuffle):
             outputs = _stock_shuffle(layer, args[0])
+        elif isinstance(layer, DropPath):
+            outputs = args[0]
         elif isinstance(layer, keras.layers.BatchNormalization):
             outputs = layer(args[0])  # Without the scale index.
         else:
@@ -87,7 +94,7 @@ def clone_part(part, inputs, scale_index=0):
     for layer, copy in copies:
         weights = layer.get_weights()
         if isinstance(layer, ScaleAwareBatchNorm):
-            weights = [table[scale_index] for table in weights]
+            weights = [table[layer.row_of(scale_index)] for table in weights]
         copy.set_weights(weights)
     # Not the clone's own outputs: it has inputs of its own.
     outputs = [made[name] for name in part.output_names]

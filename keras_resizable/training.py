@@ -3,6 +3,9 @@
 import keras
 import tensorflow as tf
 
+from keras_resizable.layers import drop_path
+from keras_resizable.outputs import gives_probabilities, to_probabilities
+
 
 def train_step(network, data):
     """Trains the sub-networks of a plan, and updates once.
@@ -53,7 +56,29 @@ def draw_plan(network):
     scales = tf.gather(tf.constant(network.space.scales), plan)
     areas = tf.reduce_sum(tf.math.cumprod(scales, axis=1) ** 2, axis=1)
     order = tf.argsort(areas, direction="DESCENDING", stable=True)
-    return tf.gather(plan, order)
+    plan = tf.gather(plan, order)
+    if network.distillation is not None and network.distillation.needs_largest:
+        plan = _with_largest(network, plan)
+    return plan
+
+
+def _with_largest(network, plan):
+    """A plan, if the largest sub-network is in it."""
+    check = tf.debugging.Assert(
+        _is_largest(plan[0]),
+        [
+            f"{type(network.distillation).__name__} needs plans with the largest "
+            f"sub-network, but {network.sampler} has drawn:",
+            plan,
+        ],
+        summarize=1000,
+    )
+    with tf.control_dependencies([check]):
+        return tf.identity(plan)
+
+
+def _is_largest(indices):
+    return tf.reduce_all(indices == 0)
 
 
 def _run_plan(network, plan, features, images, targets, sample_weight):
@@ -75,18 +100,31 @@ def _run_plan(network, plan, features, images, targets, sample_weight):
         for variable in part.non_trainable_variables
     ]
 
-    def train_sub_network(k, gradients, features_gradient, state_values, diverged):
+    # Replicas cannot exchange statistics in a loop.
+    unrolled = replicas > 1 and _is_synchronized(network)
+    distillation = network.distillation
+    teacher = tf.zeros(())
+    if distillation is not None:
+        teacher = tf.zeros((tf.shape(features)[0], network.head.output_shape[-1]))
+        if distillation.runs_ahead:
+            teacher = _mean_probabilities(
+                network, plan, features, state, teacher, unrolled
+            )
+
+    def train_sub_network(
+        k, gradients, features_gradient, state_values, diverged, teacher
+    ):
         with tf.GradientTape() as tape:
             tape.watch(features)
             # An assignment in a loop cannot be reduced over replicas. So
             # the state is handed on, and assigned when the loop has ended.
             with keras.StatelessScope(zip(state, state_values)) as scope:
-                outputs = network.run_stages(
-                    features, tf.unstack(plan[k]), training=True
-                )
+                outputs = _run_row(network, features, plan[k])
             loss = network.compute_loss(
                 images, targets, outputs, sample_weight, training=True
             )
+            if distillation is not None:
+                loss = _distilled(network, loss, outputs, sample_weight, k, teacher)
             share = network.optimizer.scale_loss(loss) / tf.cast(count, loss.dtype)
         *new_gradients, new_features_gradient = tape.gradient(
             share,
@@ -95,12 +133,16 @@ def _run_plan(network, plan, features, images, targets, sample_weight):
         )
         loss_metric.update_state(loss * replicas, sample_weight=tf.shape(images)[0])
         network.compute_metrics(images, targets, outputs, sample_weight)
+        if distillation is not None:
+            probabilities = to_probabilities(network.head, outputs)
+            teacher = distillation.next_teacher(teacher, k, probabilities)
         return (
             k + 1,
             [old + new for old, new in zip(gradients, new_gradients)],
             features_gradient + tf.cast(new_features_gradient, tf.float32),
             [scope.get_current_value(variable) for variable in state],
             tf.where((diverged < 0) & ~tf.math.is_finite(loss), k, diverged),
+            teacher,
         )
 
     loop = (
@@ -109,22 +151,55 @@ def _run_plan(network, plan, features, images, targets, sample_weight):
         tf.zeros_like(features, tf.float32),
         [tf.convert_to_tensor(variable) for variable in state],
         tf.constant(-1),
+        teacher,
     )
-    if replicas > 1 and _is_synchronized(network):
-        # Replicas cannot exchange statistics in a loop.
-        for _ in range(_static_length(plan)):
-            loop = train_sub_network(*loop)
-    else:
-        loop = tf.while_loop(
-            lambda k, *_: k < count,
-            train_sub_network,
-            loop,
-            parallel_iterations=1,
-        )
-    _, gradients, features_gradient, state_values, diverged = loop
+    loop = _for_each_row(plan, train_sub_network, loop, unrolled)
+    _, gradients, features_gradient, state_values, diverged, _ = loop
     for variable, value in zip(state, state_values):
         variable.assign(value)
     return gradients, features_gradient, diverged
+
+
+def _for_each_row(plan, body, loop, unrolled):
+    """Runs a body, which counts the first of its variables up, for each row."""
+    if unrolled:
+        for _ in range(_static_length(plan)):
+            loop = body(*loop)
+        return loop
+    count = tf.shape(plan)[0]
+    return tf.while_loop(lambda k, *_: k < count, body, loop, parallel_iterations=1)
+
+
+def _run_row(network, features, row):
+    """Outputs of one sub-network of a plan, in training mode."""
+    with drop_path.running(_is_largest(row)):
+        return network.run_stages(features, tf.unstack(row), training=True)
+
+
+def _mean_probabilities(network, plan, features, state, zeros, unrolled):
+    """What the ensemble of the sub-networks of a plan answers; changes no state."""
+
+    def add_sub_network(k, total):
+        # Values of a loop of its own would not be known outside.
+        with keras.StatelessScope([(v, tf.convert_to_tensor(v)) for v in state]):
+            outputs = _run_row(network, features, plan[k])
+        return k + 1, total + to_probabilities(network.head, outputs)
+
+    loop = (tf.constant(0), zeros)
+    _, total = _for_each_row(plan, add_sub_network, loop, unrolled)
+    return total / tf.cast(tf.shape(plan)[0], total.dtype)
+
+
+def _distilled(network, loss, outputs, sample_weight, k, teacher):
+    """A loss, penalties included, of which a part is that of the teacher instead."""
+    distillation = network.distillation
+    taught = keras.losses.CategoricalCrossentropy(
+        from_logits=not gives_probabilities(network.head)
+    )(teacher, outputs, sample_weight)
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    penalties = tf.add_n([tf.zeros(()), *network.losses]) / replicas
+    part = tf.where(distillation.has_teacher(k), distillation.weight, 0.0)
+    return loss + part * (taught - (loss - penalties))
 
 
 def _sums(network, gradients, count):
@@ -158,6 +233,7 @@ def _apply(network, gradients, plan):
     kept = [
         (table, tf.convert_to_tensor(table), used[stage][:, None])
         for stage, layer in network.batch_norms
+        if layer.num_scales > 1
         for table in layer.trainable_variables
     ]
     network.optimizer.apply_gradients(zip(gradients, network.trainable_variables))

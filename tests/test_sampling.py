@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_resizable import (
     FairSampler,
     FixedSampler,
+    SandwichSampler,
     SpatialSpace,
     SwitchingSampler,
     UniformSampler,
@@ -73,6 +74,14 @@ def test_replicas_draw_the_same_plan(strategy):
         np.testing.assert_array_equal(plan, sampler(step))
 
 
+def test_sandwich_plans_have_both_ends_and_uniform_draws():
+    drawn = plans(SandwichSampler(SPACE, num_draws=2), 500)
+    np.testing.assert_array_equal(drawn[:, 0], np.zeros((500, 2)))
+    np.testing.assert_array_equal(drawn[:, 1], np.full((500, 2), 2))
+    counts = collections.Counter(map(tuple, drawn[:, 2:].reshape(-1, 2)))
+    assert chi_square(counts, 9) < critical_value(8)
+
+
 def test_fixed_plan():
     sampler = FixedSampler(SPACE, [(1.0, 0.5), (0.75,)])
     np.testing.assert_array_equal(sampler(tf.constant(7)), [[0, 2], [1, 0]])
@@ -83,6 +92,7 @@ def test_fixed_plan():
     [
         FairSampler(SPACE, seed=5),
         UniformSampler(SPACE, seed=6, num_draws=2),
+        SandwichSampler(SPACE, seed=7, num_draws=3),
         FixedSampler(SPACE, [(0.5, 0.5)]),
     ],
 )
@@ -97,6 +107,8 @@ def test_config_round_trip(sampler):
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="num_draws=0"):
         UniformSampler(SPACE, num_draws=0)
+    with pytest.raises(ValueError, match="at least 0.*num_draws=-1"):
+        SandwichSampler(SPACE, num_draws=-1)
     with pytest.raises(ValueError, match="at least one"):
         FixedSampler(SPACE, [])
     with pytest.raises(ValueError, match="0.6 of stage 1"):
@@ -105,21 +117,23 @@ def test_bad_arguments_are_named():
 
 def test_switching_trains_one_configuration_from_a_step_on():
     fair = FairSampler(SPACE, seed=3)
-    sampler = SwitchingSampler(fair, (0.75, 0.5), step=2)
+    sampler = SwitchingSampler(fair, FixedSampler(SPACE, [(0.75, 0.5)]), step=2)
     config = keras.saving.serialize_keras_object(sampler)
     for one in (sampler, keras.saving.deserialize_keras_object(config)):
         draw = tf.function(one)
         for step in range(4):
             expected = fair(step) if step < 2 else [[1, 2]]
             np.testing.assert_array_equal(draw(tf.constant(step, tf.int64)), expected)
-    with pytest.raises(ValueError, match="0.9 of stage 0"):
-        SwitchingSampler(fair, (0.9,), step=2)
+    with pytest.raises(ValueError, match=r"same space.*\(1.0, 0.5\)"):
+        SwitchingSampler(fair, FairSampler(SpatialSpace((1.0, 0.5), 2)), step=2)
 
 
 def test_switching_takes_no_new_trace(make_network, batch):
     network = make_network()
     traces = []
-    sampler = SwitchingSampler(FairSampler(network.space), (0.5, 0.75), step=2)
+    space = network.space
+    target = FixedSampler(space, [(0.5, 0.75)])
+    sampler = SwitchingSampler(FairSampler(space), target, step=2)
 
     def traced(step):
         traces.append(step)

@@ -3,7 +3,7 @@
 import keras
 
 import keras_resizable
-from keras_resizable import data
+from keras_resizable import callbacks, data, distillation
 
 _WIDTH = {
     "MobileNetV1": "alpha",
@@ -11,6 +11,19 @@ _WIDTH = {
     "ResNet20": "width",
     "ResNet56": "width",
     "ShuffleNetV2": "width",
+}
+_DISTILLATIONS = {
+    "in_place": distillation.InPlaceDistillation,
+    "top_down": distillation.TopDownDistillation,
+    "ensemble": distillation.EnsembleDistillation,
+}
+_WITH_DROP_PATH = {
+    "MobileNetV2",
+    "ResNet20",
+    "ResNet50",
+    "ResNet56",
+    "ResNet101",
+    "ResNet152",
 }
 # Training images, classes and image shapes, for what is told without the data.
 KNOWN_SETS = {
@@ -27,6 +40,8 @@ def size_of_set(recipe, data_dir=None):
     """Training images, classes and image shape, without the images if possible."""
     if recipe.dataset in KNOWN_SETS:
         count, classes, shape = KNOWN_SETS[recipe.dataset]
+        if recipe.canvas is not None:
+            shape = (recipe.canvas, recipe.canvas, shape[-1])
         return min(count, recipe.num_images or count), classes, shape
     images = load_data(recipe, data_dir)
     return images.train.num_images, len(images.class_names), images.image_shape
@@ -37,6 +52,8 @@ def load_data(recipe, data_dir=None):
     images = data.load(recipe.dataset, data_dir)
     if recipe.num_images is not None:
         images = data.take_train(images, recipe.num_images)
+    if recipe.canvas is not None:
+        images = data.on_canvas(images, recipe.canvas)
     return images
 
 
@@ -85,10 +102,15 @@ def make_network(recipe, mode, config, image_shape, classes):
         image_shape: `(height, width, channels)`.
         classes: Number of classes.
     """
-    if mode == "resizable_aug" and recipe.synchronized:
+    if recipe.synchronized and (mode == "resizable_aug" or recipe.shrink):
         raise ValueError(
             "With synchronized batch statistics all steps train the same number of "
-            "sub-networks, which the mode 'resizable_aug' does not."
+            "sub-networks, which the mode 'resizable_aug' and `shrink` do not."
+        )
+    if mode == "individual" and recipe.distillation != "none":
+        raise ValueError(
+            f"One sub-network alone has none to learn from. Received: distillation="
+            f"{recipe.distillation!r} with the mode 'individual'."
         )
     scales = recipe.scales if mode != "individual" else set(config or (1.0,))
     options = {}
@@ -96,6 +118,10 @@ def make_network(recipe, mode, config, image_shape, classes):
         options[_WIDTH[recipe.network]] = recipe.width
     elif recipe.width != 1.0:
         raise ValueError(f"{recipe.network} has no width. Received: {recipe.width}")
+    if recipe.network in _WITH_DROP_PATH:
+        options["drop_path"] = recipe.drop_path
+    elif recipe.drop_path:
+        raise ValueError(f"{recipe.network} has no residual branches to drop.")
     network = getattr(keras_resizable, recipe.network)(
         scales,
         input_shape=image_shape,
@@ -104,6 +130,7 @@ def make_network(recipe, mode, config, image_shape, classes):
         dropout=recipe.dropout,
         kernel_regularizer=keras.regularizers.L2(recipe.weight_decay),
         synchronized=recipe.synchronized,
+        scale_aware=recipe.scale_aware,
         **options,
     )
     stages = network.space.num_stages
@@ -118,16 +145,32 @@ def make_network(recipe, mode, config, image_shape, classes):
 def compile_network(network, recipe, mode, config, steps_per_epoch):
     """Compiles a network as a recipe has it, for one-hot labels."""
     steps = recipe.epochs * steps_per_epoch
-    target = network.space.config(network.space.indices(config or ()))
-    sampler = keras_resizable.FairSampler(network.space, recipe.seed)
-    if mode == "individual":
-        sampler = keras_resizable.FixedSampler(network.space, [target])
-    elif mode == "resizable_aug":
-        switch = round(recipe.switch * steps)
-        sampler = keras_resizable.SwitchingSampler(sampler, target, switch)
+    teaching = None
+    if recipe.distillation != "none":
+        teaching = _DISTILLATIONS[recipe.distillation](recipe.distillation_weight)
     network.compile(
         keras.optimizers.SGD(
             _schedule(recipe, steps, steps_per_epoch),
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+            use_ema=recipe.ema > 0,
+            ema_momentum=recipe.ema,
+        ),
+        loss=keras.losses.CategoricalCrossentropy(
+            label_smoothing=recipe.label_smoothing
+        ),
+        metrics=["accuracy"],
+        sampler=_sampler(network.space, recipe, mode, config, steps_per_epoch),
+        gradient_reduction=recipe.gradient_reduction,
+        distillation=teaching,
+    )
+
+
+def compile_sub_network(model, recipe, learning_rate, steps):
+    """Compiles for one-hot labels, with a learning rate that falls to zero."""
+    model.compile(
+        keras.optimizers.SGD(
+            keras.optimizers.schedules.CosineDecay(learning_rate, steps),
             momentum=recipe.momentum,
             nesterov=recipe.nesterov,
         ),
@@ -135,9 +178,38 @@ def compile_network(network, recipe, mode, config, steps_per_epoch):
             label_smoothing=recipe.label_smoothing
         ),
         metrics=["accuracy"],
-        sampler=sampler,
-        gradient_reduction=recipe.gradient_reduction,
     )
+
+
+def training_callbacks(recipe, mode):
+    """The callbacks that a recipe needs to be trained as it says."""
+    if mode == "individual" or not recipe.shrink:
+        return []
+    return [callbacks.StartFromLargest(_first_shrunk_epoch(recipe))]
+
+
+def _first_shrunk_epoch(recipe):
+    return round(recipe.shrink * recipe.epochs)
+
+
+def _sampler(space, recipe, mode, config, steps_per_epoch):
+    target = space.config(space.indices(config or ()))
+    alone = keras_resizable.FixedSampler(space, [target])
+    if mode == "individual":
+        return alone
+    sampler = keras_resizable.FairSampler(space, recipe.seed)
+    if recipe.sampler == "uniform":
+        sampler = keras_resizable.UniformSampler(space, recipe.seed, recipe.draws)
+    elif recipe.sampler == "sandwich":
+        sampler = keras_resizable.SandwichSampler(space, recipe.seed, recipe.draws)
+    if recipe.shrink:
+        largest = keras_resizable.FixedSampler(space, [space.largest])
+        step = _first_shrunk_epoch(recipe) * steps_per_epoch
+        sampler = keras_resizable.SwitchingSampler(largest, sampler, step)
+    if mode == "resizable_aug":
+        step = round(recipe.switch * recipe.epochs * steps_per_epoch)
+        sampler = keras_resizable.SwitchingSampler(sampler, alone, step)
+    return sampler
 
 
 def _schedule(recipe, steps, steps_per_epoch):

@@ -75,21 +75,6 @@ def choose_config(space, run, limits):
     return space.parse(search.best(table, device=FLAGS.device, **limits)["config"])
 
 
-def compile_model(model, recipe, steps):
-    """Compiles for one-hot labels, with a learning rate that falls to zero."""
-    model.compile(
-        keras.optimizers.SGD(
-            keras.optimizers.schedules.CosineDecay(FLAGS.learning_rate, steps),
-            momentum=recipe.momentum,
-            nesterov=recipe.nesterov,
-        ),
-        loss=keras.losses.CategoricalCrossentropy(
-            label_smoothing=recipe.label_smoothing
-        ),
-        metrics=["accuracy"],
-    )
-
-
 def main(argv):
     if argv[1:]:
         raise ValueError(f"Not a flag: {' '.join(argv[1:])}. See --help.")
@@ -116,7 +101,9 @@ def main(argv):
     if FLAGS.teacher:
         largest = network.sub_network(network.space.largest, calibrate_with=calibration)
         trained = fine_tuning.taught_by(model, largest)
-    compile_model(trained, recipe, FLAGS.epochs * steps)
+    building.compile_sub_network(
+        trained, recipe, FLAGS.learning_rate, FLAGS.epochs * steps
+    )
     names = ("learning_rate", "weights", "teacher", "epochs", "seed")
     settings = {
         "config": config,

@@ -22,6 +22,8 @@ from keras_resizable import data
 
 MODES = ("individual", "resizable", "resizable_aug")
 SCHEDULES = ("step", "linear", "cosine")
+SAMPLERS = ("fair", "uniform", "sandwich")
+DISTILLATIONS = ("none", "in_place", "top_down", "ensemble")
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 NETWORKS = (
     "MobileNetV1",
@@ -65,6 +67,9 @@ class Recipe:
     )
     image_size: int | None = _field("Height and width; the images' if None.", None)
     num_images: int | None = _field("Training images; all if None.", None)
+    canvas: int | None = _field(
+        "Side of a canvas on which images lie at sizes of chance.", None
+    )
     augmentation: str = _field("none, pad_crop_flip or inception.", "inception")
     rand_augment: float = _field("Magnitude of RandAugment, 0 to 1.", 0.0)
     cutout: float = _field("Side of Cutout's square, of the image's.", 0.0)
@@ -72,6 +77,16 @@ class Recipe:
     cutmix: float = _field("Alpha of CutMix.", 0.0)
     label_smoothing: float = _field("Label smoothing.", 0.0)
     dropout: float = _field("Dropout before the classifier.", 0.0)
+    drop_path: float = _field("Drop-path in the largest sub-network.", 0.0)
+    ema: float = _field("Momentum of averaged weights, 0 for none.", 0.0)
+    scale_aware: bool = _field("Batch normalisation of its own for each scale.", True)
+    sampler: str = _field(f"Plans: {', '.join(SAMPLERS)}.", "fair")
+    draws: int = _field("Sub-networks a step that uniform and sandwich draw.", 1)
+    distillation: str = _field(
+        f"What sub-networks learn from: {', '.join(DISTILLATIONS)}.", "none"
+    )
+    distillation_weight: float = _field("The teacher's part of the loss.", 0.5)
+    shrink: float = _field("Part of all epochs that train the largest alone.", 0.0)
     switch: float = _field("Part of all steps before 'resizable_aug' switches.", 0.5)
     gradient_reduction: str = _field("mean or sum over the sub-networks.", "mean")
     synchronized: bool = _field("Whether devices share batch statistics.", False)
@@ -309,6 +324,8 @@ def _check(recipe):
         "precision": PRECISIONS,
         "gradient_reduction": ("mean", "sum"),
         "augmentation": data.AUGMENTATIONS,
+        "sampler": SAMPLERS,
+        "distillation": DISTILLATIONS,
     }
     for key, valid in choices.items():
         if getattr(recipe, key) not in valid:
@@ -316,7 +333,7 @@ def _check(recipe):
                 f"{key} is one of {', '.join(valid)}. "
                 f"Received: {getattr(recipe, key)!r}"
             )
-    for key in ("epochs", "batch_size"):
+    for key in ("epochs", "batch_size", "draws"):
         if getattr(recipe, key) < 1:
             raise ValueError(f"{key} is at least 1. Received: {getattr(recipe, key)}")
     not_negative = ("learning_rate", "weight_decay", "mixup", "momentum")
@@ -331,6 +348,10 @@ def _check(recipe):
         "cutmix",
         "label_smoothing",
         "dropout",
+        "drop_path",
+        "ema",
+        "distillation_weight",
+        "shrink",
     ):
         if not 0 <= getattr(recipe, key) <= 1:
             raise ValueError(f"{key} is from 0 to 1. Received: {getattr(recipe, key)}")

@@ -153,7 +153,7 @@ def train():
         evaluated,
         data.load_calibration(run / CALIBRATION).take(CALIBRATION_BATCHES),
     )
-    added = [accuracy]
+    added = [*building.training_callbacks(recipe, mode), accuracy]
     if distribution.is_chief(strategy):
         added.append(
             keras.callbacks.TensorBoard(run / "tensorboard", write_graph=False)

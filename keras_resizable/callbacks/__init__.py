@@ -1,5 +1,6 @@
 from keras_resizable.callbacks.checkpoint import Checkpoint
+from keras_resizable.callbacks.start_from_largest import StartFromLargest
 from keras_resizable.callbacks.stop_on_divergence import StopOnDivergence
 from keras_resizable.callbacks.sub_network_accuracy import SubNetworkAccuracy
 
-__all__ = ["Checkpoint", "StopOnDivergence", "SubNetworkAccuracy"]
+__all__ = ["Checkpoint", "StartFromLargest", "StopOnDivergence", "SubNetworkAccuracy"]

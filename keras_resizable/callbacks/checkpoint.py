@@ -2,6 +2,7 @@ import pathlib
 
 import keras
 
+from keras_resizable.averaging import averaged
 from keras_resizable.checkpoint import (
     load_checkpoint,
     require_finite,
@@ -18,9 +19,10 @@ class Checkpoint(keras.callbacks.Callback):
     """Keeps a run, so that it can go on after anything that ends it.
 
     At the end of an epoch it writes `supernet.keras`, or `sub_network.keras` if no
-    `ResizableNetwork` is trained, `best.keras` if what is monitored was never
-    higher, `history.csv` and `history.png`, and then `checkpoint.npz`. Of Keras's
-    `Distiller` it writes the student. See `keras_resizable.resuming.fit_resumable`.
+    `ResizableNetwork` is trained, and `best.keras` if what is monitored was never
+    higher, both with averages of the weights if the optimizer keeps any; `history.csv`
+    and `history.png`; and then `checkpoint.npz`. Of Keras's `Distiller` it writes the
+    student. See `keras_resizable.resuming.fit_resumable`.
 
     Args:
         folder: The folder of the run.
@@ -86,9 +88,10 @@ class Checkpoint(keras.callbacks.Callback):
                 model = model.student
             is_super = isinstance(model, ResizableNetwork)
             name = "supernet" if is_super else "sub_network"
-            if is_best:
-                save_network(model, self.folder / "best.keras")
-            save_network(model, self.folder / f"{name}.keras")
+            with averaged(self.model):
+                if is_best:
+                    save_network(model, self.folder / "best.keras")
+                save_network(model, self.folder / f"{name}.keras")
             write_history(self.history, self.folder)
         self._save()
         if self.monitor is not None and self.monitor not in logs:

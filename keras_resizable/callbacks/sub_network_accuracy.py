@@ -1,12 +1,14 @@
 import keras
 
+from keras_resizable.averaging import averaged
 from keras_resizable.sub_network import make_calibrator, restoring
 
 
 class SubNetworkAccuracy(keras.callbacks.Callback):
     """Evaluates some sub-networks at the end of an epoch.
 
-    Their metrics join the logs of the epoch, such as `val_accuracy_smallest`.
+    Their metrics join the logs of the epoch, such as `val_accuracy_smallest`. If the
+    optimizer keeps averages of the weights, these are evaluated.
 
     Args:
         dataset: What to evaluate with, as `network.evaluate` takes it.
@@ -33,7 +35,7 @@ class SubNetworkAccuracy(keras.callbacks.Callback):
             "smallest": space.smallest,
         }
         for name, config in configs.items():
-            with restoring(network):
+            with restoring(network), averaged(network):
                 network.check_statistics &= self.calibrate_with is None
                 network.config = config
                 if self.calibrate_with is not None:

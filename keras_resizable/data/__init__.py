@@ -1,7 +1,14 @@
 from keras_resizable.data.calibration import load_calibration, save_calibration
+from keras_resizable.data.canvas import on_canvas
 from keras_resizable.data.folder import load_folder
 from keras_resizable.data.idx import load_idx
-from keras_resizable.data.image_set import ImageSet, Split, from_arrays, take_train
+from keras_resizable.data.image_set import (
+    ImageSet,
+    Split,
+    from_arrays,
+    hold_out,
+    take_train,
+)
 from keras_resizable.data.load import load
 from keras_resizable.data.pipeline import (
     eval_dataset,
@@ -22,12 +29,14 @@ __all__ = [
     "draw_sample",
     "eval_dataset",
     "from_arrays",
+    "hold_out",
     "load",
     "load_calibration",
     "load_folder",
     "load_idx",
     "load_sample",
     "load_tfds",
+    "on_canvas",
     "preprocess",
     "resolved_shape",
     "save_calibration",

@@ -68,6 +68,42 @@ def take_train(image_set, count):
     return dataclasses.replace(image_set, train=Split(count, read))
 
 
+def hold_out(image_set, count):
+    """An `ImageSet` that is evaluated with a part of the training images.
+
+    To choose settings with: those chosen with the test images would look better than
+    they are.
+
+    Args:
+        image_set: An `ImageSet`.
+        count: How many training images to hold out, always the same.
+
+    Returns:
+        An `ImageSet` of the training images only.
+
+    Raises:
+        ValueError: If there are not more than these.
+    """
+    rest = image_set.train.num_images - count
+    if not 1 <= count or rest < 1:
+        raise ValueError(
+            f"Of {image_set.train.num_images} training images some have to be held "
+            f"out, and some not. Received: {count}"
+        )
+
+    def read_rest(seed=None):
+        drawn = image_set.train.read(0).skip(count)
+        return drawn if seed is None else shuffled(drawn, rest, seed)
+
+    def read_held_out(seed=None):
+        drawn = image_set.train.read(0).take(count)
+        return drawn if seed is None else shuffled(drawn, count, seed)
+
+    return dataclasses.replace(
+        image_set, train=Split(rest, read_rest), test=Split(count, read_held_out)
+    )
+
+
 def from_arrays(train, test, class_names=None):
     """An `ImageSet` of arrays in memory.
 

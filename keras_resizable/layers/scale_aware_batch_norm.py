@@ -14,7 +14,8 @@ class ScaleAwareBatchNorm(keras.layers.Layer):
     variance are tables of shape `(num_scales, channels)`; a call uses the row of
     its scale index, and in training updates the moving statistics of that row
     only. With `num_scales=1` it computes what `keras.layers.BatchNormalization`
-    does. The arguments are those of that layer, and the last axis is normalised.
+    does, with one row for all scale factors. The arguments are those of that layer,
+    and the last axis is normalised.
 
     Under `tf.distribute` the moving statistics are the mean over the replicas,
     and `synchronized=True` normalises by the statistics of the global batch.
@@ -35,7 +36,8 @@ class ScaleAwareBatchNorm(keras.layers.Layer):
 
     Call arguments:
         inputs: `(batch, ..., channels)`, floating point.
-        scale_index: Scalar int32 tensor, the row to use.
+        scale_index: Scalar int32 tensor, the row to use; of no effect if there is
+            one row.
         training: Whether to normalise by the statistics of the batch and to
             update the moving ones. A frozen layer (`trainable=False`) never
             does, as in Keras.
@@ -123,6 +125,7 @@ class ScaleAwareBatchNorm(keras.layers.Layer):
         )
 
     def call(self, inputs, scale_index=0, training=None):
+        scale_index = self.row_of(scale_index)
         dtype = keras.backend.result_type(inputs.dtype, "float32")
         channels = (inputs.shape[-1],)
         gamma = self._row(self.gamma, scale_index, dtype, tf.ones, channels)
@@ -141,6 +144,10 @@ class ScaleAwareBatchNorm(keras.layers.Layer):
                 self._row(self.moving_variance, scale_index, dtype),
             )
         return tf.cast(outputs, self.compute_dtype)
+
+    def row_of(self, scale_index):
+        """The row of a scale factor: if all share one, that."""
+        return 0 if self.num_scales == 1 else scale_index
 
     def _row(self, table, scale_index, dtype, default=None, shape=None):
         if table is None:

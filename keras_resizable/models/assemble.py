@@ -28,6 +28,7 @@ def assemble(
     classifier_activation="softmax",
     kernel_regularizer=None,
     synchronized=False,
+    scale_aware=True,
     imagenet=None,
 ):
     """Makes a `ResizableNetwork` of blocks.
@@ -57,6 +58,8 @@ def assemble(
         kernel_regularizer: Regularizer of all kernels, not of batch
             normalisation: L2 decay as the paper has it.
         synchronized: Whether replicas share the statistics of a batch.
+        scale_aware: Whether each scale factor has batch normalisation of its own. If
+            not, all share one row: for ablations (paper, Table 5).
         imagenet: The function in `keras.applications` that makes the same
             architecture, if any.
 
@@ -88,6 +91,8 @@ def assemble(
     def plain_norm(x, name):
         return norm_layer(1, name=name)(x)
 
+    num_rows = len(scales) if scale_aware else 1
+
     images = keras.Input(input_shape, name="images")
     features = images
     for block in stem:
@@ -100,7 +105,7 @@ def assemble(
         scale_index = keras.Input(batch_shape=(), dtype="int32", name="scale_index")
 
         def scaled_norm(x, name, scale_index=scale_index):
-            return norm_layer(len(scales), name=name)(x, scale_index)
+            return norm_layer(num_rows, name=name)(x, scale_index)
 
         features = StageResize(scales, name=f"resize{number}")(inputs, scale_index)
         for block in blocks:

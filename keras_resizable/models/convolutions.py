@@ -1,10 +1,13 @@
-"""The convolutions that all model families are made of: padded, no bias."""
+"""What the blocks of all model families are made of."""
 
 import keras
 from keras import layers
 
+from keras_resizable.layers import DropPath
+
 
 def conv(x, filters, size, stride, regularizer, name):
+    """A convolution, padded and without bias."""
     return layers.Conv2D(
         filters,
         size,
@@ -18,7 +21,7 @@ def conv(x, filters, size, stride, regularizer, name):
 
 
 def depthwise_conv(x, stride, regularizer, name):
-    """A 3x3 convolution of each channel by itself."""
+    """A 3x3 convolution of each channel by itself, padded and without bias."""
     return layers.DepthwiseConv2D(
         3,
         strides=stride,
@@ -29,3 +32,17 @@ def depthwise_conv(x, stride, regularizer, name):
         depthwise_regularizer=regularizer,
         name=name,
     )(x)
+
+
+def drop_branch(x, rate, name):
+    """The branch of a residual block, left out for a part of the images."""
+    return DropPath(rate, name=name)(x) if rate else x
+
+
+def drop_rates(drop_path, num_blocks):
+    """A rate for each residual block, up to that of the last (Huang et al., 2016)."""
+    if not 0 <= drop_path < 1:
+        raise ValueError(
+            f"`drop_path` is at least 0 and below 1. Received: drop_path={drop_path!r}"
+        )
+    return [drop_path * number / num_blocks for number in range(1, num_blocks + 1)]

@@ -6,7 +6,12 @@ import keras
 from keras import layers
 
 from keras_resizable.models.assemble import assemble, check_width
-from keras_resizable.models.convolutions import conv, depthwise_conv
+from keras_resizable.models.convolutions import (
+    conv,
+    depthwise_conv,
+    drop_branch,
+    drop_rates,
+)
 
 # Of each group: expansion, filters, blocks, stride of the first block (table 2).
 GROUPS = (
@@ -27,6 +32,7 @@ def MobileNetV2(
     input_shape=(224, 224, 3),
     classes=1000,
     name="mobilenet_v2",
+    drop_path=0.0,
     **kwargs,
 ):
     """A resizable MobileNetV2.
@@ -50,6 +56,9 @@ def MobileNetV2(
         input_shape: `(height, width, channels)`.
         classes: Number of classes.
         name: Name of the network.
+        drop_path: Part of the images for which the last residual block leaves its
+            branch out in training, in the largest sub-network only; less in those
+            before, see `keras_resizable.layers.DropPath`.
         **kwargs: `include_top`, `weights`, `pooling`, `dropout` and
             `classifier_activation` as in `keras.applications`,
             `kernel_regularizer` and `synchronized`; see
@@ -62,6 +71,7 @@ def MobileNetV2(
         ValueError: If an argument is not valid.
     """
     check_width("alpha", alpha)
+    rates = drop_rates(drop_path, sum(num_blocks for _, _, num_blocks, _ in GROUPS))
     stages = []
     number = 0
     for expansion, filters, num_blocks, first_stride in GROUPS:
@@ -78,6 +88,7 @@ def MobileNetV2(
                     expansion=expansion,
                     filters=multiple_of_8(filters * alpha),
                     stride=stride,
+                    drop_rate=rates[number],
                     prefix=f"block_{number}" if number else "expanded_conv",
                 )
             )
@@ -110,7 +121,7 @@ def stem(x, norm, regularizer, filters):
     return layers.ReLU(6.0, name="Conv1_relu")(x)
 
 
-def block(x, norm, regularizer, expansion, filters, stride, prefix):
+def block(x, norm, regularizer, expansion, filters, stride, drop_rate, prefix):
     """Widens, convolves each channel, narrows without activation."""
     inputs = x
     if expansion > 1:
@@ -123,6 +134,7 @@ def block(x, norm, regularizer, expansion, filters, stride, prefix):
     x = conv(x, filters, 1, 1, regularizer, f"{prefix}_project")
     x = norm(x, f"{prefix}_project_BN")
     if stride == 1 and inputs.shape[-1] == filters:
+        x = drop_branch(x, drop_rate, f"{prefix}_drop")
         x = layers.Add(name=f"{prefix}_add")([inputs, x])
     return x
 

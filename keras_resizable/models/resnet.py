@@ -5,7 +5,7 @@ import functools
 from keras import layers
 
 from keras_resizable.models.assemble import assemble, check_width
-from keras_resizable.models.convolutions import conv
+from keras_resizable.models.convolutions import conv, drop_branch, drop_rates
 
 
 def ResNet20(
@@ -142,7 +142,9 @@ def ResNet152(scales=(1.0, 0.9, 0.8, 0.7), *, name="resnet152", **kwargs):
     return _imagenet_resnet((3, 8, 36, 3), scales, name=name, **kwargs)
 
 
-def ResNet(stem, block, stackwise_num_blocks, stackwise_num_filters, **kwargs):
+def ResNet(
+    stem, block, stackwise_num_blocks, stackwise_num_filters, drop_path=0.0, **kwargs
+):
     """A residual network of any depth and width.
 
     Args:
@@ -151,11 +153,15 @@ def ResNet(stem, block, stackwise_num_blocks, stackwise_num_filters, **kwargs):
         stackwise_num_blocks: Number of blocks of each group.
         stackwise_num_filters: Number of filters of each group. The stem has
             those of the first.
+        drop_path: Part of the images for which the last block leaves its branch out
+            in training, in the largest sub-network only; less in those before, see
+            `keras_resizable.layers.DropPath`.
         **kwargs: Those of `keras_resizable.models.assemble.assemble`.
 
     Returns:
         A `ResizableNetwork` with one stage per group.
     """
+    rates = iter(drop_rates(drop_path, sum(stackwise_num_blocks)))
     stages = []
     groups = zip(stackwise_num_blocks, stackwise_num_filters)
     for group, (num_blocks, filters) in enumerate(groups):
@@ -170,6 +176,7 @@ def ResNet(stem, block, stackwise_num_blocks, stackwise_num_filters, **kwargs):
                     block,
                     filters=filters,
                     stride=stride,
+                    drop_rate=next(rates),
                     name=f"conv{group + 2}_block{number + 1}",
                 )
             )
@@ -227,7 +234,7 @@ def imagenet_stem(x, norm, regularizer, filters):
     return layers.MaxPooling2D(3, 2, padding="same", name="pool1_pool")(x)
 
 
-def basic_block(x, norm, regularizer, filters, stride, name):
+def basic_block(x, norm, regularizer, filters, stride, drop_rate, name):
     """Two 3x3 convolutions and a shortcut."""
     shortcut = _shortcut(x, norm, regularizer, filters, stride, name)
     x = conv(x, filters, 3, stride, regularizer, f"{name}_1_conv")
@@ -235,11 +242,12 @@ def basic_block(x, norm, regularizer, filters, stride, name):
     x = layers.ReLU(name=f"{name}_1_relu")(x)
     x = conv(x, filters, 3, 1, regularizer, f"{name}_2_conv")
     x = norm(x, f"{name}_2_bn")
+    x = drop_branch(x, drop_rate, f"{name}_drop")
     x = layers.Add(name=f"{name}_add")([shortcut, x])
     return layers.ReLU(name=f"{name}_out")(x)
 
 
-def bottleneck_block(x, norm, regularizer, filters, stride, name):
+def bottleneck_block(x, norm, regularizer, filters, stride, drop_rate, name):
     """A 1x1, a 3x3 and a four times wider 1x1 convolution and a shortcut."""
     shortcut = _shortcut(x, norm, regularizer, 4 * filters, stride, name)
     x = conv(x, filters, 1, 1, regularizer, f"{name}_1_conv")
@@ -250,6 +258,7 @@ def bottleneck_block(x, norm, regularizer, filters, stride, name):
     x = layers.ReLU(name=f"{name}_2_relu")(x)
     x = conv(x, 4 * filters, 1, 1, regularizer, f"{name}_3_conv")
     x = norm(x, f"{name}_3_bn")
+    x = drop_branch(x, drop_rate, f"{name}_drop")
     x = layers.Add(name=f"{name}_add")([shortcut, x])
     return layers.ReLU(name=f"{name}_out")(x)
 

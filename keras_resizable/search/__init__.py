@@ -1,3 +1,9 @@
+from keras_resizable.search.comparison import (
+    Comparison,
+    compare_seeds,
+    comparison_table,
+    plot_comparison,
+)
 from keras_resizable.search.evaluation import evaluate_model
 from keras_resizable.search.flops import count_flops
 from keras_resizable.search.latency import latency_table
@@ -32,11 +38,14 @@ from keras_resizable.search.table import (
 __all__ = [
     "SAMPLES",
     "TABLE",
+    "Comparison",
     "PairedTest",
     "SampleResults",
     "best",
     "build_table",
     "check_limits",
+    "compare_seeds",
+    "comparison_table",
     "confidence_interval",
     "count_flops",
     "count_flops_of_configs",
@@ -49,6 +58,7 @@ __all__ = [
     "metadata_of",
     "paired_test",
     "pareto_front",
+    "plot_comparison",
     "read_table",
     "require_same_images",
     "result_name",

@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras_resizable.digests import digest_of_data, digest_of_weights
 from keras_resizable.distribution import is_chief
 from keras_resizable.files import read_arrays, replacing
+from keras_resizable.outputs import gives_probabilities, to_probabilities
 from keras_resizable.search.samples import SampleResults
 from keras_resizable.search.tree import PrefixTree
 
@@ -259,7 +260,7 @@ class _Evaluation:
 
 def _make_score(head, strategy):
     """A graph that judges each image, `(images, 4)` float32, on each device."""
-    probable = _gives_probabilities(head)
+    probable = gives_probabilities(head)
 
     def score(outputs, labels):
         outputs = tf.cast(outputs[: tf.shape(labels)[0]], tf.float32)
@@ -269,7 +270,7 @@ def _make_score(head, strategy):
         loss = keras.ops.sparse_categorical_crossentropy(
             labels, outputs, from_logits=not probable
         )
-        probabilities = outputs if probable else tf.nn.softmax(outputs)
+        probabilities = to_probabilities(head, outputs)
         right = tf.equal(tf.argmax(outputs, -1, tf.int32), labels)
         top5 = tf.math.in_top_k(labels, outputs, min(5, outputs.shape[-1]))
         confidence = tf.reduce_max(probabilities, axis=-1)
@@ -300,17 +301,6 @@ def _make_fill(strategy):
         return strategy.run(fill, (images,))
 
     return fill_all
-
-
-def _gives_probabilities(head):
-    last = head.layers[-1]
-    if isinstance(last, keras.Model):
-        return _gives_probabilities(last)
-    activation = getattr(last, "activation", None)
-    return (
-        isinstance(last, keras.layers.Softmax)
-        or activation is keras.activations.softmax
-    )
 
 
 def _progress(title, dataset, units, verbose):

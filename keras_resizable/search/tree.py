@@ -152,4 +152,6 @@ def _graph(function):
 
 def _row(table, index):
     """The row of a scale; stock batch normalisations have no others."""
-    return table[index] if table.shape.rank == 2 else table
+    if table.shape.rank == 1:
+        return table
+    return table[index if table.shape[0] > 1 else 0]

@@ -1,0 +1,29 @@
+import keras
+
+
+class StartFromLargest(keras.callbacks.Callback):
+    """Has other scale factors begin where the largest is, after delayed shrinking.
+
+    At the beginning of an epoch, rows of batch normalisation that were never trained
+    become copies of the largest scale factor's. See `SwitchingSampler`.
+
+    Args:
+        epoch: The first epoch that trains other sub-networks than the largest, from 0.
+    """
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch != self.epoch:
+            return
+        untrained = self.model.statistics.untrained()
+        with self.model.distribute_strategy.scope():
+            for stage, norm in self.model.batch_norms:
+                if norm.num_scales == 1:
+                    continue
+                for table in norm.variables:
+                    rows = table.numpy()
+                    rows[untrained[stage]] = rows[0]
+                    table.assign(rows)

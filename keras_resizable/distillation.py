@@ -1,0 +1,102 @@
+"""What the sub-networks of a training step learn from each other.
+
+With `network.compile(distillation=EnsembleDistillation())` sub-networks that have a
+teacher learn from labels by the loss of `compile`, and from the teacher's class
+probabilities by the cross-entropy with them. Teachers get no gradient for it.
+"""
+
+import keras
+import tensorflow as tf
+
+
+class _Distillation:
+    """What the kinds of distillation share.
+
+    Args:
+        weight: The teacher's part of the loss, from 0 to 1; the labels have the rest.
+    """
+
+    needs_largest = False
+    # Whether all sub-networks run before the first of them is trained.
+    runs_ahead = False
+
+    def __init__(self, weight=0.5):
+        if not 0 <= weight <= 1:
+            raise ValueError(f"`weight` is from 0 to 1. Received: weight={weight!r}")
+        self.weight = float(weight)
+
+    def has_teacher(self, number):
+        """Whether there is a teacher for the sub-network in this place of the plan."""
+        return number > 0
+
+    def next_teacher(self, teacher, number, probabilities):
+        """The teacher after a sub-network of the plan has run.
+
+        Args:
+            teacher: Probabilities `(batch, classes)` of the teacher before.
+            number: The place of the sub-network in the plan, the largest first.
+            probabilities: Those of the sub-network.
+        """
+        raise NotImplementedError
+
+    def get_config(self):
+        return {"weight": self.weight}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable(package="keras_resizable")
+class InPlaceDistillation(_Distillation):
+    """The largest sub-network teaches all others.
+
+    Yu & Huang, 2019, https://arxiv.org/abs/1903.05134, section 3.3, where `weight` is
+    1. Plans need the largest: `SandwichSampler` has it in each, `FairSampler` has not.
+
+    Args:
+        weight: The teacher's part of the loss, from 0 to 1; the labels have the rest.
+    """
+
+    needs_largest = True
+
+    def next_teacher(self, teacher, number, probabilities):
+        return tf.where(number == 0, probabilities, teacher)
+
+
+@keras.saving.register_keras_serializable(package="keras_resizable")
+class TopDownDistillation(_Distillation):
+    """Every larger sub-network of the plan teaches every smaller one.
+
+    Wang et al., 2020, https://arxiv.org/abs/2007.09558 (RS-Nets), section 3.3. A sum of
+    cross-entropies with several teachers is that with the mean of their probabilities.
+
+    Args:
+        weight: The teachers' part of the loss, from 0 to 1; the labels have the rest.
+    """
+
+    def next_teacher(self, teacher, number, probabilities):
+        before = tf.cast(number, probabilities.dtype)
+        return (teacher * before + probabilities) / (before + 1.0)
+
+
+@keras.saving.register_keras_serializable(package="keras_resizable")
+class EnsembleDistillation(_Distillation):
+    """The ensemble of all sub-networks of the plan teaches each of them.
+
+    After RS-Nets (Wang et al., 2020, https://arxiv.org/abs/2007.09558, section 3.3),
+    which learns a weight for each of its few sub-networks: with plans of chance the
+    teacher is the mean of the probabilities. All sub-networks run forward once before
+    the first is trained, one at a time.
+
+    Args:
+        weight: The teacher's part of the loss, from 0 to 1; the labels have the rest.
+    """
+
+    runs_ahead = True
+
+    def has_teacher(self, number):
+        return tf.constant(True)
+
+    def next_teacher(self, teacher, number, probabilities):
+        return teacher

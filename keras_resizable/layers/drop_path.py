@@ -1,0 +1,58 @@
+import contextlib
+import contextvars
+
+import keras
+import tensorflow as tf
+
+_is_largest: contextvars.ContextVar = contextvars.ContextVar("is_largest", default=None)
+
+
+@keras.saving.register_keras_serializable(package="keras_resizable")
+class DropPath(keras.layers.Dropout):
+    """Leaves a residual branch out for some images, in the largest sub-network only.
+
+    Stochastic depth (Huang et al., 2016, https://arxiv.org/abs/1603.09382). Only the
+    largest sub-network is regularized, as smaller ones rather lack capacity (Yu et al.,
+    2020, https://arxiv.org/abs/2003.11142, section 3.1). What is kept is scaled by
+    `1 / (1 - rate)`.
+
+    Args:
+        rate: Part of the images, from 0 to 1.
+        seed: Seed of the draws.
+
+    Call arguments:
+        inputs: `(batch, height, width, channels)`.
+        training: Whether to drop, if the training step of a `ResizableNetwork` runs its
+            largest sub-network. Elsewhere nothing is dropped.
+
+    Output shape:
+        That of `inputs`.
+    """
+
+    def __init__(self, rate, seed=None, **kwargs):
+        super().__init__(rate, noise_shape=(None, 1, 1, 1), seed=seed, **kwargs)
+
+    def call(self, inputs, training=False):
+        is_largest = _is_largest.get()
+        if not training or is_largest is None:
+            return inputs
+        return tf.where(is_largest, super().call(inputs, training=True), inputs)
+
+    def get_config(self):
+        config = super().get_config()
+        del config["noise_shape"]
+        return config
+
+
+@contextlib.contextmanager
+def running(is_largest):
+    """Tells the `DropPath` layers called inside which sub-network runs.
+
+    Args:
+        is_largest: Scalar boolean tensor, whether it is the largest.
+    """
+    token = _is_largest.set(is_largest)
+    try:
+        yield
+    finally:
+        _is_largest.reset(token)

@@ -1,0 +1,133 @@
+"""Comparing trainings that were done with several seeds."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_resizable.extras import import_extra
+from keras_resizable.files import replacing
+from keras_resizable.search.samples import PairedTest
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """A sub-network that was trained in some way, and what it is compared with.
+
+    Args:
+        arm: How it was trained.
+        config: Its configuration, as text.
+        rights: Boolean `(seeds, images)`, whether it is right.
+        raw: Accuracies with the batch statistics that training left, for each seed, or
+            None.
+        against: How what it is compared with was trained, or None.
+        other_rights: Whether that is right, boolean `(seeds, images)`.
+    """
+
+    arm: str
+    config: str
+    rights: list
+    raw: list | None = None
+    against: str | None = None
+    other_rights: list | None = None
+
+
+def comparison_table(comparisons):
+    """The accuracies of trainings, and their differences.
+
+    Args:
+        comparisons: `Comparison`s, of as many seeds each.
+
+    Returns:
+        A `pandas.DataFrame` with a row for each: `arm`, `config`, `top1_raw`, `top1`
+        (means over seeds), `spread` (standard deviation of `top1` between seeds),
+        `against`, `difference`, `standard_error`, `p_value` (see `compare_seeds`), and
+        `top1_0`, `top1_1` … for the seeds.
+
+    Raises:
+        ImportError: If the extra `search` is not installed.
+    """
+    pandas = import_extra("pandas", "search")
+    return pandas.DataFrame([_line(comparison) for comparison in comparisons])
+
+
+def _line(comparison):
+    means = np.mean(comparison.rights, axis=1)
+    raw, against = comparison.raw, comparison.against
+    test = PairedTest(np.nan, np.nan, np.nan)
+    if against is not None:
+        test = compare_seeds(comparison.rights, comparison.other_rights)
+    return {
+        "arm": comparison.arm,
+        "config": comparison.config,
+        "top1_raw": np.nan if raw is None else np.mean(raw),
+        "top1": means.mean(),
+        "spread": means.std(ddof=1) if len(means) > 1 else np.nan,
+        "against": against or "",
+        **dataclasses.asdict(test),
+        **{f"top1_{number}": mean for number, mean in enumerate(means)},
+    }
+
+
+def compare_seeds(rights, other_rights):
+    """The difference of two trainings' accuracies, on the same images.
+
+    Seeds are averaged for each image, and the images are the sample: it says what other
+    images would give, with these seeds.
+
+    Args:
+        rights: Boolean `(seeds, images)` of the first, whether it is right.
+        other_rights: That of the second, of as many seeds.
+
+    Returns:
+        A `PairedTest`, by a two-sided test on the normal distribution.
+
+    Raises:
+        ValueError: If the shapes differ.
+        ImportError: If the extra `search` is not installed.
+    """
+    rights, other_rights = np.asarray(rights, float), np.asarray(other_rights, float)
+    if rights.shape != other_rights.shape or rights.ndim != 2:
+        raise ValueError(
+            "Both need results (seeds, images) on the same images. Received: "
+            f"{rights.shape} and {other_rights.shape}."
+        )
+    stats = import_extra("scipy.stats", "search")
+    differences = (rights - other_rights).mean(axis=0)
+    difference = float(differences.mean())
+    error = float(differences.std() / differences.size**0.5)
+    p_value = 1.0 if difference == 0 else 2 * stats.norm.sf(abs(difference) / error)
+    return PairedTest(difference, error, float(p_value))
+
+
+def plot_comparison(table, path, title):
+    """Draws the accuracies of trainings, a dot for each seed.
+
+    Args:
+        table: A `pandas.DataFrame` with the columns `arm`, `config` and `top1`, and
+            `top1_0`, `top1_1` … for the seeds, from 0 to 1.
+        path: Path of a `.png` file. One that is there is replaced.
+        title: What to write above.
+
+    Raises:
+        ImportError: If the extra `search` is not installed.
+    """
+    figure_module = import_extra("matplotlib.figure", "search")
+    seeds = [name for name in table if name.startswith("top1_") and name[5:].isdigit()]
+    figure = figure_module.Figure(
+        figsize=(8, 1.2 + 0.28 * len(table)), layout="constrained"
+    )
+    axes = figure.subplots()
+    configs = list(dict.fromkeys(table["config"]))
+    for number, row in enumerate(table.itertuples(index=False)):
+        color = f"C{configs.index(row.config)}"
+        values = [100 * getattr(row, seed) for seed in seeds]
+        axes.plot(values, [number] * len(values), "o", color=color, alpha=0.4)
+        axes.plot(100 * row.top1, number, "|", color=color, markersize=16)
+    labels = [f"{row.arm}   {row.config}" for row in table.itertuples(index=False)]
+    axes.set_yticks(range(len(table)), labels)
+    axes.invert_yaxis()
+    axes.set_xlabel("top-1, %; a dot for each seed, a bar for their mean")
+    axes.set_title(title, fontsize=10, loc="left")
+    axes.grid(axis="x", alpha=0.3)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=120, format="png")

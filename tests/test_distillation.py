@@ -1,0 +1,169 @@
+"""What sub-networks learn from each other in a training step."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_resizable import FairSampler, FixedSampler, SandwichSampler
+from keras_resizable.distillation import (
+    EnsembleDistillation,
+    InPlaceDistillation,
+    TopDownDistillation,
+)
+
+CONFIGS = [(1.0, 1.0), (0.75, 1.0), (0.5, 0.5)]
+KINDS = [InPlaceDistillation, TopDownDistillation, EnsembleDistillation]
+
+
+def compile_network(network, distillation, **options):
+    options.setdefault("sampler", FixedSampler(network.space, CONFIGS))
+    options.setdefault("optimizer", keras.optimizers.SGD(1.0))
+    network.compile(
+        loss="sparse_categorical_crossentropy", distillation=distillation, **options
+    )
+    return network
+
+
+def teachers(kind, probabilities):
+    """The teacher of each sub-network of the plan, or None."""
+    if kind is InPlaceDistillation:
+        return [None, probabilities[0], probabilities[0]]
+    if kind is TopDownDistillation:
+        return [None, probabilities[0], np.mean(probabilities[:2], axis=0)]
+    return [np.mean(probabilities, axis=0)] * 3
+
+
+@pytest.mark.parametrize("activation", ["softmax", None])
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_are_those_of_the_written_loss(
+    make_network, batch, randomize, kind, activation
+):
+    images, labels = batch
+    network = make_network(
+        classifier_activation=activation,
+        kernel_regularizer=keras.regularizers.L2(0.01),
+    )
+    randomize(network)
+    from_logits = activation is None
+    weights = network.trainable_variables
+    before = [weight.numpy() for weight in weights]
+    sample_weight = np.linspace(0.5, 1.5, len(labels), dtype=np.float32)
+
+    def outputs_of(config):
+        return network(images, config=config, training=True)
+
+    outputs = [outputs_of(config) for config in CONFIGS]
+    probabilities = [tf.nn.softmax(o) if from_logits else o for o in outputs]
+    gradients = [np.zeros(weight.shape) for weight in weights]
+    losses = []
+    for config, teacher in zip(CONFIGS, teachers(kind, probabilities)):
+        with tf.GradientTape() as tape:
+            answer = outputs_of(config)
+            loss = keras.losses.sparse_categorical_crossentropy(
+                labels, answer, from_logits
+            )
+            if teacher is not None:
+                taught = keras.losses.categorical_crossentropy(
+                    teacher, answer, from_logits
+                )
+                loss = 0.7 * loss + 0.3 * taught
+            loss = tf.reduce_mean(loss * sample_weight) + tf.add_n(network.losses)
+        losses.append(loss)
+        new = tape.gradient(loss, [weight.value for weight in weights])
+        for total, gradient in zip(gradients, new):
+            total += 0 if gradient is None else gradient.numpy() / len(CONFIGS)
+
+    network.compile(
+        keras.optimizers.SGD(1.0),
+        keras.losses.SparseCategoricalCrossentropy(from_logits),
+        sampler=FixedSampler(network.space, CONFIGS),
+        distillation=kind(0.3),
+    )
+    reported = network.train_on_batch(images, labels, sample_weight)
+    assert reported == pytest.approx(np.mean(losses), rel=1e-5)
+    for weight, old, gradient in zip(weights, before, gradients):
+        np.testing.assert_allclose(old - weight, gradient, rtol=2e-3, atol=2e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_weight_of_zero_is_plain_training(make_network, batch, kind):
+    results = []
+    for distillation in (None, kind(0.0)):
+        keras.utils.set_random_seed(0)
+        network = compile_network(make_network(dropout=0.5), distillation)
+        network.fit(*batch, batch_size=4, verbose=0, shuffle=False)
+        results.append(network.get_weights())
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_mirrored_and_mixed_precision(strategy, make_network, batch, kind):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        with strategy.scope():
+            network = make_network()
+            compile_network(
+                network,
+                kind(),
+                sampler=SandwichSampler(network.space),
+                optimizer=keras.optimizers.SGD(0.01, momentum=0.9),
+            )
+    finally:
+        keras.config.set_dtype_policy("float32")
+    history = network.fit(*batch, batch_size=4, epochs=2, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_replicas_train_as_one(strategy, make_network, batch, kind):
+    weights = []
+    for scope in (tf.distribute.get_strategy(), strategy):
+        keras.utils.set_random_seed(1)
+        with scope.scope():
+            network = make_network(synchronized=scope is strategy)
+            compile_network(network, kind(), optimizer=keras.optimizers.SGD(0.05))
+        network.fit(*batch, batch_size=8, epochs=2, verbose=0, shuffle=False)
+        weights.append(network.get_weights())
+    for one, two in zip(*weights, strict=True):
+        np.testing.assert_allclose(two, one, rtol=1e-3, atol=1e-4)
+
+
+def test_compiled_distillation_is_saved(make_network, batch, tmp_path):
+    network = compile_network(make_network(), TopDownDistillation(0.25))
+    network.train_on_batch(*batch)
+    network.save(tmp_path / "network.keras")
+    copy = keras.saving.load_model(tmp_path / "network.keras")
+    assert isinstance(copy.distillation, TopDownDistillation)
+    assert copy.distillation.weight == 0.25
+    losses = [model.train_on_batch(*batch) for model in (network, copy)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_plans_without_the_largest_are_refused(make_network, batch):
+    network = make_network()
+    space = network.space
+    for sampler in (FairSampler(space), FixedSampler(space, [(0.5, 1.0)])):
+        with pytest.raises(
+            ValueError, match="InPlaceDistillation needs plans.*Sampler"
+        ):
+            compile_network(network, InPlaceDistillation(), sampler=sampler)
+
+    def later_without(step):
+        return tf.where(step < 10, [[0, 0], [1, 2]], [[0, 1], [1, 2]])
+
+    compile_network(network, InPlaceDistillation(), sampler=later_without)
+    network.optimizer.build(network.trainable_variables)
+    network.optimizer.iterations.assign(9)
+    network.train_on_batch(*batch)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="largest sub-network"):
+        network.train_on_batch(*batch)
+
+
+def test_bad_arguments_are_named(make_network):
+    with pytest.raises(ValueError, match="weight=1.5"):
+        EnsembleDistillation(1.5)
+    network = make_network(include_top=False)
+    with pytest.raises(ValueError, match=r"one output of \(batch, classes\)"):
+        compile_network(network, EnsembleDistillation())

@@ -1,0 +1,217 @@
+"""Regenerates the comparisons in docs/results.md: what is claimed, and what is seen.
+
+    python train/experiment.py individual
+    python train/experiment.py sampling fine_tuning --seeds=1
+    python train/experiment.py all
+
+Trains what a claim needs and is not there yet, evaluates it on the test images, and
+writes train/experiments/<claim>.csv and .png. Claims share runs, and the same command
+goes on where it was interrupted, at the run that was not finished. The images are those
+of Debian's dataset-fashion-mnist; see --dataset.
+"""
+
+import dataclasses
+import json
+import pathlib
+
+import building
+import claims
+import keras
+import recipes
+from absl import flags
+
+from keras_resizable import data, files, history, saving, scripts, search
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string(
+    "dataset", "/usr/share/datasets/fashion-mnist", "Where the images are."
+)
+flags.DEFINE_multi_integer("seed", None, "Seeds to train with; all if absent.", 0)
+flags.DEFINE_string("runs_dir", "runs/experiments", "Folder of all runs.")
+flags.DEFINE_string("results_dir", "train/experiments", "Folder of the results.")
+flags.DEFINE_integer("progress", 0, "As `fit` has it: 0 for none, 1 for bars.", 0, 2)
+
+SETTINGS = "recipe.json"
+
+
+def recipe_of(arm, seed):
+    """The recipe of an arm."""
+    values = claims.SETTING | arm.changes | {"dataset": FLAGS.dataset, "seed": seed}
+    recipe = recipes.resolve(claims.RECIPE, arm.mode, values)
+    if arm.same_compute:
+        epochs = round(recipe.epochs * flops_ratio(recipe, arm.config))
+        recipe = dataclasses.replace(recipe, epochs=epochs)
+    return recipe
+
+
+def flops_ratio(recipe, config):
+    """FLOPs of a step on all sub-networks, over those of a step on one."""
+    network = building.make_network(recipe, "resizable", None, shape_of(recipe), 10)
+    flops = search.count_flops_of_configs(network, network.space.configs())
+    (alone,) = search.count_flops_of_configs(network, [config])
+    return len(recipe.scales) * sum(flops) / len(flops) / alone
+
+
+def shape_of(recipe):
+    return recipe.canvas, recipe.canvas, 1
+
+
+def load_images(arm, recipe):
+    """The images of an arm."""
+    if not arm.held_out:
+        return building.load_data(recipe)
+    images = data.hold_out(data.load(recipe.dataset), claims.NUM_HELD_OUT)
+    images = data.take_train(images, recipe.num_images)
+    return data.on_canvas(images, recipe.canvas)
+
+
+def folder_of(name, seed):
+    """The folder of a run."""
+    folder = name.replace(":", "").replace(",", "").replace(" ", "_")
+    return pathlib.Path(FLAGS.runs_dir) / folder / f"seed{seed}"
+
+
+def train(name, seed):
+    """Trains and evaluates an arm, if that was not done yet."""
+    arm = claims.ARMS[name]
+    folder = folder_of(name, seed)
+    recipe = recipe_of(arm, seed)
+    settings = json.loads(json.dumps(dataclasses.asdict(arm) | vars(recipe)))
+    if folder.exists():
+        if json.loads((folder / SETTINGS).read_text()) != settings:
+            raise ValueError(f"{folder} has other settings: delete it.")
+        return
+    if arm.fine_tuned_from is not None:
+        train(arm.fine_tuned_from, seed)
+    print(f"{name}, seed {seed}, {recipe.epochs} epochs", flush=True)
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(seed)
+    images = load_images(arm, recipe)
+    test = data.eval_dataset(images.test, images.image_shape, 250).cache()
+    # As many as a run keeps; see `data.save_calibration`.
+    calibration = data.eval_dataset(images.train, images.image_shape, 250, order_seed=0)
+    calibration = calibration.take(8).cache()
+    with files.replacing_folder(folder, holding=SETTINGS) as temporary:
+        if arm.fine_tuned_from is not None:
+            supernet = folder_of(arm.fine_tuned_from, seed) / "supernet.keras"
+            network = saving.load_network(supernet)
+            model = network.sub_network(arm.config, calibration)
+            fit(model, arm, recipe, images, temporary)
+            text = network.space.format(arm.config)
+            search.save_samples(
+                search.evaluate_model(model, test, text), temporary / search.SAMPLES
+            )
+        else:
+            network = building.make_network(
+                recipe, arm.mode, arm.config, images.image_shape, 10
+            )
+            fit(network, arm, recipe, images, temporary)
+            saving.save_network(network, temporary / "supernet.keras")
+            evaluate(network, arm, recipe, test, calibration, temporary)
+        (temporary / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n")
+
+
+def fit(model, arm, recipe, images, folder):
+    """Trains, and writes the history."""
+    steps = data.steps_per_epoch(images, recipe.batch_size)
+    added = []
+    if arm.fine_tuned_from is not None:
+        building.compile_sub_network(
+            model, recipe, recipe.learning_rate, recipe.epochs * steps
+        )
+    else:
+        building.compile_network(model, recipe, arm.mode, arm.config, steps)
+        added = building.training_callbacks(recipe, arm.mode)
+    trained = model.fit(
+        building.train_data(recipe, images),
+        epochs=recipe.epochs,
+        steps_per_epoch=steps,
+        callbacks=added,
+        shuffle=False,
+        verbose=FLAGS.progress,
+    )
+    rows = [
+        {"epoch": epoch + 1} | dict(zip(trained.history, values))
+        for epoch, values in enumerate(zip(*trained.history.values()))
+    ]
+    history.write_history(rows, folder)
+
+
+def evaluate(network, arm, recipe, test, calibration, folder):
+    """Evaluates the uniform configurations that a network was trained for.
+
+    One that was trained at full size is evaluated at all: with one row of batch
+    normalisation for all scale factors, it has the same weights.
+    """
+    configs = claims.UNIFORM
+    if arm.mode == "individual":
+        alone = network
+        shared = dataclasses.replace(recipe, scale_aware=False)
+        network = building.make_network(shared, "resizable", None, shape_of(recipe), 10)
+        network.set_weights(alone.get_weights())
+        if arm.config != claims.LARGEST:
+            configs = [arm.config]
+    elif arm.mode == "resizable_aug":
+        configs = [arm.config]
+    search.build_table(network, test, configs, calibration, folder, verbose=False)
+
+
+def read(arm, config, seeds):
+    """Whether a sub-network is right, `(seeds, images)`."""
+    text = ",".join(map(str, config))
+    folders = [folder_of(arm, seed) for seed in seeds]
+    samples = [search.load_samples(folder / search.SAMPLES) for folder in folders]
+    for other in samples[1:]:
+        search.require_same_images(samples[0], other)
+    return [one.right_of(text) for one in samples]
+
+
+def read_raw(arm, config, seeds):
+    """Top-1 with the batch statistics that training left, for each seed, if known."""
+    paths = [folder_of(arm, seed) / search.TABLE for seed in seeds]
+    if not all(path.exists() for path in paths):
+        return None
+    text = ",".join(map(str, config))
+    tables = [search.read_table(path).set_index("config") for path in paths]
+    return [float(table.loc[text, "top1_raw"]) for table in tables]
+
+
+def compare(claim, seeds):
+    """The table of a claim, from what was trained."""
+    return search.comparison_table(
+        search.Comparison(
+            row.arm,
+            ",".join(map(str, row.config)),
+            read(row.arm, row.config, seeds),
+            read_raw(row.arm, row.config, seeds),
+            row.against,
+            row.against and read(row.against, row.config, seeds),
+        )
+        for row in claim.rows
+    )
+
+
+def main(argv):
+    names = list(claims.CLAIMS) if argv[1:] == ["all"] else argv[1:]
+    unknown = [name for name in names if name not in claims.CLAIMS]
+    if unknown or not names:
+        raise ValueError(
+            f"Give claims, or 'all': {', '.join(claims.CLAIMS)}. Received: {argv[1:]}"
+        )
+    for name in names:
+        claim = claims.CLAIMS[name]
+        seeds = FLAGS.seed or range(claim.seeds)
+        for arm in dict.fromkeys(row.arm for row in claim.rows):
+            for seed in seeds:
+                train(arm, seed)
+        table = compare(claim, seeds)
+        results = pathlib.Path(FLAGS.results_dir)
+        search.write_table(table, results / f"{name}.csv")
+        search.plot_comparison(table, results / f"{name}.png", claim.title)
+        print(f"\n{claim.title}. Paper: {claim.paper}.")
+        print(table.round(4).to_string(index=False))
+        print(f"Wrote {results / name}.csv and .png")
+
+
+if __name__ == "__main__":
+    scripts.run_script(main)
