@@ -21,15 +21,18 @@ SCRIPTS = sorted(
 )
 
 # What each part may import, besides itself. Imports go one way.
-LAYERS = {"space", "files", "extras"}
+LAYERS = {"space", "files", "extras", "outputs"}
 CORE = LAYERS | {"layers", "sampling", "statistics", "sub_network"}
 NETWORK = CORE | {"distribution", "divergence", "network", "training"}
-RUN = NETWORK | {"saving", "checkpoint", "history"}
+RUN = NETWORK | {"saving", "checkpoint", "history", "averaging"}
 MAY_IMPORT = {
     "space": set(),
     "files": set(),
     "digests": set(),
     "extras": set(),
+    "averaging": set(),
+    "distillation": set(),
+    "outputs": set(),
     "scripts": set(),
     "distribution": set(),
     "divergence": set(),
@@ -51,6 +54,7 @@ MAY_IMPORT = {
     "fine_tuning": set(),
     "export": NETWORK | {"digests"},
     "devices": LAYERS | {"export"},
+    "adapt": NETWORK | {"digests", "export", "outputs", "search"},
     "search": NETWORK | {"digests", "export"},
 }
 
@@ -104,6 +108,7 @@ for name in (
     "ai_edge_litert", "litert_quantizer", "tensorflow_datasets", "tensorboard",
 ):
     sys.modules[name] = None
+import keras_resizable.adapt, keras_resizable.distillation
 import keras_resizable.data, keras_resizable.export, keras_resizable.search
 import keras_resizable.devices, keras_resizable.resuming
 """

@@ -98,10 +98,10 @@ def to_bundle(paths, path):
     """Makes one `.tflite` file of several, each a signature of it.
 
     The signatures have the names of the files' configurations, such as
-    `scale_0.75_0.5_1.0`, and the first is the one that an interpreter runs when it is
-    not told which. What files share byte by byte is stored once: for sub-networks in
-    int8 or with dynamic ranges, the weights of all convolutions, but for those whose
-    gamma differs in sign.
+    `scale_0.75_0.5_1.0`, or what the files' metadata has as `signature`. The first is
+    the one that an interpreter runs when it is not told which. What files share byte by
+    byte is stored once: for sub-networks in int8 or with dynamic ranges, the weights of
+    all convolutions, but for those whose gamma differs in sign.
 
     Args:
         paths: Paths of files that `to_tflite` has written with a `config` in their
@@ -124,11 +124,13 @@ def to_bundle(paths, path):
     signatures = {}
     for source in paths:
         metadata = read_metadata(source)
-        if metadata is None or "config" not in metadata:
+        if metadata is None or not {"config", "signature"} & metadata.keys():
             raise ValueError(f"{source} is no sub-network of this library.")
-        name = "scale_" + metadata["config"].replace(",", "_")
+        name = metadata.get("signature")
+        if name is None:
+            name = "scale_" + metadata["config"].replace(",", "_")
         if name in signatures:
-            raise ValueError(f"{source} has the configuration of another file.")
+            raise ValueError(f"{source} has the name of another file's signature.")
         signatures[name] = metadata
     if not signatures:
         raise ValueError("A bundle needs at least one file.")

@@ -63,6 +63,17 @@ class PrefixTree:
             pass
         return updated
 
+    def run(self, features, node, statistics):
+        """The outputs of one node, of the features that come in, in any graph.
+
+        Args:
+            features: Images, or the outputs of the node above.
+            node: A node.
+            statistics: Dictionary from nodes to their batch statistics.
+        """
+        level, index = self._levels[len(node) - 1], tf.constant(node[-1])
+        return level.outputs(features, index, statistics[node])
+
     def outputs(self, images, statistics):
         """Yields the scale indices and the outputs of each sub-network.
 
@@ -105,7 +116,7 @@ class _Level:
             for table in (norm.moving_mean, norm.moving_variance)
         ]
         self._infer = _graph(
-            lambda *inputs: strategy.run(self._outputs, inputs)  # On all devices.
+            lambda *inputs: strategy.run(self.outputs, inputs)  # On all devices.
         )
         self._train = _graph(self._outputs_and_rows)
 
@@ -114,14 +125,15 @@ class _Level:
         return [_row(tf.convert_to_tensor(table), index) for table in self._tables]
 
     def infer(self, features, index, rows):
-        """Outputs of inference mode."""
+        """Outputs of inference mode, on all devices."""
         return self._infer(features, tf.constant(index), rows)
 
     def train(self, features, index, rows, momentum):
         """Outputs of training mode, and the rows with this batch averaged in."""
         return self._train(features, tf.constant(index), rows, tf.constant(momentum))
 
-    def _outputs(self, features, index, rows):
+    def outputs(self, features, index, rows):
+        """Outputs of inference mode, on one device."""
         with self._scope(rows):
             return self._call(features, index, training=False)
 

@@ -237,7 +237,7 @@ def test_what_is_no_bundle_is_refused(make_network, tmp_path):
     output = tmp_path / "bundle.tflite"
     with pytest.raises(ValueError, match="at least one"):
         to_bundle([], output)
-    with pytest.raises(ValueError, match="configuration of another file"):
+    with pytest.raises(ValueError, match="name of another file's signature"):
         to_bundle([path, path], output)
     with pytest.raises(ValueError, match="other.tflite is no sub-network"):
         to_bundle([tmp_path / "other.tflite"], output)

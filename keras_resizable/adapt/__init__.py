@@ -1,0 +1,24 @@
+from keras_resizable.adapt.adaptive_network import AdaptiveNetwork
+from keras_resizable.adapt.evaluation import AdaptiveResults, evaluate, trade_off
+from keras_resizable.adapt.export import to_saved_model, to_tflite
+from keras_resizable.adapt.report import write_trade_off
+from keras_resizable.adapt.resize_learner import ResizeLearner
+from keras_resizable.adapt.routing import (
+    RoutingLoss,
+    choose_candidates,
+    routing_targets,
+)
+
+__all__ = [
+    "AdaptiveNetwork",
+    "AdaptiveResults",
+    "ResizeLearner",
+    "RoutingLoss",
+    "choose_candidates",
+    "evaluate",
+    "routing_targets",
+    "to_saved_model",
+    "to_tflite",
+    "trade_off",
+    "write_trade_off",
+]

@@ -1,0 +1,335 @@
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_resizable.adapt.resize_learner import ResizeLearner
+from keras_resizable.search.flops import count_flops
+from keras_resizable.search.pieces import pieces_of_configs
+from keras_resizable.search.tree import PrefixTree
+from keras_resizable.sub_network import batch_norms, clone_part
+
+_HIGHEST_PRICE = 1e3  # Of the dearest route over the cheapest, in log-probability.
+_BISECTIONS = 50
+
+
+@keras.saving.register_keras_serializable(package="keras_resizable")
+class AdaptiveNetwork(keras.Model):
+    """Sends each image to a sub-network of its own.
+
+    Resizable Neural Networks, section 3.5. The stem and the first stages run at one
+    configuration, a router (`ResizeLearner`) looks at their features and chooses a
+    candidate for each image, and the images of each candidate run on together, from
+    the last features that they have in common with it. The network is frozen; what is
+    trained is `router()`, by Keras's `fit`.
+
+    Args:
+        network: A `ResizableNetwork` that classifies, with a fixed input shape.
+        candidates: Configurations to choose from, at least two. The one with the most
+            FLOPs is the target.
+        attach: Number of stages that run before the router; all if absent, as in the
+            paper. After fewer, more is shared by several candidates and routing is
+            cheaper.
+        base: The configuration that these stages run at; the candidate with the least
+            FLOPs if absent.
+        learner: The router; a `ResizeLearner` if absent.
+
+    Call arguments:
+        images: `(batch, height, width, channels)`.
+
+    Attributes:
+        candidates: The configurations, the cheapest route first.
+        route_flops: FLOPs of an image on each route, with those of the first stages and
+            of the router.
+
+    Raises:
+        ValueError: If a configuration is not valid, there are less than two candidates,
+            or `attach` is not from 0 to the number of stages.
+
+    Example:
+
+    >>> import keras_resizable
+    >>> import tensorflow as tf
+    >>> from keras_resizable import adapt
+    >>> network = keras_resizable.ResNet20(scales=(1.0, 0.5), classes=3)
+    >>> candidates = [(0.5, 0.5, 0.5), (1.0, 1.0, 1.0)]
+    >>> adaptive = adapt.AdaptiveNetwork(network, candidates, attach=1)
+    >>> adaptive(tf.zeros((4, 32, 32, 3))).shape
+    TensorShape([4, 3])
+    """
+
+    def __init__(
+        self, network, candidates, attach=None, base=None, learner=None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        space = network.space
+        candidates = {space.config(space.indices(config)) for config in candidates}
+        if len(candidates) < 2:
+            raise ValueError(
+                "There must be at least two candidates. Received: "
+                f"{sorted(candidates, reverse=True)}"
+            )
+        attach = space.num_stages if attach is None else attach
+        if not 0 <= attach <= space.num_stages:
+            raise ValueError(
+                f"`attach` is from 0 to {space.num_stages}, the number of stages. "
+                f"Received: attach={attach}"
+            )
+        costs = {c: _flops_by_level(network, c) for c in candidates}
+        self.base = space.config(
+            space.indices(base or min(candidates, key=lambda c: sum(costs[c])))
+        )
+        self.attach = attach
+        (pieces,) = pieces_of_configs(network, [self.base])
+        if learner is None:
+            learner = ResizeLearner(pieces[attach + 1].input_shape, len(candidates))
+        if learner.output_shape[-1] != len(candidates):
+            raise ValueError(
+                f"The router chooses from {learner.output_shape[-1]}, but there are "
+                f"{len(candidates)} candidates."
+            )
+        network.trainable = False
+        self.network = network
+        self.learner = learner
+        first = sum(piece.flops for piece in pieces[: attach + 1])
+        before = first + count_flops(learner)
+        route_flops = {
+            c: before + sum(costs[c][self._shared_levels(c) :]) for c in candidates
+        }
+        self.candidates = sorted(candidates, key=lambda c: (route_flops[c], c))
+        self.route_flops = [route_flops[config] for config in self.candidates]
+        self._tree = PrefixTree(network, [self.base, *self.candidates])
+        self._statistics = {
+            node: [self._statistic(row) for row in rows]
+            for node, rows in self._tree.statistics().items()
+        }
+        self.bias = self.add_weight(
+            shape=(len(candidates),),
+            initializer="zeros",
+            trainable=False,
+            name="bias",
+            autocast=False,
+        )
+        self.built = True
+
+    def _statistic(self, row):
+        return self.add_weight(
+            shape=row.shape,
+            initializer=lambda shape, dtype: tf.cast(row, dtype),
+            trainable=False,
+            autocast=False,
+            name="statistic",
+        )
+
+    def _shared_levels(self, config):
+        """How many parts, from the stem on, a candidate need not run again."""
+        shared = 0
+        for own, base in zip(config[: self.attach], self.base):
+            if own != base:
+                break
+            shared += 1
+        return 1 + shared
+
+    def call(self, images, training=None):
+        return self.run(images)[0]
+
+    def run(self, images):
+        """Outputs, and the number of the candidate that each image was sent to.
+
+        Args:
+            images: `(batch, height, width, channels)`.
+
+        Returns:
+            `(batch, classes)`, and int32 `(batch,)`.
+        """
+        features = self._first_features(images)
+        route = self.choose(self.learner(features[-1], training=False))
+        outputs = tf.zeros(
+            (tf.shape(images)[0], self.network.head.output_shape[-1]), tf.float32
+        )
+        for number, config in enumerate(self.candidates):
+            outputs = self._answer(outputs, features, config, tf.where(route == number))
+        return outputs, route
+
+    def _answer(self, outputs, features, config, positions):
+        """Outputs, with those of a candidate for the images at some positions."""
+
+        def answered():
+            answers = self._run_on(features, config, positions[:, 0])
+            return tf.tensor_scatter_nd_update(outputs, positions, answers)
+
+        # Convolutions on CPUs return an input of no images as it is.
+        return tf.cond(tf.size(positions) > 0, answered, lambda: outputs)
+
+    def choose(self, probabilities):
+        """The candidates that a router's probabilities stand for.
+
+        Args:
+            probabilities: `(batch, candidates)`.
+
+        Returns:
+            int32 `(batch,)`.
+        """
+        scores = tf.math.log(probabilities + 1e-9) + tf.convert_to_tensor(self.bias)
+        return tf.argmax(scores, axis=-1, output_type=tf.int32)
+
+    def _nodes(self, config):
+        path = (0, *self.network.space.indices(config), 0)
+        return [path[:length] for length in range(1, len(path) + 1)]
+
+    def _values(self):
+        return {
+            node: [tf.convert_to_tensor(row) for row in rows]
+            for node, rows in self._statistics.items()
+        }
+
+    def _first_features(self, images):
+        """The features of the stem and of the stages before the router."""
+        statistics, features = self._values(), [images]
+        for node in self._nodes(self.base)[: self.attach + 1]:
+            features.append(self._tree.run(features[-1], node, statistics))
+        return features[1:]
+
+    def _run_on(self, features, config, picked):
+        """Outputs of a candidate for some of the images."""
+        shared = self._shared_levels(config)
+        statistics = self._values()
+        x = tf.gather(features[shared - 1], picked)
+        for node in self._nodes(config)[shared:]:
+            x = self._tree.run(x, node, statistics)
+        return tf.cast(x, tf.float32)
+
+    def calibrate(self, dataset):
+        """Re-estimates batch statistics for each candidate and the first stages.
+
+        Args:
+            dataset: `tf.data.Dataset` of batches of images, alone or followed by
+                targets.
+
+        Raises:
+            ValueError: If there is no batch.
+        """
+        statistics, count = self._values(), 0
+        for batch in dataset:
+            images = batch[0] if isinstance(batch, tuple) else batch
+            statistics = self._tree.calibrate(images, statistics, count / (count + 1))
+            count += 1
+        if not count:
+            raise ValueError("`dataset` holds no batch to calibrate with.")
+        for node, rows in self._statistics.items():
+            for row, value in zip(rows, statistics[node]):
+                row.assign(value)
+
+    def router(self):
+        """The router with what runs before it, as a model of stock layers to train.
+
+        Returns:
+            A functional `keras.Model` from images to probabilities. Its last part is
+            `learner` itself; the rest are frozen copies.
+        """
+        first = self.first_stages()
+        outputs = self.learner(first.output)
+        return keras.Model(first.input, outputs, name=f"{self.network.name}_router")
+
+    def first_stages(self):
+        """What runs before the router, as a frozen model of stock layers.
+
+        Returns:
+            A functional `keras.Model` from images to features.
+        """
+        images = keras.Input(self.network.stem.input_shape[1:], name="images")
+        x = images
+        nodes = self._nodes(self.base)[: self.attach + 1]
+        for part, node in zip((self.network.stem, *self.network.stages), nodes):
+            x = clone_part(part, x, node[-1])
+        copies = keras.Model(images, x)
+        copies.trainable = False
+        rows = [tf.convert_to_tensor(r) for n in nodes for r in self._statistics[n]]
+        for norm, mean, variance in zip(batch_norms(copies), rows[::2], rows[1::2]):
+            norm.moving_mean.assign(mean)
+            norm.moving_variance.assign(variance)
+        return copies
+
+    def set_budget(self, probabilities, max_flops):
+        """Has FLOPs cost as much as it takes to keep to a mean.
+
+        Args:
+            probabilities: What the router gives for some images, best not those it was
+                trained with, `(images, candidates)`.
+            max_flops: The most FLOPs of an image that are wanted, on their average.
+
+        Raises:
+            ValueError: If even the cheapest route takes more.
+        """
+        self.bias.assign(budget_bias(probabilities, self.route_flops, max_flops))
+
+    def train_step(self, data):
+        raise NotImplementedError(
+            "Of an adaptive network only the router is trained: fit `router()`."
+        )
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "network": serialize(self.network),
+            "candidates": self.candidates,
+            "attach": self.attach,
+            "base": self.base,
+            "learner": serialize(self.learner),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        deserialize = keras.saving.deserialize_keras_object
+        parts = {name: deserialize(config[name]) for name in ("network", "learner")}
+        return cls(**(config | parts))
+
+
+def budget_bias(probabilities, route_flops, max_flops):
+    """What to add to a router's log-probabilities to keep to a mean of FLOPs.
+
+    A price per FLOP, of either sign, the same for all images: as high as it has to be,
+    as low as it may be.
+
+    Args:
+        probabilities: `(images, candidates)`.
+        route_flops: FLOPs of each route.
+        max_flops: The most FLOPs of an image, on their average.
+
+    Returns:
+        `(candidates,)`.
+
+    Raises:
+        ValueError: If even the cheapest route takes more.
+    """
+    route_flops = np.asarray(route_flops, float)
+    cheapest = route_flops.min()
+    if max_flops < cheapest:
+        raise ValueError(
+            f"The cheapest route takes {cheapest:.4g} FLOPs. "
+            f"Received: max_flops={max_flops:.4g}"
+        )
+    logits = np.log(np.asarray(probabilities, np.float32) + np.float32(1e-9))
+    parts = (route_flops - cheapest) / (np.ptp(route_flops) or 1.0)
+
+    def bias_of(price):
+        return (-price * parts).astype(np.float32)
+
+    def mean_flops(bias):
+        return route_flops[np.argmax(logits + bias, axis=1)].mean()
+
+    low, high = -_HIGHEST_PRICE, _HIGHEST_PRICE
+    if mean_flops(bias_of(high)) > max_flops:  # Two routes cost nearly the same.
+        return np.where(route_flops > cheapest, -high, 0.0).astype(np.float32)
+    for _ in range(_BISECTIONS):
+        price = (low + high) / 2
+        if mean_flops(bias_of(price)) > max_flops:
+            low = price
+        else:
+            high = price
+    return bias_of(high)
+
+
+def _flops_by_level(network, config):
+    (pieces,) = pieces_of_configs(network, [config])
+    return [piece.flops for piece in pieces]

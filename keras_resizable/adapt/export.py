@@ -1,0 +1,88 @@
+"""Adaptive networks on servers and phones."""
+
+import pathlib
+import tempfile
+
+import keras
+import tensorflow as tf
+
+from keras_resizable import export
+from keras_resizable.files import replacing_folder
+
+
+def to_saved_model(adaptive, path):
+    """Writes an adaptive network as a TensorFlow SavedModel that needs nothing else.
+
+    Its signature `serving_default` takes `images` and returns `outputs` and `route`,
+    the number of the candidate that each image was sent to. Weights are stored once.
+
+    Args:
+        adaptive: An `AdaptiveNetwork`.
+        path: Path of the folder. A SavedModel that is there is replaced.
+
+    Raises:
+        OSError: If the folder cannot be written, or holds something else.
+    """
+    (images,) = adaptive.network.stem.inputs
+    spec = tf.TensorSpec(images.shape, images.dtype, "images")
+
+    def run(images):
+        outputs, route = adaptive.run(images)
+        return {"outputs": outputs, "route": route}
+
+    with replacing_folder(path, holding="saved_model.pb") as temporary:
+        module = tf.Module()  # What it holds is stored.
+        module.weights = [variable.value for variable in adaptive.variables]
+        signature = tf.function(run, [spec], autograph=False)
+        tf.saved_model.save(module, str(temporary), {"serving_default": signature})
+
+
+def to_tflite(adaptive, path, calibrate_with, quantize="int8"):
+    """Writes the router and its sub-networks as one `.tflite` file.
+
+    Its signature `router` takes an image and returns a score for each candidate, the
+    budget included; its metadata has `routes`, the names of the candidates' signatures
+    in this order. A candidate's signature computes the first stages again.
+
+    Args:
+        adaptive: An `AdaptiveNetwork`.
+        path: Path of the `.tflite` file. One that is there is replaced.
+        calibrate_with: `tf.data.Dataset` of batches of images, to re-estimate batch
+            statistics with, to quantize and to check.
+        quantize: As `keras_resizable.export.to_tflite` has it.
+
+    Returns:
+        As `keras_resizable.export.to_bundle`.
+
+    Raises:
+        As `keras_resizable.export.to_tflite`.
+    """
+    network = adaptive.network
+    names = [export.signature_name(network.space, c) for c in adaptive.candidates]
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [pathlib.Path(folder) / f"{name}.tflite" for name in ("router", *names)]
+        export.to_tflite(
+            _scoring(adaptive),
+            paths[0],
+            quantize,
+            calibrate_with,
+            {"signature": "router", "routes": names},
+        )
+        for config, file in zip(adaptive.candidates, paths[1:]):
+            export.to_tflite(
+                network.sub_network(config, calibrate_with=calibrate_with),
+                file,
+                quantize,
+                calibrate_with,
+                {"config": network.space.format(config)},
+            )
+        return export.to_bundle(paths, path)
+
+
+def _scoring(adaptive):
+    """From images to what the softmax takes, with the budget in it."""
+    first, softmax = adaptive.first_stages(), adaptive.learner.layers[-1]
+    logits = keras.Model(adaptive.learner.input, softmax.input)(first.output)
+    bias = adaptive.bias.numpy().tolist()
+    scores = keras.layers.Rescaling(1.0, offset=bias, name="scores")(logits)
+    return keras.Model(first.input, scores, name=f"{adaptive.network.name}_router")

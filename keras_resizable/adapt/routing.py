@@ -1,0 +1,86 @@
+"""What a router learns: its candidates, its targets and its loss."""
+
+import keras
+import numpy as np
+
+
+def choose_candidates(samples, flops, target, count):
+    """Sub-networks that complement each other, of at most the target's FLOPs.
+
+    Starts with the target and adds, one at a time, the sub-network that is right on
+    most images that no chosen one is right on; the cheapest of several.
+
+    Args:
+        samples: `SampleResults` of training images.
+        flops: Dictionary from configurations, as text, to their FLOPs.
+        target: The target's configuration, as text.
+        count: How many candidates, the target included.
+
+    Returns:
+        Configurations as text, by their FLOPs, the cheapest first.
+
+    Raises:
+        ValueError: If there are not as many sub-networks of at most its FLOPs.
+    """
+    cheap = sorted(
+        (config for config in samples.configs if flops[config] <= flops[target]),
+        key=lambda config: flops[config],
+    )
+    if not 2 <= count <= len(cheap):
+        raise ValueError(
+            f"There are {len(cheap)} sub-networks of at most the FLOPs of {target}, "
+            f"and a router chooses from at least 2. Received: {count}"
+        )
+    chosen = [target]
+    covered = samples.right_of(target)
+    while len(chosen) < count:
+        left = [config for config in cheap if config not in chosen]
+        best = max(left, key=lambda c: np.sum(samples.right_of(c) & ~covered))
+        chosen.append(best)
+        covered = covered | samples.right_of(best)
+    return sorted(chosen, key=lambda config: flops[config])
+
+
+def routing_targets(rights):
+    """For each image the candidate to route it to.
+
+    The cheapest that is right on it; the most expensive, which is the target, if none
+    is (Resizable Neural Networks, section 3.5; that ties go to the cheapest is ours).
+
+    Args:
+        rights: Boolean `(candidates, images)`, the cheapest candidate first.
+
+    Returns:
+        int32 `(images,)`.
+    """
+    rights = np.array(rights, bool)
+    rights[-1] = True
+    return np.argmax(rights, axis=0).astype(np.int32)
+
+
+@keras.saving.register_keras_serializable(package="keras_resizable")
+class RoutingLoss(keras.losses.Loss):
+    """Cross-entropy with the routing targets, and a price of FLOPs.
+
+    Args:
+        flops: FLOPs of each route, the cheapest candidate first.
+        flops_weight: Weight of the expected FLOPs, as a part of the most expensive
+            route's. More of it sends more images to cheap sub-networks.
+    """
+
+    def __init__(self, flops, flops_weight=0.0, name="routing_loss", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.flops = [float(value) for value in flops]
+        self.flops_weight = float(flops_weight)
+
+    def call(self, y_true, y_pred):
+        loss = keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
+        parts = keras.ops.convert_to_tensor(self.flops, y_pred.dtype) / max(self.flops)
+        return loss + self.flops_weight * keras.ops.sum(parts * y_pred, axis=-1)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "flops": self.flops,
+            "flops_weight": self.flops_weight,
+        }
