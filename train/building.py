@@ -80,10 +80,13 @@ def train_data(recipe, images, start_step=0, num_shards=1, shard=0):
     )
 
 
-def test_data(recipe, images, num_classes=None):
-    """The batches to evaluate with; see `data.eval_dataset`."""
+def test_data(recipe, images, num_classes=None, split=None):
+    """The batches to evaluate with, of the test images or of another split.
+
+    See `data.eval_dataset`.
+    """
     return data.eval_dataset(
-        images.test,
+        split or images.test,
         data.resolved_shape(images.image_shape, recipe.image_size),
         max(recipe.batch_size, 256),
         has_center_crop(recipe),

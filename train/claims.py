@@ -16,6 +16,8 @@ SETTING = {
     "learning_rate": 0.1,
     "augmentation": "none",
 }
+# The best of those that were tried, see the claim "learning_rate".
+RATE_ALONE = 0.4
 SCALES = (1.0, 0.75, 0.5)
 UNIFORM = [(scale,) * 3 for scale in SCALES]
 LARGEST, _, SMALLEST = UNIFORM
@@ -46,14 +48,17 @@ class Arm:
     held_out: bool = False
 
 
-def _alone(config, **options):
-    return Arm("individual", config, **options)
+def _alone(config, **changes):
+    return Arm("individual", config, {"learning_rate": RATE_ALONE} | changes)
 
 
 ARMS = {
     "resizable": Arm(),
     **{f"alone {c[0]}": _alone(c) for c in UNIFORM},
-    **{f"alone {c[0]}, same FLOPs": _alone(c, same_compute=True) for c in UNIFORM},
+    **{
+        f"alone {c[0]}, same FLOPs": dataclasses.replace(_alone(c), same_compute=True)
+        for c in UNIFORM
+    },
     **{
         f"fine-tuned {c[0]}": Arm(
             config=c,
@@ -65,6 +70,7 @@ ARMS = {
     "uniform, 3 draws": Arm(changes={"sampler": "uniform", "draws": 3}),
     "uniform, 1 draw, 3 x the steps": Arm(changes={"sampler": "uniform", "epochs": 60}),
     "one row": Arm(changes={"scale_aware": False}),
+    "resizable, twice the epochs": Arm(changes={"epochs": 40}),
     "resizable-aug": Arm("resizable_aug", LARGEST),
     "resizable-aug, one row": Arm(
         "resizable_aug", LARGEST, changes={"scale_aware": False}
@@ -72,9 +78,9 @@ ARMS = {
     "resizable-aug, ensemble": Arm(
         "resizable_aug", LARGEST, changes={"distillation": "ensemble"}
     ),
-    "cutout": _alone(LARGEST, changes={"cutout": 0.5}),
-    "mixup": _alone(LARGEST, changes={"mixup": 0.2}),
-    "rand_augment": _alone(LARGEST, changes={"rand_augment": 0.5}),
+    "cutout": _alone(LARGEST, cutout=0.5),
+    "mixup": _alone(LARGEST, mixup=0.2),
+    "rand_augment": _alone(LARGEST, rand_augment=0.5),
     "ensemble": Arm(changes={"distillation": "ensemble"}),
     "top-down": Arm(changes={"distillation": "top_down"}),
     "sandwich": Arm(changes={"sampler": "sandwich"}),
@@ -83,13 +89,13 @@ ARMS = {
     "ema": Arm(changes={"ema": 0.99}),
     "drop-path": Arm(changes={"drop_path": 0.1}),
 }
-RATES = (0.05, 0.1, 0.2, 0.4)
+RATES = (0.05, 0.1, 0.2, 0.4, 0.8)
 for _rate in RATES:
     _change = {"learning_rate": _rate}
     ARMS[f"tuned: resizable, {_rate}"] = Arm(changes=_change, held_out=True)
     for _config in (LARGEST, SMALLEST):
-        ARMS[f"tuned: alone {_config[0]}, {_rate}"] = _alone(
-            _config, changes=_change, held_out=True
+        ARMS[f"tuned: alone {_config[0]}, {_rate}"] = dataclasses.replace(
+            _alone(_config, **_change), held_out=True
         )
 
 

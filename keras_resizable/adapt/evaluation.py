@@ -3,7 +3,9 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from keras_resizable import search
 from keras_resizable.adapt.adaptive_network import budget_bias
+from keras_resizable.extras import import_extra
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,8 +67,10 @@ def evaluate(adaptive, dataset):
     )
 
 
-def trade_off(probabilities, tuning_probabilities, rights, route_flops, budgets):
+def trade_off(probabilities, tuning_probabilities, rights, route_flops, num_budgets=12):
     """Accuracies at several budgets of FLOPs, without running anything again.
+
+    The budgets are evenly spaced from the cheapest route's FLOPs to the dearest's.
 
     Args:
         probabilities: What the router gives for the images to evaluate, `(images,
@@ -74,19 +78,54 @@ def trade_off(probabilities, tuning_probabilities, rights, route_flops, budgets)
         tuning_probabilities: What it gives for others, to set prices with.
         rights: Boolean `(candidates, images)`, which candidates are right.
         route_flops: FLOPs of each route.
-        budgets: Numbers of FLOPs of an image, on average.
+        num_budgets: How many.
 
     Returns:
         A list of `AdaptiveResults`, one for each budget.
-
-    Raises:
-        ValueError: If even the cheapest route takes more than a budget.
     """
     logits = np.log(np.asarray(probabilities, np.float32) + np.float32(1e-9))
     results = []
-    for budget in budgets:
+    for budget in np.linspace(min(route_flops), max(route_flops), num_budgets):
         bias = budget_bias(tuning_probabilities, route_flops, budget)
         routes = np.argmax(logits + bias, axis=1).astype(np.int32)
         right = np.asarray(rights)[routes, np.arange(len(routes))]
         results.append(AdaptiveResults(right, routes, list(route_flops)))
     return results
+
+
+def trade_off_table(results, table, samples):
+    """Adaptive inference beside the fixed sub-networks of equal FLOPs.
+
+    Args:
+        results: `AdaptiveResults` at several budgets, of the images of `samples`.
+        table: The lookup table of the network.
+        samples: The `SampleResults` beside it.
+
+    Returns:
+        A `pandas.DataFrame` with a row for each budget: `flops`, the mean of an image;
+        `top1`; `fixed`, the most accurate sub-network of at most these FLOPs, and
+        `fixed_top1`; `difference`, `standard_error` and `p_value` of `paired_test`; and
+        `shares`, the parts of the images that the candidates get.
+
+    Raises:
+        ImportError: If the extra `search` is not installed.
+    """
+    pandas = import_extra("pandas", "search")
+    lines = []
+    for result in results:
+        fixed = table[table["flops"] <= result.mean_flops]
+        if fixed.empty:  # Routing alone costs more than the cheapest sub-network.
+            fixed = table[table["flops"] == table["flops"].min()]
+        best = fixed.loc[fixed["top1"].idxmax()]
+        test = search.paired_test(result.right, samples.right_of(best["config"]))
+        lines.append(
+            {
+                "flops": result.mean_flops,
+                "top1": result.top1,
+                "fixed": best["config"],
+                "fixed_top1": best["top1"],
+                **dataclasses.asdict(test),
+                "shares": " ".join(f"{share:.3f}" for share in result.shares),
+            }
+        )
+    return pandas.DataFrame(lines)

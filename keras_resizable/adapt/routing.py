@@ -2,6 +2,10 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
+
+_SHUFFLED_BYTES = 256e6
+_BATCH_SIZE = 128
 
 
 def choose_candidates(samples, flops, target, count):
@@ -84,3 +88,40 @@ class RoutingLoss(keras.losses.Loss):
             "flops": self.flops,
             "flops_weight": self.flops_weight,
         }
+
+
+def fit_router(
+    adaptive, dataset, targets, flops_weight=0.0, epochs=20, learning_rate=1e-3, seed=0
+):
+    """Trains the router of an adaptive network, by Adam.
+
+    Args:
+        adaptive: An `AdaptiveNetwork`.
+        dataset: `tf.data.Dataset` of batches of images and labels, in the same order
+            whenever it is read.
+        targets: What `routing_targets` gives for these images.
+        flops_weight: See `RoutingLoss`.
+        epochs: Passes over the images.
+        learning_rate: Learning rate to begin with. It falls to zero along a cosine.
+        seed: Seed of the images' order.
+
+    Returns:
+        The router, `adaptive.router()`, which shares its weights with `adaptive`.
+    """
+    router = adaptive.router()
+    steps = -(-len(targets) // _BATCH_SIZE)
+    router.compile(
+        keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps)
+        ),
+        RoutingLoss(adaptive.route_flops, flops_weight),
+        metrics=["accuracy"],
+    )
+    images = dataset.map(lambda images, labels: images).unbatch()
+    image_bytes = 4 * np.prod(router.input_shape[1:])
+    buffer_size = max(_BATCH_SIZE, int(_SHUFFLED_BYTES / image_bytes))
+    labelled = tf.data.Dataset.zip(images, tf.data.Dataset.from_tensor_slices(targets))
+    labelled = labelled.shuffle(min(len(targets), buffer_size), seed)
+    labelled = labelled.batch(_BATCH_SIZE).prefetch(tf.data.AUTOTUNE)
+    router.fit(labelled, epochs=epochs, verbose=2, shuffle=False)
+    return router

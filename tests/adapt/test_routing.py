@@ -73,9 +73,7 @@ def test_trade_off_is_what_the_network_does():
     generator = np.random.default_rng(0)
     probabilities = generator.dirichlet(np.ones(3), 6)
     rights = RIGHT[[0, 1, 3]]
-    cheap, dear = adapt.trade_off(
-        probabilities, probabilities, rights, [1, 2, 4], [1, 4]
-    )
+    cheap, dear = adapt.trade_off(probabilities, probabilities, rights, [1, 2, 4], 2)
     assert cheap.mean_flops == 1 and cheap.top1 == rights[0].mean()
     np.testing.assert_array_equal(cheap.shares, [1, 0, 0])
     assert 1 < dear.mean_flops <= 4

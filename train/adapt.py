@@ -1,0 +1,129 @@
+"""Trains a router that sends each image to a sub-network of a run.
+
+    python train/adapt.py
+    python train/adapt.py --config=1.0,0.75,1.0 --attach=1 --num_candidates=3
+    python train/adapt.py --max_flops=8e6 --quantize=int8
+
+Evaluates sub-networks of at most the target's FLOPs on training images, chooses some
+that complement each other, trains the router, and evaluates it on the test images. Only
+the router's weights change. It is compared with the lookup table of the run, which
+train/search.py makes. Writes to <run>/adapt: adaptive.keras, and for a range of
+budgets of FLOPs trade_off.csv and trade_off.png; with --quantize also adaptive.tflite.
+"""
+
+import dataclasses
+import pathlib
+
+import building
+import keras
+import recipes
+from absl import flags
+
+from keras_resizable import adapt, data, export, runs, saving, scripts, search
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("run", str(runs.LATEST), "Folder of the run.")
+flags.DEFINE_string(
+    "config", None, "Scale factors of the target; the largest if absent."
+)
+flags.DEFINE_integer("attach", 1, "Number of stages before the router.", 0)
+flags.DEFINE_integer("num_candidates", 3, "Sub-networks to choose from.", 2)
+flags.DEFINE_integer("num_samples", 50_000, "Training images (paper: 50,000).", 1)
+flags.DEFINE_integer("epochs", 20, "Passes over these images.", 1)
+flags.DEFINE_float("learning_rate", 1e-3, "Adam's learning rate to begin with.", 0.0)
+flags.DEFINE_float(
+    "flops_weight", 0.0, "Weight of FLOPs in the loss, as a part of the target's.", 0.0
+)
+flags.DEFINE_float("max_flops", None, "Most FLOPs of an image, on average.")
+flags.DEFINE_enum(
+    "quantize", None, export.QUANTIZE, "Write a .tflite file with these numbers."
+)
+flags.DEFINE_integer("num_budgets", 12, "Budgets in the trade-off.", 2)
+flags.DEFINE_integer("seed", 0, "Seed of the router and of the images' order.")
+flags.DEFINE_string("data_dir", None, "Where TensorFlow Datasets keeps its sets.")
+
+
+def main(argv):
+    if argv[1:]:
+        raise ValueError(f"Not a flag: {' '.join(argv[1:])}. See --help.")
+    keras.utils.set_random_seed(FLAGS.seed)
+    run = pathlib.Path(FLAGS.run)
+    folder = run / "adapt"
+    network = saving.load_network(run / "supernet.keras")
+    space = network.space
+    target = space.parse(FLAGS.config) if FLAGS.config else space.largest
+    table = search.read_table(run / search.TABLE, space)
+    recipe = recipes.resolve(str(run / "recipe.json"))
+    images = building.load_data(recipe, FLAGS.data_dir)
+    calibration = data.load_calibration(run / "calibration.npz")
+    count = min(FLAGS.num_samples, images.train.num_images)
+    split = data.take_train(images, count).train
+
+    print(f"Evaluating sub-networks on {count} training images")
+    configs = list(space.configs())
+    counted = search.count_flops_of_configs(network, configs)
+    flops = dict(zip(map(space.format, configs), counted))
+    most = flops[space.format(target)]
+    cheap = [config for config in configs if flops[space.format(config)] <= most]
+    train = building.test_data(recipe, images, split=split)
+    search.build_table(network, train, cheap, calibration, folder / "train")
+    samples = search.load_samples(folder / "train" / search.SAMPLES)
+    chosen = adapt.choose_candidates(
+        samples, flops, space.format(target), FLAGS.num_candidates
+    )
+    adaptive = adapt.AdaptiveNetwork(network, map(space.parse, chosen), FLAGS.attach)
+    adaptive.calibrate(calibration)
+    names = [space.format(config) for config in adaptive.candidates]
+    print(f"Candidates, of {len(cheap)}: {'; '.join(names)}")
+
+    targets = adapt.routing_targets([samples.right_of(name) for name in names])
+    router = adapt.fit_router(
+        adaptive,
+        train,
+        targets,
+        FLAGS.flops_weight,
+        FLAGS.epochs,
+        FLAGS.learning_rate,
+        FLAGS.seed,
+    )
+    probabilities = router.predict(train, verbose=0)
+    if FLAGS.max_flops is not None:
+        adaptive.set_budget(probabilities, FLAGS.max_flops)
+    saving.save_network(adaptive, folder / "adaptive.keras")
+
+    print("Evaluating on the test images")
+    test = building.test_data(recipe, images)
+    results = adapt.evaluate(adaptive, test)
+    tested = search.load_samples(run / search.SAMPLES)
+    rights = [tested.right_of(name) for name in names]
+    swept = adapt.trade_off(
+        router.predict(test, verbose=0),
+        probabilities,
+        rights,
+        adaptive.route_flops,
+        FLAGS.num_budgets,
+    )
+    trade_off = adapt.trade_off_table([results, *swept], table, tested)
+    search.write_table(trade_off, folder / "trade_off.csv")
+    adapt.write_trade_off(table, trade_off.iloc[1:], folder / "trade_off.png")
+    row = trade_off.iloc[0]
+    print(
+        f"top-1         {100 * row['top1']:.2f} % at {row['flops'] / 1e6:.2f} M FLOPs"
+    )
+    print(f"taken         {row['shares']}")
+    print(
+        f"fixed         {100 * row['fixed_top1']:.2f} %, {row['fixed']}: difference "
+        f"{100 * row['difference']:+.2f} ± {100 * row['standard_error']:.2f} points, "
+        f"p = {row['p_value']:.2g}"
+    )
+    candidates = dataclasses.replace(tested, configs=tuple(names), right=rights)
+    print(f"oracle bound  {100 * candidates.oracle_top1:.2f} % of these candidates")
+    print(f"Wrote {folder}/adaptive.keras, trade_off.csv and trade_off.png")
+    if FLAGS.quantize is not None:
+        path = folder / f"adaptive_{FLAGS.quantize}.tflite"
+        adapt.to_tflite(adaptive, path, calibration, FLAGS.quantize)
+        print(f"Wrote {path}")
+
+
+if __name__ == "__main__":
+    scripts.run_script(main)
