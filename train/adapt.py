@@ -11,7 +11,6 @@ train/search.py makes. Writes to <run>/adapt: adaptive.keras, and for a range of
 budgets of FLOPs trade_off.csv and trade_off.png; with --quantize also adaptive.tflite.
 """
 
-import dataclasses
 import pathlib
 
 import building
@@ -34,7 +33,11 @@ flags.DEFINE_float("learning_rate", 1e-3, "Adam's learning rate to begin with.",
 flags.DEFINE_float(
     "flops_weight", 0.0, "Weight of FLOPs in the loss, as a part of the target's.", 0.0
 )
-flags.DEFINE_float("max_flops", None, "Most FLOPs of an image, on average.")
+flags.DEFINE_float(
+    "max_flops",
+    None,
+    "Most FLOPs of an image, on average; what the router's targets take if absent.",
+)
 flags.DEFINE_enum(
     "quantize", None, export.QUANTIZE, "Write a .tflite file with these numbers."
 )
@@ -76,7 +79,7 @@ def main(argv):
     names = [space.format(config) for config in adaptive.candidates]
     print(f"Candidates, of {len(cheap)}: {'; '.join(names)}")
 
-    targets = adapt.routing_targets([samples.right_of(name) for name in names])
+    targets = adapt.routing_targets(samples.only(names).right)
     router = adapt.fit_router(
         adaptive,
         train,
@@ -87,19 +90,19 @@ def main(argv):
         FLAGS.seed,
     )
     probabilities = router.predict(train, verbose=0)
-    if FLAGS.max_flops is not None:
-        adaptive.set_budget(probabilities, FLAGS.max_flops)
+    budget = FLAGS.max_flops or adaptive.mean_flops(targets)
+    adaptive.set_budget(probabilities, budget)
     saving.save_network(adaptive, folder / "adaptive.keras")
 
     print("Evaluating on the test images")
     test = building.test_data(recipe, images)
     results = adapt.evaluate(adaptive, test)
     tested = search.load_samples(run / search.SAMPLES)
-    rights = [tested.right_of(name) for name in names]
+    candidates = tested.only(names)
     swept = adapt.trade_off(
         router.predict(test, verbose=0),
         probabilities,
-        rights,
+        candidates.right,
         adaptive.route_flops,
         FLAGS.num_budgets,
     )
@@ -116,7 +119,6 @@ def main(argv):
         f"{100 * row['difference']:+.2f} ± {100 * row['standard_error']:.2f} points, "
         f"p = {row['p_value']:.2g}"
     )
-    candidates = dataclasses.replace(tested, configs=tuple(names), right=rights)
     print(f"oracle bound  {100 * candidates.oracle_top1:.2f} % of these candidates")
     print(f"Wrote {folder}/adaptive.keras, trade_off.csv and trade_off.png")
     if FLAGS.quantize is not None:

@@ -249,6 +249,14 @@ class AdaptiveNetwork(keras.Model):
             norm.moving_variance.assign(variance)
         return copies
 
+    def mean_flops(self, routes):
+        """FLOPs of an image on average, everything counted.
+
+        Args:
+            routes: Integers `(images,)`, the number of the candidate of each.
+        """
+        return float(np.take(self.route_flops, routes).mean())
+
     def set_budget(self, probabilities, max_flops):
         """Has FLOPs cost as much as it takes to keep to a mean.
 

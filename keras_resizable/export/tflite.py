@@ -109,9 +109,9 @@ def to_bundle(paths, path):
         path: Path of the `.tflite` file to write. One that is there is replaced.
 
     Returns:
-        A dictionary: `size_bytes`; and `differing`, for each file how many channels
-        have other weights than in the first, see `count_differing_channels`, where
-        weights are int8.
+        A dictionary: `size_bytes`; and `differing`, for each sub-network how many
+        channels have other weights than in the first, see `count_differing_channels`,
+        where weights are int8.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -140,10 +140,14 @@ def to_bundle(paths, path):
     with replacing(path) as temporary:
         temporary.write_bytes(content)
         open_tflite(temporary)
-    first = pathlib.Path(paths[0]).read_bytes()
-    differing = {
-        name: count_differing_channels(first, pathlib.Path(source).read_bytes())
+    sub_networks = [
+        (name, pathlib.Path(source).read_bytes())
         for name, source in zip(signatures, paths)
+        if "config" in signatures[name]
+    ]
+    differing = {
+        name: count_differing_channels(sub_networks[0][1], content)
+        for name, content in sub_networks
     }
     return {"size_bytes": len(content), "differing": differing}
 

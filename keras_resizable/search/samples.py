@@ -46,6 +46,22 @@ class SampleResults:
             )
         return self.right[self.configs.index(config)]
 
+    def only(self, configs):
+        """Results of some of the sub-networks.
+
+        Args:
+            configs: Configurations, as text.
+
+        Raises:
+            ValueError: If one was not evaluated.
+        """
+        for config in configs:
+            self.right_of(config)  # It is there.
+        numbers = [self.configs.index(config) for config in configs]
+        return SampleResults(
+            tuple(configs), self.right[numbers], self.confidence[numbers], self.origin
+        )
+
     @property
     def oracle_top1(self):
         """The part of the images that at least one sub-network is right on.

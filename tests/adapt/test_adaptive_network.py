@@ -140,6 +140,16 @@ def test_saved_model(network, batch, tf_dataset, tmp_path):
     np.testing.assert_array_equal(results["route"], route)
 
 
+def test_int8_stores_weights_once(network, tf_dataset, tmp_path):
+    adaptive = adapt.AdaptiveNetwork(network, CANDIDATES, attach=1)
+    path = tmp_path / "adaptive.tflite"
+    differing = adapt.to_tflite(adaptive, path, tf_dataset)["differing"]
+    assert (
+        list(differing) == export.read_metadata(path)["signatures"]["router"]["routes"]
+    )
+    assert all(counts["bytes"] == 0 for counts in differing.values())
+
+
 def test_tflite_routes_as_keras(network, batch, tf_dataset, tmp_path):
     adaptive = adapt.AdaptiveNetwork(network, CANDIDATES, attach=1)
     adaptive.calibrate(tf_dataset)
