@@ -1,16 +1,18 @@
 """Trains a router that sends each image to a sub-network of a run.
 
     python train/adapt.py
-    python train/adapt.py --config=1.0,0.75,1.0 --attach=1 --num_candidates=3
+    python train/adapt.py --config=0.75,1.0,0.75 --attach=1 --num_candidates=3
     python train/adapt.py --max_flops=8e6 --quantize=int8
 
-Evaluates sub-networks of at most the target's FLOPs on training images, chooses some
-that complement each other, trains the router, and evaluates it on the test images. Only
-the router's weights change. It is compared with the lookup table of the run, which
-train/search.py makes. Writes to <run>/adapt: adaptive.keras, and for a range of
-budgets of FLOPs trade_off.csv and trade_off.png; with --quantize also adaptive.tflite.
+Evaluates sub-networks on training images, takes the most accurate as the target if none
+is given, chooses others of at most its FLOPs that complement it, trains the router, and
+evaluates it on the test images. Only the router's weights change. It is compared with
+the lookup table of the run, which train/search.py makes. Writes to <run>/adapt:
+adaptive.keras, and for a range of budgets of FLOPs trade_off.csv and trade_off.png;
+with --quantize also adaptive.tflite.
 """
 
+import dataclasses
 import pathlib
 
 import building
@@ -23,13 +25,20 @@ from keras_resizable import adapt, data, export, runs, saving, scripts, search
 FLAGS = flags.FLAGS
 flags.DEFINE_string("run", str(runs.LATEST), "Folder of the run.")
 flags.DEFINE_string(
-    "config", None, "Scale factors of the target; the largest if absent."
+    "config",
+    None,
+    "Scale factors of the target; the most accurate on training images if absent.",
 )
-flags.DEFINE_integer("attach", 1, "Number of stages before the router.", 0)
+flags.DEFINE_integer(
+    "attach", None, "Number of stages before the router; all if absent (paper).", 0
+)
 flags.DEFINE_integer("num_candidates", 3, "Sub-networks to choose from.", 2)
 flags.DEFINE_integer("num_samples", 50_000, "Training images (paper: 50,000).", 1)
+flags.DEFINE_bool(
+    "unused", False, "Take training images that the run, by num_images, did not use."
+)
 flags.DEFINE_integer("epochs", 20, "Passes over these images.", 1)
-flags.DEFINE_float("learning_rate", 1e-3, "Adam's learning rate to begin with.", 0.0)
+flags.DEFINE_float("learning_rate", 3e-3, "Adam's learning rate to begin with.", 0.0)
 flags.DEFINE_float(
     "flops_weight", 0.0, "Weight of FLOPs in the loss, as a part of the target's.", 0.0
 )
@@ -41,6 +50,7 @@ flags.DEFINE_float(
 flags.DEFINE_enum(
     "quantize", None, export.QUANTIZE, "Write a .tflite file with these numbers."
 )
+flags.DEFINE_string("folder", "adapt", "Folder of the results, in that of the run.")
 flags.DEFINE_integer("num_budgets", 12, "Budgets in the trade-off.", 2)
 flags.DEFINE_integer("seed", 0, "Seed of the router and of the images' order.")
 flags.DEFINE_string("data_dir", None, "Where TensorFlow Datasets keeps its sets.")
@@ -51,33 +61,39 @@ def main(argv):
         raise ValueError(f"Not a flag: {' '.join(argv[1:])}. See --help.")
     keras.utils.set_random_seed(FLAGS.seed)
     run = pathlib.Path(FLAGS.run)
-    folder = run / "adapt"
+    folder = run / FLAGS.folder
     network = saving.load_network(run / "supernet.keras")
     space = network.space
-    target = space.parse(FLAGS.config) if FLAGS.config else space.largest
+    target = FLAGS.config and space.format(space.parse(FLAGS.config))
     table = search.read_table(run / search.TABLE, space)
     recipe = recipes.resolve(str(run / "recipe.json"))
+    skip = 0
+    if FLAGS.unused:
+        if recipe.num_images is None:
+            raise ValueError("The run has used all its training images.")
+        skip, recipe = recipe.num_images, dataclasses.replace(recipe, num_images=None)
     images = building.load_data(recipe, FLAGS.data_dir)
     calibration = data.load_calibration(run / "calibration.npz")
-    count = min(FLAGS.num_samples, images.train.num_images)
-    split = data.take_train(images, count).train
+    count = min(FLAGS.num_samples, images.train.num_images - skip)
+    split = data.take_train(images, count, skip).train
 
     print(f"Evaluating sub-networks on {count} training images")
     configs = list(space.configs())
     counted = search.count_flops_of_configs(network, configs)
     flops = dict(zip(map(space.format, configs), counted))
-    most = flops[space.format(target)]
-    cheap = [config for config in configs if flops[space.format(config)] <= most]
+    if target:
+        configs = [c for c in configs if flops[space.format(c)] <= flops[target]]
     train = building.test_data(recipe, images, split=split)
-    search.build_table(network, train, cheap, calibration, folder / "train")
+    trained = search.build_table(network, train, configs, calibration, folder / "train")
     samples = search.load_samples(folder / "train" / search.SAMPLES)
-    chosen = adapt.choose_candidates(
-        samples, flops, space.format(target), FLAGS.num_candidates
-    )
+    target = target or search.best(trained)["config"]
+    chosen = adapt.choose_candidates(samples, flops, target, FLAGS.num_candidates)
     adaptive = adapt.AdaptiveNetwork(network, map(space.parse, chosen), FLAGS.attach)
     adaptive.calibrate(calibration)
     names = [space.format(config) for config in adaptive.candidates]
-    print(f"Candidates, of {len(cheap)}: {'; '.join(names)}")
+    print(
+        f"Target: {target}. Candidates, of {len(samples.configs)}: {'; '.join(names)}"
+    )
 
     targets = adapt.routing_targets(samples.only(names).right)
     router = adapt.fit_router(

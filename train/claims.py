@@ -226,3 +226,15 @@ CLAIMS = {
         ],
     ),
 }
+
+# Adaptive inference is compared at a range of budgets, by flags of adapt.py.
+ADAPTIVE_TITLE = (
+    "Adaptive inference beats the fixed sub-network of equal FLOPs (Fig. 2d)"
+)
+ADAPTIVE_PAPER = "0 to +0.5"
+ADAPTIVE = {
+    "router trained on other images": ["--unused", "--num_samples=10000"],
+    "router trained on the network's images": [],
+    "before the last stages": ["--unused", "--num_samples=10000", "--attach=1"],
+}
+ADAPTIVE_ARM = "resizable"

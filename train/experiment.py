@@ -13,6 +13,9 @@ of Debian's dataset-fashion-mnist; see --dataset.
 import dataclasses
 import json
 import pathlib
+import shutil
+import subprocess
+import sys
 
 import building
 import claims
@@ -20,7 +23,7 @@ import keras
 import recipes
 from absl import flags
 
-from keras_resizable import data, files, history, saving, scripts, search
+from keras_resizable import adapt, data, files, history, saving, scripts, search
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -191,14 +194,67 @@ def compare(claim, seeds):
     )
 
 
+def route(seed):
+    """Trains the routers of a seed, by search.py and adapt.py; returns the folder."""
+    train(claims.ADAPTIVE_ARM, seed)
+    run = pathlib.Path(FLAGS.runs_dir) / "adaptive" / f"seed{seed}"
+    if not run.exists():
+        arm = claims.ARMS[claims.ADAPTIVE_ARM]
+        recipe = recipe_of(arm, seed)
+        images = building.load_data(recipe)
+        with files.replacing_folder(run, holding=SETTINGS) as temporary:
+            supernet = folder_of(claims.ADAPTIVE_ARM, seed) / "supernet.keras"
+            shutil.copy(supernet, temporary)
+            path = temporary / "calibration.npz"
+            data.save_calibration(images.train, path, images.image_shape)
+            settings = {"recipe": dataclasses.asdict(recipe), "mode": arm.mode}
+            (temporary / SETTINGS).write_text(json.dumps(settings) + "\n")
+    scripts_folder = pathlib.Path(__file__).parent
+    if not (run / search.TABLE).exists():
+        run_script(scripts_folder / "search.py", f"--run={run}")
+    for number, flags_of_arm in enumerate(claims.ADAPTIVE.values()):
+        if not (run / str(number) / "trade_off.csv").exists():
+            given = [f"--run={run}", f"--folder={number}", f"--seed={seed}"]
+            run_script(scripts_folder / "adapt.py", *given, *flags_of_arm)
+    return run
+
+
+def run_script(path, *arguments):
+    print(f"python {path.name} {' '.join(arguments)}", flush=True)
+    subprocess.run(
+        [sys.executable, path, *arguments], check=True, stdout=subprocess.DEVNULL
+    )
+
+
+def compare_adaptive(seeds):
+    """The claim of adaptive inference: means over seeds at each budget."""
+    runs = [route(seed) for seed in seeds]
+    table = adapt.join_trade_offs(
+        {
+            arm: [run / str(number) / "trade_off.csv" for run in runs]
+            for number, arm in enumerate(claims.ADAPTIVE)
+        }
+    )
+    results = pathlib.Path(FLAGS.results_dir)
+    search.write_table(table, results / "adaptive.csv")
+    adapt.plot_trade_offs(table, results / "adaptive.png", claims.ADAPTIVE_TITLE)
+    print(f"\n{claims.ADAPTIVE_TITLE}. Paper: {claims.ADAPTIVE_PAPER}.")
+    print(table.round(4).to_string(index=False))
+    print(f"Wrote {results}/adaptive.csv and .png")
+
+
 def main(argv):
-    names = list(claims.CLAIMS) if argv[1:] == ["all"] else argv[1:]
-    unknown = [name for name in names if name not in claims.CLAIMS]
+    known = [*claims.CLAIMS, "adaptive"]
+    names = known if argv[1:] == ["all"] else argv[1:]
+    unknown = [name for name in names if name not in known]
     if unknown or not names:
         raise ValueError(
-            f"Give claims, or 'all': {', '.join(claims.CLAIMS)}. Received: {argv[1:]}"
+            f"Give claims, or 'all': {', '.join(known)}. Received: {argv[1:]}"
         )
     for name in names:
+        if name == "adaptive":
+            compare_adaptive(FLAGS.seed or range(3))
+            continue
         claim = claims.CLAIMS[name]
         seeds = FLAGS.seed or range(claim.seeds)
         for arm in dict.fromkeys(row.arm for row in claim.rows):

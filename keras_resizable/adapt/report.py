@@ -34,3 +34,66 @@ def write_trade_off(table, adaptive_table, path):
     axes.legend()
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=120, format="png")
+
+
+def join_trade_offs(paths):
+    """The means of several seeds' trade-offs, budget by budget.
+
+    Args:
+        paths: Dictionary from a name to the paths of files of `trade_off_table`, one
+            for each seed. Their first rows, which have no budget of the range, are left
+            out.
+
+    Returns:
+        A `pandas.DataFrame`: `arm`, the name; `flops`, `top1`, `fixed_top1` and
+        `difference`, means over seeds; `spread`, the standard deviation of `difference`
+        between them.
+
+    Raises:
+        ImportError: If the extra `search` is not installed.
+    """
+    pandas = import_extra("pandas", "search")
+    columns = ["flops", "top1", "fixed_top1", "difference"]
+    joined = []
+    for name, seeds in paths.items():
+        tables = [pandas.read_csv(path).iloc[1:][columns] for path in seeds]
+        by_budget = pandas.concat(tables).groupby(level=0)
+        means = by_budget.mean()
+        means.insert(0, "arm", name)
+        means["spread"] = by_budget["difference"].std()
+        joined.append(means)
+    return pandas.concat(joined, ignore_index=True)
+
+
+def plot_trade_offs(table, path, title):
+    """Draws how much better adaptive inference is than fixed sub-networks.
+
+    Args:
+        table: A table of `join_trade_offs`.
+        path: Path of a `.png` file. One that is there is replaced.
+        title: What to write above.
+
+    Raises:
+        ImportError: If the extra `search` is not installed.
+    """
+    figure = import_extra("matplotlib.figure", "search").Figure(
+        figsize=(8, 4), layout="constrained"
+    )
+    axes = figure.subplots()
+    for name, rows in table.groupby("arm", sort=False):
+        axes.errorbar(
+            rows["flops"] / 1e6,
+            100 * rows["difference"],
+            100 * rows["spread"],
+            marker=".",
+            capsize=2,
+            label=name,
+        )
+    axes.axhline(0.0, color="black", linewidth=0.8)
+    axes.set_xlabel("mean M FLOPs of an image, everything counted")
+    axes.set_ylabel("points over the best fixed one")
+    axes.set_title(title, fontsize=10, loc="left")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=120, format="png")

@@ -91,7 +91,7 @@ class RoutingLoss(keras.losses.Loss):
 
 
 def fit_router(
-    adaptive, dataset, targets, flops_weight=0.0, epochs=20, learning_rate=1e-3, seed=0
+    adaptive, dataset, targets, flops_weight=0.0, epochs=20, learning_rate=3e-3, seed=0
 ):
     """Trains the router of an adaptive network, by Adam.
 
@@ -123,5 +123,6 @@ def fit_router(
     labelled = tf.data.Dataset.zip(images, tf.data.Dataset.from_tensor_slices(targets))
     labelled = labelled.shuffle(min(len(targets), buffer_size), seed)
     labelled = labelled.batch(_BATCH_SIZE).prefetch(tf.data.AUTOTUNE)
+    labelled = labelled.apply(tf.data.experimental.assert_cardinality(steps))
     router.fit(labelled, epochs=epochs, verbose=2, shuffle=False)
     return router

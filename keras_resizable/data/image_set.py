@@ -42,12 +42,13 @@ class ImageSet:
     image_shape: tuple[int | None, int | None, int]
 
 
-def take_train(image_set, count):
+def take_train(image_set, count, skip=0):
     """An `ImageSet` with fewer training images, always the same.
 
     Args:
         image_set: An `ImageSet`.
         count: How many to draw.
+        skip: How many to draw before, and to leave out.
 
     Returns:
         An `ImageSet`.
@@ -55,14 +56,14 @@ def take_train(image_set, count):
     Raises:
         ValueError: If there are fewer.
     """
-    if not 1 <= count <= image_set.train.num_images:
+    left = image_set.train.num_images - skip
+    if not (skip >= 0 and 1 <= count <= left):
         raise ValueError(
-            f"There are {image_set.train.num_images} images to train with. "
-            f"Received: {count}"
+            f"There are {max(left, 0)} images to train with. Received: {count}"
         )
 
     def read(seed=None):
-        drawn = image_set.train.read(0).take(count)
+        drawn = image_set.train.read(0).skip(skip).take(count)
         return drawn if seed is None else shuffled(drawn, count, seed)
 
     return dataclasses.replace(image_set, train=Split(count, read))
@@ -84,24 +85,9 @@ def hold_out(image_set, count):
     Raises:
         ValueError: If there are not more than these.
     """
-    rest = image_set.train.num_images - count
-    if not 1 <= count or rest < 1:
-        raise ValueError(
-            f"Of {image_set.train.num_images} training images some have to be held "
-            f"out, and some not. Received: {count}"
-        )
-
-    def read_rest(seed=None):
-        drawn = image_set.train.read(0).skip(count)
-        return drawn if seed is None else shuffled(drawn, rest, seed)
-
-    def read_held_out(seed=None):
-        drawn = image_set.train.read(0).take(count)
-        return drawn if seed is None else shuffled(drawn, count, seed)
-
-    return dataclasses.replace(
-        image_set, train=Split(rest, read_rest), test=Split(count, read_held_out)
-    )
+    held_out = take_train(image_set, count).train
+    rest = take_train(image_set, image_set.train.num_images - count, skip=count)
+    return dataclasses.replace(rest, test=held_out)
 
 
 def from_arrays(train, test, class_names=None):
