@@ -8,6 +8,8 @@ import pytest
 import recipes
 
 import keras_resizable
+from keras_resizable.distillation import InPlaceDistillation
+from keras_resizable.layers import DropPath
 
 
 @pytest.mark.parametrize("mode", recipes.MODES)
@@ -81,6 +83,10 @@ def test_values_are_replaced_and_read_back(tmp_path):
         ("warmup", "0.1", "Only the schedule 'cosine' has a warmup"),
         ("cutmix", "2", "cutmix is from 0 to 1. Received: 2.0"),
         ("precision", "int8", "precision is one of float32.*'int8'"),
+        ("sampler", "all", "sampler is one of fair, uniform, sandwich. .*'all'"),
+        ("distillation", "up", "distillation is one of none, in_place.*'up'"),
+        ("draws", "0", "draws is at least 1. Received: 0"),
+        ("ema", "1.5", "ema is from 0 to 1. Received: 1.5"),
     ],
 )
 def test_bad_values_are_named(key, value, named):
@@ -142,8 +148,38 @@ def test_modes_draw_their_plans():
 
 def test_switching_and_synchronized_statistics_exclude_each_other():
     recipe = recipes.resolve("sample_resnet20", overrides={"synchronized": "true"})
-    with pytest.raises(ValueError, match="'resizable_aug' does not"):
+    with pytest.raises(ValueError, match="'resizable_aug' and `shrink` do not"):
         building.make_network(recipe, "resizable_aug", None, (32, 32, 1), 10)
+
+
+def compiled(mode="resizable", network="sample_resnet20", **changes):
+    recipe = recipes.resolve(network, mode, {"epochs": 4, **changes})
+    network = building.make_network(recipe, mode, None, (64, 64, 1), 10)
+    building.compile_network(network, recipe, mode, None, steps_per_epoch=10)
+    return network, building.training_callbacks(recipe, mode)
+
+
+def test_what_recipes_have_beyond_the_paper():
+    network, _ = compiled(sampler="sandwich", draws=2, distillation="in_place")
+    assert isinstance(network.distillation, InPlaceDistillation)
+    assert np.shape(network.sampler(0)) == (4, 3)
+    network, callbacks = compiled(
+        "resizable_aug", shrink=0.25, distillation="ensemble", distillation_weight=0.3
+    )
+    plans = [np.shape(network.sampler(step)) for step in (0, 9, 10, 19, 20)]
+    assert plans == [(1, 3), (1, 3), (3, 3), (3, 3), (1, 3)]
+    assert [callback.epoch for callback in callbacks] == [1]
+    assert network.distillation.weight == 0.3
+    network, callbacks = compiled(scale_aware="false", drop_path=0.1, ema=0.99)
+    assert not callbacks and network.extra_params == 0
+    assert network.optimizer.use_ema and network.optimizer.ema_momentum == 0.99
+    drops = [layer for part in network.stages for layer in part.layers]
+    rates = [layer.rate for layer in drops if isinstance(layer, DropPath)]
+    assert len(rates) == 9 and max(rates) == pytest.approx(0.1)
+    with pytest.raises(ValueError, match="MobileNetV1 has no residual branches"):
+        compiled(network="sample_mobilenet_v1", drop_path=0.1)
+    with pytest.raises(ValueError, match="'top_down' with the mode 'individual'"):
+        compiled("individual", distillation="top_down")
 
 
 def test_widths_belong_to_networks_that_have_them():

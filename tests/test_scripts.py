@@ -176,6 +176,28 @@ def test_search_then_fine_tune(folder, tmp_path, monkeypatch):
     assert "difference +0.00 points, standard error 0.00, p = 1" in output
 
 
+def test_adapt(folder):
+    folder, _ = folder
+    arguments = ("--epochs=1", "--num_candidates=2", "--quantize=int8")
+    output = run("train/adapt.py", *arguments, folder=folder)
+    assert re.search(r"Target: .*Candidates, of 27: .*; ", output)
+    for line in ("top-1 ", "taken ", "fixed ", "oracle bound "):
+        assert f"\n{line}" in output
+    results = folder / "runs" / "latest" / "adapt"
+    adaptive = keras.saving.load_model(results / "adaptive.keras")
+    assert len(adaptive.candidates) == 2
+    table = pandas.read_csv(results / "trade_off.csv")
+    assert len(table) == 13 and table.flops[1] == min(adaptive.route_flops)
+    assert {"trade_off.png", "adaptive_int8.tflite"} <= {
+        path.name for path in results.iterdir()
+    }
+
+    (program,) = re.findall(r"```python\n(from ai_edge.*?)```", README, re.DOTALL)
+    code = f"import numpy as np\nimage = np.zeros((1, 16, 16, 1), np.int8)\n{program}"
+    code += "\nassert probabilities.shape == (1, 2)"
+    subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
+
+
 def test_bad_input_is_one_clear_error(folder, tmp_path):
     folder, _ = folder
     error = run("tflite/convert.py", "--config=0.9", folder=folder, fails=True)
@@ -203,6 +225,10 @@ def test_bad_input_is_one_clear_error(folder, tmp_path):
     assert "Give either --config, or limits" in error
     error = run("train/compare.py", "runs/latest", folder=tmp_path, fails=True)
     assert "Give two sub-networks" in error
+    error = run("train/adapt.py", "--attach=-1", folder=tmp_path, fails=True)
+    assert "attach" in error
+    error = run("train/experiment.py", "table1", folder=tmp_path, fails=True)
+    assert "Give claims, or 'all': learning_rate, individual" in error
     assert not list(tmp_path.iterdir())
 
 
@@ -266,6 +292,8 @@ def test_one_sub_network_alone_then_the_same_command_is_a_new_run(folder, tmp_pa
         "train/finetune.py",
         "train/compare.py",
         "train/export.py",
+        "train/adapt.py",
+        "train/experiment.py",
         "tflite/convert.py",
         "tflite/benchmark.py",
     ],

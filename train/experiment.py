@@ -49,7 +49,9 @@ def recipe_of(arm, seed):
 
 def flops_ratio(recipe, config):
     """FLOPs of a step on all sub-networks, over those of a step on one."""
-    network = building.make_network(recipe, "resizable", None, shape_of(recipe), 10)
+    network = building.make_network(
+        recipe, "resizable", None, shape_of(recipe), claims.NUM_CLASSES
+    )
     flops = search.count_flops_of_configs(network, network.space.configs())
     (alone,) = search.count_flops_of_configs(network, [config])
     return len(recipe.scales) * sum(flops) / len(flops) / alone
@@ -106,7 +108,7 @@ def train(name, seed):
             )
         else:
             network = building.make_network(
-                recipe, arm.mode, arm.config, images.image_shape, 10
+                recipe, arm.mode, arm.config, images.image_shape, claims.NUM_CLASSES
             )
             fit(network, arm, recipe, images, temporary)
             saving.save_network(network, temporary / "supernet.keras")
@@ -147,12 +149,15 @@ def evaluate(network, arm, recipe, test, calibration, folder):
     normalisation for all scale factors, it has the same weights.
     """
     configs = claims.UNIFORM
+    calibration = calibration if arm.calibrated else None
     if arm.mode == "individual":
         alone = network
         shared = dataclasses.replace(recipe, scale_aware=False)
-        network = building.make_network(shared, "resizable", None, shape_of(recipe), 10)
+        network = building.make_network(
+            shared, "resizable", None, shape_of(recipe), claims.NUM_CLASSES
+        )
         network.set_weights(alone.get_weights())
-        if arm.config != claims.LARGEST:
+        if arm.config != claims.LARGEST or not arm.calibrated:
             configs = [arm.config]
     elif arm.mode == "resizable_aug":
         configs = [arm.config]

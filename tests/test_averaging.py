@@ -1,0 +1,79 @@
+"""Averages of weights, as Keras's optimizers keep them."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_resizable.averaging import averaged
+from keras_resizable.resuming import fit_resumable
+from keras_resizable.saving import load_network
+
+STEPS = 2
+
+
+def compile_network(network):
+    network.compile(
+        keras.optimizers.SGD(0.1, momentum=0.9, use_ema=True, ema_momentum=0.7),
+        "sparse_categorical_crossentropy",
+    )
+    return network
+
+
+def weights_of(network):
+    return [weight.numpy() for weight in network.trainable_variables]
+
+
+def test_the_average_of_each_step_stands_in_for_a_while(make_network, batch):
+    network = compile_network(make_network())
+    expected = None
+    for _ in range(3):
+        network.train_on_batch(*batch)
+        new = weights_of(network)
+        if expected is None:
+            expected = new
+        else:
+            expected = [0.7 * old + 0.3 * w for old, w in zip(expected, new)]
+    with averaged(network):
+        for average, value in zip(weights_of(network), expected):
+            np.testing.assert_allclose(average, value, rtol=1e-4, atol=1e-6)
+    for weight, value in zip(weights_of(network), new):
+        np.testing.assert_array_equal(weight, value)
+
+
+class Stop(keras.callbacks.Callback):
+    """Ends the run after some steps, in the middle of the second epoch."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if int(self.model.optimizer.iterations) == 3:
+            raise KeyboardInterrupt
+
+
+def test_saved_are_averages_and_an_interrupted_run_goes_on_with_weights(
+    make_network, batch, tmp_path
+):
+    dataset = tf.data.Dataset.from_tensors(batch).repeat()
+
+    def train(folder, callbacks=()):
+        keras.utils.set_random_seed(0)
+        network = compile_network(make_network())
+        fit_resumable(
+            network,
+            lambda step: dataset,
+            STEPS,
+            3,
+            tmp_path / folder,
+            every_steps=1,
+            callbacks=callbacks,
+            verbose=0,
+        )
+        return network
+
+    whole = train("whole")
+    saved = load_network(tmp_path / "whole" / "supernet.keras")
+    for one, other in zip(weights_of(whole), weights_of(saved), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+    with pytest.raises(KeyboardInterrupt):
+        train("parts", [Stop()])
+    for one, other in zip(weights_of(whole), weights_of(train("parts"))):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)

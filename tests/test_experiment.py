@@ -1,0 +1,77 @@
+"""What is claimed, and a claim that is regenerated, tiny."""
+
+import pathlib
+import subprocess
+import sys
+
+import claims
+import pandas
+import pytest
+import recipes
+from idx_files import write_random_set
+
+ROOT = pathlib.Path(__file__).parents[1]
+PROGRAM = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "train")!r})
+import claims
+claims.RECIPE = "sample_resnet20"
+claims.NUM_CLASSES = 2
+claims.SETTING = {{"num_images": 48, "canvas": 12, "batch_size": 16, "epochs": 1}}
+claims.CLAIMS = {{
+    "tiny": claims.Claim(
+        "A tiny claim",
+        "not given",
+        [
+            claims.Row("alone 0.5", claims.SMALLEST),
+            claims.Row("resizable", claims.SMALLEST, "alone 0.5"),
+            claims.Row("fine-tuned 0.5", claims.SMALLEST, "resizable"),
+        ],
+        seeds=1,
+    )
+}}
+import experiment
+from keras_resizable import scripts
+scripts.run_script(experiment.main)
+"""
+
+
+@pytest.mark.parametrize("name", claims.CLAIMS)
+def test_claims_compare_what_is_trained(name):
+    claim = claims.CLAIMS[name]
+    rows = {(row.arm, row.config) for row in claim.rows}
+    for row in claim.rows:
+        arm = claims.ARMS[row.arm]
+        recipes.resolve(claims.RECIPE, arm.mode, claims.SETTING | arm.changes)
+        assert row.against is None or (row.against, row.config) in rows
+        assert arm.fine_tuned_from is None or arm.fine_tuned_from in claims.ARMS
+        if arm.mode != "resizable" and arm.config != claims.LARGEST:
+            assert row.config == arm.config
+
+
+def test_a_claim_is_regenerated_and_goes_on(tmp_path):
+    write_random_set(tmp_path / "data", (64, 32), size=8)
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-c", PROGRAM, *arguments, "--dataset=data"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+
+    result = run("tiny", "--results_dir=results")
+    assert "A tiny claim. Paper: not given." in result.stdout, result.stderr
+    table = pandas.read_csv(tmp_path / "results" / "tiny.csv")
+    assert table.arm.tolist() == ["alone 0.5", "resizable", "fine-tuned 0.5"]
+    assert table.difference[1] == pytest.approx(table.top1[1] - table.top1[0])
+    assert (tmp_path / "results" / "tiny.png").exists()
+    runs = tmp_path / "runs" / "experiments"
+    trained = {path: path.stat().st_mtime for path in runs.glob("*/seed0/*.keras")}
+    assert len(trained) == 2
+    (runs / "fine-tuned_0.5" / "seed0" / "recipe.json").write_text("{}")
+    assert "delete it" in run("tiny").stderr
+    (runs / "fine-tuned_0.5").rename(tmp_path / "elsewhere")
+    assert "A tiny claim" in run("tiny", "--results_dir=results").stdout
+    for path, time in trained.items():
+        assert path.stat().st_mtime == time
