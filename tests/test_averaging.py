@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_resizable import FixedSampler, SandwichSampler, SwitchingSampler
 from keras_resizable.averaging import averaged
+from keras_resizable.callbacks import StartFromLargest, SubNetworkAccuracy
+from keras_resizable.distillation import InPlaceDistillation
 from keras_resizable.resuming import fit_resumable
 from keras_resizable.saving import load_network
 
@@ -77,3 +80,31 @@ def test_saved_are_averages_and_an_interrupted_run_goes_on_with_weights(
         train("parts", [Stop()])
     for one, other in zip(weights_of(whole), weights_of(train("parts"))):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_all_at_once_on_two_replicas_in_mixed_precision(strategy, make_network, batch):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        with strategy.scope():
+            network = make_network(drop_path=0.5)
+            space = network.space
+            largest = FixedSampler(space, [space.largest])
+            network.compile(
+                keras.optimizers.SGD(0.05, use_ema=True, ema_momentum=0.7),
+                "sparse_categorical_crossentropy",
+                sampler=SwitchingSampler(largest, SandwichSampler(space), step=1),
+                distillation=InPlaceDistillation(),
+            )
+    finally:
+        keras.config.set_dtype_policy("float32")
+    dataset = tf.data.Dataset.from_tensor_slices(batch).batch(8)
+    shown = SubNetworkAccuracy(dataset)
+    network.check_statistics = False  # After the first epoch only the largest's are.
+    callbacks = [StartFromLargest(epoch=1), shown]
+    options = {"verbose": 0, "shuffle": False, "callbacks": callbacks}
+    history = network.fit(dataset, epochs=3, **options).history
+    assert np.isfinite(history["loss"]).all()
+    assert np.isfinite(history["val_loss_smallest"]).all()
+    for variable in network.variables:
+        first, second = strategy.experimental_local_results(variable.value)
+        np.testing.assert_array_equal(first, second, variable.path)
