@@ -236,18 +236,39 @@ class AdaptiveNetwork(keras.Model):
         Returns:
             A functional `keras.Model` from images to features.
         """
-        images = keras.Input(self.network.stem.input_shape[1:], name="images")
+        return self._cut_out(self.base, self.attach + 1)
+
+    def sub_network(self, config):
+        """A candidate as a frozen model of stock layers.
+
+        Args:
+            config: One of `candidates`.
+
+        Returns:
+            A functional `keras.Model` from images to outputs.
+        """
+        return self._cut_out(config, len(self._nodes(config)))
+
+    def _cut_out(self, config, num_parts):
+        """Frozen copies of the first parts at a configuration, from the stem on."""
+        network = self.network
+        images = keras.Input(network.stem.input_shape[1:], name="images")
+        parts = [network.stem, *network.stages, network.head]
+        nodes = self._nodes(config)[:num_parts]
         x = images
-        nodes = self._nodes(self.base)[: self.attach + 1]
-        for part, node in zip((self.network.stem, *self.network.stages), nodes):
+        statistics = {}
+        for part, node in zip(parts, nodes):
             x = clone_part(part, x, node[-1])
-        copies = keras.Model(images, x)
-        copies.trainable = False
-        rows = [tf.convert_to_tensor(r) for n in nodes for r in self._statistics[n]]
-        for norm, mean, variance in zip(batch_norms(copies), rows[::2], rows[1::2]):
+            rows = self._statistics[node]
+            for norm, *pair in zip(batch_norms(part), rows[::2], rows[1::2]):
+                statistics[norm.name] = pair
+        model = keras.Model(images, x, name=network.name)
+        model.trainable = False
+        for norm in batch_norms(model):
+            mean, variance = statistics[norm.name]
             norm.moving_mean.assign(mean)
             norm.moving_variance.assign(variance)
-        return copies
+        return model
 
     def mean_flops(self, routes):
         """FLOPs of an image on average, everything counted.

@@ -47,8 +47,8 @@ def to_tflite(adaptive, path, calibrate_with, quantize="int8"):
     Args:
         adaptive: An `AdaptiveNetwork`.
         path: Path of the `.tflite` file. One that is there is replaced.
-        calibrate_with: `tf.data.Dataset` of batches of images, to re-estimate batch
-            statistics with, to quantize and to check.
+        calibrate_with: `tf.data.Dataset` of batches of images, to estimate the ranges
+            of features with and to compare outputs on.
         quantize: As `keras_resizable.export.to_tflite` has it.
 
     Returns:
@@ -70,7 +70,7 @@ def to_tflite(adaptive, path, calibrate_with, quantize="int8"):
         )
         for config, file in zip(adaptive.candidates, paths[1:]):
             export.to_tflite(
-                network.sub_network(config, calibrate_with=calibrate_with),
+                adaptive.sub_network(config),
                 file,
                 quantize,
                 calibrate_with,
