@@ -178,7 +178,7 @@ def test_search_then_fine_tune(folder, tmp_path, monkeypatch):
 
 def test_adapt(folder):
     folder, _ = folder
-    arguments = ("--epochs=1", "--num_candidates=2", "--quantize=int8")
+    arguments = ("--epochs=30", "--num_candidates=2", "--quantize=int8")
     output = run("train/adapt.py", *arguments, folder=folder)
     assert re.search(r"Target: .*Candidates, of 27: .*; ", output)
     for line in ("top-1 ", "taken ", "fixed ", "oracle bound "):
