@@ -259,6 +259,6 @@ ADAPTIVE_PAPER = "0 to +0.5"
 ADAPTIVE = {
     "router trained on other images": ["--unused", "--num_samples=10000"],
     "router trained on the network's images": [],
-    "before the last stages": ["--unused", "--num_samples=10000", "--attach=1"],
+    "router after the first stage": ["--unused", "--num_samples=10000", "--attach=1"],
 }
 ADAPTIVE_ARM = "resizable"

@@ -92,7 +92,7 @@ def plot_trade_offs(table, path, title):
     axes.axhline(0.0, color="black", linewidth=0.8)
     axes.set_xlabel("mean M FLOPs of an image, everything counted")
     axes.set_ylabel("points over the best fixed one")
-    axes.set_title(title, fontsize=10, loc="left")
+    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     with replacing(path) as temporary:

@@ -127,7 +127,7 @@ def plot_comparison(table, path, title):
     axes.set_yticks(range(len(table)), labels)
     axes.invert_yaxis()
     axes.set_xlabel("top-1, %; a dot for each seed, a bar for their mean")
-    axes.set_title(title, fontsize=10, loc="left")
+    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
     axes.grid(axis="x", alpha=0.3)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=120, format="png")
