@@ -246,6 +246,7 @@ CLAIMS = {
                 )
                 for row in _at_all(arm, "resizable")
             ),
+            *_at_all("in-place", "sandwich"),
         ],
         seeds=2,
     ),

@@ -38,8 +38,10 @@ def cut_out_answers(network, adaptive, images, dataset=None):
     ]
 
 
-@pytest.mark.parametrize("attach", [0, 1, 2, None])
-@pytest.mark.parametrize("calibrated", [False, True])
+@pytest.mark.parametrize(
+    ("attach", "calibrated"),
+    [(0, False), (1, False), (1, True), (2, True), (None, False)],
+)
 def test_each_image_gets_the_answer_of_its_sub_network(
     network, batch, tf_dataset, attach, calibrated
 ):
