@@ -45,9 +45,13 @@ def make_adaptive(images):
     network = keras_resizable.ResNet50(SCALES, input_shape=(size, size, 3))
     candidates = [(scale,) * 4 for scale in (1.0, 0.9, 0.7)]
     adaptive = adapt.AdaptiveNetwork(network, candidates, attach=1)
-    probabilities = adaptive.router()(images)
-    # As often one as the other: what is added evens the probabilities out.
-    adaptive.bias.assign(-np.log(probabilities).mean(axis=0))
+    scores = np.log(adaptive.router()(images))
+    bias = np.zeros(len(candidates))
+    for _ in range(1000):  # What candidates with many images have is taken off.
+        routes = np.argmax(scores + bias, axis=1)
+        shares = np.bincount(routes, minlength=len(bias)) / len(routes)
+        bias -= 0.01 * np.ptp(scores) * (shares - 1 / len(bias))
+    adaptive.bias.assign(bias)
     return adaptive
 
 

@@ -14,18 +14,44 @@ def averaged(model):
     Args:
         model: A compiled `keras.Model`.
     """
-    optimizer = model.optimizer
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        optimizer = optimizer.inner_optimizer
-    if not optimizer.use_ema or not optimizer.built:
+    if not _keeps_averages(model):
         yield
         return
     before = [weight.numpy() for weight in model.trainable_variables]
-    with model.distribute_strategy.scope():
-        optimizer.finalize_variable_values(model.trainable_variables)
+    take_averages(model)
     try:
         yield
     finally:
         with model.distribute_strategy.scope():
             for weight, value in zip(model.trainable_variables, before):
                 weight.assign(value)
+
+
+def take_averages(model):
+    """Replaces weights by their averages, as Keras's `fit` does in the end."""
+    if _keeps_averages(model):
+        with model.distribute_strategy.scope():
+            model.optimizer.finalize_variable_values(model.trainable_variables)
+
+
+def _keeps_averages(model):
+    optimizer = model.optimizer
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        optimizer = optimizer.inner_optimizer
+    return optimizer.use_ema and optimizer.built
+
+
+class KeepWeights(keras.callbacks.Callback):
+    """Keeps the weights that Keras's `fit` replaces by their averages in the end."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._values = None
+        if _keeps_averages(self.model):
+            self._values = [w.numpy() for w in self.model.trainable_variables]
+
+    def restore(self):
+        """Gives the model the weights of the last epoch's end back."""
+        if self._values is not None:
+            with self.model.distribute_strategy.scope():
+                for weight, value in zip(self.model.trainable_variables, self._values):
+                    weight.assign(value)

@@ -6,7 +6,7 @@ from keras_resizable import training as algorithm
 from keras_resizable.distribution import MultiWorkerTraining
 from keras_resizable.divergence import DivergenceRecord
 from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
-from keras_resizable.sampling import FairSampler
+from keras_resizable.sampling import FairSampler, SwitchingSampler
 from keras_resizable.space import SpatialSpace
 from keras_resizable.statistics import StatisticsRecord
 from keras_resizable.sub_network import calibrate, cut_out
@@ -288,6 +288,10 @@ def _check_distillation(distillation, sampler, head):
             f"{[output.shape for output in head.outputs]}."
         )
     if not distillation.needs_largest:
+        return
+    if isinstance(sampler, SwitchingSampler):
+        _check_distillation(distillation, sampler.sampler, head)
+        _check_distillation(distillation, sampler.then, head)
         return
     for step in range(_CHECKED_STEPS):
         plan = tf.convert_to_tensor(sampler(tf.constant(step, tf.int64)))

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from keras_resizable.averaging import KeepWeights, take_averages
 from keras_resizable.callbacks import Checkpoint, StopOnDivergence
 from keras_resizable.distribution import agree, clear_worker_errors, is_chief
 from keras_resizable.files import remove_temporaries
@@ -71,6 +72,11 @@ def fit_resumable(
     if checkpoint.step:
         print(f"Going on from step {checkpoint.step}, by the checkpoint in {folder}")
 
+    kept = KeepWeights()
+
+    def is_to_go_on():
+        return checkpoint.step < epochs * steps_per_epoch and not model.stop_training
+
     def fit(first_step, last_epoch):
         epoch, done = divmod(first_step, steps_per_epoch)
         model.fit(
@@ -79,7 +85,7 @@ def fit_resumable(
             epochs=last_epoch,
             steps_per_epoch=steps_per_epoch - done,
             shuffle=False,
-            callbacks=[StopOnDivergence(), *callbacks, checkpoint],
+            callbacks=[StopOnDivergence(), *callbacks, checkpoint, kept],
             **fit_options,
         )
 
@@ -88,12 +94,13 @@ def fit_resumable(
         "Start all workers again by the same commands: they go on from the last "
         f"checkpoint in {folder}.",
     ):
+        if not is_to_go_on():
+            take_averages(model)  # As the run that ended did.
         if checkpoint.step % steps_per_epoch:
             fit(checkpoint.step, checkpoint.step // steps_per_epoch + 1)
-            # In the end of `fit` Keras replaces weights by their averages.
-            with strategy.scope():
-                checkpoint.restore(model)
-        if checkpoint.step < epochs * steps_per_epoch and not model.stop_training:
+            if is_to_go_on():
+                kept.restore()
+        if is_to_go_on():
             fit(checkpoint.step, epochs)
     return checkpoint.history
 

@@ -45,10 +45,14 @@ def test_the_average_of_each_step_stands_in_for_a_while(make_network, batch):
 
 
 class Stop(keras.callbacks.Callback):
-    """Ends the run after some steps, in the middle of the second epoch."""
+    """Ends the run after a step, in the middle of an epoch."""
+
+    def __init__(self, step):
+        super().__init__()
+        self.step = step
 
     def on_train_batch_end(self, batch, logs=None):
-        if int(self.model.optimizer.iterations) == 3:
+        if int(self.model.optimizer.iterations) == self.step:
             raise KeyboardInterrupt
 
 
@@ -76,10 +80,12 @@ def test_saved_are_averages_and_an_interrupted_run_goes_on_with_weights(
     saved = load_network(tmp_path / "whole" / "supernet.keras")
     for one, other in zip(weights_of(whole), weights_of(saved), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6)
-    with pytest.raises(KeyboardInterrupt):
-        train("parts", [Stop()])
-    for one, other in zip(weights_of(whole), weights_of(train("parts"))):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    for step in (3, 5):  # In the middle of the second and of the last epoch.
+        with pytest.raises(KeyboardInterrupt):
+            train("parts", [Stop(step)])
+    for parts in (train("parts"), train("parts")):  # Once more when it has ended.
+        for one, other in zip(weights_of(whole), weights_of(parts)):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
 def test_all_at_once_on_two_replicas_in_mixed_precision(strategy, make_network, batch):

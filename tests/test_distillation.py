@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resizable import FairSampler, FixedSampler, SandwichSampler
+from keras_resizable import (
+    FairSampler,
+    FixedSampler,
+    SandwichSampler,
+    SwitchingSampler,
+)
 from keras_resizable.distillation import (
     EnsembleDistillation,
     InPlaceDistillation,
@@ -146,7 +151,9 @@ def test_compiled_distillation_is_saved(make_network, batch, tmp_path):
 def test_plans_without_the_largest_are_refused(make_network, batch):
     network = make_network()
     space = network.space
-    for sampler in (FairSampler(space), FixedSampler(space, [(0.5, 1.0)])):
+    fair, without = FairSampler(space), FixedSampler(space, [(0.5, 1.0)])
+    late = SwitchingSampler(SandwichSampler(space), without, step=1000)
+    for sampler in (fair, without, late):
         with pytest.raises(
             ValueError, match="InPlaceDistillation needs plans.*Sampler"
         ):

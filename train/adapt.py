@@ -9,7 +9,7 @@ is given, chooses others of at most its FLOPs that complement it, trains the rou
 evaluates it on the test images. Only the router's weights change. It is compared with
 the lookup table of the run, which train/search.py makes. Writes to <run>/adapt:
 adaptive.keras, and for a range of budgets of FLOPs trade_off.csv and trade_off.png;
-with --quantize also adaptive.tflite.
+with --quantize also adaptive_<quantize>.tflite.
 """
 
 import dataclasses
@@ -45,7 +45,8 @@ flags.DEFINE_float(
 flags.DEFINE_float(
     "max_flops",
     None,
-    "Most FLOPs of an image, on average; what the router's targets take if absent.",
+    "Most FLOPs of an image, on average over these training images; what the router's "
+    "targets take if absent.",
 )
 flags.DEFINE_enum(
     "quantize", None, export.QUANTIZE, "Write a .tflite file with these numbers."
@@ -89,6 +90,11 @@ def main(argv):
     target = target or search.best(trained)["config"]
     chosen = adapt.choose_candidates(samples, flops, target, FLAGS.num_candidates)
     adaptive = adapt.AdaptiveNetwork(network, map(space.parse, chosen), FLAGS.attach)
+    if FLAGS.max_flops is not None and FLAGS.max_flops < min(adaptive.route_flops):
+        raise ValueError(
+            f"The cheapest route takes {min(adaptive.route_flops):.4g} FLOPs. "
+            f"Received: --max_flops={FLAGS.max_flops:.4g}"
+        )
     adaptive.calibrate(calibration)
     names = [space.format(config) for config in adaptive.candidates]
     print(
@@ -106,7 +112,9 @@ def main(argv):
         FLAGS.seed,
     )
     probabilities = router.predict(train, verbose=0)
-    budget = FLAGS.max_flops or adaptive.mean_flops(targets)
+    budget = FLAGS.max_flops
+    if budget is None:
+        budget = adaptive.mean_flops(targets)
     adaptive.set_budget(probabilities, budget)
     saving.save_network(adaptive, folder / "adaptive.keras")
 

@@ -110,6 +110,11 @@ def make_network(recipe, mode, config, image_shape, classes):
             "With synchronized batch statistics all steps train the same number of "
             "sub-networks, which the mode 'resizable_aug' and `shrink` do not."
         )
+    if mode == "resizable_aug" and recipe.shrink and recipe.shrink >= recipe.switch:
+        raise ValueError(
+            "The target would be trained alone before all sub-networks are: shrink is "
+            f"less than switch. Received: {recipe.shrink} and {recipe.switch}"
+        )
     if mode == "individual" and recipe.distillation != "none":
         raise ValueError(
             f"One sub-network alone has none to learn from. Received: distillation="

@@ -24,8 +24,8 @@ class AdaptiveNetwork(keras.Model):
 
     Args:
         network: A `ResizableNetwork` that classifies, with a fixed input shape.
-        candidates: Configurations to choose from, at least two. The one with the most
-            FLOPs is the target.
+        candidates: Configurations to choose from, at least two. The one with the
+            dearest route is the target.
         attach: Number of stages that run before the router; all if absent, as in the
             paper. After fewer, more is shared by several candidates and routing is
             cheaper.

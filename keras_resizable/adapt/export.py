@@ -82,6 +82,11 @@ def to_tflite(adaptive, path, calibrate_with, quantize="int8"):
 def _scoring(adaptive):
     """From images to what the softmax takes, with the budget in it."""
     first, softmax = adaptive.first_stages(), adaptive.learner.layers[-1]
+    if not isinstance(softmax, keras.layers.Softmax):
+        raise ValueError(
+            "For TFLite a router ends in a Softmax layer. Received one that ends in "
+            f"{type(softmax).__name__}."
+        )
     logits = keras.Model(adaptive.learner.input, softmax.input)(first.output)
     bias = adaptive.bias.numpy().tolist()
     scores = keras.layers.Rescaling(1.0, offset=bias, name="scores")(logits)

@@ -48,11 +48,12 @@ def choose_candidates(samples, flops, target, count):
 def routing_targets(rights):
     """For each image the candidate to route it to.
 
-    The cheapest that is right on it; the most expensive, which is the target, if none
-    is (Resizable Neural Networks, section 3.5; that ties go to the cheapest is ours).
+    The cheapest that is right on it; the dearest, which is the target, if none is
+    (Resizable Neural Networks, section 3.5; that ties go to the cheapest is ours).
 
     Args:
-        rights: Boolean `(candidates, images)`, the cheapest candidate first.
+        rights: Boolean `(candidates, images)`, in the order of
+            `AdaptiveNetwork.candidates`, the cheapest route first.
 
     Returns:
         int32 `(images,)`.

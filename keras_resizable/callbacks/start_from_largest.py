@@ -5,7 +5,8 @@ class StartFromLargest(keras.callbacks.Callback):
     """Has other scale factors begin where the largest is, after delayed shrinking.
 
     At the beginning of an epoch, rows of batch normalisation that were never trained
-    become copies of the largest scale factor's. See `SwitchingSampler`.
+    become copies of the largest scale factor's. See `SwitchingSampler`. Averages of
+    weights, if the optimizer keeps any, follow in the steps after.
 
     Args:
         epoch: The first epoch that trains other sub-networks than the largest, from 0.
@@ -19,6 +20,8 @@ class StartFromLargest(keras.callbacks.Callback):
         if epoch != self.epoch:
             return
         untrained = self.model.statistics.untrained()
+        if not untrained[:, 1:].all():
+            return  # The run goes on in the middle of this epoch.
         with self.model.distribute_strategy.scope():
             for stage, norm in self.model.batch_norms:
                 if norm.num_scales == 1:

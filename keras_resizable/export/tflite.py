@@ -104,8 +104,8 @@ def to_bundle(paths, path):
     all convolutions, but for those whose gamma differs in sign.
 
     Args:
-        paths: Paths of files that `to_tflite` has written with a `config` in their
-            metadata.
+        paths: Paths of files that `to_tflite` has written with a `config` or a
+            `signature` in their metadata.
         path: Path of the `.tflite` file to write. One that is there is replaced.
 
     Returns:
