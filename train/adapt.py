@@ -66,6 +66,15 @@ def main(argv):
     network = saving.load_network(run / "supernet.keras")
     space = network.space
     target = FLAGS.config and space.format(space.parse(FLAGS.config))
+    if not (run / search.TABLE).exists():
+        raise FileNotFoundError(
+            f"No {run / search.TABLE}. Make it: python train/search.py"
+        )
+    if FLAGS.attach is not None and FLAGS.attach > space.num_stages:
+        raise ValueError(
+            f"--attach is at most {space.num_stages}, the number of stages. "
+            f"Received: {FLAGS.attach}"
+        )
     table = search.read_table(run / search.TABLE, space)
     recipe = recipes.resolve(str(run / "recipe.json"))
     skip = 0
