@@ -19,8 +19,8 @@ class AdaptiveNetwork(keras.Model):
     Resizable Neural Networks, section 3.5. The stem and the first stages run at one
     configuration, a router (`ResizeLearner`) looks at their features and chooses a
     candidate for each image, and the images of each candidate run on together, from
-    the last features that they have in common with it. The network is frozen; what is
-    trained is `router()`, by Keras's `fit`.
+    the last features that they have in common with it. It keeps a frozen copy of the
+    network; what is trained is `router()`, by Keras's `fit`.
 
     Args:
         network: A `ResizableNetwork` that classifies, with a fixed input shape.
@@ -87,8 +87,11 @@ class AdaptiveNetwork(keras.Model):
                 f"The router chooses from {learner.output_shape[-1]}, but there are "
                 f"{len(candidates)} candidates."
             )
-        network.trainable = False
-        self.network = network
+        # A frozen copy, as it is compiled for nothing: an optimizer would be saved too.
+        copy = type(network).from_config(network.get_config())
+        copy.set_weights(network.get_weights())
+        copy.trainable = False
+        self.network = network = copy
         self.learner = learner
         first = sum(piece.flops for piece in pieces[: attach + 1])
         before = first + count_flops(learner)

@@ -119,6 +119,8 @@ def test_only_the_learner_is_trained(network, batch, tf_dataset):
 
 
 def test_keras_round_trip(network, batch, tf_dataset, tmp_path):
+    network.compile("sgd", "sparse_categorical_crossentropy")
+    network.optimizer.build(network.trainable_variables)
     adaptive = adapt.AdaptiveNetwork(network, CANDIDATES, attach=1)
     adaptive.calibrate(tf_dataset)
     adaptive.bias.assign([0.1, 0.2, -0.3])
