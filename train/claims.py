@@ -61,7 +61,7 @@ ARMS = {
     **{f"alone {c[0]}": _alone(c) for c in UNIFORM},
     **{
         f"alone {c[0]}, same FLOPs": dataclasses.replace(_alone(c), same_compute=True)
-        for c in UNIFORM
+        for c in (LARGEST, SMALLEST)
     },
     **{
         f"fine-tuned {c[0]}": Arm(
