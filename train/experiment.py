@@ -5,9 +5,9 @@
     python train/experiment.py all
 
 Trains what a claim needs and is not there yet, evaluates it on the test images, and
-writes train/experiments/<claim>.csv and .png; with --seed it only prints. Claims share runs, and the same command
-goes on where it was interrupted, at the run that was not finished. The images are those
-of Debian's dataset-fashion-mnist; see --dataset.
+writes train/experiments/<claim>.csv and .png; with --seed it only prints. Claims share
+runs, and the same command goes on where it was interrupted, at the run that was not
+finished. The images are those of Debian's dataset-fashion-mnist; see --dataset.
 """
 
 import dataclasses
