@@ -1,5 +1,6 @@
 """Resizable neural networks for Keras."""
 
+from keras_resizable.calibration import calibrate
 from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
 from keras_resizable.models import (
     MobileNetV1,
@@ -22,7 +23,6 @@ from keras_resizable.sampling import (
 )
 from keras_resizable.search import count_flops
 from keras_resizable.space import SpatialSpace
-from keras_resizable.sub_network import calibrate
 
 __version__ = "0.1.0"
 

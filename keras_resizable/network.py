@@ -3,13 +3,14 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resizable import training as algorithm
+from keras_resizable.calibration import calibrate
 from keras_resizable.distribution import MultiWorkerTraining
 from keras_resizable.divergence import DivergenceRecord
 from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
 from keras_resizable.sampling import FairSampler, SwitchingSampler
 from keras_resizable.space import SpatialSpace
 from keras_resizable.statistics import StatisticsRecord
-from keras_resizable.sub_network import calibrate, cut_out
+from keras_resizable.sub_network import cut_out
 
 _CHECKED_STEPS = 10  # Training notices what later plans lack.
 

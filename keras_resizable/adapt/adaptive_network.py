@@ -3,10 +3,12 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resizable.adapt.resize_learner import ResizeLearner
+from keras_resizable.batches import check_not_empty, image_batches
+from keras_resizable.calibration import batch_norms
 from keras_resizable.search.flops import count_flops
 from keras_resizable.search.pieces import pieces_of_configs
 from keras_resizable.search.tree import PrefixTree
-from keras_resizable.sub_network import batch_norms, clone_part
+from keras_resizable.sub_network import clone_part
 
 _HIGHEST_PRICE = 1e3  # Of the dearest route over the cheapest, in log-probability.
 _BISECTIONS = 50
@@ -209,15 +211,13 @@ class AdaptiveNetwork(keras.Model):
                 targets.
 
         Raises:
-            ValueError: If there is no batch.
+            ValueError: If there is no batch, or no end of them.
         """
-        statistics, count = self._values(), 0
-        for batch in dataset:
-            images = batch[0] if isinstance(batch, tuple) else batch
-            statistics = self._tree.calibrate(images, statistics, count / (count + 1))
-            count += 1
-        if not count:
-            raise ValueError("`dataset` holds no batch to calibrate with.")
+        statistics, seen = self._values(), 0
+        for images in image_batches(dataset, self.network, "dataset"):
+            statistics = self._tree.calibrate(images, statistics, seen)
+            seen += len(images)
+        check_not_empty(seen, "dataset")
         for node, rows in self._statistics.items():
             for row, value in zip(rows, statistics[node]):
                 row.assign(value)

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from keras_resizable import search
 from keras_resizable.adapt.adaptive_network import budget_bias
+from keras_resizable.batches import check_not_empty, labelled_batches
 from keras_resizable.extras import import_extra
 
 
@@ -51,17 +52,16 @@ def evaluate(adaptive, dataset):
         `AdaptiveResults`.
 
     Raises:
-        ValueError: If the data set is empty.
+        ValueError: If the data set is empty or never ends.
     """
     run = tf.function(adaptive.run, reduce_retracing=True)
     rights, routes = [], []
-    for images, labels in dataset:
+    for images, labels in labelled_batches(dataset, adaptive.network):
         outputs, route = run(images)
         answers = tf.argmax(outputs, axis=-1, output_type=labels.dtype)
         rights.append(np.equal(answers, labels))
         routes.append(route.numpy())
-    if not rights:
-        raise ValueError("`dataset` holds no batch to evaluate with.")
+    check_not_empty(len(rights), "dataset")
     return AdaptiveResults(
         np.concatenate(rights), np.concatenate(routes), adaptive.route_flops
     )

@@ -1,7 +1,7 @@
 import keras
 
 from keras_resizable.averaging import averaged
-from keras_resizable.sub_network import make_calibrator, restoring
+from keras_resizable.calibration import make_calibrator, restoring
 
 
 class SubNetworkAccuracy(keras.callbacks.Callback):

@@ -1,8 +1,8 @@
 import keras
 import tensorflow as tf
 
+from keras_resizable.calibration import batch_norms
 from keras_resizable.files import replacing_folder
-from keras_resizable.sub_network import batch_norms
 
 _TOLERANCE = 1e-6  # Of scale factors, which come in float32.
 

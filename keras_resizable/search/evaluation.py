@@ -7,6 +7,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_resizable.batches import (
+    check_not_empty,
+    image_batches,
+    labelled_batches,
+)
 from keras_resizable.digests import digest_of_data, digest_of_weights
 from keras_resizable.distribution import is_chief
 from keras_resizable.files import read_arrays, replacing
@@ -78,7 +83,7 @@ def evaluate_configs(
     Args:
         network: A `ResizableNetwork` that classifies.
         dataset: `tf.data.Dataset` of batches of images and labels, integers or
-            one-hot, in the same order whenever it is read.
+            one-hot, in the same order whenever it is read; or both as arrays.
         configs: Configurations.
         calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
             statistics of each with.
@@ -94,10 +99,9 @@ def evaluate_configs(
         ValueError: If a data set is empty or never ends, or the file at `path` is
             damaged.
     """
-    for name, given in (("dataset", dataset), ("calibrate_with", calibrate_with)):
-        endless = tf.data.INFINITE_CARDINALITY
-        if given is not None and given.cardinality() == endless:
-            raise ValueError(f"`{name}` never ends: pass `{name}.take(batches)`.")
+    dataset = labelled_batches(dataset, network)
+    if calibrate_with is not None:
+        calibrate_with = image_batches(calibrate_with, network)
     evaluation = _Evaluation(network, configs, calibrate_with is not None)
     key = repr((origin, configs))
     if path is not None and path.exists():
@@ -135,11 +139,10 @@ def evaluate_model(model, dataset, name):
         lambda images: model(images, training=False), reduce_retracing=True
     )
     scores = Scores.none(1)
-    for images, labels in dataset:
+    for images, labels in labelled_batches(dataset, model):
         outputs = run(images)
         scores = scores.plus(score(outputs, labels).numpy()[None])
-    if not scores.right.size:
-        raise ValueError("`dataset` holds no batch to evaluate with.")
+    check_not_empty(scores.right.size, "dataset")
     return SampleResults(
         (name,), scores.right, scores.confidence, digest(model, dataset)
     )
@@ -160,12 +163,14 @@ class _Done:
 
     Args:
         calibrated: Number of batches that `statistics` were estimated with.
+        seen: Number of images in them.
         statistics: Batch statistics by the nodes of the tree.
         evaluated: Number of batches in `scores`.
         scores: With the network's own statistics and, if any, with `statistics`.
     """
 
     calibrated: int
+    seen: int
     statistics: dict
     evaluated: int
     scores: tuple[Scores, ...]
@@ -178,7 +183,7 @@ class _Evaluation:
         self._indices = [network.space.indices(config) for config in configs]
         self._own_statistics = self._tree.statistics()
         scores = (Scores.none(len(configs)),) * (2 if calibrates else 1)
-        self.done = _Done(0, self._own_statistics, 0, scores)
+        self.done = _Done(0, 0, self._own_statistics, 0, scores)
 
     def run(self, dataset, calibrate_with, verbose):
         """Does what is to do; yields when something is done."""
@@ -189,19 +194,18 @@ class _Evaluation:
     def _calibrate(self, dataset, verbose):
         dataset = dataset.skip(self.done.calibrated)
         progress = _progress("Calibrating", dataset, 1, verbose)
-        for batch in dataset:
-            images = batch[0] if isinstance(batch, tuple) else batch
-            count = self.done.calibrated
-            statistics = self._tree.calibrate(
-                images, self.done.statistics, momentum=count / (count + 1)
-            )
+        for images in dataset:
+            done = self.done
+            statistics = self._tree.calibrate(images, done.statistics, done.seen)
             self.done = dataclasses.replace(
-                self.done, calibrated=count + 1, statistics=statistics
+                done,
+                calibrated=done.calibrated + 1,
+                seen=done.seen + len(images),
+                statistics=statistics,
             )
             progress.add(1)
             yield
-        if not self.done.calibrated:
-            raise ValueError("`calibrate_with` holds no batch to calibrate with.")
+        check_not_empty(self.done.seen, "calibrate_with")
 
     def _evaluate(self, dataset, verbose):
         dataset = dataset.skip(self.done.evaluated)
@@ -226,12 +230,12 @@ class _Evaluation:
                 self.done, evaluated=self.done.evaluated + 1, scores=tuple(scores)
             )
             yield
-        if not self.done.evaluated:
-            raise ValueError("`dataset` holds no batch to evaluate with.")
+        check_not_empty(self.done.evaluated, "dataset")
 
     def save(self, path, key):
         done = self.done
-        arrays = {"batches": np.array([done.calibrated, done.evaluated])}
+        counts = [done.calibrated, done.seen, done.evaluated]
+        arrays = {"counts": np.array(counts)}
         for number, scores in enumerate(done.scores):
             for name, value in vars(scores).items():
                 arrays[f"{number}/{name}"] = value
@@ -244,9 +248,9 @@ class _Evaluation:
     def restore(self, path, key):
         """Goes on from what was saved, if that was of the same."""
         arrays = read_arrays(path)
-        if str(arrays.get("key")) != key:
+        if str(arrays.get("key")) != key or "counts" not in arrays:
             return
-        calibrated, evaluated = map(int, arrays["batches"])
+        calibrated, seen, evaluated = map(int, arrays["counts"])
         scores = tuple(
             Scores(**{name: arrays[f"{number}/{name}"] for name in vars(old)})
             for number, old in enumerate(self.done.scores)
@@ -255,7 +259,7 @@ class _Evaluation:
             node: [tf.constant(arrays[f"{node}/{n}"]) for n in range(len(rows))]
             for node, rows in self._own_statistics.items()
         }
-        self.done = _Done(calibrated, statistics, evaluated, scores)
+        self.done = _Done(calibrated, seen, statistics, evaluated, scores)
 
 
 def _make_score(head, strategy):

@@ -3,6 +3,7 @@ import pathlib
 
 import numpy as np
 
+from keras_resizable.batches import image_batches, labelled_batches
 from keras_resizable.distribution import is_chief
 from keras_resizable.extras import import_extra
 from keras_resizable.files import replacing
@@ -67,6 +68,9 @@ def build_table(
     space = network.space
     configs = space.configs() if configs is None else configs
     configs = list(dict.fromkeys(space.config(space.indices(c)) for c in configs))
+    dataset = labelled_batches(dataset, network)
+    if calibrate_with is not None:
+        calibrate_with = image_batches(calibrate_with, network)
     table = samples = partial = origin = None
     if folder is not None:
         folder = pathlib.Path(folder)

@@ -2,10 +2,15 @@
 
 import itertools
 
-import keras
 import tensorflow as tf
 
-from keras_resizable.sub_network import batch_norms, estimating
+from keras_resizable.calibration import (
+    averaged,
+    batch_norms,
+    estimating,
+    scope_of,
+    tables_of,
+)
 
 
 class PrefixTree:
@@ -36,7 +41,7 @@ class PrefixTree:
             for length in range(1, len(path) + 1)
         }
 
-    def calibrate(self, images, statistics, momentum):
+    def calibrate(self, images, statistics, seen):
         """Re-estimates batch statistics with one more batch.
 
         What `keras_resizable.calibrate` does to a sub-network, for all of them.
@@ -44,7 +49,7 @@ class PrefixTree:
         Args:
             images: Batch of images.
             statistics: Dictionary from nodes to their batch statistics.
-            momentum: Weight of these statistics, those of the batches before.
+            seen: Number of images that these statistics are of.
 
         Returns:
             Such a dictionary.
@@ -52,7 +57,7 @@ class PrefixTree:
         updated = dict(statistics)
 
         def run(level, features, node):
-            outputs, rows = level.train(features, node[-1], statistics[node], momentum)
+            outputs, rows = level.train(features, node[-1], statistics[node], seen)
             updated[node] = rows
             return outputs
 
@@ -109,12 +114,8 @@ class _Level:
 
     def __init__(self, part, strategy):
         self._part = part
-        self.norms = list(batch_norms(part))
-        self._tables = [
-            table
-            for norm in self.norms
-            for table in (norm.moving_mean, norm.moving_variance)
-        ]
+        self.norms = batch_norms(part)
+        self._tables = tables_of(self.norms)
         self._infer = _graph(
             lambda *inputs: strategy.run(self.outputs, inputs)  # On all devices.
         )
@@ -128,28 +129,22 @@ class _Level:
         """Outputs of inference mode, on all devices."""
         return self._infer(features, tf.constant(index), rows)
 
-    def train(self, features, index, rows, momentum):
+    def train(self, features, index, rows, seen):
         """Outputs of training mode, and the rows with this batch averaged in."""
-        return self._train(features, tf.constant(index), rows, tf.constant(momentum))
+        return self._train(features, tf.constant(index), rows, tf.constant(float(seen)))
 
     def outputs(self, features, index, rows):
         """Outputs of inference mode, on one device."""
-        with self._scope(rows):
+        with scope_of(self._tables, rows):
             return self._call(features, index, training=False)
 
-    def _outputs_and_rows(self, features, index, rows, momentum):
-        with estimating(self.norms, momentum), self._scope(rows) as scope:
+    def _outputs_and_rows(self, features, index, rows, seen):
+        with estimating(self.norms), scope_of(self._tables, rows) as scope:
             outputs = self._call(features, index, training=True)
-        tables = [scope.get_current_value(table) for table in self._tables]
-        return outputs, [_row(table, index) for table in tables]
-
-    def _scope(self, rows):
-        return keras.StatelessScope(
-            [
-                (table, tf.broadcast_to(row, table.shape))
-                for table, row in zip(self._tables, rows)
-            ]
-        )
+        of_batch = [
+            _row(scope.get_current_value(table), index) for table in self._tables
+        ]
+        return outputs, averaged(rows, of_batch, seen, tf.shape(features)[0])
 
     def _call(self, features, index, training):
         if len(self._part.inputs) == 1:

@@ -1,0 +1,152 @@
+"""Images in batches, in the ways that people have them, checked once."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+_ARRAY_BATCH = 32  # Images of a batch of an array.
+
+
+def image_batches(data, model=None, name="calibrate_with"):
+    """Batches of images alone.
+
+    Args:
+        data: `tf.data.Dataset` of batches of images, alone or followed by targets; or
+            images as one array, `(images, height, width, channels)`.
+        model: A `keras.Model` that is to take them: they are cast to its dtype.
+        name: What the argument is called, for messages.
+
+    Returns:
+        A `tf.data.Dataset` that ends, of `(batch, height, width, channels)`.
+
+    Raises:
+        ValueError: If it is anything else, has no batch, or never ends.
+    """
+    dataset = _ending(data, name)
+    spec = dataset.element_spec
+    _check_images(spec[0] if isinstance(spec, tuple) else spec, model, name)
+    dtype = None if model is None else _first_input(model).dtype
+
+    def images_of(batch, *_):
+        return batch if dtype is None else tf.cast(batch, dtype)
+
+    return dataset.map(images_of)
+
+
+def labelled_batches(data, model=None, name="dataset"):
+    """Batches of images and labels.
+
+    Args:
+        data: `tf.data.Dataset` of batches of images and labels, integers or one-hot;
+            or both as a tuple of arrays.
+        model: As `image_batches` has it.
+        name: What the argument is called, for messages.
+
+    Returns:
+        A `tf.data.Dataset` that ends, of images and labels.
+
+    Raises:
+        ValueError: If it is anything else, has no batch, or never ends.
+    """
+    dataset = _ending(data, name)
+    spec = dataset.element_spec
+    if not (isinstance(spec, tuple) and len(spec) == 2):
+        raise ValueError(
+            f"`{name}` has batches of images and labels. Received batches of "
+            f"{_described(spec)}."
+        )
+    _check_images(spec[0], model, name)
+    labels = spec[1]
+    is_number = isinstance(labels, tf.TensorSpec) and (
+        labels.dtype.is_integer or labels.dtype.is_floating
+    )
+    if not is_number or labels.shape.rank not in (None, 1, 2):
+        raise ValueError(
+            f"Labels are integers (batch,) or one-hot (batch, classes). `{name}` has "
+            f"{_described(labels)}."
+        )
+    dtype = None if model is None else _first_input(model).dtype
+    if dtype is None or spec[0].dtype == dtype:
+        return dataset
+    return dataset.map(lambda images, labels: (tf.cast(images, dtype), labels))
+
+
+def check_not_empty(count, name):
+    """Refuses a data set that had no batch.
+
+    Args:
+        count: How many batches, or images, there were.
+        name: What the argument is called.
+
+    Raises:
+        ValueError: If there was none.
+    """
+    if not count:
+        raise ValueError(f"`{name}` holds no batch of images.")
+
+
+def _ending(data, name):
+    if isinstance(data, tf.data.Dataset):
+        if data.cardinality() == tf.data.INFINITE_CARDINALITY:
+            raise ValueError(f"`{name}` never ends: pass `{name}.take(batches)`.")
+        if data.cardinality() == 0:
+            check_not_empty(0, name)
+        return data
+    parts = data if isinstance(data, tuple) else (data,)
+    if all(isinstance(part, (np.ndarray, tf.Tensor)) for part in parts):
+        lengths = {len(part) for part in parts}
+        if len(lengths) > 1:
+            raise ValueError(
+                f"`{name}` has {sorted(lengths)} images and labels: they belong "
+                "together one by one."
+            )
+        check_not_empty(*lengths, name)
+        dataset = tf.data.Dataset.from_tensor_slices(
+            parts if isinstance(data, tuple) else data
+        )
+        return dataset.batch(_ARRAY_BATCH)
+    raise ValueError(
+        f"`{name}` is a tf.data.Dataset of batches, or an array (images, height, "
+        f"width, channels). Received: {type(data).__name__}"
+    )
+
+
+def _check_images(spec, model, name):
+    shape = spec.shape if isinstance(spec, tf.TensorSpec) else None
+    is_batch = shape is not None and shape.rank in (None, 4)
+    if not is_batch or spec.dtype not in _NUMBERS:
+        raise ValueError(
+            f"Batches of images are (batch, height, width, channels). `{name}` has "
+            f"{_described(spec)}."
+        )
+    if model is not None and shape.rank is not None:
+        expected = tuple(_first_input(model).shape)
+        if not shape[1:].is_compatible_with(expected[1:]):
+            raise ValueError(
+                f"The network takes images of {expected[1:]}. `{name}` has images of "
+                f"{tuple(shape[1:])}."
+            )
+
+
+def _first_input(model):
+    """The tensor of Keras that a model's images come in by."""
+    stem = getattr(model, "stem", model)  # A super-network's is its stem's.
+    return stem.inputs[0]
+
+
+_NUMBERS = {
+    tf.as_dtype(name)
+    for name in (
+        *("uint8", "int8", "uint16", "int16", "int32", "int64"),
+        *("float16", "bfloat16", "float32", "float64"),
+    )
+}
+
+
+def _described(spec):
+    def describe(part):
+        if isinstance(part, tf.TensorSpec):
+            return f"{part.dtype.name} {part.shape}"
+        return type(part).__name__
+
+    return str(keras.tree.map_structure(describe, spec))

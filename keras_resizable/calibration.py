@@ -1,0 +1,189 @@
+"""Re-estimating batch statistics."""
+
+import contextlib
+
+import keras
+import tensorflow as tf
+
+from keras_resizable.batches import check_not_empty, image_batches
+from keras_resizable.graph import layers_of
+from keras_resizable.layers import ScaleAwareBatchNorm
+
+
+def calibrate(model, dataset, steps=None):
+    """Re-estimates a model's batch statistics, in place.
+
+    The moving mean and variance of every batch normalisation become those of what
+    comes in while training mode normalises each batch by itself, whatever they were
+    before. A batch counts by its images, and the variance is that of all images, so
+    that for a layer which sees the images themselves neither their order nor the size
+    of batches matters. For deeper ones it does, as every batch is normalised by itself:
+    best are some hundred images a batch, of all classes.
+
+    Nothing else changes. In a super-network only the rows of `network.config` do: work
+    on a copy if other configurations share them.
+
+    Args:
+        model: A `keras.Model`, such as a sub-network, or a `ResizableNetwork`.
+        dataset: `tf.data.Dataset` of batches of images, alone or followed by targets;
+            or images as one array. Best are some thousands of images that the model was
+            trained with, in an order of chance, without augmentation.
+        steps: Number of batches to use; all if absent.
+
+    Raises:
+        ValueError: If there is no batch, or no end of them.
+
+    Example:
+
+    >>> import keras
+    >>> import keras_resizable
+    >>> import numpy as np
+    >>> images = np.arange(24.0).reshape(6, 2, 2, 1).astype("float32")
+    >>> model = keras.Sequential([keras.layers.BatchNormalization()])
+    >>> model.build((None, 2, 2, 1))
+    >>> keras_resizable.calibrate(model, images)
+    >>> float(model.layers[0].moving_mean[0])
+    11.5
+    """
+    make_calibrator(model)(dataset, steps)
+
+
+def make_calibrator(model):
+    """A function `(dataset, steps)` that calibrates again and again.
+
+    It is `calibrate` of the model, with a graph that is traced once.
+    """
+    norms = batch_norms(model)
+    tables = tables_of(norms)
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def update(images, statistics, seen):
+        with estimating(norms), scope_of(tables, statistics) as scope:
+            model(images, training=True)
+        of_batch = [scope.get_current_value(table) for table in tables]
+        return averaged(statistics, of_batch, seen, tf.shape(images)[0])
+
+    def calibrate(dataset, steps=None):
+        if steps is not None and isinstance(dataset, tf.data.Dataset):
+            dataset = dataset.take(steps)
+        statistics = [tf.convert_to_tensor(table) for table in tables]
+        seen = 0
+        for images in image_batches(dataset, model, "dataset"):
+            statistics = update(images, statistics, tf.constant(float(seen)))
+            seen += len(images)
+        check_not_empty(seen, "dataset")
+        for table, value in zip(tables, statistics):
+            table.assign(value)
+
+    return calibrate
+
+
+def averaged(statistics, of_batch, seen, count):
+    """Batch statistics of all images so far.
+
+    Args:
+        statistics: Those of the images before, a list of the mean and the variance of
+            each batch normalisation in turn; of no effect if there were none.
+        of_batch: Those of one more batch. Where they are the ones before, nothing was
+            estimated.
+        seen: Number of images before, a scalar float tensor.
+        count: Number of images of the batch.
+
+    Returns:
+        Such a list. By the law of total variance, the variance is that of all images.
+    """
+    seen = tf.cast(seen, tf.float32)
+    count = tf.cast(count, tf.float32)
+    part = count / (seen + count)
+    results = []
+    pairs = zip(statistics[::2], statistics[1::2], of_batch[::2], of_batch[1::2])
+    for mean, variance, batch_mean, batch_variance in pairs:
+        ours, theirs = tf.cast(part, mean.dtype), tf.cast(1 - part, mean.dtype)
+        step = batch_mean - mean
+        spread = variance + ours * (batch_variance - variance)
+        spread += ours * theirs * step**2
+        left = (batch_mean == _finite(mean)) & (batch_variance == _finite(variance))
+        for old, new, joint in (
+            (mean, batch_mean, mean + ours * step),
+            (variance, batch_variance, spread),
+        ):
+            results.append(tf.where(left, old, tf.where(seen == 0, new, joint)))
+    return results
+
+
+@contextlib.contextmanager
+def estimating(norms):
+    """Has batch normalisations take over the statistics of a batch, also frozen ones.
+
+    Args:
+        norms: Batch normalisations.
+    """
+    settings = [(norm.momentum, norm.trainable) for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+        norm.trainable = True
+    try:
+        yield
+    finally:
+        for norm, (momentum, trainable) in zip(norms, settings):
+            norm.momentum = momentum
+            norm.trainable = trainable
+
+
+def scope_of(tables, values):
+    """A scope in which tables of batch statistics have given values, and finite ones.
+
+    Where they are infinite or NaN they are 0 instead: batch normalisation weighs the
+    old values by a momentum of 0, and 0 times NaN is NaN.
+
+    Args:
+        tables: Moving means and variances.
+        values: Tensors of their shapes, or of a row.
+
+    Returns:
+        A `keras.StatelessScope`: nothing of the model is changed in it.
+    """
+    return keras.StatelessScope(
+        [
+            (table, tf.broadcast_to(_finite(value), table.shape))
+            for table, value in zip(tables, values)
+        ]
+    )
+
+
+def _finite(values):
+    return tf.where(tf.math.is_finite(values), values, tf.zeros_like(values))
+
+
+def batch_norms(model):
+    """All batch normalisations of a model, wherever in it they are."""
+    kinds = (keras.layers.BatchNormalization, ScaleAwareBatchNorm)
+    return [layer for layer in layers_of(model) if isinstance(layer, kinds)]
+
+
+def tables_of(norms):
+    """The moving means and variances of batch normalisations, in turn."""
+    return [
+        table for norm in norms for table in (norm.moving_mean, norm.moving_variance)
+    ]
+
+
+@contextlib.contextmanager
+def restoring(network):
+    """Gives a network its configuration and batch statistics back in the end.
+
+    Args:
+        network: A `ResizableNetwork`.
+    """
+    tables = tables_of(batch_norms(network))
+    before = [table.numpy() for table in tables]
+    config, check_statistics = network.config, network.check_statistics
+    try:
+        yield
+    finally:
+        network.check_statistics = False  # It had this configuration before.
+        network.config = config
+        network.check_statistics = check_statistics
+        with network.distribute_strategy.scope():
+            for table, value in zip(tables, before):
+                table.assign(value)

@@ -1,0 +1,60 @@
+"""Walking through models, and the one place that uses what Keras keeps private.
+
+Keras has no public way to list layers inside of layers, or to make the calls of a
+functional model one by one. `tests/test_graph.py` notices when Keras changes either.
+"""
+
+import functools
+
+import keras
+
+
+def layers_of(model):
+    """All layers of a model, also those inside of layers, each once.
+
+    Args:
+        model: A `keras.Model`, or any layer.
+
+    Returns:
+        A list of layers.
+    """
+    return model._flatten_layers(include_self=False, recursive=True)
+
+
+def is_graph(layer):
+    """Whether a layer is a model whose calls `run_through` can make one by one."""
+    if isinstance(layer, keras.Sequential):
+        return type(layer).call is keras.Sequential.call
+    functional = _functional()
+    return isinstance(layer, functional) and type(layer).call is functional.call
+
+
+def run_through(model, inputs, call):
+    """Makes the calls of a model one by one, in order, on other inputs.
+
+    Args:
+        model: A functional or sequential `keras.Model`.
+        inputs: What takes the place of `model.input`, in its structure.
+        call: Callable `(operation, *args, **kwargs)` for each call of a layer or an
+            operation, which returns its outputs.
+
+    Returns:
+        What takes the place of `model.output`, in its structure.
+    """
+    if isinstance(model, keras.Sequential):
+        (outputs,) = keras.tree.flatten(inputs)
+        for layer in model.layers:
+            outputs = call(layer, outputs)
+        return outputs
+    outputs = model._run_through_graph(
+        inputs, operation_fn=lambda operation: operation, call_fn=call
+    )
+    is_single = isinstance(outputs, (list, tuple)) and len(outputs) == 1
+    return outputs[0] if is_single else outputs
+
+
+@functools.cache
+def _functional():
+    """The class of functional models."""
+    images = keras.Input((1,))
+    return type(keras.Model(images, images))
