@@ -6,8 +6,10 @@ from keras_resizable import training as algorithm
 from keras_resizable.calibration import calibrate
 from keras_resizable.distribution import MultiWorkerTraining
 from keras_resizable.divergence import DivergenceRecord
+from keras_resizable.graph import layers_of
 from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
 from keras_resizable.sampling import FairSampler, SwitchingSampler
+from keras_resizable.shapes import check_sizes
 from keras_resizable.space import SpatialSpace
 from keras_resizable.statistics import StatisticsRecord
 from keras_resizable.sub_network import cut_out
@@ -45,8 +47,8 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             False for ablations.
 
     Raises:
-        ValueError: If `scales` are not valid, or a layer of a stage was made
-            for others.
+        ValueError: If `scales` are not valid, a layer of a stage was made for others,
+            or a part cannot run on the maps that a scale factor gives it.
 
     Example:
 
@@ -71,6 +73,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         self.statistics = StatisticsRecord(self.space)
         self.divergence = DivergenceRecord(self.space)
         self.built = True
+        check_sizes(self)
 
     @property
     def config(self):
@@ -91,7 +94,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         return [
             (number, layer)
             for number, stage in enumerate(self.stages)
-            for layer in stage.layers
+            for layer in layers_of(stage)
             if isinstance(layer, ScaleAwareBatchNorm)
         ]
 
@@ -210,7 +213,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         """
         if check_statistics and calibrate_with is None:
             self.require_statistics(config)
-        model = cut_out(self, self.space.indices(config))
+        model, _ = cut_out(self, self.space.indices(config))
         if calibrate_with is not None:
             calibrate(model, calibrate_with)
         return model
@@ -305,7 +308,7 @@ def _check_distillation(distillation, sampler, head):
 
 def _check_stages(stages, scales):
     for number, stage in enumerate(stages):
-        for layer in stage.layers:
+        for layer in layers_of(stage):
             if isinstance(layer, StageResize) and layer.scales != scales:
                 raise ValueError(
                     f"Layer {layer.name!r} of stage {number} resizes by "

@@ -1,7 +1,12 @@
 """Cutting sub-networks out."""
 
-import keras
+import inspect
 
+import keras
+import tensorflow as tf
+
+from keras_resizable.calibration import scope_of, tables_of
+from keras_resizable.graph import is_graph, layers_of, run_through
 from keras_resizable.layers import (
     ChannelShuffle,
     DropPath,
@@ -9,6 +14,8 @@ from keras_resizable.layers import (
     StageResize,
 )
 from keras_resizable.space import resized
+
+_OURS = (ChannelShuffle, DropPath, ScaleAwareBatchNorm, StageResize)
 
 
 def cut_out(network, indices):
@@ -19,89 +26,206 @@ def cut_out(network, indices):
         indices: Scale indices, one per stage.
 
     Returns:
-        A functional `keras.Model` with copies of the weights.
+        A functional `keras.Model` with copies of the weights, and the `Cut`, which
+        knows what each layer has become.
 
     Raises:
-        ValueError: If the network's height and width are not fixed.
+        ValueError: If the network's height and width are not fixed, or a layer of this
+            library is inside of a layer that is no functional or sequential model.
     """
-    input_shape = network.stem.input_shape[1:]
+    (inputs,) = network.stem.inputs
+    input_shape = inputs.shape[1:]
     if None in input_shape:
         raise ValueError(
             "A sub-network has a fixed input shape, but the network's is "
             f"{input_shape}. Make a network with a fixed `input_shape`, and "
             "load the weights of this one into it: they do not depend on it."
         )
-    images = keras.Input(input_shape, name="images")
-    features = clone_part(network.stem, images)
+    images = keras.Input(input_shape, name="images", dtype=inputs.dtype)
+    cut = Cut()
+    features = cut.part(network.stem, images)
     for stage, scale_index in zip(network.stages, indices):
-        features = clone_part(stage, features, scale_index)
-    outputs = clone_part(network.head, features)
-    return keras.Model(images, outputs, name=network.name)
+        features = cut.part(stage, features, scale_index)
+    outputs = cut.part(network.head, features)
+    return keras.Model(images, outputs, name=network.name), cut
 
 
-def clone_part(part, inputs, scale_index=0):
-    """Rebuilds a part of a network of stock layers, with copies of the weights.
+def as_super_network(network, indices, cut):
+    """The super-network with the batch statistics of a sub-network that was cut out.
+
+    What the sub-network has to answer: it shares no layer with it.
 
     Args:
-        part: A stem, stage or head.
-        inputs: Features, as a tensor of Keras.
-        scale_index: Scale index of a stage.
+        network: A `ResizableNetwork`.
+        indices: The scale indices of the sub-network.
+        cut: The `Cut` that `cut_out` returned with it.
 
     Returns:
-        The outputs, as a tensor of Keras.
+        A callable from images to outputs, in inference mode.
     """
-    copies = []
-    made = {}
+    tables, rows = cut.statistics()
 
-    def clone(layer):
-        if isinstance(layer, (ChannelShuffle, DropPath, StageResize)):
-            return layer
-        if isinstance(layer, ScaleAwareBatchNorm):
-            copy = _stock_batch_norm(layer)
-        else:
-            copy = layer.__class__.from_config(layer.get_config())
-        if isinstance(layer, keras.layers.Layer):  # Not an operation.
-            copies.append((layer, copy))
-        return copy
+    def run(images):
+        with scope_of(tables, rows):
+            features = network.stem(images, training=False)
+            return network.run_stages(features, map(tf.constant, indices), False)
 
-    def call(layer, *args, **kwargs):
-        if isinstance(layer, StageResize):
-            outputs = _stock_resize(layer, args[0], scale_index)
-        elif isinstance(layer, ChannelShuffle):
-            outputs = _stock_shuffle(layer, args[0])
-        elif isinstance(layer, DropPath):
-            outputs = args[0]
-        elif isinstance(layer, keras.layers.BatchNormalization):
-            outputs = layer(args[0])  # Without the scale index.
-        else:
-            outputs = layer(*args, **kwargs)
-        made[layer.name] = outputs
+    return run
+
+
+class Cut:
+    """Rebuilds parts of a network of stock layers, with copies of the weights.
+
+    Layers are told apart by what they are, not by their names: two parts may use a name
+    twice, and then a copy has that of its part too.
+    """
+
+    def __init__(self):
+        self._copies = {}
+        self._norms = []
+        self._names = set()
+
+    def part(self, part, inputs, scale_index=0):
+        """Rebuilds a stem, stage or head.
+
+        Args:
+            part: A functional `keras.Model`.
+            inputs: Features, as a tensor of Keras.
+            scale_index: Scale index of a stage, an integer.
+
+        Returns:
+            The outputs, in the structure of `part.output`.
+        """
+
+        def call(layer, *args, **kwargs):
+            if isinstance(layer, StageResize):
+                return _stock_resize(layer, args[0], scale_index)
+            if isinstance(layer, ChannelShuffle):
+                return self._stock_shuffle(layer, args[0], part)
+            if isinstance(layer, DropPath):
+                return args[0]
+            if isinstance(layer, ScaleAwareBatchNorm):
+                copy = self._stock_batch_norm(layer, scale_index, part)
+                return copy(args[0], **_only_training(kwargs))
+            if _holds_ours(layer):
+                return self._inside(layer, args, kwargs, call)
+            return self._copy(layer, part)(*args, **kwargs)
+
+        known = len(self._norms), len(self._copies)
+        others = [None] * (len(part.inputs) - 1)  # Of a stage, the scale index.
+        outputs = run_through(part, [inputs, *others], call)
+        for layer, copy, index in self._norms[known[0] :]:
+            copy.set_weights(layer.get_row_weights(index))
+        for layer, copy in [*self._copies.values()][known[1] :]:
+            copy_state(layer, copy)
         return outputs
 
-    scale_inputs = [
-        keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype)
-        for tensor in part.inputs[1:]
-    ]
-    keras.models.clone_model(
-        part,
-        input_tensors=[inputs, *scale_inputs] if scale_inputs else inputs,
-        clone_function=clone,
-        call_function=call,
-    )
-    for layer, copy in copies:
-        weights = layer.get_weights()
-        if isinstance(layer, ScaleAwareBatchNorm):
-            weights = [table[layer.row_of(scale_index)] for table in weights]
-        copy.set_weights(weights)
-    # Not the clone's own outputs: it has inputs of its own.
-    outputs = [made[name] for name in part.output_names]
-    return outputs[0] if len(outputs) == 1 else outputs
+    def copy_of(self, norm):
+        """The batch normalisation that one of the network's has become."""
+        for layer, copy in self._pairs():
+            if layer is norm:
+                return copy
+        raise KeyError(norm.name)
+
+    def statistics(self):
+        """The network's tables of batch statistics, and the rows that the copies have.
+
+        Returns:
+            Two lists in the same order: variables, and variables of one row each.
+        """
+        layers, copies = zip(*self._pairs()) if self._pairs() else ((), ())
+        return tables_of(layers), tables_of(copies)
+
+    def _pairs(self):
+        kind = keras.layers.BatchNormalization
+        pairs = [(layer, copy) for layer, copy, _ in self._norms]
+        for layer, copy in self._copies.values():
+            inside = zip(_with_inner(layer), _with_inner(copy))
+            pairs += [pair for pair in inside if isinstance(pair[0], kind)]
+        return pairs
+
+    def _copy(self, layer, part):
+        if id(layer) not in self._copies:
+            copy = type(layer).from_config(layer.get_config())
+            copy.name = self._unused(layer.name, part)
+            self._copies[id(layer)] = layer, copy
+        return self._copies[id(layer)][1]
+
+    def _stock_batch_norm(self, layer, scale_index, part):
+        for known, copy, index in self._norms:
+            if known is layer and index == scale_index:
+                return copy
+        config = layer.get_config()
+        del config["num_scales"]
+        config["name"] = self._unused(layer.name, part)
+        copy = keras.layers.BatchNormalization.from_config(config)
+        self._norms.append((layer, copy, scale_index))
+        return copy
+
+    def _stock_shuffle(self, layer, inputs, part):
+        height, width, channels = inputs.shape[1:]
+        groups = layer.groups
+        x = keras.layers.Reshape((height * width, groups, channels // groups))(inputs)
+        x = keras.layers.Permute((1, 3, 2))(x)
+        name = self._unused(layer.name, part)
+        return keras.layers.Reshape((height, width, channels), name=name)(x)
+
+    def _inside(self, layer, args, kwargs, call):
+        """The layers of a model inside of a part, as if they were the part's own."""
+        if not is_graph(layer):
+            raise ValueError(
+                f"Layer {layer.name!r}, a {type(layer).__name__}, holds layers of "
+                "keras_resizable, and cannot be rebuilt of stock layers: only "
+                "functional and sequential models can."
+            )
+        given = _only_training(kwargs)
+
+        def call_inner(inner, *args, **kwargs):
+            takes = inspect.signature(inner.call).parameters
+            defaults = given if "training" in takes else {}
+            return call(inner, *args, **{**defaults, **kwargs})
+
+        return run_through(layer, args[0] if len(args) == 1 else args, call_inner)
+
+    def _unused(self, name, part):
+        candidate, number = name, 1
+        while candidate in self._names:
+            candidate = f"{part.name}_{name}" + (f"_{number}" if number > 1 else "")
+            number += 1
+        self._names.add(candidate)
+        return candidate
 
 
-def _stock_batch_norm(layer):
-    config = layer.get_config()
-    del config["num_scales"]
-    return keras.layers.BatchNormalization.from_config(config)
+def copy_state(layer, copy):
+    """Gives a copy all that a layer is saved with, that of layers in it included.
+
+    As its file would: some layers make more of their weights when they load them, as
+    `keras.layers.Normalization` does.
+
+    Args:
+        layer: A layer, a model or an operation.
+        copy: One of the same configuration, built.
+    """
+    if not isinstance(layer, keras.layers.Layer):
+        return
+    for old, new in zip(_with_inner(layer), _with_inner(copy), strict=True):
+        store: dict = {}
+        old.save_own_variables(store)
+        new.load_own_variables(store)
+
+
+def _with_inner(layer):
+    if not isinstance(layer, keras.layers.Layer):
+        return [layer]  # An operation.
+    return [layer, *layers_of(layer)]
+
+
+def _holds_ours(layer):
+    return any(isinstance(inner, _OURS) for inner in _with_inner(layer)[1:])
+
+
+def _only_training(kwargs):
+    return {name: kwargs[name] for name in ("training",) if name in kwargs}
 
 
 def _stock_resize(layer, inputs, scale_index):
@@ -112,11 +236,3 @@ def _stock_resize(layer, inputs, scale_index):
     # Not `keras.layers.Resizing`: its `training=True` by default passes on to
     # the batch normalisations after it (keras-team/keras#23166).
     return keras.ops.image.resize(inputs, (height, width), "bilinear")
-
-
-def _stock_shuffle(layer, inputs):
-    height, width, channels = inputs.shape[1:]
-    groups = layer.groups
-    x = keras.layers.Reshape((height * width, groups, channels // groups))(inputs)
-    x = keras.layers.Permute((1, 3, 2))(x)
-    return keras.layers.Reshape((height, width, channels), name=layer.name)(x)

@@ -17,28 +17,95 @@ def train_step(network, data):
     Returns:
         The results of loss and metrics by name, means over the plan.
     """
+    num_images = tf.shape(keras.tree.flatten(data)[0])[0]
+    if _replicas() > 1:
+        data = _with_an_image(network, data, num_images)
     images, *targets = keras.utils.unpack_x_y_sample_weight(data)
     plan = draw_plan(network)
-    with tf.GradientTape() as stem_tape:
+    with tf.GradientTape(persistent=True) as stem_tape:
         features = network.stem(images, training=True)
+        penalties = activity_penalties(network.stem)
+        if penalties:
+            penalty = network.optimizer.scale_loss(_sum(penalties) / _replicas())
     gradients, features_gradient, diverged = _run_plan(
-        network, plan, features, images, *targets
+        network, plan, features, num_images, images, *targets
     )
     network.divergence.add_step(network.optimizer.iterations, plan, diverged)
-    stem_weights = network.stem.trainable_variables
-    stem_gradients = stem_tape.gradient(
-        features,
-        [weight.value for weight in stem_weights],
-        output_gradients=tf.cast(features_gradient, features.dtype),
-        unconnected_gradients=tf.UnconnectedGradients.ZERO,
-    )
+    stem_weights = [weight.value for weight in network.stem.trainable_variables]
     position = {id(w): i for i, w in enumerate(network.trainable_variables)}
-    for weight, gradient in zip(stem_weights, stem_gradients):
-        gradients[position[id(weight)]] += gradient
+    positions = [position[id(w)] for w in network.stem.trainable_variables]
+
+    def add(new_gradients):
+        for place, gradient in zip(positions, new_gradients):
+            gradients[place] += gradient
+
+    add(
+        stem_tape.gradient(
+            features,
+            stem_weights,
+            output_gradients=tf.cast(features_gradient, features.dtype),
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )
+    )
     if network.gradient_reduction == "sum":
         gradients = _sums(network, gradients, tf.shape(plan)[0])
+    if penalties:
+        add(
+            stem_tape.gradient(
+                penalty,
+                stem_weights,
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            )
+        )
+    if _replicas() > 1:
+        # Of the black image that stands in.
+        gradients = [tf.where(num_images > 0, g, tf.zeros_like(g)) for g in gradients]
     _apply(network, gradients, plan)
     return network.get_metrics_result()
+
+
+def _replicas():
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def _with_an_image(network, data, num_images):
+    """A batch, or a black image if this replica got none of the last images.
+
+    TensorFlow's convolutions on CPUs return an input of no images as it is. What the
+    black image does is left out of gradients, statistics and metrics.
+    """
+    missing = 1 - tf.minimum(num_images, 1)
+    if _is_synchronized(network):
+        check = tf.debugging.Assert(
+            num_images > 0,
+            [
+                "With synchronized batch normalisation each replica needs images: "
+                "batch the data set with drop_remainder=True."
+            ],
+        )
+        with tf.control_dependencies([check]):
+            missing = tf.identity(missing)
+    return keras.tree.map_structure(
+        lambda part: tf.pad(part, [[0, missing]] + [[0, 0]] * (part.shape.rank - 1)),
+        data,
+    )
+
+
+def activity_penalties(part):
+    """What the layers of a part add to the loss for what they were last called with.
+
+    Args:
+        part: A model that was called outside of a `keras.StatelessScope`.
+
+    Returns:
+        A list of scalars, without the penalties of weights.
+    """
+    of_weights = sum(w.regularizer is not None for w in part.trainable_weights)
+    return part.losses[: len(part.losses) - of_weights]
+
+
+def _sum(losses):
+    return tf.add_n([tf.zeros(()), *(tf.cast(loss, tf.float32) for loss in losses)])
 
 
 def draw_plan(network):
@@ -81,7 +148,7 @@ def _is_largest(indices):
     return tf.reduce_all(indices == 0)
 
 
-def _run_plan(network, plan, features, images, targets, sample_weight):
+def _run_plan(network, plan, features, num_images, images, targets, sample_weight):
     """Runs the sub-networks of a plan, one at a time, on stem features.
 
     Returns:
@@ -90,7 +157,7 @@ def _run_plan(network, plan, features, images, targets, sample_weight):
         of the plan whose loss is not finite, or -1.
     """
     count = tf.shape(plan)[0]
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    replicas = _replicas()
     loss_metric = next(m for m in network.metrics if m.name == "loss")
     # Tapes need TensorFlow's own variables for gradients that are zero.
     weights = [weight.value for weight in network.trainable_variables]
@@ -118,21 +185,33 @@ def _run_plan(network, plan, features, images, targets, sample_weight):
             tape.watch(features)
             # An assignment in a loop cannot be reduced over replicas. So
             # the state is handed on, and assigned when the loop has ended.
-            with keras.StatelessScope(zip(state, state_values)) as scope:
+            with keras.StatelessScope(
+                zip(state, state_values), collect_losses=True
+            ) as scope:
                 outputs = _run_row(network, features, plan[k])
             loss = network.compute_loss(
                 images, targets, outputs, sample_weight, training=True
             )
             if distillation is not None:
                 loss = _distilled(network, loss, outputs, sample_weight, k, teacher)
+            loss += _sum(scope.losses) / replicas  # Those of activities.
             share = network.optimizer.scale_loss(loss) / tf.cast(count, loss.dtype)
         *new_gradients, new_features_gradient = tape.gradient(
             share,
             [*weights, features],
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
-        loss_metric.update_state(loss * replicas, sample_weight=tf.shape(images)[0])
-        network.compute_metrics(images, targets, outputs, sample_weight)
+        loss_metric.update_state(loss * replicas, sample_weight=num_images)
+        if replicas > 1:
+            tf.cond(
+                num_images > 0,
+                lambda: _update_metrics(
+                    network, images, targets, outputs, sample_weight
+                ),
+                lambda: None,
+            )
+        else:
+            network.compute_metrics(images, targets, outputs, sample_weight)
         if distillation is not None:
             probabilities = to_probabilities(network.head, outputs)
             teacher = distillation.next_teacher(teacher, k, probabilities)
@@ -155,9 +234,29 @@ def _run_plan(network, plan, features, images, targets, sample_weight):
     )
     loop = _for_each_row(plan, train_sub_network, loop, unrolled)
     _, gradients, features_gradient, state_values, diverged, _ = loop
-    for variable, value in zip(state, state_values):
-        variable.assign(value)
+    _assign_state(state, state_values, num_images)
     return gradients, features_gradient, diverged
+
+
+def _update_metrics(network, *args):
+    network.compute_metrics(*args)
+
+
+def _assign_state(state, values, num_images):
+    """Assigns what layers changed; a replica's batch statistics count by its images."""
+    weight = None
+    if _replicas() > 1:
+        # An assignment takes the mean over replicas.
+        context = tf.distribute.get_replica_context()
+        all_images = context.all_reduce(tf.distribute.ReduceOp.SUM, num_images)
+        weight = tf.cast(num_images * _replicas(), tf.float32)
+        weight /= tf.cast(tf.maximum(all_images, 1), tf.float32)
+    for variable, value in zip(state, values):
+        if weight is not None and value.dtype.is_floating:
+            old = tf.convert_to_tensor(variable)
+            weighted = old + (value - old) * tf.cast(weight, value.dtype)
+            value = tf.where(weight == 1.0, value, weighted)
+        variable.assign(value)
 
 
 def _for_each_row(plan, body, loop, unrolled):
@@ -196,8 +295,7 @@ def _distilled(network, loss, outputs, sample_weight, k, teacher):
     taught = keras.losses.CategoricalCrossentropy(
         from_logits=not gives_probabilities(network.head)
     )(teacher, outputs, sample_weight)
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    penalties = tf.add_n([tf.zeros(()), *network.losses]) / replicas
+    penalties = _sum(network.losses) / _replicas()
     part = tf.where(distillation.has_teacher(k), distillation.weight, 0.0)
     return loss + part * (taught - (loss - penalties))
 
@@ -205,12 +303,11 @@ def _distilled(network, loss, outputs, sample_weight, k, teacher):
 def _sums(network, gradients, count):
     """Sums instead of means, but for the penalties of regularizers."""
     weights = network.trainable_variables
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
     with tf.GradientTape() as tape:
         penalty = tf.zeros(())
         for weight in weights:
             if weight.regularizer is not None:
-                penalty += weight.regularizer(weight) / replicas
+                penalty += weight.regularizer(weight) / _replicas()
         penalty = network.optimizer.scale_loss(penalty)
     penalties = tape.gradient(
         penalty,
@@ -231,14 +328,16 @@ def _apply(network, gradients, plan):
     )
     # Momentum and weight decay would move the rows that were not used.
     kept = [
-        (table, tf.convert_to_tensor(table), used[stage][:, None])
+        (variable, tf.convert_to_tensor(variable), used[stage][row])
         for stage, layer in network.batch_norms
         if layer.num_scales > 1
-        for table in layer.trainable_variables
+        for row in range(layer.num_scales)
+        for variable in layer.row_variables(row)
+        if variable.trainable
     ]
     network.optimizer.apply_gradients(zip(gradients, network.trainable_variables))
-    for table, before, used_rows in kept:
-        table.assign(tf.where(used_rows, table, before))
+    for variable, before, is_used in kept:
+        variable.assign(tf.where(is_used, variable, before))
     network.statistics.add_step(used)
 
 

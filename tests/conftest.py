@@ -68,10 +68,6 @@ def randomize_batch_norms(model, seed=0):
     """Gives all batch normalisations, row by row, random values of their own."""
     generator = np.random.default_rng(seed)
     for variable in model.variables:
-        if variable.path.split("/")[-1] in (
-            "gamma",
-            "beta",
-            "moving_mean",
-            "moving_variance",
-        ):
+        name = variable.path.split("/")[-1]
+        if name.startswith(("gamma", "beta", "moving_mean", "moving_variance")):
             variable.assign(generator.uniform(0.5, 1.5, variable.shape))

@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from row_weights import row_weights
 
 from keras_resizable import (
     FairSampler,
@@ -142,11 +143,11 @@ def test_switching_takes_no_new_trace(make_network, batch):
     network.compile("sgd", "sparse_categorical_crossentropy", sampler=traced)
     for steps in range(2):
         network.fit(*batch, batch_size=4, verbose=0)
-        tables = [v.numpy() for _, norm in network.batch_norms for v in norm.variables]
+        tables = [row_weights(norm) for _, norm in network.batch_norms]
         if steps == 0:
             before = tables
     assert len(traces) == 1
-    used = [{0: 2, 1: 1}[stage] for stage, _ in network.batch_norms for _ in range(4)]
+    used = [{0: 2, 1: 1}[stage] for stage, _ in network.batch_norms]
     for old, new, row in zip(before, tables, used):
-        changed = [not np.array_equal(a, b) for a, b in zip(old, new)]
-        assert changed == [index == row for index in range(3)]
+        changed = (old != new).any(axis=2)
+        assert changed[row].all() and changed.sum() == len(changed[row])

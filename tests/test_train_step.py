@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from plain_resnet import plain_resnet
+from row_weights import row_weights
 
-from keras_resizable import FixedSampler, ScaleAwareBatchNorm, UniformSampler
+from keras_resizable import FixedSampler, UniformSampler
 from keras_resizable.training import draw_plan
 
 CONFIGS = [(1.0, 1.0), (0.5, 0.75), (0.75, 0.5)]
@@ -120,19 +121,12 @@ def test_rows_that_a_plan_leaves_out_stay_bit_equal(make_network, batch, optimiz
     network.train_on_batch(*batch)  # So that there is a momentum.
     plan.assign([[0, 1], [0, 2]])
     used = [{0}, {1, 2}]
-    tables = [
-        (used[number], table)
-        for number, stage in enumerate(network.stages)
-        for layer in stage.layers
-        if isinstance(layer, ScaleAwareBatchNorm)
-        for table in layer.variables
-    ]
-    before = [table.numpy() for _, table in tables]
+    before = [row_weights(norm) for _, norm in network.batch_norms]
     network.train_on_batch(*batch)
-    for (rows, table), old in zip(tables, before):
+    for (stage, norm), old in zip(network.batch_norms, before):
+        changed = (row_weights(norm) != old).any(axis=2)
         for row in range(3):
-            changed = not np.array_equal(table[row], old[row])
-            assert changed == (row in rows), (table.path, row)
+            assert (changed[row] == (row in used[stage])).all(), (norm.path, row)
 
 
 def test_plans_of_any_length_take_one_trace(make_network, batch):
@@ -242,6 +236,23 @@ def test_what_keras_takes(make_network, batch, options):
     assert np.isfinite(history["loss"]).all() and np.isfinite(history["val_loss"]).all()
     change = [abs(new - old).max() for new, old in zip(network.get_weights(), before)]
     assert max(change) > 0
+
+
+def test_gradients_are_clipped(make_network, batch):
+    def norms_of_updates(**clipping):
+        keras.utils.set_random_seed(0)
+        network = make_network()
+        before = [variable.numpy() for variable in network.trainable_variables]
+        compile_network(network, keras.optimizers.SGD(0.1, **clipping), CONFIGS)
+        network.train_on_batch(*batch)
+        after = network.trainable_variables
+        return np.array([np.linalg.norm(new - old) for new, old in zip(after, before)])
+
+    free = norms_of_updates()
+    limit = 0.1 * 0.1
+    assert (free > 2 * limit).any() and (free < limit).any()
+    clipped = norms_of_updates(clipnorm=0.1)
+    np.testing.assert_allclose(clipped, np.minimum(free, limit), rtol=1e-2, atol=1e-7)
 
 
 def test_sample_weights_of_zero_leave_images_out(make_network, batch):

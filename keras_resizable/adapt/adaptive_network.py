@@ -8,7 +8,7 @@ from keras_resizable.calibration import batch_norms
 from keras_resizable.search.flops import count_flops
 from keras_resizable.search.pieces import pieces_of_configs
 from keras_resizable.search.tree import PrefixTree
-from keras_resizable.sub_network import clone_part
+from keras_resizable.sub_network import Cut, copy_state
 
 _HIGHEST_PRICE = 1e3  # Of the dearest route over the cheapest, in log-probability.
 _BISECTIONS = 50
@@ -91,7 +91,7 @@ class AdaptiveNetwork(keras.Model):
             )
         # A frozen copy, as it is compiled for nothing: an optimizer would be saved too.
         copy = type(network).from_config(network.get_config())
-        copy.set_weights(network.get_weights())
+        copy_state(network, copy)
         copy.trainable = False
         self.network = network = copy
         self.learner = learner
@@ -255,22 +255,21 @@ class AdaptiveNetwork(keras.Model):
     def _cut_out(self, config, num_parts):
         """Frozen copies of the first parts at a configuration, from the stem on."""
         network = self.network
-        images = keras.Input(network.stem.input_shape[1:], name="images")
+        (inputs,) = network.stem.inputs
+        images = keras.Input(inputs.shape[1:], name="images", dtype=inputs.dtype)
         parts = [network.stem, *network.stages, network.head]
         nodes = self._nodes(config)[:num_parts]
         x = images
-        statistics = {}
+        cut = Cut()
         for part, node in zip(parts, nodes):
-            x = clone_part(part, x, node[-1])
+            x = cut.part(part, x, node[-1])
             rows = self._statistics[node]
-            for norm, *pair in zip(batch_norms(part), rows[::2], rows[1::2]):
-                statistics[norm.name] = pair
+            for norm, mean, variance in zip(batch_norms(part), rows[::2], rows[1::2]):
+                copy = cut.copy_of(norm)
+                copy.moving_mean.assign(mean)
+                copy.moving_variance.assign(variance)
         model = keras.Model(images, x, name=network.name)
         model.trainable = False
-        for norm in batch_norms(model):
-            mean, variance = statistics[norm.name]
-            norm.moving_mean.assign(mean)
-            norm.moving_variance.assign(variance)
         return model
 
     def mean_flops(self, routes):

@@ -1,4 +1,5 @@
 import keras
+import numpy as np
 
 
 class StartFromLargest(keras.callbacks.Callback):
@@ -24,9 +25,6 @@ class StartFromLargest(keras.callbacks.Callback):
             return  # The run goes on in the middle of this epoch.
         with self.model.distribute_strategy.scope():
             for stage, norm in self.model.batch_norms:
-                if norm.num_scales == 1:
-                    continue
-                for table in norm.variables:
-                    rows = table.numpy()
-                    rows[untrained[stage]] = rows[0]
-                    table.assign(rows)
+                if norm.num_scales > 1:
+                    rows = np.flatnonzero(untrained[stage])
+                    norm.set_row_weights(norm.get_row_weights(0), rows)

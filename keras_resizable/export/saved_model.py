@@ -1,8 +1,10 @@
-import keras
+import contextlib
+
 import tensorflow as tf
 
-from keras_resizable.calibration import batch_norms
+from keras_resizable.calibration import calibrate, scope_of
 from keras_resizable.files import replacing_folder
+from keras_resizable.sub_network import cut_out
 
 _TOLERANCE = 1e-6  # Of scale factors, which come in float32.
 
@@ -60,10 +62,10 @@ def to_saved_model(network, path, configs=None, calibrate_with=None, preprocess=
         module.statistics = {}
         signatures = {}
         for config in configs:
-            name, rows = signature_name(space, config), {}
+            name, rows = signature_name(space, config), []
             if calibrate_with is not None:
                 rows = _calibrated_rows(network, config, calibrate_with)
-                module.statistics[name] = rows
+                module.statistics[name] = [row for _, row in rows]
             signatures[name] = _of_config(network, config, rows, preprocess)
         signatures["serving_default"] = signatures[signature_name(space, configs[0])]
         signatures["any"] = _of_any(network, preprocess)
@@ -76,14 +78,13 @@ def signature_name(space, config):
 
 
 def _calibrated_rows(network, config, dataset):
-    """Batch statistics of a sub-network, by layer: variables of one row each."""
-    return {
-        norm.name: {
-            "mean": tf.Variable(norm.moving_mean, trainable=False),
-            "variance": tf.Variable(norm.moving_variance, trainable=False),
-        }
-        for norm in batch_norms(network.sub_network(config, dataset))
-    }
+    """Batch statistics of a sub-network: pairs of a table and a variable of one row."""
+    model, cut = cut_out(network, network.space.indices(config))
+    calibrate(model, dataset)
+    return [
+        (table, tf.Variable(row, trainable=False))
+        for table, row in zip(*cut.statistics())
+    ]
 
 
 def _of_config(network, config, rows, preprocess):
@@ -91,7 +92,7 @@ def _of_config(network, config, rows, preprocess):
     indices = network.space.indices(config)
 
     def run(images):
-        with keras.StatelessScope(_with_rows(network, rows)):
+        with scope_of(*zip(*rows)) if rows else contextlib.nullcontext():
             return _outputs(network, images, map(tf.constant, indices), preprocess)
 
     return tf.function(run, [_images_spec(network, preprocess)], autograph=False)
@@ -121,19 +122,6 @@ def _images_spec(network, preprocess):
     if preprocess is None:
         return tf.TensorSpec(inputs.shape, inputs.dtype, "images")
     return tf.TensorSpec((None, None, None, inputs.shape[-1]), tf.uint8, "images")
-
-
-def _with_rows(network, rows):
-    """Pairs of a table of batch statistics and what to use in its place."""
-    for part in (network.stem, *network.stages, network.head):
-        for norm in batch_norms(part):
-            if norm.name in rows:
-                row = rows[norm.name]
-                for table, value in (
-                    (norm.moving_mean, row["mean"]),
-                    (norm.moving_variance, row["variance"]),
-                ):
-                    yield table, tf.broadcast_to(value, table.shape)
 
 
 def _indices(space, config):

@@ -10,12 +10,15 @@ _MIN_FUSED_EPSILON = 1.001e-5
 class ScaleAwareBatchNorm(keras.layers.Layer):
     """Batch normalisation with private parameters for every scale factor.
 
-    Resizable Neural Networks, section 3.2. Gamma, beta, moving mean and moving
-    variance are tables of shape `(num_scales, channels)`; a call uses the row of
-    its scale index, and in training updates the moving statistics of that row
-    only. With `num_scales=1` it computes what `keras.layers.BatchNormalization`
-    does, with one row for all scale factors. The arguments are those of that layer,
-    and the last axis is normalised.
+    Resizable Neural Networks, section 3.2. Every scale factor has a row: a gamma and
+    a beta `(channels,)`, and a row of the moving mean and of the moving variance, which
+    are tables `(num_scales, channels)`. A call uses the row of its scale index, and in
+    training updates the moving statistics of that row only. With `num_scales=1` it
+    computes what `keras.layers.BatchNormalization` does, with one row for all scale
+    factors. The arguments are those of that layer, and the last axis is normalised.
+
+    Gammas and betas are a variable for each row, as optimizers may look at a variable
+    as a whole: to clip its gradient, to scale its step by its norm, or as a matrix.
 
     Under `tf.distribute` the moving statistics are the mean over the replicas,
     and `synchronized=True` normalises by the statistics of the global batch.
@@ -33,6 +36,10 @@ class ScaleAwareBatchNorm(keras.layers.Layer):
         beta_regularizer: Regularizer of beta.
         gamma_regularizer: Regularizer of gamma.
         synchronized: Whether replicas share the statistics of a batch.
+
+    Attributes:
+        gammas: Variables `(channels,)`, one for each row; none with `scale=False`.
+        betas: Likewise; none with `center=False`.
 
     Call arguments:
         inputs: `(batch, ..., channels)`, floating point.
@@ -86,23 +93,16 @@ class ScaleAwareBatchNorm(keras.layers.Layer):
         self.supports_jit = False  # Maps of any size pass through one graph.
 
     def build(self, inputs_shape, scale_index_shape=None):
-        shape = (self.num_scales, inputs_shape[-1])
-        self.gamma = self.beta = None
+        channels = inputs_shape[-1]
+        shape = (self.num_scales, channels)
+        self.gammas, self.betas = [], []
         if self.scale:
-            self.gamma = self.add_weight(
-                shape=shape,
-                name="gamma",
-                initializer=self.gamma_initializer,
-                regularizer=self.gamma_regularizer,
-                autocast=False,
+            self.gammas = self._add_rows(
+                "gamma", channels, self.gamma_initializer, self.gamma_regularizer
             )
         if self.center:
-            self.beta = self.add_weight(
-                shape=shape,
-                name="beta",
-                initializer=self.beta_initializer,
-                regularizer=self.beta_regularizer,
-                autocast=False,
+            self.betas = self._add_rows(
+                "beta", channels, self.beta_initializer, self.beta_regularizer
             )
         self.moving_mean = self.add_weight(
             shape=shape,
@@ -120,16 +120,29 @@ class ScaleAwareBatchNorm(keras.layers.Layer):
             autocast=False,
             aggregation="mean",
         )
-        self.input_spec = keras.InputSpec(
-            ndim=len(inputs_shape), axes={-1: inputs_shape[-1]}
-        )
+        self.input_spec = keras.InputSpec(ndim=len(inputs_shape), axes={-1: channels})
+
+    def _add_rows(self, name, channels, initializer, regularizer):
+        names = [name]
+        if self.num_scales > 1:
+            names = [f"{name}_{row}" for row in range(self.num_scales)]
+        return [
+            self.add_weight(
+                shape=(channels,),
+                name=name,
+                initializer=initializer,
+                regularizer=regularizer,
+                autocast=False,
+            )
+            for name in names
+        ]
 
     def call(self, inputs, scale_index=0, training=None):
         scale_index = self.row_of(scale_index)
         dtype = keras.backend.result_type(inputs.dtype, "float32")
         channels = (inputs.shape[-1],)
-        gamma = self._row(self.gamma, scale_index, dtype, tf.ones, channels)
-        beta = self._row(self.beta, scale_index, dtype, tf.zeros, channels)
+        gamma = _pick(self.gammas, scale_index, dtype, tf.ones(channels, dtype))
+        beta = _pick(self.betas, scale_index, dtype, tf.zeros(channels, dtype))
         training = bool(training) and self.trainable
         if training:
             outputs, mean, variance = self._normalize_by_batch(inputs, gamma, beta)
@@ -140,8 +153,8 @@ class ScaleAwareBatchNorm(keras.layers.Layer):
                 inputs,
                 gamma,
                 beta,
-                self._row(self.moving_mean, scale_index, dtype),
-                self._row(self.moving_variance, scale_index, dtype),
+                tf.cast(tf.convert_to_tensor(self.moving_mean)[scale_index], dtype),
+                tf.cast(tf.convert_to_tensor(self.moving_variance)[scale_index], dtype),
             )
         return tf.cast(outputs, self.compute_dtype)
 
@@ -149,11 +162,46 @@ class ScaleAwareBatchNorm(keras.layers.Layer):
         """The row of a scale factor: if all share one, that."""
         return 0 if self.num_scales == 1 else scale_index
 
-    def _row(self, table, scale_index, dtype, default=None, shape=None):
-        if table is None:
-            return default(shape, dtype)
-        # Indexing has a dense gradient; that of `tf.gather` is sparse.
-        return tf.cast(tf.convert_to_tensor(table)[scale_index], dtype)
+    def row_variables(self, row):
+        """What is trained of a row: its gamma and its beta, if there are any."""
+        return [rows[row] for rows in (self.gammas, self.betas) if rows]
+
+    def get_row_weights(self, scale_index):
+        """Weights of a scale factor, as `keras.layers.BatchNormalization` has them.
+
+        Args:
+            scale_index: A position in the scale factors, an integer.
+
+        Returns:
+            Arrays `(channels,)`: gamma and beta, if there are any, moving mean and
+            moving variance.
+        """
+        row = self.row_of(scale_index)
+        tables = (self.moving_mean, self.moving_variance)
+        return [
+            *(variable.numpy() for variable in self.row_variables(row)),
+            *(table.numpy()[row] for table in tables),
+        ]
+
+    def set_row_weights(self, weights, rows=None):
+        """Gives rows the weights of a `keras.layers.BatchNormalization`.
+
+        Args:
+            weights: Arrays `(channels,)`, as `get_row_weights` returns them.
+            rows: Numbers of the rows; all if absent.
+        """
+        rows = range(self.num_scales) if rows is None else rows
+        *trained, mean, variance = weights
+        for row in rows:
+            for variable, value in zip(self.row_variables(row), trained, strict=True):
+                variable.assign(value)
+        for table, value in (
+            (self.moving_mean, mean),
+            (self.moving_variance, variance),
+        ):
+            values = table.numpy()
+            values[list(rows)] = value
+            table.assign(values)
 
     def _update(self, table, scale_index, batch_row):
         old = tf.convert_to_tensor(table)
@@ -237,3 +285,14 @@ class ScaleAwareBatchNorm(keras.layers.Layer):
             "gamma_regularizer": regularizers.serialize(self.gamma_regularizer),
             "synchronized": self.synchronized,
         }
+
+
+def _pick(rows, scale_index, dtype, default):
+    """The row of a scale factor, of variables."""
+    if not rows:
+        return default
+    values = [tf.convert_to_tensor(row) for row in rows]
+    if len(values) == 1:
+        return tf.cast(values[0], dtype)
+    # Indexing has a dense gradient; that of `tf.gather` is sparse.
+    return tf.cast(tf.stack(values)[scale_index], dtype)

@@ -40,7 +40,10 @@ def load_stock_weights(network, model):
                     )
                 taken.append((layer, _values(layer, stock[layer.name])))
     for layer, values in taken:
-        layer.set_weights(values)
+        if isinstance(layer, ScaleAwareBatchNorm):
+            layer.set_row_weights(values)
+        else:
+            layer.set_weights(values)
     # As if training had seen nothing else.
     trained = np.zeros((network.space.num_stages, len(network.space.scales)), bool)
     trained[:, 0] = network.space.scales[0] == 1.0
@@ -50,8 +53,9 @@ def load_stock_weights(network, model):
 def _values(layer, stock):
     values = stock.get_weights()
     if isinstance(layer, ScaleAwareBatchNorm):
-        values = [np.tile(value, (layer.num_scales, 1)) for value in values]
-    shapes = [tuple(weight.shape) for weight in layer.weights]
+        shapes = [value.shape for value in layer.get_row_weights(0)]
+    else:
+        shapes = [tuple(weight.shape) for weight in layer.weights]
     if list(map(np.size, values)) != list(map(np.prod, shapes)):
         raise ValueError(
             f"Layer {layer.name!r} has weights of {shapes}, but there are "

@@ -1,9 +1,11 @@
 import math
+import warnings
 
 import keras
 
-from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
-from keras_resizable.space import resized
+from keras_resizable.graph import is_graph
+from keras_resizable.layers import ScaleAwareBatchNorm
+from keras_resizable.shapes import inputs_of, outputs_of
 
 _CONVOLUTIONS = (
     keras.layers.Conv1D,
@@ -18,7 +20,7 @@ _TRANSPOSED = (
     keras.layers.Conv3DTranspose,
 )
 _SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
-# Layers with weights but without multiply-adds that count.
+# Layers with weights, of several axes maybe, but without multiply-adds that count.
 _FREE = (
     keras.layers.BatchNormalization,
     keras.layers.GroupNormalization,
@@ -34,23 +36,41 @@ def count_flops(model):
 
     As the paper and the mobile literature count them: those of convolutions of
     all kinds and of dense layers; not biases, normalisation, activations,
-    pooling or resizing.
+    pooling or resizing. Of another layer with a kernel it is the kernel's at each
+    position of the output; a layer whose weights are all vectors counts nothing; and a
+    layer of which neither is true is left out, with a warning that names it.
 
     Args:
-        model: A functional or sequential `keras.Model` of stock layers with a
-            fixed input shape, such as a sub-network. Models in it are counted
-            too, and shared layers once for each call.
+        model: A functional or sequential `keras.Model` with a fixed input shape, such
+            as a sub-network. Models in it are counted too, and shared layers once for
+            each call. Nothing of it is changed.
 
     Returns:
         An integer.
 
     Raises:
-        ValueError: If the input shape is not fixed, or there is a layer with
-            weights whose multiply-adds are not known.
+        ValueError: If the input shape is not fixed, or the model is neither functional
+            nor sequential.
+
+    Example:
+
+    >>> import keras
+    >>> import keras_resizable
+    >>> model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(5, 1)])
+    >>> keras_resizable.count_flops(model)
+    960
     """
-    inputs = [_input_like(tensor.shape, tensor.dtype) for tensor in model.inputs]
-    flops, _ = _count(model, inputs)
-    return flops
+    if not is_graph(model):
+        raise ValueError(
+            "FLOPs are counted of functional and sequential models. Received: "
+            f"{type(model).__name__}"
+        )
+    inputs = [
+        keras.KerasTensor(_of_one_image(tensor.shape), tensor.dtype)
+        for tensor in model.inputs
+    ]
+    inputs = keras.tree.pack_sequence_as(model.input, inputs)
+    return _count(model, inputs)[0]
 
 
 def count_part(part, input_shape, scale_index=None):
@@ -62,58 +82,32 @@ def count_part(part, input_shape, scale_index=None):
         scale_index: Scale index of a stage, None for others.
 
     Returns:
-        An integer, and the shape of what comes out.
+        An integer, and the shape of what comes out; of several outputs that of the
+        first.
     """
-    inputs = [_input_like(input_shape, part.inputs[0].dtype)]
-    if scale_index is not None:
-        inputs.append(keras.Input(batch_shape=(), dtype="int32"))
-    flops, output = _count(part, inputs, scale_index)
-    return flops, output.shape
+    inputs = inputs_of(part, _of_one_image(input_shape))
+    flops, outputs = _count(part, inputs, scale_index)
+    return flops, keras.tree.flatten(outputs)[0].shape
 
 
-def _input_like(shape, dtype):
+def _of_one_image(shape):
     if None in shape[1:]:
         raise ValueError(
             "FLOPs depend on the size of the input, but the input shape is "
             f"{tuple(shape[1:])}: make the model with a fixed `input_shape`."
         )
-    return keras.Input(batch_shape=(1, *shape[1:]), dtype=dtype)
+    return (1, *shape[1:])
 
 
 def _count(model, inputs, scale_index=None):
-    """The multiply-adds of a model on symbolic inputs, and its output."""
+    """The multiply-adds of a model, and the shapes of its outputs."""
     total = 0
-    outputs = None
 
-    def call(layer, *args, **kwargs):
-        nonlocal total, outputs
-        if isinstance(layer, StageResize):
-            height, width = (
-                resized(size, layer.scales[scale_index]) for size in args[0].shape[1:3]
-            )
-            outputs = keras.ops.image.resize(args[0], (height, width))
-        elif isinstance(layer, ScaleAwareBatchNorm):
-            outputs = args[0]
-        elif isinstance(layer, keras.Model):
-            outputs = layer(*args, **kwargs)
-            total += _count(layer, keras.tree.flatten(args))[0]
-        else:
-            outputs = layer(*args, **kwargs)
-            total += _layer_flops(layer, args, outputs)
-        return outputs
+    def add(operation, args, outputs):
+        nonlocal total
+        total += _layer_flops(operation, args, outputs)
 
-    if isinstance(model, keras.Sequential):
-        outputs = inputs[0]
-        for layer in model.layers:
-            outputs = call(layer, outputs)
-    else:
-        # Not to have a clone, but for the order of calls, with their shapes.
-        keras.models.clone_model(
-            model,
-            input_tensors=keras.tree.pack_sequence_as(model.input, inputs),
-            clone_function=lambda layer: layer,
-            call_function=call,
-        )
+    outputs = outputs_of(model, inputs, scale_index, add)
     return total, outputs
 
 
@@ -126,13 +120,17 @@ def _layer_flops(layer, args, outputs):
     if isinstance(layer, _SEPARABLE):
         kernels = _size(layer.depthwise_kernel) + _size(layer.pointwise_kernel)
         return _positions(outputs, layer.data_format) * kernels
-    if isinstance(layer, keras.layers.Dense):
-        return math.prod(outputs.shape[1:-1]) * _size(layer.kernel)
-    if getattr(layer, "weights", []) and not isinstance(layer, _FREE):
-        raise ValueError(
-            f"The multiply-adds of layer {layer.name!r}, a "
-            f"{type(layer).__name__}, are not known."
-        )
+    weights = getattr(layer, "weights", [])  # An operation has none.
+    if isinstance(layer, _FREE) or all(len(w.shape) <= 1 for w in weights):
+        return 0
+    kernel = getattr(layer, "kernel", None)
+    if kernel is not None and isinstance(outputs, keras.KerasTensor):
+        return math.prod(outputs.shape[1:-1]) * _size(kernel)
+    warnings.warn(
+        f"The multiply-adds of layer {layer.name!r}, a {type(layer).__name__}, are not "
+        "known and not counted.",
+        stacklevel=2,
+    )
     return 0
 
 

@@ -9,7 +9,7 @@ import keras
 from keras_resizable.layers import StageResize
 from keras_resizable.search.flops import count_part
 from keras_resizable.space import resized
-from keras_resizable.sub_network import clone_part
+from keras_resizable.sub_network import Cut
 
 
 class Piece(NamedTuple):
@@ -88,8 +88,9 @@ def cut_piece(network, piece):
         A functional `keras.Model` with copies of the weights.
     """
     part = [network.stem, *network.stages, network.head][piece.level]
-    inputs = keras.Input(piece.input_shape, name="features")
-    return keras.Model(inputs, clone_part(part, inputs, piece.scale_index or 0))
+    dtype = part.inputs[0].dtype
+    inputs = keras.Input(piece.input_shape, name="features", dtype=dtype)
+    return keras.Model(inputs, Cut().part(part, inputs, piece.scale_index or 0))
 
 
 def content(network, piece):

@@ -219,9 +219,9 @@ def test_channels_whose_gamma_differs_in_sign_are_counted(
     network = make_network()
     randomize(network)
     _, norm = network.batch_norms[0]
-    gamma = norm.gamma.numpy()
-    gamma[2, :3] *= -1  # Three channels at the scale factor 0.5.
-    norm.gamma.assign(gamma)
+    gamma = norm.gammas[2].numpy()
+    gamma[:3] *= -1  # Three channels at the scale factor 0.5.
+    norm.gammas[2].assign(gamma)
     configs = [(1.0,), (0.75,), (0.5,)]
     files = to_tflite_files(network, configs, tmp_path, "int8", calibration)
     result = to_bundle([path for _, path, _ in files], tmp_path / "bundle.tflite")

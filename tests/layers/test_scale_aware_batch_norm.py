@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from row_weights import row_weights
 
 from keras_resizable import ScaleAwareBatchNorm
 
@@ -31,8 +32,8 @@ def test_one_scale_is_stock_batch_norm(shape, epsilon):
     stock = keras.layers.BatchNormalization(momentum=0.8, epsilon=epsilon)
     for got, expected in zip(run(ours, inputs), run(stock, inputs)):
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=2e-5)
-    for got, expected in zip(ours.get_weights(), stock.get_weights()):
-        np.testing.assert_allclose(got[0], expected, rtol=1e-5, atol=1e-6)
+    for got, expected in zip(ours.get_row_weights(0), stock.get_weights(), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
@@ -47,9 +48,9 @@ def test_mixed_precision_is_that_of_stock_batch_norm(dtype):
         np.testing.assert_allclose(
             tf.cast(got, tf.float32), tf.cast(expected, tf.float32), atol=0.03
         )
-    for variable, expected in zip(ours.variables, stock.get_weights()):
-        assert variable.dtype == "float32"
-        np.testing.assert_allclose(variable[0], expected, rtol=1e-3, atol=1e-4)
+    assert {variable.dtype for variable in ours.variables} == {"float32"}
+    for got, expected in zip(ours.get_row_weights(0), stock.get_weights(), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_float64_is_not_rounded():
@@ -84,17 +85,18 @@ def test_a_row_works_alone_in_one_graph_for_all(randomize):
         return layer(inputs, scale_index, training=True)
 
     for index in (2, 0, 1):
-        before = layer.get_weights()
+        before = row_weights(layer)
         alone = keras.layers.BatchNormalization()
         alone.build(inputs.shape)
-        alone.set_weights([table[index] for table in before])
+        alone.set_weights(layer.get_row_weights(index))
         expected = alone(inputs, training=True)
         got = train(tf.constant(index))
         np.testing.assert_allclose(got, expected, atol=1e-5)
-        for old, new, row in zip(before, layer.get_weights(), alone.get_weights()):
-            np.testing.assert_allclose(new[index], row, rtol=1e-5)
-            others = [other for other in range(3) if other != index]
-            np.testing.assert_array_equal(new[others], old[others])
+        np.testing.assert_allclose(
+            layer.get_row_weights(index), alone.get_weights(), rtol=1e-5
+        )
+        others = [other for other in range(3) if other != index]
+        np.testing.assert_array_equal(row_weights(layer)[others], before[others])
     assert len(traces) == 1
 
 
@@ -174,6 +176,7 @@ def test_replicas_share_the_mean_of_their_statistics(strategy):
         alone = ScaleAwareBatchNorm(2)
         alone(half, tf.constant(1), training=True)
         halves.append(alone.get_weights())
-    for variable, expected in zip(layer.variables, np.mean(halves, axis=0)):
+    for variable, *values in zip(layer.variables, *halves):
+        expected = np.mean(values, axis=0)
         for value in replica_values(strategy, variable):
             np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)

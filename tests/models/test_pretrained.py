@@ -43,8 +43,8 @@ def test_cut_out_at_full_size_equals_the_stock_model(name, randomize, images):
     with pytest.raises(ValueError, match="scale 0.7 of stage 0 never saw a batch"):
         network.sub_network((0.7,))
     for _, layer in network.batch_norms:
-        for table in layer.weights:
-            np.testing.assert_array_equal(table[0], table[1])
+        for one, other in zip(layer.get_row_weights(0), layer.get_row_weights(1)):
+            np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("classes", [1000, 7])

@@ -1,0 +1,104 @@
+"""The shapes of features in a network, whose layers are not run or changed."""
+
+import keras
+
+from keras_resizable.graph import is_graph, run_through
+from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
+from keras_resizable.space import resized
+
+
+def outputs_of(part, inputs, scale_index=None, visit=None):
+    """The outputs of a model for inputs of some shape.
+
+    Args:
+        part: Functional or sequential `keras.Model`, such as a stage.
+        inputs: `keras.KerasTensor`s, in the structure of `part.input`.
+        scale_index: Scale index of a stage, an integer.
+        visit: Callable `(operation, args, outputs)` for each call of a layer or an
+            operation; those of models inside come one by one too.
+
+    Returns:
+        `keras.KerasTensor`s, in the structure of `part.output`.
+    """
+
+    def call(operation, *args, **kwargs):
+        if is_graph(operation):
+            return run_through(operation, args[0] if len(args) == 1 else args, call)
+        if isinstance(operation, StageResize) and scale_index is not None:
+            outputs = _resized(args[0], operation.scales[scale_index])
+        elif isinstance(operation, ScaleAwareBatchNorm):
+            outputs = args[0]
+        else:
+            outputs = operation.compute_output_spec(*args, **kwargs)
+        if visit is not None:
+            visit(operation, args, outputs)
+        return outputs
+
+    return run_through(part, inputs, call)
+
+
+def inputs_of(part, shape, dtype=None):
+    """Inputs of a part of a network for features of some shape.
+
+    Args:
+        part: A stem, a stage or a head.
+        shape: Shape of the features, with the batch.
+        dtype: Dtype of the features; what the part takes if absent.
+
+    Returns:
+        `keras.KerasTensor`s, in the structure of `part.input`.
+    """
+    features, *others = part.inputs
+    tensors = [keras.KerasTensor(shape, dtype or features.dtype)]
+    tensors += [keras.KerasTensor(tensor.shape, tensor.dtype) for tensor in others]
+    return keras.tree.pack_sequence_as(part.input, tensors)
+
+
+def check_sizes(network):
+    """Refuses scale factors at which a stage or the head cannot run.
+
+    Maps may vanish where convolutions or pooling are not padded, and a layer may take
+    maps of one size only. A network whose height and width are not fixed passes.
+
+    Args:
+        network: A `ResizableNetwork`.
+
+    Raises:
+        ValueError: If a part cannot run on the maps of a configuration that has the
+            same scale factor everywhere.
+    """
+    shape = tuple(network.stem.inputs[0].shape)
+    if None in shape[1:]:
+        return
+    for scale_index, scale in enumerate(network.space.scales):
+        features = inputs_of(network.stem, shape)
+        features = outputs_of(network.stem, features)
+        for number, part in enumerate((*network.stages, network.head)):
+            where = "the head"
+            if number < len(network.stages):
+                where = f"stage {number} at scale {scale}"
+            size = tuple(features.shape[1:3])
+            try:
+                inputs = inputs_of(part, features.shape, features.dtype)
+                features = outputs_of(part, inputs, scale_index)
+                sizes = [
+                    length
+                    for tensor in keras.tree.flatten(features)
+                    for length in tensor.shape
+                    if length is not None
+                ]
+                if min(sizes, default=1) < 1:
+                    raise ValueError(f"It would leave maps of {features.shape[1:]}.")
+            except Exception as error:  # Of any type, as layers have them.
+                reason = str(error).strip().splitlines()[0]
+                raise ValueError(
+                    f"With the scale factor {scale} everywhere, {where} gets maps of "
+                    f"{' x '.join(map(str, size))} and cannot run: {reason} Leave out "
+                    f"the scale {scale}, or take larger images."
+                ) from error
+
+
+def _resized(features, scale):
+    batch, height, width, channels = features.shape
+    shape = (batch, resized(height, scale), resized(width, scale), channels)
+    return keras.KerasTensor(shape, features.dtype)
