@@ -133,15 +133,16 @@ class MultiWorkerTraining:
     """Makes `fit` and `evaluate` of a model work on several machines.
 
     Keras 3 cannot (keras-team/keras#20585): to learn the shape of a batch it
-    averages one over the workers, which fails; and it averages logs over an axis
-    that scalars do not have. Overriding a private method is the only way to the
-    first. And where the last batch has fewer images than there are replicas, some
-    get none, and would evaluate nothing to NaN. Mix it in before `keras.Model`.
+    averages one over the workers, which fails, as it does over replicas that get
+    different numbers of images; and it averages logs over an axis that scalars do not
+    have. Overriding a private method is the only way to the first. And where the last
+    batch has fewer images than there are replicas, some get none, and would evaluate
+    nothing to NaN. Mix it in before `keras.Model`.
     """
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         strategy = self.distribute_strategy
-        if iterator is not None and is_multi_worker(strategy):
+        if iterator is not None and strategy.num_replicas_in_sync > 1:
             for _, _, batches in iterator:
                 data_batch = keras.tree.map_structure(
                     lambda part: strategy.experimental_local_results(part)[0],

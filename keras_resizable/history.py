@@ -45,5 +45,6 @@ def _draw(rows, columns, path):
         axes.grid(alpha=0.3)
         axes.xaxis.get_major_locator().set_params(integer=True)
         if names:
-            axes.legend()
+            for text in axes.legend().get_texts():
+                text.set_parse_math(False)
     figure.savefig(path, dpi=120)

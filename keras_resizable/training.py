@@ -22,14 +22,16 @@ def train_step(network, data):
         data = _with_an_image(network, data, num_images)
     images, *targets = keras.utils.unpack_x_y_sample_weight(data)
     plan = draw_plan(network)
+    state = network.stem.non_trainable_variables
     with tf.GradientTape(persistent=True) as stem_tape:
-        features = network.stem(images, training=True)
-        penalties = activity_penalties(network.stem)
-        if penalties:
-            penalty = network.optimizer.scale_loss(_sum(penalties) / _replicas())
+        with _collecting([(v, tf.convert_to_tensor(v)) for v in state]) as scope:
+            features = network.stem(images, training=True)
+        activities = _sum(scope.losses) / _replicas()
+        penalty = network.optimizer.scale_loss(activities)
     gradients, features_gradient, diverged = _run_plan(
-        network, plan, features, num_images, images, *targets
+        network, plan, features, activities, num_images, images, *targets
     )
+    _assign_state(state, map(scope.get_current_value, state), num_images)
     network.divergence.add_step(network.optimizer.iterations, plan, diverged)
     stem_weights = [weight.value for weight in network.stem.trainable_variables]
     position = {id(w): i for i, w in enumerate(network.trainable_variables)}
@@ -49,7 +51,7 @@ def train_step(network, data):
     )
     if network.gradient_reduction == "sum":
         gradients = _sums(network, gradients, tf.shape(plan)[0])
-    if penalties:
+    if scope.losses:
         add(
             stem_tape.gradient(
                 penalty,
@@ -91,17 +93,9 @@ def _with_an_image(network, data, num_images):
     )
 
 
-def activity_penalties(part):
-    """What the layers of a part add to the loss for what they were last called with.
-
-    Args:
-        part: A model that was called outside of a `keras.StatelessScope`.
-
-    Returns:
-        A list of scalars, without the penalties of weights.
-    """
-    of_weights = sum(w.regularizer is not None for w in part.trainable_weights)
-    return part.losses[: len(part.losses) - of_weights]
+def _collecting(values):
+    """A scope that keeps what layers assign, and what they add to the loss."""
+    return keras.StatelessScope(values, collect_losses=True)
 
 
 def _sum(losses):
@@ -148,7 +142,9 @@ def _is_largest(indices):
     return tf.reduce_all(indices == 0)
 
 
-def _run_plan(network, plan, features, num_images, images, targets, sample_weight):
+def _run_plan(
+    network, plan, features, activities, num_images, images, targets, sample_weight
+):
     """Runs the sub-networks of a plan, one at a time, on stem features.
 
     Returns:
@@ -185,16 +181,14 @@ def _run_plan(network, plan, features, num_images, images, targets, sample_weigh
             tape.watch(features)
             # An assignment in a loop cannot be reduced over replicas. So
             # the state is handed on, and assigned when the loop has ended.
-            with keras.StatelessScope(
-                zip(state, state_values), collect_losses=True
-            ) as scope:
+            with _collecting(zip(state, state_values)) as scope:
                 outputs = _run_row(network, features, plan[k])
             loss = network.compute_loss(
                 images, targets, outputs, sample_weight, training=True
             )
             if distillation is not None:
                 loss = _distilled(network, loss, outputs, sample_weight, k, teacher)
-            loss += _sum(scope.losses) / replicas  # Those of activities.
+            loss += activities + _sum(scope.losses) / replicas
             share = network.optimizer.scale_loss(loss) / tf.cast(count, loss.dtype)
         *new_gradients, new_features_gradient = tape.gradient(
             share,

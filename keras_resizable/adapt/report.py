@@ -92,8 +92,9 @@ def plot_trade_offs(table, path, title):
     axes.axhline(0.0, color="black", linewidth=0.8)
     axes.set_xlabel("mean M FLOPs of an image, everything counted")
     axes.set_ylabel("points over the best fixed one")
-    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
+    figure.suptitle(title, fontsize=10, x=0.01, ha="left", parse_math=False)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    for text in axes.legend(fontsize=8).get_texts():
+        text.set_parse_math(False)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=120, format="png")

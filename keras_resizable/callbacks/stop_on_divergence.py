@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 
+from keras_resizable.calibration import batch_norms, tables_of
 from keras_resizable.network import ResizableNetwork
 
 
@@ -10,7 +11,7 @@ class StopOnDivergence(keras.callbacks.Callback):
     Raises:
         FloatingPointError: In `fit`, after the first step with a loss that is
             infinite or NaN. It names the step, and of a `ResizableNetwork` the
-            sub-network.
+            sub-network. After an epoch also if batch statistics are.
     """
 
     def on_train_begin(self, logs=None):
@@ -24,6 +25,15 @@ class StopOnDivergence(keras.callbacks.Callback):
             f"The loss became infinite or NaN {self._where()}. What was saved before "
             "is as it was. Try a lower learning rate, or a longer warm-up."
         )
+
+    def on_epoch_end(self, epoch, logs=None):
+        # Training does not read them, so the loss says nothing of them.
+        for table in tables_of(batch_norms(self.model)):
+            if not np.isfinite(table.numpy()).all():
+                raise FloatingPointError(
+                    f"The batch statistics {table.path} became infinite or NaN. Look "
+                    "for images that are, and calibrate: keras_resizable.calibrate."
+                )
 
     def _where(self):
         if not isinstance(self.model, ResizableNetwork):

@@ -4,6 +4,8 @@ import re
 import shlex
 import subprocess
 
+from keras_resizable.devices.names import printable
+
 # What `adb` says when there is no device any more.
 _GONE = re.compile(r"device '.*' not found|no devices|device offline|error: closed")
 _SECONDS = 60  # For commands that answer at once.
@@ -22,7 +24,7 @@ class DeviceError(OSError):
 
 
 def adb(*arguments, check=True, timeout=_SECONDS, what="adb"):
-    """What `adb` prints.
+    """What `adb` prints, in characters that a terminal can show.
 
     Args:
         *arguments: Those of `adb`.
@@ -52,6 +54,9 @@ def adb(*arguments, check=True, timeout=_SECONDS, what="adb"):
             f"`adb {arguments[-1]}` gave no answer in {timeout} seconds. Is the "
             "device asleep? Try: adb kill-server"
         ) from error
+    done.stdout, done.stderr = (
+        printable(text, keep="\n\r\t") for text in (done.stdout, done.stderr)
+    )
     if done.returncode and check:
         raise DeviceError(_explain(arguments, done, what))
     return done.stdout

@@ -6,6 +6,7 @@ import warnings
 from keras_resizable.devices import benchmark_output
 from keras_resizable.devices.adb import DeviceError, adb, find_serial
 from keras_resizable.devices.host import check_numbers
+from keras_resizable.devices.names import check_name, clean_name, printable
 from keras_resizable.export import read_metadata
 
 # Only what is not the tool's default, as not every version knows each of these.
@@ -49,7 +50,7 @@ class Android:
     Raises:
         DeviceError: If there is no `adb`, not one device that is ready, or no tool
             for it.
-        ValueError: If `delegate` or `affinity` is not valid.
+        ValueError: If `name`, `delegate` or `affinity` is not valid.
     """
 
     def __init__(
@@ -70,6 +71,8 @@ class Android:
                 "`affinity` is a mask of cores in hexadecimal, such as 'f0'. "
                 f"Received: {affinity!r}"
             )
+        if name is not None:
+            check_name(name)
         self.delegate, self.affinity, self.profile = delegate, affinity, profile
         self.serial = find_serial(serial)
         names = {
@@ -78,10 +81,9 @@ class Android:
             "chip": "ro.soc.model",
             "abi": "ro.product.cpu.abi",
         }
-        self.properties = {
-            key: self._shell("getprop", name).strip() for key, name in names.items()
-        }
-        self.name = name or self.properties["model"].replace(" ", "_") or self.serial
+        self.properties = {key: self._property(wanted) for key, wanted in names.items()}
+        called = clean_name(self.properties["model"]) or clean_name(self.serial)
+        self.name = name or called or "android"
         self._binary = _find_binary(benchmark_binary, self.properties["abi"])
         self._sent = set()
 
@@ -131,7 +133,7 @@ class Android:
             for path in paths:
                 model = self._send(path, "model.tflite")
                 self._sent.add(model)
-                for signature in (metadata[path] or {}).get("signatures") or [None]:
+                for signature in _signatures(metadata[path]):
                     output = self._run(
                         tool,
                         f"--graph={model}",
@@ -172,7 +174,8 @@ class Android:
         self._shell("mkdir", "-p", FOLDER)
         partial = f"{target}.partial"
         try:
-            self._adb("push", str(path), partial, timeout=None)
+            # In full, as a name that begins with a dash would be an option.
+            self._adb("push", str(path.absolute()), partial, timeout=None)
             self._shell("chmod", "755", partial)
             self._shell("mv", partial, target)
         except BaseException:
@@ -228,6 +231,10 @@ class Android:
                     return None
         return None
 
+    def _property(self, name):
+        """What the device says of itself; no formula where it begins a table's cell."""
+        return printable(self._shell("getprop", name).strip()).lstrip("=+-@ ")
+
     def _shell(self, *command, check=True):
         return self._adb("shell", shlex.join(command), check=check)
 
@@ -240,7 +247,8 @@ def _find_binary(path, abi):
     if path is None:
         path = pathlib.Path.home() / ".cache/litert-cli/binaries" / abi
         path = path / "benchmark_model"
-        if not path.is_file():
+        # What the device says is no part of a path, unless it is known.
+        if abi not in _MACHINES or not path.is_file():
             raise DeviceError(
                 f"The tool benchmark_model for {abi} is needed: give its path by "
                 "--benchmark_binary. `pip install litert-cli` and one `litert "
@@ -259,6 +267,12 @@ def _find_binary(path, abi):
         what = f"built for {built_for or 'something else'}" if is_elf else "no program"
         raise DeviceError(f"{path} is {what}, and the device is {abi}.")
     return path
+
+
+def _signatures(metadata):
+    """The signatures that a file has by its metadata; None for all there is."""
+    signatures = (metadata or {}).get("signatures")
+    return list(signatures) if signatures and isinstance(signatures, dict) else [None]
 
 
 def _digest(path):

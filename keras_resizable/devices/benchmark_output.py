@@ -4,6 +4,7 @@ The lines are those of its source, `benchmark_model.cc`, `stats_calculator.cc` a
 `profile_summarizer.cc`. Percentiles are there since 2024.
 """
 
+import math
 import re
 
 _NUMBER = r"([-+.\deE]+)"
@@ -85,8 +86,11 @@ def _numbers(pattern, line):
 
 def _float(text, line):
     try:
-        return float(text)
-    except ValueError as error:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
         raise ValueError(
             f"A line of benchmark_model is not understood, {text!r} in: {line.strip()}"
-        ) from error
+        )
+    return value

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 
+from keras_resizable.devices.names import check_name
 from keras_resizable.export import check_tflite, open_tflite
 from keras_resizable.extras import import_extra
 
@@ -17,9 +18,13 @@ class Host:
 
     Attributes:
         description: The machine, its processor and the version of LiteRT, as text.
+
+    Raises:
+        ValueError: If `name` is not valid.
     """
 
     def __init__(self, name="host"):
+        check_name(name)
         self.name = name
 
     def __enter__(self):

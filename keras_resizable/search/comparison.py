@@ -124,10 +124,10 @@ def plot_comparison(table, path, title):
         axes.plot(values, [number] * len(values), "o", color=color, alpha=0.4)
         axes.plot(100 * row.top1, number, "|", color=color, markersize=16)
     labels = [f"{row.arm}   {row.config}" for row in table.itertuples(index=False)]
-    axes.set_yticks(range(len(table)), labels)
+    axes.set_yticks(range(len(table)), labels, parse_math=False)
     axes.invert_yaxis()
     axes.set_xlabel("top-1, %; a dot for each seed, a bar for their mean")
-    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
+    figure.suptitle(title, fontsize=10, x=0.01, ha="left", parse_math=False)
     axes.grid(axis="x", alpha=0.3)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=120, format="png")

@@ -5,6 +5,7 @@ import tempfile
 
 import keras
 
+from keras_resizable.devices.names import check_name
 from keras_resizable.export import convert
 from keras_resizable.extras import import_extra
 from keras_resizable.files import replacing
@@ -53,11 +54,12 @@ def latency_table(
         as `measured_<device>`, and `size_bytes`.
 
     Raises:
-        ValueError: If a configuration or a number is not valid, or the cache is
-            damaged.
+        ValueError: If a configuration, a number or the device's name is not valid, or
+            the cache is damaged.
         ImportError: If an extra is not installed.
     """
     pandas = import_extra("pandas", "search")
+    check_name(device.name)
     if min(threads, runs, rounds) < 1 or warmup < 0:
         raise ValueError(
             "`threads`, `runs` and `rounds` must be at least 1, `warmup` at least 0. "

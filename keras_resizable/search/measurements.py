@@ -1,7 +1,9 @@
 import json
 import pathlib
+import re
 
-from keras_resizable.export import read_metadata
+from keras_resizable.devices.names import check_name, printable
+from keras_resizable.export import QUANTIZE, read_metadata
 from keras_resizable.files import replacing
 from keras_resizable.search.samples import SAMPLES, load_samples
 from keras_resizable.search.table import (
@@ -32,9 +34,10 @@ def write_measurements(results, device, threads, warmup, runs):
         A list of the paths of the files that were written.
 
     Raises:
-        ValueError: If the table is damaged.
+        ValueError: If the device's name is not valid, or the table is damaged.
         ImportError: If the extra `search` is not installed.
     """
+    check_name(device.name)
     folder = pathlib.Path(results[0]["path"]).parent
     path = folder / f"benchmark_{device.name}.json"
     contents = {
@@ -57,13 +60,13 @@ def write_measurements(results, device, threads, warmup, runs):
         config = of.get("config")
         if of.get("network") != network or config not in table.index:
             continue
-        name = device.name
-        if of["quantize"] != "none":
-            name += f"_{of['quantize']}"
+        name, quantize = device.name, of.get("quantize", "none")
+        if quantize != "none":
+            name += f"_{quantize}"
         table.loc[config, LATENCY + name] = result["median_ms"]
         table.loc[config, MEASURED + name] = (
             f"{device.description}, {threads} threads, {warmup} + {runs} runs, whole, "
-            f"{'float32' if of['quantize'] == 'none' else of['quantize']}"
+            f"{'float32' if quantize == 'none' else quantize}"
         )
         joined = True
     if not joined:
@@ -75,7 +78,9 @@ def write_measurements(results, device, threads, warmup, runs):
 def result_name(result):
     """What a measured file is called: its name, and its signature if it has several."""
     name = pathlib.Path(result["path"]).name
-    return f"{name}:{result['signature']}" if result["signature"] else name
+    if result["signature"]:
+        name += f":{result['signature']}"
+    return printable(name)
 
 
 def metadata_of(result):
@@ -85,7 +90,23 @@ def metadata_of(result):
         result: One of what `device.measure` returned.
 
     Returns:
-        A dictionary, empty if the file is not of this library.
+        A dictionary, empty if the file is not of this library, or says of itself what
+        none of this library does.
     """
     metadata = read_metadata(result["path"]) or {}
-    return metadata.get("signatures", {}).get(result["signature"], metadata)
+    signatures = metadata.get("signatures")
+    if isinstance(signatures, dict):
+        metadata = signatures.get(result["signature"], metadata)
+    return metadata if _is_ours(metadata) else {}
+
+
+def _is_ours(metadata):
+    """Whether metadata is that of this library: it names columns, and is printed."""
+    if not isinstance(metadata, dict):
+        return False
+    config = metadata.get("config", "1.0")
+    return (
+        isinstance(config, str)
+        and re.fullmatch(r"[0-9.,]+", config) is not None
+        and metadata.get("quantize", "none") in QUANTIZE
+    )

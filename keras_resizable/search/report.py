@@ -21,7 +21,8 @@ def write_report(table, folder, title="Sub-networks", recipe=None):
     Every sub-network is a dot of accuracy against FLOPs, and against its latency on
     each device of the table; a line is the Pareto front. In `report.html`, which
     needs neither a network nor other files, pointing at a dot shows its
-    configuration, limits can be set, and a table can be sorted.
+    configuration, limits can be set, and a table can be sorted. All names are shown as
+    they are: none of them is markup or a formula.
 
     Args:
         table: A table of `build_table`.
@@ -30,10 +31,12 @@ def write_report(table, folder, title="Sub-networks", recipe=None):
         recipe: What the network was trained by, as JSON has it.
 
     Raises:
+        ValueError: If there is something else than numbers in a column of them.
         ImportError: If the extra `search` is not installed.
     """
     folder = pathlib.Path(folder)
     costs = _costs(table)
+    table = _with_numbers(table, costs)
     with replacing(folder / PICTURE) as path:
         _draw(table, costs, title, path)
     with replacing(folder / REPORT) as path:
@@ -41,11 +44,39 @@ def write_report(table, folder, title="Sub-networks", recipe=None):
 
 
 def _costs(table):
-    """Columns that cost: how they are called, and the unit that they are shown in."""
-    costs = {"flops": ("M FLOPs", 1e6)}
-    for device in devices(table):
-        costs[LATENCY + device] = (f"ms on {device}", 1)
+    """Columns that cost: their field in the report, their label, and its unit.
+
+    Names of devices are in no field's name, as Bokeh reads these out of templates.
+    """
+    costs = {"flops": ("flops", "M FLOPs", 1e6)}
+    for number, device in enumerate(devices(table)):
+        costs[LATENCY + device] = (f"latency_{number}", f"ms on {device}", 1)
     return costs
+
+
+_OTHERS = {
+    "top1_high": ("± %", 50),
+    "top1_raw": ("raw top-1, %", 100),
+    "top5": ("top-5, %", 100),
+    "loss": ("loss", 1),
+    "params": ("M parameters", 1e-6),
+    "size_bytes": ("MB", 1e-6),
+}
+
+
+def _with_numbers(table, costs):
+    """The table, with numbers in all columns that are drawn or shown as such."""
+    to_numeric = import_extra("pandas", "search").to_numeric
+    numbers = {}
+    for name in ("top1", "top1_low", *costs, *_OTHERS):
+        if name in table:
+            numbers[name] = to_numeric(table[name], errors="coerce")
+            wrong = table[name][numbers[name].isna() & table[name].notna()]
+            if not wrong.empty:
+                raise ValueError(
+                    f"{name!r} of the table is {wrong.iloc[0]!r}, not a number."
+                )
+    return table.assign(config=table["config"].astype(str), **numbers)
 
 
 def _draw(table, costs, title, path):
@@ -53,7 +84,7 @@ def _draw(table, costs, title, path):
         figsize=(6 * len(costs), 4.5), layout="constrained"
     )
     panels = np.atleast_1d(figure.subplots(1, len(costs), sharey=True))
-    for axes, (name, (label, unit)) in zip(panels, costs.items()):
+    for axes, (name, (_, label, unit)) in zip(panels, costs.items()):
         front = pareto_front(table, name)
         axes.plot(table[name] / unit, 100 * table["top1"], ".", alpha=0.6)
         axes.step(
@@ -63,11 +94,11 @@ def _draw(table, costs, title, path):
             where="post",
             label="Pareto front",
         )
-        axes.set_xlabel(label)
+        axes.set_xlabel(label, parse_math=False)
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("top-1, %")
     panels[0].legend(loc="lower right")
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     figure.savefig(path, dpi=120)
 
 
@@ -78,30 +109,34 @@ def _page(table, costs, title, recipe):
     resources = import_extra("bokeh.resources", "search")
 
     shown = _shown(table, costs)
-    source = models.ColumnDataSource({name: shown[name].array for name in shown})
-    view = models.CDSView(filter=models.IndexFilter(list(range(len(shown)))))
-    limits, best = _limits(models, source, view, costs, shown)
+    labels = {field: label for field, (label, _) in shown.items()}
+    source = models.ColumnDataSource(
+        {field: values.array for field, (_, values) in shown.items()}
+        | {"opacity": np.full(len(table), _OPAQUE)}
+    )
+    view = models.CDSView(filter=models.IndexFilter(list(range(len(table)))))
+    limits, best = _limits(models, source, view, labels)
     columns = [
         models.TableColumn(
-            field=name,
-            title=name,
+            field=field,
+            title=html.escape(label),
             formatter=(
                 models.StringFormatter()
-                if name == "configuration"
+                if field == "config"
                 else models.NumberFormatter(format="0,0.00")
             ),
         )
-        for name in shown.columns
-        if name != "opacity"
+        for field, label in labels.items()
     ]
-    plots = [_plot(table, source, name, *cost) for name, cost in costs.items()]
-    details = models.Div(
-        text="<details><summary>Recipe</summary><pre>"
+    plots = [_plot(table, source, labels, name, *costs[name]) for name in costs]
+    details = _markup(
+        models,
+        "<details><summary>Recipe</summary><pre>"
         f"{html.escape(json.dumps(recipe, indent=2))}</pre></details>",
         name="recipe",
     )
     page = layouts.column(
-        models.Div(text=f"<h1>{html.escape(title)}</h1>"),
+        _markup(models, f"<h1>{html.escape(title)}</h1>"),
         models.Div(
             text=f"{len(table)} sub-networks. Point at a dot for its configuration; "
             "click one to find it in the table. Lines are the Pareto fronts. Limits "
@@ -128,78 +163,74 @@ def _page(table, costs, title, recipe):
     )
 
 
+def _markup(models, text, **options):
+    """A part of the page; what is not HTML in it is escaped, and none is TeX."""
+    return models.Div(text=text, disable_math=True, **options)
+
+
 def _shown(table, costs):
-    """The columns of the table of a report, in the units of people."""
-    pandas = import_extra("pandas", "search")
-    shown = {"configuration": table["config"], "top-1, %": 100 * table["top1"]}
-    others = {
-        "± %": ("top1_high", 50),
-        "raw top-1, %": ("top1_raw", 100),
-        "top-5, %": ("top5", 100),
-        "loss": ("loss", 1),
-        "M parameters": ("params", 1e-6),
-        "MB": ("size_bytes", 1e-6),
+    """The columns of a report by field: labels, and values in the units of people."""
+    shown = {
+        "config": ("configuration", table["config"]),
+        "top1": ("top-1, %", 100 * table["top1"]),
     }
-    for name, (label, unit) in costs.items():
-        shown[label] = table[name] / unit
-    for label, (name, factor) in others.items():
+    for name, (field, label, unit) in costs.items():
+        shown[field] = (label, table[name] / unit)
+    for name, (label, factor) in _OTHERS.items():
         if name in table:
-            shown[label] = factor * table[name]
-    if "± %" in shown:
-        shown["± %"] -= 50 * table["top1_low"]
-    shown["opacity"] = np.full(len(table), _OPAQUE)
-    return pandas.DataFrame(shown)
+            lowest = table["top1_low"] if name == "top1_high" else 0
+            shown[name] = (label, factor * (table[name] - lowest))
+    return shown
 
 
 _OPAQUE = 0.8
 # Opacity rather than a filter on the dots, so that the axes stay as they are.
 _APPLY_LIMITS = """
 const data = source.data;
+const escape = (text) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 const inside = [];
-for (let i = 0; i < data["top-1, %"].length; i++) {
+for (let i = 0; i < data.top1.length; i++) {
   let fits = true;
   for (const [name, box] of Object.entries(boxes)) {
     if (box.value === null) continue;
     const value = data[name][i];
-    fits = fits && (name === "top-1, %" ? value >= box.value : value <= box.value);
+    fits = fits && (name === "top1" ? value >= box.value : value <= box.value);
   }
-  data["opacity"][i] = fits ? opaque : 0.05;
+  data.opacity[i] = fits ? opaque : 0.05;
   if (fits) inside.push(i);
 }
 view.filter.indices = inside;
 source.change.emit();
-const accuracy = Array.from(data["top-1, %"]);
-const cost = data["M FLOPs"];
+const accuracy = Array.from(data.top1);
+const cost = data.flops;
 const given = Object.keys(boxes).filter((name) => boxes[name].value !== null);
 const by = (values, others, i, j) =>
   values[j] < values[i] || (values[j] === values[i] && others[j] < others[i]);
 const error = accuracy.map((value) => -value);
 // As `search.best` has it: the cheapest if accuracy is all that is asked for.
-const better = given.join() === "top-1, %"
+const better = given.join() === "top1"
   ? (i, j) => by(cost, error, i, j) : (i, j) => by(error, cost, i, j);
 let chosen = null;
 for (const i of inside) if (chosen === null || better(chosen, i)) chosen = i;
 best.text = chosen === null ? "No sub-network is within the limits."
-  : `Best of ${inside.length} within the limits: <b>${data["configuration"][chosen]}</b>
+  : `Best of ${inside.length} within the limits: <b>${escape(data.config[chosen])}</b>
      with ${accuracy[chosen].toFixed(2)} % and ${cost[chosen].toFixed(1)} M FLOPs`;
 """
 
 
-def _limits(models, source, view, costs, shown):
+def _limits(models, source, view, labels):
     """Boxes for limits, and the line that says what is best within them."""
-    labels = ["top-1, %", *(label for label, _ in costs.values())]
-    if "MB" in shown:
-        labels.append("MB")
     boxes = {
-        label: models.NumericInput(
-            title=f"{'At least' if label == 'top-1, %' else 'At most'} {label}",
+        field: models.NumericInput(
+            title=f"{'At least' if field == 'top1' else 'At most'} {label}",
             mode="float",
             value=None,
             width=140,
         )
-        for label in labels
+        for field, label in labels.items()
+        if field in ("top1", "flops", "size_bytes") or field.startswith("latency_")
     }
-    best = models.Div(text="", name="best")
+    best = _markup(models, "", name="best")
     apply = models.CustomJS(
         args={
             "source": source,
@@ -215,27 +246,22 @@ def _limits(models, source, view, costs, shown):
     return list(boxes.values()), best
 
 
-def _plot(table, source, name, label, unit):
+def _plot(table, source, labels, name, field, label, unit):
+    models = import_extra("bokeh.models", "search")
     plotting = import_extra("bokeh.plotting", "search")
     front = pareto_front(table, name)
     tooltips = [
-        (
-            column,
-            "@configuration"
-            if column == "configuration"
-            else f"@{{{column}}}{{0,0.00}}",
-        )
-        for column in source.column_names
-        if column not in ("index", "opacity")
+        (label_of, f"@{of}" if of == "config" else f"@{of}{{0,0.00}}")
+        for of, label_of in labels.items()
     ]
     plot = plotting.figure(
         width=600,
         height=420,
-        x_axis_label=label,
+        x_axis_label=models.PlainText(text=label),
         y_axis_label="top-1, %",
         tools="pan,wheel_zoom,box_zoom,tap,reset,save",
         active_scroll=None,
-        name=f"plot_{name}",
+        name=f"plot_{field}",
     )
     plot.step(
         (front[name] / unit).tolist(),
@@ -245,11 +271,7 @@ def _plot(table, source, name, label, unit):
         line_width=2,
     )
     dots = plot.scatter(
-        label, "top-1, %", source=source, size=8, alpha="opacity", color="#1f77b4"
+        field, "top1", source=source, size=8, alpha="opacity", color="#1f77b4"
     )
-    plot.add_tools(
-        import_extra("bokeh.models", "search").HoverTool(
-            renderers=[dots], tooltips=tooltips
-        )
-    )
+    plot.add_tools(models.HoverTool(renderers=[dots], tooltips=tooltips))
     return plot

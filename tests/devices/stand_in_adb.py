@@ -52,6 +52,7 @@ def main(folder, *arguments):
 
 
 def push(folder, device, source, target):
+    assert not source.startswith("-"), source  # It would be an option.
     if device.get("full"):
         print(
             f"adb: error: failed to copy '{source}' to '{target}': remote write "

@@ -15,6 +15,7 @@ import pytest
 
 from keras_resizable.devices import Android, DeviceError
 from keras_resizable.export import to_bundle, to_tflite, to_tflite_files
+from keras_resizable.search import write_measurements
 
 ROOT = pathlib.Path(__file__).parents[2]
 STAND_IN = pathlib.Path(__file__).with_name("stand_in_adb.py")
@@ -103,6 +104,43 @@ def test_a_model_is_sent_measured_and_removed(device, model, binary):
     assert not (device.folder.parent / "home").exists()  # Nobody touched it.
     run = next(call for call in device.calls() if "--graph=" in call)
     assert "taskset 1" in run and "--num_threads=2" in run and "use_" not in run
+
+
+def test_what_a_device_says_is_no_path_and_no_command(
+    device, model, binary, tmp_path, monkeypatch
+):
+    properties = {
+        "ro.product.model": "../../\x1b[2J$(touch x)<img src=x>",
+        "ro.build.version.release": "16\x07",
+        "ro.soc.model": "`touch x`",
+        "ro.product.cpu.abi": "../../../tool",
+    }
+    device(properties=properties)
+    # There is a tool where the ABI would lead to.
+    tool = (
+        tmp_path / "home/.cache/litert-cli/binaries" / properties["ro.product.cpu.abi"]
+    )
+    tool.mkdir(parents=True)
+    shutil.copy(binary, tool.resolve() / "benchmark_model")
+    with pytest.raises(DeviceError, match="benchmark_model for .*tool is needed"):
+        Android()
+    with Android(benchmark_binary=binary) as android:
+        assert android.name == "2J_(touch_x)_img_src_x_"
+        assert android.description.isprintable()
+        # A name that begins as an option does.
+        monkeypatch.chdir(tmp_path)
+        os.rename(model, "-p.tflite")
+        (result,) = android.measure(["-p.tflite"], runs=1)
+        (path,) = write_measurements([result], android, 1, 1, 1)
+    assert path == pathlib.Path(f"benchmark_{android.name}.json")
+    assert not list(tmp_path.rglob("x"))
+    device(properties={"ro.product.model": "=1+1", "ro.product.cpu.abi": "arm64-v8a"})
+    with Android(benchmark_binary=binary) as android:
+        assert android.name == "1+1"
+        assert android.description.startswith("1+1, Android")  # Not a cell's formula.
+    device(properties={"ro.product.cpu.abi": "arm64-v8a"})
+    with Android(benchmark_binary=binary) as android:
+        assert android.name == "R5CT"
 
 
 def test_older_tools_print_no_percentiles(device, model, binary):

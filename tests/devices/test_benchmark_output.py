@@ -40,5 +40,6 @@ def test_what_is_not_understood_is_named():
         parse(OUTPUT[: OUTPUT.index("Inference timings")])
     with pytest.raises(ValueError, match="not understood: Inference.*Init: fast"):
         parse(OUTPUT.replace("Init: 17187", "Init: fast"))
-    with pytest.raises(ValueError, match=r"not understood, '1.2.3' in"):
-        parse(OUTPUT.replace("Init: 17187", "Init: 1.2.3"))
+    for text in ("1.2.3", "-1", "1e999"):
+        with pytest.raises(ValueError, match=f"not understood, '{text}' in"):
+            parse(OUTPUT.replace("Init: 17187", f"Init: {text}"))

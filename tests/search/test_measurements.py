@@ -1,4 +1,5 @@
 import json
+import pathlib
 import shutil
 
 import numpy as np
@@ -8,6 +9,7 @@ from conftest import narrow_resnet
 
 from keras_resizable import search
 from keras_resizable.export import to_tflite_files
+from keras_resizable.export.flatbuffer import read_metadata, with_metadata
 
 
 class Phone:
@@ -80,3 +82,31 @@ def test_without_a_table_there_is_the_json_alone(measured):
     assert search.result_name(results[0]) == "narrow_resnet_1.0_1.0.tflite"
     bundled = {"path": "a/b.tflite", "signature": "scale_1.0"}
     assert search.result_name(bundled) == "b.tflite:scale_1.0"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"quantize": "<img src=x onerror=alert(1)>"},
+        {"quantize": ["int8"]},
+        {"config": ["1.0", "1.0"]},
+        {"config": "\x1b[2J"},
+        {"signatures": {"one": "text"}},
+        {"signatures": "text", "config": 1.0},
+    ],
+    ids=str,
+)
+def test_what_a_file_says_of_itself_names_no_column(measured, changes):
+    folder, results = measured
+    result = results[0] | {"signature": "one"}
+    path = pathlib.Path(result["path"])
+    metadata = read_metadata(path) | changes
+    path.write_bytes(with_metadata(path.read_bytes(), metadata))
+    assert search.metadata_of(result) == {}
+    written = search.write_measurements([result], Phone(), 1, 1, 1)
+    assert written == [folder / "benchmark_phone.json"]
+
+
+def test_names_of_signatures_are_no_commands_to_a_terminal():
+    result = {"path": "a/b.tflite", "signature": "\x1b]0;title\x07one"}
+    assert search.result_name(result) == "b.tflite:?]0;title?one"

@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import numpy as np
@@ -44,20 +45,29 @@ def test_picture_is_written(folder):
 
 
 @pytest.fixture(scope="module")
-def page(folder):
-    """The report in a browser that can reach nothing else."""
+def browser():
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox"]
         )
-        page = browser.new_page(viewport={"width": 1300, "height": 1200})
-        page.trouble = []
-        page.on("pageerror", lambda error: page.trouble.append(str(error)))
-        page.on("request", lambda request: page.trouble.append(request.url))
-        page.goto((folder / "report.html").as_uri())
-        page.wait_for_selector(".slick-row")
-        yield page
+        yield browser
         browser.close()
+
+
+def open_report(browser, folder):
+    """The report in a browser, and in `trouble` what it asks for or cannot do."""
+    page = browser.new_page(viewport={"width": 1300, "height": 1200})
+    page.trouble = []
+    page.on("pageerror", lambda error: page.trouble.append(str(error)))
+    page.on("request", lambda request: page.trouble.append(request.url))
+    page.goto((folder / "report.html").as_uri())
+    page.wait_for_selector(".slick-row")
+    return page
+
+
+@pytest.fixture(scope="module")
+def page(browser, folder):
+    return open_report(browser, folder)
 
 
 needs_chromium = pytest.mark.skipif(
@@ -118,6 +128,14 @@ def test_limits_leave_what_fits(page, table):
 @needs_chromium
 def test_pointing_at_a_dot_shows_its_configuration(page, table):
     row = pareto_front(table).iloc[1]
+    point_at(page, row["flops"] / 1e6, 100 * row["top1"])
+    accuracy = f"{100 * row['top1']:.2f}"
+    shown = page.locator(".bk-Tooltip", has_text=row["config"])
+    shown.filter(has_text=accuracy).first.wait_for(timeout=5000)
+
+
+def point_at(page, *place):
+    """Moves the mouse to FLOPs and accuracy."""
     x, y = page.evaluate(
         """([x, y]) => {
           const plot = Bokeh.documents[0].get_model_by_name("plot_flops");
@@ -126,15 +144,100 @@ def test_pointing_at_a_dot_shows_its_configuration(page, table):
           return [box.x + view.frame.x_scale.compute(x),
                   box.y + view.frame.y_scale.compute(y)];
         }""",
-        [row["flops"] / 1e6, 100 * row["top1"]],
+        place,
     )
     page.mouse.move(x, y)
-    accuracy = f"{100 * row['top1']:.2f}"
-    shown = page.locator(".bk-Tooltip", has_text=row["config"])
-    shown.filter(has_text=accuracy).first.wait_for(timeout=5000)
 
 
 @needs_chromium
 def test_recipe_is_there_as_text(page):
     page.locator("summary").click()
     assert "</script><b>" in page.locator("pre").inner_text()
+
+
+# What a browser, Bokeh, MathJax or Matplotlib could take for more than text.
+HOSTILE = [
+    '<img src=x onerror="window.hacked=1">',
+    "</script><script>window.hacked=1</script>",
+    '"><svg onload="window.hacked=1">',
+    "';window.hacked=1;//`${window.hacked=1}`",
+    "$$\\text{x}$$",
+    "$\\frac$",
+    "@{opacity} @config{safe} $index",
+    "&lt;b&gt; {{ 7 * 7 }} %s {0}",
+]
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """A report with such text wherever text comes from, and its table."""
+    everything = " ".join(HOSTILE)
+    costs = np.arange(1, 3 * len(HOSTILE) + 1)
+    table = pandas.DataFrame(
+        {
+            "config": [f"{text}{turn}" for turn in range(3) for text in HOSTILE],
+            "flops": 1_000_000 * costs,
+            "top1": 0.5 + 0.01 * costs,
+        }
+        | {f"latency_ms_{text}": costs / 5 for text in HOSTILE}
+        | {f"measured_{text}": text for text in HOSTILE}
+    )
+    recipe = {"recipe": dict(zip(HOSTILE, HOSTILE)), "config": HOSTILE}
+    folder = tmp_path_factory.mktemp("hostile")
+    write_report(table, folder, everything, recipe)
+    return folder, table, everything
+
+
+@needs_chromium
+def test_nothing_is_more_than_text(browser, hostile):
+    folder, table, everything = hostile
+    page = open_report(browser, folder)
+    assert page.title() == everything
+    assert page.get_by_role("heading").inner_text() == everything
+    titles = page.locator(".slick-column-name").all_text_contents()
+    assert [f"ms on {text}" for text in HOSTILE] == titles[3:]
+    cells = page.locator(".slick-row .slick-cell.l0").all_text_contents()
+    assert len(cells) > 5 and cells == table["config"][: len(cells)].tolist()
+    page.locator(".slick-row .slick-cell.l0").nth(1).click()
+    page.locator("summary").click()
+    recipe = json.loads(page.locator("pre").text_content())
+    assert recipe == {"recipe": dict(zip(HOSTILE, HOSTILE)), "config": HOSTILE}
+    flops = page.get_by_label("At most M FLOPs")
+    for number, (text, config) in enumerate(zip(HOSTILE, table["config"]), 1):
+        assert page.get_by_label(f"At most ms on {text}", exact=True).is_visible()
+        point_at(page, number, 50 + number)
+        shown = page.locator(".bk-Tooltip", has_text=config).first
+        shown.wait_for(timeout=5000)
+        labels = shown.locator(".bk-tooltip-row-label").all_text_contents()
+        assert f"ms on {text}: " in labels
+        flops.fill(str(number))
+        flops.press("Enter")
+        best = page.get_by_text(f"Best of {number} within the limits:")
+        assert config in best.text_content()
+    # Labels of axes are drawn: what draws them has the text, and takes it for text.
+    drawn = page.evaluate(
+        """() => Bokeh.documents[0].roots()[0].children
+             .flatMap((part) => part.children ?? [])
+             .flatMap((plot) => plot.below ?? [])
+             .map((axis) => [axis.axis_label.type, axis.axis_label.text])"""
+    )
+    assert drawn == [
+        ["PlainText", text]
+        for text in ("M FLOPs", *(f"ms on {text}" for text in HOSTILE))
+    ]
+    assert page.evaluate("window.hacked") is None
+    assert page.evaluate("window.MathJax") is None
+    assert page.trouble == [(folder / "report.html").as_uri()]
+
+
+def test_text_among_the_numbers_is_refused(table, tmp_path):
+    for name in ("top1", "flops", "params", "latency_ms_host"):
+        wrong = table.assign(**{name: table[name].astype(object)})
+        wrong.loc[3, name] = HOSTILE[0]
+        with pytest.raises(ValueError, match=f"'{name}' of the table is '<img .*, not"):
+            write_report(wrong, tmp_path)
+    assert not list(tmp_path.iterdir())
+    # Numbers by another type are as good, and some may be missing.
+    texts = table.assign(latency_ms_host=table["latency_ms_host"].astype(str))
+    texts.loc[3, "latency_ms_host"] = None
+    write_report(texts, tmp_path)

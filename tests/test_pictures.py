@@ -1,0 +1,52 @@
+"""Names in pictures are text, also where Matplotlib would read a formula."""
+
+import pandas
+import pytest
+
+from keras_resizable import adapt, search
+from keras_resizable.history import write_history
+
+NAME = r"loss of $\frac$ and acc $x_1$ \ & % {0}"
+
+
+def draw_history(path):
+    rows = [{"epoch": epoch, NAME: 1.0, f"{NAME} 2": 0.5} for epoch in (1, 2)]
+    write_history(rows, path.parent)
+    return path.with_name("history.png")
+
+
+def draw_comparison(path):
+    table = pandas.DataFrame(
+        {"arm": NAME, "config": [NAME, "1.0"], "top1": 0.5, "top1_0": 0.5}
+    )
+    search.plot_comparison(table, path, NAME)
+    return path
+
+
+def draw_trade_offs(path):
+    table = pandas.DataFrame(
+        {"arm": NAME, "flops": [1e6, 2e6], "difference": 0.1, "spread": 0.01}
+    )
+    adapt.plot_trade_offs(table, path, NAME)
+    return path
+
+
+def draw_pareto_front(path):
+    table = pandas.DataFrame(
+        {
+            "config": ["1.0", "0.5"],
+            "flops": [2e6, 1e6],
+            "top1": [0.9, 0.8],
+            f"latency_ms_{NAME}": [2.0, 1.0],
+        }
+    )
+    search.write_report(table, path.parent, NAME)
+    return path.with_name("pareto.png")
+
+
+@pytest.mark.parametrize(
+    "draw", [draw_history, draw_comparison, draw_trade_offs, draw_pareto_front]
+)
+def test_names_are_no_formulas(draw, tmp_path):
+    path = draw(tmp_path / "picture.png")
+    assert path.read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,125 @@
+"""What README.md shows runs: its Python as one program, its commands by their flags."""
+
+import functools
+import importlib.util
+import pathlib
+import re
+import shlex
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl import flags
+
+import keras_resizable
+from keras_resizable import devices, export
+from keras_resizable.export.flatbuffer import with_metadata
+from keras_resizable.models import resnet
+from keras_resizable.search import latency
+
+ROOT = pathlib.Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PROGRAMS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+COMMANDS = re.findall(
+    r"python ((?:train|tflite|benchmarks)/\w+\.py)([^\n`'#|;]*)", README
+)
+
+# In the place of ResNet50: four stages too, in seconds.
+narrow_resnet = functools.partial(
+    resnet.ResNet,
+    resnet.small_image_stem,
+    resnet.basic_block,
+    stackwise_num_blocks=(1, 2, 2, 2),
+    stackwise_num_filters=(2, 2, 2, 2),
+    input_shape=(16, 16, 1),
+    classes=3,
+    name="narrow_resnet",
+)
+
+
+@pytest.fixture
+def names(monkeypatch, tmp_path):
+    """What the text leaves open: images, and that all is small and measured soon."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setattr(keras_resizable, "ResNet50", narrow_resnet)
+    # Latencies of 256 sub-networks would be those of 60 files.
+    monkeypatch.setattr(latency, "convert", lambda model, path: path.touch())
+    monkeypatch.setattr(
+        devices.Host, "measure", lambda self, paths, *_: [{"median_ms": 1}] * len(paths)
+    )
+    generator = np.random.default_rng(0)
+    images = generator.random((8, 16, 16, 1), np.float32)
+    dataset = tf.data.Dataset.from_tensor_slices((images, np.arange(8) % 3)).batch(8)
+    # One for all, as a router is trained with results on its own images.
+    return {
+        "dataset": dataset,
+        "train_set": dataset,
+        "test_set": dataset,
+        "images": images,
+    }
+
+
+def leave_files(program):
+    """What scripts have left where a program looks for it: any three signatures."""
+    for path in map(pathlib.Path, re.findall(r'Interpreter\("(.*?)"\)', program)):
+        inputs = keras.Input((16, 16, 1))
+        answer = keras.layers.Dense(2)(keras.layers.Flatten()(inputs))
+        export.convert(keras.Model(inputs, answer), "one.tflite")
+        parts = []
+        for number in range(3):
+            parts.append(pathlib.Path(f"{number}.tflite"))
+            content = pathlib.Path("one.tflite").read_bytes()
+            signature = {"signature": f"signature{number}"}
+            parts[-1].write_bytes(with_metadata(content, signature))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        export.to_bundle(parts, path)
+
+
+# Keras says so of every data set.
+@pytest.mark.filterwarnings("ignore:.shuffle=True. was passed:UserWarning")
+def test_the_python_runs_from_top_to_bottom(names):
+    assert len(PROGRAMS) >= 5
+    images = names["images"]
+    for number, program in enumerate(PROGRAMS, 1):
+        leave_files(program)
+        one_by_one = "for image in images" in program
+        names["images"] = images[:, np.newaxis] if one_by_one else images
+        names["image"] = images[:1]
+        exec(compile(program, f"README.md, program {number}", "exec"), names)
+    assert isinstance(names["model"], keras_resizable.ResizableNetwork)
+    assert names["probabilities"].shape == (1, 2)
+    for name in ("sub.keras", "adaptive.keras"):
+        keras.saving.load_model(name)
+    assert pathlib.Path("sub.tflite").exists()
+    assert pathlib.Path("mine/table.csv").exists()
+
+
+@pytest.mark.parametrize("script", sorted({script for script, _ in COMMANDS}))
+def test_the_commands_have_flags_that_exist(script, monkeypatch):
+    path = ROOT / script
+    assert path.is_file()
+    if path.parent.name == "benchmarks":
+        assert {
+            arguments.strip() for name, arguments in COMMANDS if name == script
+        } == {""}
+        return
+    # Flags of several scripts would clash.
+    own = flags.FlagValues()
+    monkeypatch.setattr(flags, "FLAGS", own)
+    for name in dir(flags):
+        if name.startswith("DEFINE_"):
+            define = functools.partial(getattr(flags, name), flag_values=own)
+            monkeypatch.setattr(flags, name, define)
+    monkeypatch.syspath_prepend(path.parent)
+    spec = importlib.util.spec_from_file_location(f"readme_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for name, arguments in COMMANDS:
+        if name == script:
+            own.unparse_flags()
+            words = [word for word in shlex.split(arguments) if word != "--help"]
+            rest = own([script, *words])[1:]
+            takes_more = "Not a flag" not in path.read_text()
+            assert takes_more or not rest, arguments

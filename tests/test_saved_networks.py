@@ -1,0 +1,102 @@
+"""What is saved loads again where nothing but the package was imported."""
+
+import importlib
+import json
+import pathlib
+import pkgutil
+import re
+import subprocess
+import sys
+import zipfile
+
+import keras
+import pytest
+from conftest import narrow_resnet
+from narrow_networks import NARROW
+
+import keras_resizable
+from keras_resizable import adapt, distillation
+
+PROGRAM = """
+import sys
+import keras_resizable
+from keras.saving import load_model
+
+PARTS = ("sampler", "distillation")
+for path in sys.argv[1:]:
+    model = load_model(path)
+    for part in (model, *(getattr(model, name, None) for name in PARTS)):
+        print(type(part).__name__)
+"""
+PARTS = ("sampler", "distillation")
+LARGEST, SMALLEST = (1.0, 1.0), (0.5, 0.5)
+
+
+@pytest.fixture(scope="module")
+def networks():
+    """Networks by what is special about them."""
+    network = narrow_resnet(scales=(1.0, 0.5), drop_path=0.1)
+    space = network.space
+    fixed = keras_resizable.FixedSampler(space, [LARGEST])
+    fair = keras_resizable.FairSampler(space)
+    adaptive = adapt.AdaptiveNetwork(network, [LARGEST, SMALLEST])
+    router = adaptive.router()
+    router.compile("sgd", adapt.RoutingLoss(adaptive.route_flops, 0.1))
+    compiled = {
+        "fair": (fair, distillation.TopDownDistillation(0.3)),
+        "uniform": (
+            keras_resizable.UniformSampler(space, num_draws=2),
+            distillation.EnsembleDistillation(),
+        ),
+        "sandwich": (
+            keras_resizable.SandwichSampler(space),
+            distillation.InPlaceDistillation(),
+        ),
+        "fixed": (fixed, None),
+        "switching": (keras_resizable.SwitchingSampler(fixed, fair, step=3), None),
+    }
+    networks = {"adaptive": adaptive, "router": router}
+    for name, (sampler, teaching) in compiled.items():
+        networks[name] = narrow_resnet(scales=(1.0, 0.5), drop_path=0.1)
+        networks[name].compile(
+            "sgd",
+            "sparse_categorical_crossentropy",
+            sampler=sampler,
+            distillation=teaching,
+        )
+    networks["shuffled"] = NARROW["ShuffleNetV2"](
+        scales=(1.0, 0.5), input_shape=(32, 32, 1), classes=3, name="shuffled"
+    )
+    return networks
+
+
+def registered():
+    """The names of the package's classes that Keras can save."""
+    for module in pkgutil.walk_packages(keras_resizable.__path__, "keras_resizable."):
+        importlib.import_module(module.name)
+    objects = keras.saving.get_custom_objects()
+    return {name for name in objects if name.startswith("keras_resizable>")}
+
+
+def test_every_class_loads_where_only_the_package_is_imported(networks, tmp_path):
+    paths = {name: tmp_path / f"{name}.keras" for name in networks}
+    saved = set()
+    for name, network in networks.items():
+        network.save(paths[name])
+        with zipfile.ZipFile(paths[name]) as file:
+            config = json.dumps(json.loads(file.read("config.json")))
+        saved |= set(re.findall(r'"registered_name": "(keras_resizable>\w+)"', config))
+    assert saved == registered()
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PROGRAM, *paths.values()],
+        cwd=pathlib.Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[:3000]
+    expected = [
+        type(part).__name__
+        for network in networks.values()
+        for part in (network, *(getattr(network, name, None) for name in PARTS))
+    ]
+    assert done.stdout.splitlines() == expected
