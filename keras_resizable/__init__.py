@@ -1,5 +1,7 @@
 """Resizable neural networks for Keras."""
 
+# Keras loads what is registered: these register more.
+from keras_resizable import adapt, distillation
 from keras_resizable.calibration import calibrate
 from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
 from keras_resizable.models import (
@@ -27,6 +29,8 @@ from keras_resizable.space import SpatialSpace
 __version__ = "0.1.0"
 
 __all__ = [
+    "adapt",
+    "distillation",
     "FairSampler",
     "FixedSampler",
     "MobileNetV1",

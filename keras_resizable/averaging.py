@@ -42,16 +42,13 @@ def _keeps_averages(model):
 
 
 class KeepWeights(keras.callbacks.Callback):
-    """Keeps the weights that Keras's `fit` replaces by their averages in the end."""
+    """Keeps the weights that Keras's `fit`, or a callback, replaces in the end."""
 
     def on_epoch_end(self, epoch, logs=None):
-        self._values = None
-        if _keeps_averages(self.model):
-            self._values = [w.numpy() for w in self.model.trainable_variables]
+        self._values = [weight.numpy() for weight in self.model.weights]
 
     def restore(self):
         """Gives the model the weights of the last epoch's end back."""
-        if self._values is not None:
-            with self.model.distribute_strategy.scope():
-                for weight, value in zip(self.model.trainable_variables, self._values):
-                    weight.assign(value)
+        with self.model.distribute_strategy.scope():
+            for weight, value in zip(self.model.weights, self._values):
+                weight.assign(value)

@@ -1,9 +1,11 @@
 """The state of a training run, in one file."""
 
+import itertools
 import json
 import os
 import pathlib
 
+import keras
 import numpy as np
 
 from keras_resizable.distribution import is_chief
@@ -12,9 +14,10 @@ from keras_resizable.network import ResizableNetwork
 
 _FILE = "checkpoint.npz"
 _PREVIOUS = "checkpoint.previous.npz"
+_KEPT_CALLBACKS = (keras.callbacks.EarlyStopping, keras.callbacks.ReduceLROnPlateau)
 
 
-def save_checkpoint(model, folder, state):
+def save_checkpoint(model, folder, state, arrays=()):
     """Writes weights, optimizer, metrics and state, whole or not at all.
 
     The file that is there becomes `checkpoint.previous.npz`. On several machines
@@ -24,6 +27,7 @@ def save_checkpoint(model, folder, state):
         model: A compiled `keras.Model`.
         folder: The folder of the run; the file is `checkpoint.npz`.
         state: What else to keep, such as step and history, as JSON has it.
+        arrays: Further arrays to keep.
 
     Raises:
         FloatingPointError: If a weight is not a finite number. Nothing is
@@ -35,6 +39,7 @@ def save_checkpoint(model, folder, state):
     values = {name: value.numpy() for name, value in _variables(model).items()}
     for number, variable in enumerate(model.metrics_variables):
         values[f"metric{number}"] = variable.numpy()
+    values |= {f"array{number}": array for number, array in enumerate(arrays)}
     if not is_chief(model.distribute_strategy):
         return
     with replacing(path) as temporary:
@@ -72,8 +77,8 @@ def load_checkpoint(model, folder):
         folder: The folder of the run.
 
     Returns:
-        The state, and the values of `model.metrics_variables`, which may not be
-        there yet. None if nothing was saved.
+        The state; the values of `model.metrics_variables`, which may not be there yet;
+        and the further arrays. None if nothing was saved.
 
     Raises:
         ValueError: If the file is damaged, or of another model.
@@ -97,17 +102,60 @@ def load_checkpoint(model, folder):
             f"{path} is damaged: {error.__cause__ or error}. Delete it, and the same "
             f"command {other}."
         ) from error
-    metrics = [
-        values.pop(f"metric{number}")
-        for number in range(sum(name.startswith("metric") for name in values))
-    ]
+    metrics, arrays = (
+        [
+            values.pop(f"{kind}{number}")
+            for number in range(sum(name.startswith(kind) for name in values))
+        ]
+        for kind in ("metric", "array")
+    )
     variables = _variables(model)
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
     if shapes != {name: value.shape for name, value in values.items()}:
         raise ValueError(f"{path} is of another network or optimizer.")
     for name, variable in variables.items():
         variable.assign(values[name])
-    return state, metrics
+    return state, metrics, arrays
+
+
+# What Keras's callbacks know of the epochs before.
+_OF_CALLBACKS = ("best", "best_epoch", "cooldown_counter", "stopped_epoch", "wait")
+
+
+def states_of_callbacks(callbacks):
+    """What `EarlyStopping` and `ReduceLROnPlateau` know of the epochs before.
+
+    Args:
+        callbacks: Callbacks, of any kind.
+
+    Returns:
+        A list with a dictionary of numbers for each, as JSON has it, and a list of
+        arrays.
+    """
+    states: list[dict] = []
+    arrays: list[np.ndarray] = []
+    for callback in callbacks:
+        if not isinstance(callback, _KEPT_CALLBACKS):
+            states.append({})
+            continue
+        values = {name: getattr(callback, name, None) for name in _OF_CALLBACKS}
+        state = {k: float(v) for k, v in values.items() if v is not None}
+        weights = getattr(callback, "best_weights", None) or []
+        states.append({"numbers": state, "weights": len(weights)})
+        arrays += map(np.asarray, weights)
+    return states, arrays
+
+
+def restore_callbacks(callbacks, states, arrays):
+    """Gives callbacks back what `states_of_callbacks` returned, if they are as many."""
+    if len(states) != len(callbacks):
+        return
+    arrays = iter(arrays)
+    for callback, state in zip(callbacks, states):
+        for name, value in state.get("numbers", {}).items():
+            setattr(callback, name, value if name == "best" else int(value))
+        if state.get("weights"):
+            callback.best_weights = list(itertools.islice(arrays, state["weights"]))
 
 
 def _variables(model):

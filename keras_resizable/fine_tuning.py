@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_resizable.outputs import Classifier
+
 WEIGHTS = ("all", "classifier")
 
 
@@ -49,7 +51,16 @@ def taught_by(model, teacher):
         A `keras.distillation.Distiller` with `model` as its student. The second part
         of its loss is the divergence of the model's probabilities from the
         teacher's (Hinton et al., 2015, https://arxiv.org/abs/1503.02531).
+
+    Raises:
+        ValueError: If one of them gives logits, or does not classify.
     """
+    for taking_part in (model, teacher):
+        if not Classifier(taking_part).gives_probabilities:
+            raise ValueError(
+                "A teacher and its student answer with probabilities. "
+                f"{taking_part.name!r} gives logits: add a softmax layer."
+            )
     return _Distiller(
         teacher,
         model,

@@ -1,3 +1,5 @@
+import functools
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -8,6 +10,7 @@ from keras_resizable.distribution import MultiWorkerTraining
 from keras_resizable.divergence import DivergenceRecord
 from keras_resizable.graph import layers_of
 from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
+from keras_resizable.outputs import Classifier
 from keras_resizable.sampling import FairSampler, SwitchingSampler
 from keras_resizable.shapes import check_sizes
 from keras_resizable.space import SpatialSpace
@@ -87,6 +90,16 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
     def config(self, config):
         self.require_statistics(config)
         self._config_indices.assign(self.space.indices(config))
+
+    @property
+    def input_shape(self):
+        """Shape of a batch of images."""
+        return self.stem.input_shape
+
+    @property
+    def output_shape(self):
+        """Shape of a batch of outputs, in the structure of the outputs."""
+        return self.head.output_shape
 
     @property
     def batch_norms(self):
@@ -171,9 +184,17 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         if distillation is not None:
             _check_distillation(distillation, sampler, self.head)
         super().compile(*args, **kwargs)
+        self.__dict__.pop("classifier", None)  # Of the loss before.
         self.sampler = sampler
         self.gradient_reduction = gradient_reduction
         self.distillation = distillation
+        if distillation is not None:
+            _ = self.classifier.gives_probabilities  # Now, and not in a graph.
+
+    @functools.cached_property
+    def classifier(self):
+        """How its outputs are read, by the loss that it was compiled with."""
+        return Classifier(self.head, self.loss if self.compiled else None)
 
     def make_train_function(self, force=False):
         if self.train_function is not None and not force:
@@ -237,6 +258,19 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         if self.check_statistics and has_rows:
             self.statistics.check(indices)
 
+    def export(self, filepath, **kwargs):
+        """Exports the sub-network at `config`, as `keras.Model.export` does.
+
+        For several sub-networks in one SavedModel see
+        `keras_resizable.export.to_saved_model`, for checked `.tflite` files
+        `keras_resizable.export.to_tflite_files`.
+
+        Args:
+            filepath: Path to write to.
+            **kwargs: Those of `keras.Model.export`.
+        """
+        self.sub_network(self.config).export(filepath, **kwargs)
+
     def evaluate(self, *args, **kwargs):
         self.require_statistics(self.config)
         return super().evaluate(*args, **kwargs)
@@ -286,10 +320,11 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
 
 
 def _check_distillation(distillation, sampler, head):
-    if [len(output.shape) for output in head.outputs] != [2]:
+    shapes = [tuple(output.shape) for output in head.outputs]
+    if [len(shape) for shape in shapes] != [2] or shapes[0][1] == 1:
         raise ValueError(
-            "Distillation needs one output of (batch, classes). The head has "
-            f"{[output.shape for output in head.outputs]}."
+            "Distillation needs one output of (batch, classes), two or more classes. "
+            f"The head has {shapes}."
         )
     if not distillation.needs_largest:
         return

@@ -1,22 +1,129 @@
 """What the outputs of a classifier are: probabilities or logits."""
 
+import functools
+import inspect
+
 import keras
+import numpy as np
 import tensorflow as tf
 
-
-def gives_probabilities(model):
-    """Whether a model ends in softmax."""
-    last = model.layers[-1]
-    if isinstance(last, keras.Model):
-        return gives_probabilities(last)
-    activation = getattr(last, "activation", None)
-    return (
-        isinstance(last, keras.layers.Softmax)
-        or activation is keras.activations.softmax
-    )
+_NOISE = 16  # Inputs that tell what outputs look like.
+_SIZE = 4  # Of their maps, where a model takes any.
+_TOLERANCE = 1e-2  # Of a sum of probabilities, in float16 too.
 
 
-def to_probabilities(model, outputs):
-    """The probabilities of classes, of outputs `(batch, classes)` of a model."""
-    outputs = tf.cast(outputs, tf.float32)
-    return outputs if gives_probabilities(model) else tf.nn.softmax(outputs)
+class Classifier:
+    """How the outputs of a classifier are read.
+
+    Outputs are `(batch, classes)`, or `(batch, 1)` of two classes: then the answer is
+    the second above 0.5, as in Keras's `BinaryAccuracy`.
+
+    Args:
+        model: A `keras.Model` with one output, such as the head of a network.
+        loss: What it was compiled with, which says whether the outputs are
+            probabilities or logits. If that is None or does not say so, they are
+            looked at.
+
+    Raises:
+        ValueError: If the model has other outputs.
+    """
+
+    def __init__(self, model, loss=None):
+        shapes = [tuple(output.shape) for output in model.outputs]
+        if [len(shape) for shape in shapes] != [2]:
+            raise ValueError(
+                "A classifier has one output of (batch, classes). The outputs of "
+                f"{model.name!r} are {shapes}."
+            )
+        self.is_binary = shapes[0][-1] == 1
+        self._model = model
+        self._loss = loss
+
+    @functools.cached_property
+    def gives_probabilities(self):
+        """Whether outputs are probabilities, and not logits.
+
+        Raises:
+            ValueError: If neither the loss nor the outputs tell.
+        """
+        known = _said_by(self._loss)
+        if known is None:
+            with tf.init_scope():
+                known = _seen_in(_outputs_of_noise(self._model), self.is_binary)
+        if known is None:
+            raise ValueError(
+                "Whether the outputs are probabilities or logits cannot be told from "
+                f"those of {self._model.name!r}. Compile the network with a loss that "
+                "says so, such as keras.losses.CategoricalCrossentropy(from_logits="
+                "True)."
+            )
+        return known
+
+    def probabilities(self, outputs):
+        """Probabilities `(batch, classes)` float32; of two classes if it is binary."""
+        outputs = tf.cast(outputs, tf.float32)
+        if self.is_binary:
+            if not self.gives_probabilities:
+                outputs = tf.sigmoid(outputs)
+            return tf.concat([1 - outputs, outputs], axis=-1)
+        return outputs if self.gives_probabilities else tf.nn.softmax(outputs)
+
+    def is_right(self, outputs, labels):
+        """Boolean `(batch,)`, whether the label is the answer; never of NaN.
+
+        Args:
+            outputs: `(batch, classes)` or `(batch, 1)`.
+            labels: Integers `(batch,)`.
+        """
+        if self.is_binary:
+            answers = tf.cast(self.probabilities(outputs)[:, 1] > 0.5, tf.int32)
+        else:
+            answers = tf.argmax(outputs, axis=-1, output_type=tf.int32)
+        finite = tf.reduce_all(tf.math.is_finite(tf.cast(outputs, tf.float32)), -1)
+        return tf.equal(answers, tf.cast(labels, tf.int32)) & finite
+
+
+def integer_labels(labels):
+    """Labels `(batch,)`, of `(batch,)`, `(batch, 1)` or one-hot ones."""
+    if labels.shape.rank == 2:
+        labels = labels[:, 0] if labels.shape[1] == 1 else tf.argmax(labels, -1)
+    return tf.cast(labels, tf.int32)
+
+
+def _said_by(loss):
+    """Whether a loss takes probabilities; None if it does not say."""
+    if isinstance(loss, (list, tuple, dict)):
+        losses = keras.tree.flatten(loss)
+        loss = losses[0] if len(losses) == 1 else None
+    if isinstance(loss, str):
+        loss = keras.losses.get(loss)
+    if isinstance(loss, keras.losses.Loss):
+        try:
+            from_logits = loss.get_config().get("from_logits")
+        except NotImplementedError:
+            return None
+    elif callable(loss):
+        parameter = inspect.signature(loss).parameters.get("from_logits")
+        from_logits = None if parameter is None else parameter.default
+    else:
+        return None
+    return None if not isinstance(from_logits, bool) else not from_logits
+
+
+def _outputs_of_noise(model):
+    (inputs,) = model.inputs
+    shape = [_NOISE, *(size or _SIZE for size in inputs.shape[1:])]
+    noise = np.random.default_rng(0).normal(0, 3, shape)
+    outputs = model(tf.cast(noise, inputs.dtype), training=False)
+    return tf.cast(outputs, tf.float32).numpy()
+
+
+def _seen_in(outputs, is_binary):
+    """Whether outputs are probabilities; None if they may be or not."""
+    if not np.isfinite(outputs).all():
+        return None
+    if outputs.min() < 0 or outputs.max() > 1 + _TOLERANCE:
+        return False
+    if is_binary or (abs(outputs.sum(axis=-1) - 1) < _TOLERANCE).all():
+        return True
+    return None

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from keras_resizable.averaging import KeepWeights, take_averages
+from keras_resizable.averaging import KeepWeights
 from keras_resizable.callbacks import Checkpoint, StopOnDivergence
 from keras_resizable.distribution import agree, clear_worker_errors, is_chief
 from keras_resizable.files import remove_temporaries
@@ -40,7 +40,9 @@ def fit_resumable(
         monitor: What is higher in the best network, a name in the logs; if absent,
             no network is kept as the best.
         callbacks: Further callbacks. What they add to the logs of an epoch joins
-            the history.
+            the history. A run that one of them has ended is done: the same call trains
+            no more. Other state of theirs than that of `EarlyStopping` and
+            `ReduceLROnPlateau` begins anew after an interruption.
         **fit_options: Further arguments of `model.fit`.
 
     Returns:
@@ -52,7 +54,7 @@ def fit_resumable(
         ImportError: If the extra `train` is not installed.
         ValueError: If the checkpoint is damaged or of another network.
     """
-    checkpoint = Checkpoint(folder, steps_per_epoch, every_steps, monitor)
+    checkpoint = Checkpoint(folder, steps_per_epoch, every_steps, monitor, callbacks)
     strategy = model.distribute_strategy
     if is_chief(strategy):
         remove_temporaries(folder)
@@ -75,9 +77,9 @@ def fit_resumable(
     kept = KeepWeights()
 
     def is_to_go_on():
-        return checkpoint.step < epochs * steps_per_epoch and not model.stop_training
+        return checkpoint.step < epochs * steps_per_epoch and not checkpoint.has_ended
 
-    def fit(first_step, last_epoch):
+    def fit(first_step, last_epoch, *more):
         epoch, done = divmod(first_step, steps_per_epoch)
         model.fit(
             make_dataset(first_step),
@@ -85,7 +87,7 @@ def fit_resumable(
             epochs=last_epoch,
             steps_per_epoch=steps_per_epoch - done,
             shuffle=False,
-            callbacks=[StopOnDivergence(), *callbacks, checkpoint, kept],
+            callbacks=[StopOnDivergence(), *callbacks, checkpoint, *more],
             **fit_options,
         )
 
@@ -94,14 +96,16 @@ def fit_resumable(
         "Start all workers again by the same commands: they go on from the last "
         f"checkpoint in {folder}.",
     ):
-        if not is_to_go_on():
-            take_averages(model)  # As the run that ended did.
+        if checkpoint.step and not is_to_go_on():
+            checkpoint.load_finished(model)
+            return checkpoint.history
         if checkpoint.step % steps_per_epoch:
-            fit(checkpoint.step, checkpoint.step // steps_per_epoch + 1)
+            fit(checkpoint.step, checkpoint.step // steps_per_epoch + 1, kept)
             if is_to_go_on():
                 kept.restore()
         if is_to_go_on():
             fit(checkpoint.step, epochs)
+        checkpoint.finish()
     return checkpoint.history
 
 

@@ -2,6 +2,7 @@
 
 import datetime
 import fcntl
+import glob
 import json
 import os
 import pathlib
@@ -10,7 +11,8 @@ from keras_resizable.extras import version_of
 from keras_resizable.files import replacing
 
 LATEST = pathlib.Path("runs") / "latest"
-LABELS = "labels.txt"  # Names of the classes in the folder of a run, a line each.
+LABELS = "labels.json"  # Names of the classes in the folder of a run, a list.
+_OLD_LABELS = "labels.txt"  # A line each.
 _SETTINGS = "recipe.json"
 _locks: dict[pathlib.Path, int] = {}
 _VERSIONED = ("tensorflow", "keras", "numpy", "keras-resizable")
@@ -38,7 +40,7 @@ def open_run(name, settings, is_complete, root="runs", new=False):
     """
     root = pathlib.Path(root)
     settings = json.loads(json.dumps(settings))
-    for folder in sorted(root.glob(f"*-{name}*"), reverse=True):
+    for folder in sorted(root.glob(f"*-{glob.escape(name)}*"), reverse=True):
         if not new and _settings(folder) == settings and not is_complete(folder):
             break
     else:
@@ -95,3 +97,31 @@ def count_epochs(folder):
         return len((folder / "history.csv").read_text().splitlines()) - 1
     except OSError:
         return 0
+
+
+def write_labels(names, folder):
+    """Writes the names of the classes, whatever is in them, to the folder of a run."""
+    with replacing(pathlib.Path(folder) / LABELS) as path:
+        path.write_text(json.dumps(list(names), indent=2) + "\n")
+
+
+def read_labels(folder):
+    """The names of the classes that `write_labels` wrote.
+
+    Returns:
+        A list; None if there are none.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
+    path = pathlib.Path(folder) / LABELS
+    old = path.with_name(_OLD_LABELS)
+    if not path.exists():
+        return old.read_text().splitlines() if old.exists() else None
+    try:
+        names = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+        raise ValueError(f"{path} is damaged: it holds no list of names.")
+    return names

@@ -1,44 +1,94 @@
 """What the scripts in `train/` and `tflite/` share."""
 
+import difflib
+import pathlib
+import re
 import sys
+import warnings
 
+import tensorflow as tf
 from absl import app, logging
 from absl.flags import FLAGS, Error, UnrecognizedFlagError
 
+_INTERRUPTED = 130  # 128 and the number of the signal, as shells have it.
+_WHERE = "(--verbosity=1 shows where.)"
+# What TensorFlow says around the reason: where in its graph, not where in the world.
+_AROUND_REASON = re.compile(
+    r"Graph execution error|Detected at node|File \"|<stack traces|\[\[|"
+    r"\d+ root error|\d+ successful|\d+ derived|$"
+)
+
 
 def run_script(main):
-    """Runs `main(argv)` with absl's flags; bad input ends in one line.
+    """Runs `main(argv)` with absl's flags; what goes wrong ends in one line.
 
-    With `--verbosity=1` in a traceback.
+    With `--verbosity=1` in a traceback. Interrupted, it exits with 130.
     """
 
     def run(argv):
+        warnings.formatwarning = _format_warning
         try:
             if not logging.level_debug():
                 # Not what TensorFlow says of every file it writes.
                 logging.set_verbosity(logging.WARNING)
             main(argv)
+        except KeyboardInterrupt:
+            if logging.level_debug():
+                raise
+            print(
+                "Interrupted. The same command goes on from what was saved.",
+                file=sys.stderr,
+            )
+            sys.exit(_INTERRUPTED)
         except (ArithmeticError, ImportError, OSError, ValueError) as error:
             if logging.level_debug():
                 raise
             sys.exit(f"error: {error}")
+        except (RuntimeError, tf.errors.OpError) as error:
+            if logging.level_debug():
+                raise
+            sys.exit(f"error: {_reason(error)} {_WHERE}")
 
     app.run(run, flags_parser=_parse_flags)
+
+
+def _format_warning(message, *args, **kwargs):
+    return f"warning: {message}\n"
+
+
+def _reason(error):
+    """One line of an error of TensorFlow's or LiteRT's, which may have many."""
+    if not isinstance(error, tf.errors.OpError):
+        return " ".join(str(error).split()) or type(error).__name__
+    lines = [line.strip() for line in error.message.splitlines()]
+    lines = [line for line in lines if not _AROUND_REASON.match(line)]
+    reason = lines[0] if lines else type(error).__name__
+    reason = re.sub(r"\{\{.*?\}\} ?|^\(\d+\) \w+: *", "", reason)
+    return re.sub(r" *\[Op:[^]]*\].*$", "", reason)
 
 
 def _parse_flags(argv):
     try:
         return FLAGS(argv)
     except UnrecognizedFlagError as error:
-        names = sorted(
-            flag.name
-            for module, group in FLAGS.flags_by_module_dict().items()
-            if not module.startswith("absl")
-            for flag in group
-        )
+        names = _names_of_own_flags()
+        similar = difflib.get_close_matches(error.flagname, names, n=1)
+        meant = f" Did you mean --{similar[0]}?" if similar else ""
         sys.exit(
-            f"error: There is no flag --{error.flagname}. There are: "
+            f"error: There is no flag --{error.flagname}.{meant} There are: "
             f"{', '.join(names)}; and see --help."
         )
     except Error as error:
         sys.exit(f"error: {error}")
+
+
+def _names_of_own_flags():
+    """Flags of the script and of the modules beside it, not those of packages."""
+    folder = pathlib.Path(sys.argv[0]).resolve().parent
+    names = set()
+    for module, flags in FLAGS.flags_by_module_dict().items():
+        # absl has a script by its path, as its module is `__main__`.
+        path = getattr(sys.modules.get(module), "__file__", None) or module
+        if pathlib.Path(path).resolve().parent == folder:
+            names.update(flag.name for flag in flags)
+    return sorted(names)

@@ -4,7 +4,6 @@ import keras
 import tensorflow as tf
 
 from keras_resizable.layers import drop_path
-from keras_resizable.outputs import gives_probabilities, to_probabilities
 
 
 def train_step(network, data):
@@ -207,7 +206,7 @@ def _run_plan(
         else:
             network.compute_metrics(images, targets, outputs, sample_weight)
         if distillation is not None:
-            probabilities = to_probabilities(network.head, outputs)
+            probabilities = network.classifier.probabilities(outputs)
             teacher = distillation.next_teacher(teacher, k, probabilities)
         return (
             k + 1,
@@ -276,7 +275,7 @@ def _mean_probabilities(network, plan, features, state, zeros, unrolled):
         # Values of a loop of its own would not be known outside.
         with keras.StatelessScope([(v, tf.convert_to_tensor(v)) for v in state]):
             outputs = _run_row(network, features, plan[k])
-        return k + 1, total + to_probabilities(network.head, outputs)
+        return k + 1, total + network.classifier.probabilities(outputs)
 
     loop = (tf.constant(0), zeros)
     _, total = _for_each_row(plan, add_sub_network, loop, unrolled)
@@ -287,7 +286,7 @@ def _distilled(network, loss, outputs, sample_weight, k, teacher):
     """A loss, penalties included, of which a part is that of the teacher instead."""
     distillation = network.distillation
     taught = keras.losses.CategoricalCrossentropy(
-        from_logits=not gives_probabilities(network.head)
+        from_logits=not network.classifier.gives_probabilities
     )(teacher, outputs, sample_weight)
     penalties = _sum(network.losses) / _replicas()
     part = tf.where(distillation.has_teacher(k), distillation.weight, 0.0)

@@ -86,6 +86,9 @@ def test_values_are_replaced_and_read_back(tmp_path):
         ("sampler", "all", "sampler is one of fair, uniform, sandwich. .*'all'"),
         ("distillation", "up", "distillation is one of none, in_place.*'up'"),
         ("draws", "0", "draws is at least 1. Received: 0"),
+        ("image_size", "0", "image_size is at least 1. Received: 0"),
+        ("num_images", "-1", "num_images is at least 1. Received: -1"),
+        ("canvas", "0", "canvas is at least 1. Received: 0"),
         ("ema", "1.5", "ema is from 0 to 1. Received: 1.5"),
     ],
 )
@@ -136,7 +139,6 @@ def test_modes_draw_their_plans():
         network = building.make_network(recipe, mode, config, (16, 16, 1), 10)
         building.compile_network(network, recipe, mode, config, steps_per_epoch=10)
         plans[mode] = [np.shape(network.sampler(step)) for step in (0, 9, 10, 19)]
-        assert network.stem.losses or network.losses
     assert plans == {
         "individual": [(1, 3)] * 4,
         "resizable": [(3, 3)] * 4,
@@ -144,6 +146,16 @@ def test_modes_draw_their_plans():
     }
     last = network.space.config(np.asarray(network.sampler(19))[0])
     assert last == config
+
+
+@pytest.mark.parametrize("name", ["sample_resnet20", "sample_mobilenet_v1"])
+def test_weight_decay_is_on_every_kernel(name):
+    recipe = recipes.resolve(name)
+    network = building.make_network(recipe, "resizable", None, (64, 64, 1), 10)
+    kernels = [v for v in network.trainable_variables if v.path.endswith("kernel")]
+    penalty = recipe.weight_decay * sum(np.sum(np.square(v)) for v in kernels)
+    assert len(network.losses) == len(kernels) > 20 and penalty > 0
+    assert float(sum(network.losses)) == pytest.approx(penalty, rel=1e-5)
 
 
 def test_switching_and_synchronized_statistics_exclude_each_other():
@@ -190,3 +202,13 @@ def test_widths_belong_to_networks_that_have_them():
     network = building.make_network(recipe, "resizable", None, (64, 64, 1), 10)
     assert network.stem.output_shape[-1] == 8
     assert isinstance(network, keras.Model)
+
+
+@pytest.mark.parametrize("dataset", ["sample", "fashion_mnist"])
+def test_a_plan_refuses_more_images_than_there_are(dataset):
+    changes = {"dataset": dataset, "num_images": 60_001}
+    recipe = recipes.resolve("sample_resnet20", overrides=changes)
+    with pytest.raises(ValueError, match="to train with. Received: 60001"):
+        building.size_of_set(recipe)
+    recipe = dataclasses.replace(recipe, num_images=36)
+    assert building.size_of_set(recipe) == (36, 10, (28, 28, 1))

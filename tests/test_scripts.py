@@ -1,6 +1,7 @@
 """The scripts as a user runs them, one after the other in one folder."""
 
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -10,8 +11,11 @@ import keras
 import numpy as np
 import pandas
 import pytest
+import recipes
+import tensorflow as tf
 from idx_files import write_random_set
 
+from keras_resizable import runs
 from keras_resizable.adapt import AdaptiveNetwork
 from keras_resizable.export import read_metadata
 from keras_resizable.saving import load_network
@@ -220,8 +224,19 @@ def test_bad_input_is_one_clear_error(folder, tmp_path):
     assert "No images in" in error
     error = run("train/supernet.py", "--recipe=vgg", folder=tmp_path, fails=True)
     assert "no recipe 'vgg'. The recipes are: sample_resnet20" in error
+    error = run("train/supernet.py", "--dataset=photos/", folder=tmp_path, fails=True)
+    assert f"error: There is no folder {tmp_path}/photos.\n" in error
+    arguments = ("--dry_run", "--num_images=36")
+    error = run("train/supernet.py", *arguments, folder=tmp_path, fails=True)
+    assert "A batch of 64 images is more than the 36 there are" in error
     error = run("train/supernet.py", "--epoch=3", folder=tmp_path, fails=True)
-    assert "There is no flag --epoch. There are: augmentation, batch_size" in error
+    assert (
+        "There is no flag --epoch. Did you mean --epochs? There are: alpha, " in error
+    )
+    listed = error.partition("There are: ")[2].partition(";")[0].split(", ")
+    beside = {"alpha", "checkpoint_steps", "config", "data_dir", "deterministic"}
+    beside |= {"dry_run", "mode", "new_run", "recipe", "runs_dir", "strategy"}
+    assert set(listed) == beside | set(recipes.FIELDS) - {"ours"}
     error = run("train/search.py", "--min_top1=80", folder=tmp_path, fails=True)
     assert "`min_top1` is from 0 to 1. Received: 80" in error
     error = run("train/search.py", "--max_size_bytes=9", folder=tmp_path, fails=True)
@@ -286,6 +301,49 @@ def test_one_sub_network_alone_then_the_same_command_is_a_new_run(folder, tmp_pa
         fails=True,
     )
     assert "config needs 3 scale factors" in error
+
+
+def test_a_folder_with_odd_files_is_told_and_trained_with(tmp_path):
+    images = tmp_path / "photos" / "train"
+    for number in range(48):
+        name, color = (("cat\n", 50), ("dog", 200))[number % 2]
+        for path in (images / name, tmp_path / "photos" / "valid" / name):
+            path.mkdir(parents=True, exist_ok=True)
+            pixels = np.full((12, 14, 3), color, np.uint8)
+            jpeg = tf.io.encode_jpeg(pixels).numpy()
+            (path / f"{number}.jpg").write_bytes(jpeg)
+    odd = {"empty.jpg": b"", "text.jpg": b"text", "._x.jpg": b"\0", "1.tif": b"II*\0"}
+    odd |= {"cut.jpg": jpeg[:-20], "palette.bmp": b"BM" + bytes(60)}
+    for name, contents in odd.items():
+        (images / "dog" / name).write_bytes(contents)
+    (images / "dog" / "z.jpg").mkdir()
+    (images / "empty").mkdir()
+    for name in (".ipynb_checkpoints/0.jpg", "dog/deeper/0.jpg", "tifs/0.tif"):
+        (images / name).parent.mkdir()
+        (images / name).write_bytes(jpeg)
+    arguments = ("--dataset=photos", "--image_size=12", "--augmentation=inception")
+    arguments += ("--mode=individual", "--config=0.5,1,1", "--epochs=1")
+    result = subprocess.run(
+        [sys.executable, ROOT / "train/supernet.py", *arguments, "--batch_size=16"],
+        cwd=tmp_path,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},  # As it is if not set.
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    told = result.stderr.splitlines()
+    assert len(told) == 2
+    assert told[0].startswith("warning: Left out 9 files in photos/train: ")
+    for name in (*odd, "z.jpg", "deeper/0.jpg"):
+        assert f"'dog/{name}'" in told[0]
+    assert told[1] == (
+        "warning: Left out 2 classes of photos/train, in which no image can be read: "
+        "'empty', 'tifs'."
+    )
+    latest = tmp_path / "runs" / "latest"
+    assert runs.read_labels(latest) == ["cat\n", "dog"]
+    assert load_network(latest / "supernet.keras").head.output_shape == (None, 2)
+    assert "val_accuracy_target" in pandas.read_csv(latest / "history.csv")
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,9 @@ import contextlib
 import pathlib
 import tempfile
 
+import quiet_imports  # noqa: F401
+
+# isort: split
 from absl import flags
 
 from keras_resizable import data, export, files, runs, saving, scripts, search
@@ -56,10 +59,10 @@ def parse_configs(space):
 
 def read_metadata(model):
     """What the files are to say: of the images, and of the classes."""
-    labels = model.with_name(runs.LABELS)
+    labels = runs.read_labels(model.parent)
     metadata = {"input_range": [-1.0, 1.0]}  # Of all images that a run trains with.
-    if labels.exists():
-        metadata["labels"] = labels.read_text().splitlines()
+    if labels is not None:
+        metadata["labels"] = labels
     return metadata
 
 

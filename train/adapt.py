@@ -110,11 +110,10 @@ def main(argv):
         f"Target: {target}. Candidates, of {len(samples.configs)}: {'; '.join(names)}"
     )
 
-    targets = adapt.routing_targets(samples.only(names).right)
     router = adapt.fit_router(
         adaptive,
         train,
-        targets,
+        samples,
         FLAGS.flops_weight,
         FLAGS.epochs,
         FLAGS.learning_rate,
@@ -123,6 +122,7 @@ def main(argv):
     probabilities = router.predict(train, verbose=0)
     budget = FLAGS.max_flops
     if budget is None:
+        targets = adapt.routing_targets(samples.only(names).right)
         budget = adaptive.mean_flops(targets)
     adaptive.set_budget(probabilities, budget)
     saving.save_network(adaptive, folder / "adaptive.keras")

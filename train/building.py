@@ -1,5 +1,8 @@
 """What a recipe stands for: its images, its network, and how that is compiled."""
 
+import quiet  # noqa: F401
+
+# isort: split
 import keras
 
 import keras_resizable
@@ -37,9 +40,17 @@ KNOWN_SETS = {
 
 
 def size_of_set(recipe, data_dir=None):
-    """Training images, classes and image shape, without the images if possible."""
+    """Training images, classes and image shape, without the images if possible.
+
+    Raises:
+        ValueError: As `load_data` does, if there are not as many images.
+    """
     if recipe.dataset in KNOWN_SETS:
         count, classes, shape = KNOWN_SETS[recipe.dataset]
+        if recipe.num_images is not None and recipe.num_images > count:
+            raise ValueError(
+                f"There are {count} images to train with. Received: {recipe.num_images}"
+            )
         if recipe.canvas is not None:
             shape = (recipe.canvas, recipe.canvas, shape[-1])
         return min(count, recipe.num_images or count), classes, shape

@@ -18,6 +18,7 @@ from absl import flags
 from keras_resizable import data, devices, export, saving, scripts, search
 
 FLAGS = flags.FLAGS
+flags.adopt_module_key_flags(supernet)
 
 
 def main(argv):

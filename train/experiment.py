@@ -235,9 +235,9 @@ def route(seed):
 
 def run_script(path, *arguments):
     print(f"python {path.name} {' '.join(arguments)}", flush=True)
-    subprocess.run(
-        [sys.executable, path, *arguments], check=True, stdout=subprocess.DEVNULL
-    )
+    command = [sys.executable, path, *arguments]
+    if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
+        raise ChildProcessError(f"{path.name} failed, as it says above.")
 
 
 def compare_adaptive(seeds):

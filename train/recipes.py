@@ -333,7 +333,12 @@ def _check(recipe):
                 f"{key} is one of {', '.join(valid)}. "
                 f"Received: {getattr(recipe, key)!r}"
             )
-    for key in ("epochs", "batch_size", "draws"):
+    given = [
+        key
+        for key in ("image_size", "num_images", "canvas")
+        if getattr(recipe, key) is not None
+    ]
+    for key in ("epochs", "batch_size", "draws", *given):
         if getattr(recipe, key) < 1:
             raise ValueError(f"{key} is at least 1. Received: {getattr(recipe, key)}")
     not_negative = ("learning_rate", "weight_decay", "mixup", "momentum")

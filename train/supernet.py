@@ -63,6 +63,7 @@ for _field in recipes.FIELDS.values():
         flags.DEFINE_string(
             _field.name, None, f"{_field.metadata['help']} (The recipe's if absent.)"
         )
+flags.DEFINE_alias("alpha", "width")  # As the MobileNets have it.
 
 CALIBRATION = "calibration.npz"
 CALIBRATION_BATCHES = 2  # For what is shown after an epoch.
@@ -89,8 +90,10 @@ def print_plan():
     recipe, mode, config = settings()
     num_images, classes, shape = building.size_of_set(recipe, FLAGS.data_dir)
     shape = data.resolved_shape(shape, recipe.image_size)
+    steps = data.steps_per_epoch(num_images, recipe.batch_size)
     keras.config.set_dtype_policy(recipe.precision)
     network = building.make_network(recipe, mode, config, shape, classes)
+    building.compile_network(network, recipe, mode, config, steps)  # As it is trained.
     for name in recipes.FIELDS:
         if name != "ours":
             mark = "  (ours)" if name in recipe.ours else ""
@@ -104,7 +107,6 @@ def print_plan():
     print(f"{'parameters':20} {network.count_params() / 1e6:,.2f} M")
     needed = memory.estimate_training_memory(network, recipe.batch_size)
     print(f"{'memory':20} about {needed / 1e9:,.1f} GB on one device")
-    steps = num_images // recipe.batch_size
     print(f"{'steps':20} {steps:,} an epoch, {recipe.epochs * steps:,} in all")
 
 
@@ -139,7 +141,7 @@ def train():
         if not (run / CALIBRATION).exists():
             center_crop = building.has_center_crop(recipe)
             data.save_calibration(images.train, run / CALIBRATION, shape, center_crop)
-        (run / runs.LABELS).write_text("\n".join(images.class_names) + "\n")
+        runs.write_labels(images.class_names, run)
     run = pathlib.Path(distribution.agree(strategy, str(run)))
     print(f"Run: {run}")
     evaluated = {} if config is None else {"target": config}

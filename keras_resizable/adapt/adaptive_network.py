@@ -5,6 +5,7 @@ import tensorflow as tf
 from keras_resizable.adapt.resize_learner import ResizeLearner
 from keras_resizable.batches import check_not_empty, image_batches
 from keras_resizable.calibration import batch_norms
+from keras_resizable.outputs import Classifier
 from keras_resizable.search.flops import count_flops
 from keras_resizable.search.pieces import pieces_of_configs
 from keras_resizable.search.tree import PrefixTree
@@ -45,7 +46,8 @@ class AdaptiveNetwork(keras.Model):
 
     Raises:
         ValueError: If a configuration is not valid, there are less than two candidates,
-            or `attach` is not from 0 to the number of stages.
+            `attach` is not from 0 to the number of stages, or the network or the router
+            does not classify.
 
     Example:
 
@@ -63,6 +65,7 @@ class AdaptiveNetwork(keras.Model):
         self, network, candidates, attach=None, base=None, learner=None, **kwargs
     ):
         super().__init__(**kwargs)
+        _ = network.classifier  # It is one.
         space = network.space
         candidates = {space.config(space.indices(config)) for config in candidates}
         if len(candidates) < 2:
@@ -88,6 +91,10 @@ class AdaptiveNetwork(keras.Model):
             raise ValueError(
                 f"The router chooses from {learner.output_shape[-1]}, but there are "
                 f"{len(candidates)} candidates."
+            )
+        if not Classifier(learner).gives_probabilities:
+            raise ValueError(
+                "The router gives logits: it has to end in a softmax layer."
             )
         # A frozen copy, as it is compiled for nothing: an optimizer would be saved too.
         copy = type(network).from_config(network.get_config())
@@ -146,7 +153,7 @@ class AdaptiveNetwork(keras.Model):
         Returns:
             `(batch, classes)`, and int32 `(batch,)`.
         """
-        features = self._first_features(images)
+        features = self.first_features(images)
         route = self.choose(self.learner(features[-1], training=False))
         outputs = tf.zeros(
             (tf.shape(images)[0], self.network.head.output_shape[-1]), tf.float32
@@ -187,8 +194,27 @@ class AdaptiveNetwork(keras.Model):
             for node, rows in self._statistics.items()
         }
 
-    def _first_features(self, images):
-        """The features of the stem and of the stages before the router."""
+    def run_candidate(self, config, images):
+        """Outputs of a candidate for all of the images.
+
+        Args:
+            config: One of `candidates`.
+            images: `(batch, height, width, channels)`.
+        """
+        statistics, x = self._values(), images
+        for node in self._nodes(config):
+            x = self._tree.run(x, node, statistics)
+        return tf.cast(x, tf.float32)
+
+    def first_features(self, images):
+        """The features of the stem and of the stages before the router.
+
+        Args:
+            images: `(batch, height, width, channels)`.
+
+        Returns:
+            A list, from the stem on.
+        """
         statistics, features = self._values(), [images]
         for node in self._nodes(self.base)[: self.attach + 1]:
             features.append(self._tree.run(features[-1], node, statistics))
@@ -331,8 +357,10 @@ def budget_bias(probabilities, route_flops, max_flops):
         `(candidates,)`.
 
     Raises:
-        ValueError: If even the cheapest route takes more.
+        ValueError: If even the cheapest route takes more, or a probability is NaN.
     """
+    if not np.isfinite(probabilities).all():
+        raise ValueError("The router's probabilities are not finite on some images.")
     route_flops = np.asarray(route_flops, float)
     cheapest = route_flops.min()
     if max_flops < cheapest:

@@ -6,7 +6,9 @@ import tensorflow as tf
 from keras_resizable import search
 from keras_resizable.adapt.adaptive_network import budget_bias
 from keras_resizable.batches import check_not_empty, labelled_batches
+from keras_resizable.digests import digest_of_data
 from keras_resizable.extras import import_extra
+from keras_resizable.outputs import integer_labels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,11 +19,14 @@ class AdaptiveResults:
         right: Boolean `(images,)`.
         routes: int32 `(images,)`, the number of the candidate.
         route_flops: FLOPs of each route.
+        data: A digest of the images, as `SampleResults.origin` has it; None if not
+            known.
     """
 
     right: np.ndarray
     routes: np.ndarray
     route_flops: list[int]
+    data: str | None = None
 
     @property
     def top1(self):
@@ -56,14 +61,18 @@ def evaluate(adaptive, dataset):
     """
     run = tf.function(adaptive.run, reduce_retracing=True)
     rights, routes = [], []
-    for images, labels in labelled_batches(dataset, adaptive.network):
+    dataset = labelled_batches(dataset, adaptive.network)
+    for images, labels in dataset:
         outputs, route = run(images)
-        answers = tf.argmax(outputs, axis=-1, output_type=labels.dtype)
-        rights.append(np.equal(answers, labels))
+        right = adaptive.network.classifier.is_right(outputs, integer_labels(labels))
+        rights.append(right.numpy())
         routes.append(route.numpy())
     check_not_empty(len(rights), "dataset")
     return AdaptiveResults(
-        np.concatenate(rights), np.concatenate(routes), adaptive.route_flops
+        np.concatenate(rights),
+        np.concatenate(routes),
+        adaptive.route_flops,
+        digest_of_data(dataset),
     )
 
 
@@ -82,13 +91,22 @@ def trade_off(probabilities, tuning_probabilities, rights, route_flops, num_budg
 
     Returns:
         A list of `AdaptiveResults`, one for each budget.
+
+    Raises:
+        ValueError: If `probabilities` and `rights` are not of as many images.
     """
+    rights = np.asarray(rights)
+    if rights.shape != np.shape(probabilities)[::-1]:
+        raise ValueError(
+            "`rights` is of (candidates, images), `probabilities` of (images, "
+            f"candidates). Received: {rights.shape} and {np.shape(probabilities)}"
+        )
     logits = np.log(np.asarray(probabilities, np.float32) + np.float32(1e-9))
     results = []
     for budget in np.linspace(min(route_flops), max(route_flops), num_budgets):
         bias = budget_bias(tuning_probabilities, route_flops, budget)
         routes = np.argmax(logits + bias, axis=1).astype(np.int32)
-        right = np.asarray(rights)[routes, np.arange(len(routes))]
+        right = rights[routes, np.arange(len(routes))]
         results.append(AdaptiveResults(right, routes, list(route_flops)))
     return results
 
@@ -108,11 +126,18 @@ def trade_off_table(results, table, samples):
         `shares`, the parts of the images that the candidates get.
 
     Raises:
+        ValueError: If they are not of the same images.
         ImportError: If the extra `search` is not installed.
     """
     pandas = import_extra("pandas", "search")
     lines = []
+    data = samples.origin.get("data")
     for result in results:
+        if None not in (data, result.data) and data != result.data:
+            raise ValueError(
+                "The results of the adaptive network are not of the images that the "
+                "table's are of."
+            )
         fixed = table[table["flops"] <= result.mean_flops]
         if fixed.empty:  # Routing alone costs more than the cheapest sub-network.
             fixed = table[table["flops"] == table["flops"].min()]

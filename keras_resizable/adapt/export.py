@@ -1,5 +1,6 @@
 """Adaptive networks on servers and phones."""
 
+import functools
 import pathlib
 import tempfile
 
@@ -67,6 +68,7 @@ def to_tflite(adaptive, path, calibrate_with, quantize="int8"):
             quantize,
             calibrate_with,
             {"signature": "router", "routes": names},
+            lambda images: _scores(adaptive, adaptive.first_features(images)[-1]),
         )
         for config, file in zip(adaptive.candidates, paths[1:]):
             export.to_tflite(
@@ -75,19 +77,26 @@ def to_tflite(adaptive, path, calibrate_with, quantize="int8"):
                 quantize,
                 calibrate_with,
                 {"config": network.space.format(config)},
+                functools.partial(adaptive.run_candidate, config),
             )
         return export.to_bundle(paths, path)
 
 
 def _scoring(adaptive):
     """From images to what the softmax takes, with the budget in it."""
-    first, softmax = adaptive.first_stages(), adaptive.learner.layers[-1]
+    first = adaptive.first_stages()
+    scores = _scores(adaptive, first.output)
+    return keras.Model(first.input, scores, name=f"{adaptive.network.name}_router")
+
+
+def _scores(adaptive, features):
+    """What the softmax takes, with the budget in it, of the router's features."""
+    softmax = adaptive.learner.layers[-1]
     if not isinstance(softmax, keras.layers.Softmax):
         raise ValueError(
             "For TFLite a router ends in a Softmax layer. Received one that ends in "
             f"{type(softmax).__name__}."
         )
-    logits = keras.Model(adaptive.learner.input, softmax.input)(first.output)
+    logits = keras.Model(adaptive.learner.input, softmax.input)(features)
     bias = adaptive.bias.numpy().tolist()
-    scores = keras.layers.Rescaling(1.0, offset=bias, name="scores")(logits)
-    return keras.Model(first.input, scores, name=f"{adaptive.network.name}_router")
+    return keras.layers.Rescaling(1.0, offset=bias, name="scores")(logits)

@@ -4,6 +4,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_resizable.batches import labelled_batches
+from keras_resizable.search.samples import require_results_of
+
 _SHUFFLED_BYTES = 256e6
 _BATCH_SIZE = 128
 
@@ -92,15 +95,16 @@ class RoutingLoss(keras.losses.Loss):
 
 
 def fit_router(
-    adaptive, dataset, targets, flops_weight=0.0, epochs=20, learning_rate=3e-3, seed=0
+    adaptive, dataset, samples, flops_weight=0.0, epochs=20, learning_rate=3e-3, seed=0
 ):
-    """Trains the router of an adaptive network, by Adam.
+    """Trains the router of an adaptive network, by Adam, on `routing_targets`.
 
     Args:
         adaptive: An `AdaptiveNetwork`.
         dataset: `tf.data.Dataset` of batches of images and labels, in the same order
             whenever it is read.
-        targets: What `routing_targets` gives for these images.
+        samples: `SampleResults` of the candidates on these images: what `build_table`
+            has left in its folder when it was given this data set.
         flops_weight: See `RoutingLoss`.
         epochs: Passes over the images.
         learning_rate: Learning rate to begin with. It falls to zero along a cosine.
@@ -108,7 +112,15 @@ def fit_router(
 
     Returns:
         The router, `adaptive.router()`, which shares its weights with `adaptive`.
+
+    Raises:
+        ValueError: If the results lack a candidate, or are of other images.
     """
+    names = map(adaptive.network.space.format, adaptive.candidates)
+    targets = routing_targets(samples.only(list(names)).right)
+    dataset = labelled_batches(dataset, adaptive.network)
+    num_images = sum(len(labels) for _, labels in dataset)
+    require_results_of(samples, dataset, num_images)
     router = adaptive.router()
     steps = -(-len(targets) // _BATCH_SIZE)
     router.compile(

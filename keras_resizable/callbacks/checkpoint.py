@@ -1,4 +1,5 @@
 import pathlib
+import tempfile
 
 import keras
 
@@ -6,7 +7,9 @@ from keras_resizable.averaging import averaged
 from keras_resizable.checkpoint import (
     load_checkpoint,
     require_finite,
+    restore_callbacks,
     save_checkpoint,
+    states_of_callbacks,
 )
 from keras_resizable.distribution import is_chief
 from keras_resizable.extras import import_extra
@@ -22,42 +25,72 @@ class Checkpoint(keras.callbacks.Callback):
     `ResizableNetwork` is trained, and `best.keras` if what is monitored was never
     higher, both with averages of the weights if the optimizer keeps any; `history.csv`
     and `history.png`; and then `checkpoint.npz`. Of Keras's `Distiller` it writes the
-    student. See `keras_resizable.resuming.fit_resumable`.
+    student. That the network can be saved is tried out before the first step. See
+    `keras_resizable.resuming.fit_resumable`.
 
     Args:
         folder: The folder of the run.
         steps_per_epoch: Number of steps of an epoch.
         every_steps: Number of steps between further checkpoints inside an epoch,
-            of a `ResizableNetwork`; none if absent.
+            of a `ResizableNetwork`; none if absent. With `steps_per_execution` they
+            are as soon as such a number is passed.
         monitor: What is higher in the best network, a name in the logs; if absent,
             no network is kept as the best.
+        callbacks: Further callbacks of the run, which come before this one in `fit`:
+            how long `EarlyStopping` and `ReduceLROnPlateau` have waited, and the best
+            weights that the first has seen, are kept too.
 
     Raises:
         FloatingPointError: In `fit`, before anything is written, if the weights
             are not finite.
         ImportError: If the extra `train` is not installed.
-        ValueError: In `fit`, after the first epoch, if the logs do not have what
-            is monitored.
+        ValueError: In `fit`, before the first step, if the network cannot be saved, as
+            with a sampler that Keras cannot serialize; after the first epoch, if the
+            logs do not have what is monitored.
     """
 
-    def __init__(self, folder, steps_per_epoch, every_steps=None, monitor=None):
+    def __init__(
+        self, folder, steps_per_epoch, every_steps=None, monitor=None, callbacks=()
+    ):
         super().__init__()
         import_extra("matplotlib", "train")  # Now, and not after the first epoch.
         self.folder = pathlib.Path(folder)
         self.steps_per_epoch = steps_per_epoch
         self.every_steps = every_steps
         self.monitor = monitor
+        self.callbacks = list(callbacks)
         self.step = 0
         self.history = []
+        self.has_ended = False
         self._metrics = None
+        self._of_callbacks = [], []
 
     def restore(self, model):
         """Brings a compiled model to where the last checkpoint was, if any."""
         loaded = load_checkpoint(model, self.folder)
         if loaded is not None:
-            state, self._metrics = loaded
+            state, self._metrics, arrays = loaded
+            self._of_callbacks = state.get("callbacks", []), arrays
             self.step = state["step"]
             self.history = state["history"]
+            self.has_ended = state.get("has_ended", False)
+
+    def on_train_begin(self, logs=None):
+        # After the callbacks themselves have begun anew.
+        restore_callbacks(self.callbacks, *self._of_callbacks)
+        if not is_chief(self.model.distribute_strategy):
+            return
+        network = _saved_of(self.model)
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                save_network(network, pathlib.Path(folder) / "network.keras")
+            except Exception as error:  # Of any type, as layers have them.
+                raise ValueError(
+                    "The network could not be saved after training: "
+                    f"{str(error).strip().splitlines()[0]} What it is made and "
+                    "compiled with has to be a class or function that Keras can "
+                    "serialize."
+                ) from error
 
     def on_epoch_begin(self, epoch, logs=None):
         self._first_step = self.step
@@ -68,30 +101,27 @@ class Checkpoint(keras.callbacks.Callback):
                 variable.assign(value)
 
     def on_train_batch_end(self, batch, logs=None):
-        self.step = self._first_step + batch + 1
+        before, self.step = self.step, self._first_step + batch + 1
         if (
             self.every_steps
-            and self.step % self.every_steps == 0
+            and self.step // self.every_steps > before // self.every_steps
             and self.step % self.steps_per_epoch
         ):
             self._save()
 
     def on_epoch_end(self, epoch, logs=None):
         require_finite(self.model, self.folder)
+        self.has_ended = bool(self.model.stop_training)  # By a callback before this.
         is_best = self.monitor in logs and all(
             logs[self.monitor] > row[self.monitor] for row in self.history
         )
         self.history.append({"epoch": epoch + 1, **logs})
         if is_chief(self.model.distribute_strategy):
-            model = self.model
-            if isinstance(model, keras.distillation.Distiller):
-                model = model.student
-            is_super = isinstance(model, ResizableNetwork)
-            name = "supernet" if is_super else "sub_network"
+            network = _saved_of(self.model)
             with averaged(self.model):
                 if is_best:
-                    save_network(model, self.folder / "best.keras")
-                save_network(model, self.folder / f"{name}.keras")
+                    save_network(network, self.folder / "best.keras")
+                save_network(network, self._path_of(network))
             write_history(self.history, self.folder)
         self._save()
         if self.monitor is not None and self.monitor not in logs:
@@ -99,6 +129,41 @@ class Checkpoint(keras.callbacks.Callback):
                 f"There is no {self.monitor!r} to monitor in {sorted(logs)}."
             )
 
+    def finish(self):
+        """Keeps what `fit` has ended with, and that it has.
+
+        Callbacks may change weights in the end, as `EarlyStopping` gives the best ones
+        back.
+        """
+        require_finite(self.model, self.folder)
+        if is_chief(self.model.distribute_strategy):
+            network = _saved_of(self.model)
+            save_network(network, self._path_of(network))
+        if self.has_ended:
+            self._save()
+
+    def load_finished(self, model):
+        """Gives a model the weights that `fit` has ended with."""
+        network = _saved_of(model)
+        with model.distribute_strategy.scope():
+            network.load_weights(self._path_of(network))
+
+    def _path_of(self, network):
+        is_super = isinstance(network, ResizableNetwork)
+        return self.folder / f"{'supernet' if is_super else 'sub_network'}.keras"
+
     def _save(self):
-        state = {"step": self.step, "history": self.history}
-        save_checkpoint(self.model, self.folder, state)
+        of_callbacks, arrays = states_of_callbacks(self.callbacks)
+        self._of_callbacks = of_callbacks, arrays
+        state = {
+            "step": self.step,
+            "history": self.history,
+            "has_ended": self.has_ended,
+            "callbacks": of_callbacks,
+        }
+        save_checkpoint(self.model, self.folder, state, arrays)
+
+
+def _saved_of(model):
+    """What is saved of a model: of one with a teacher the student."""
+    return model.student if isinstance(model, keras.distillation.Distiller) else model

@@ -1,81 +1,221 @@
 """Folders of images by class."""
 
+import os
 import pathlib
+import warnings
 
 import tensorflow as tf
 
+from keras_resizable.data.image_files import (
+    SUFFIXES,
+    begins_as_image,
+    check_images,
+    is_named_as_image,
+)
 from keras_resizable.data.image_set import ImageSet, Split, shuffled
+from keras_resizable.data.orientation import orientation_tag, with_tag
 
-_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png"}
-_TEST_FOLDERS = ("validation", "val", "test")
+_TRAIN_FOLDER = "train"
+_TEST_FOLDERS = ("validation", "valid", "val", "test")
+_NAMES_SHOWN = 3
 
 
 def load_folder(folder):
     """Images in a folder for each class, as Keras and others lay them out.
 
-    With `train/<class>/` and one of `validation/<class>/`, `val/<class>/` and
-    `test/<class>/`, in this order. Or `<class>/` alone; then every tenth image of a
-    class, by the order of names, is a test image.
+    With `train/<class>/` and one of `validation/<class>/`, `valid/<class>/`,
+    `val/<class>/` and `test/<class>/`, in this order. Or `<class>/` alone; then every
+    tenth image of a class, by the order of names, is a test image.
+
+    All images are decoded once, before anything is trained with them. A warning says
+    how many files are left out, and why: those that cannot be decoded, of formats
+    that TensorFlow does not read, in deeper folders, or hidden; and which folders are
+    no classes, as no image is left in them. JPEGs are turned upright by their EXIF
+    orientation.
 
     Args:
         folder: Path of the folder.
 
     Returns:
-        An `ImageSet` of JPEG, PNG, BMP or GIF files, of three channels.
+        An `ImageSet` of JPEG, PNG, BMP or GIF files, and of WebP and JPEG XL where
+        TensorFlow reads them, of three channels.
 
     Raises:
-        FileNotFoundError: If there are no folders of images.
+        FileNotFoundError: If there are no folders of images, or only to train or to
+            test.
         ValueError: If a class has test images only, or there are none to test.
     """
     folder = pathlib.Path(folder)
+    train_folder = folder / _TRAIN_FOLDER
     tests = [folder / name for name in _TEST_FOLDERS if (folder / name).is_dir()]
-    if (folder / "train").is_dir() and tests:
-        train, test = _by_class(folder / "train"), _by_class(tests[0])
+    if train_folder.is_dir() and tests:
+        train, test = _by_class(train_folder), _by_class(tests[0])
+    elif _holds_classes(train_folder):
+        raise FileNotFoundError(
+            f"{folder.resolve()} has {_TRAIN_FOLDER}/, but no folder of images to "
+            f"test beside it: one of {', '.join(_TEST_FOLDERS)}."
+        )
+    elif tests and _holds_classes(tests[0]):
+        raise FileNotFoundError(
+            f"{folder.resolve()} has {tests[0].name}/, but no {_TRAIN_FOLDER}/ beside "
+            "it with images to train."
+        )
     else:
         images = _by_class(folder)
-        test = {name: paths[9::10] for name, paths in images.items()}
+        test = {name: found[9::10] for name, found in images.items()}
         train = {
-            name: [path for i, path in enumerate(paths) if i % 10 != 9]
-            for name, paths in images.items()
+            name: [image for i, image in enumerate(found) if i % 10 != 9]
+            for name, found in images.items()
         }
     names = tuple(sorted(train))
     unknown = sorted(set(test) - set(names))
     if not any(test.values()):
         raise ValueError(
             f"No class in {folder} has 10 images, of which one would be kept to test: "
-            f"put test images into {folder / 'validation'}."
+            f"move the classes into {train_folder} and put test images into "
+            f"{folder / _TEST_FOLDERS[0]}."
         )
     if unknown:
         raise ValueError(f"{folder} has test images of {unknown}, but none to train.")
     return ImageSet(_split(train, names), _split(test, names), names, (None, None, 3))
 
 
+def _holds_classes(folder):
+    """Whether a folder holds folders, rather than the images of a class."""
+    if not folder.is_dir():
+        return False
+    entries = [entry for entry in folder.iterdir() if not _is_hidden(entry.name)]
+    return any(entry.is_dir() for entry in entries) and not any(
+        entry.is_file() and is_named_as_image(entry.name) for entry in entries
+    )
+
+
 def _by_class(folder):
-    """Paths of images by the name of their class."""
+    """Images, as paths and tags of their orientation, by the name of their class."""
+    left_out: dict[str, list[str]] = {}
+    candidates = {}
+    for entry in _visible(folder, left_out):
+        if entry.is_dir():
+            candidates[entry.name] = _candidates(entry, left_out)
+        elif is_named_as_image(entry.name):
+            _leave_out(left_out, "in no class's folder", entry)
+    paths = [path for found in candidates.values() for path in found]
+    checked = dict(zip(paths, check_images(paths, folder)))
     images = {}
-    for path in sorted(folder.glob("*/*")):
-        if path.suffix.lower() in _SUFFIXES:
-            images.setdefault(path.parent.name, []).append(str(path))
+    for name, found in candidates.items():
+        for path in found:
+            if checked[path].problem:
+                _leave_out(left_out, checked[path].problem, path)
+        good = [path for path in found if not checked[path].problem]
+        if good:
+            images[name] = [
+                (os.fsencode(path), orientation_tag(checked[path].orientation))
+                for path in good
+            ]
+    told = _in_words(left_out, folder)
     if not images:
         raise FileNotFoundError(
             f"No images in {folder.resolve()}. A set of images has a folder for "
-            f"each class, with files of {sorted(_SUFFIXES)}."
+            f"each class, with files of {sorted(SUFFIXES)}.{told and ' ' + told}"
+        )
+    if told:
+        warnings.warn(told, stacklevel=3)
+    without = [name for name in candidates if name not in images]
+    if without:
+        warnings.warn(
+            f"Left out {_count(without, 'class', 'classes')} of {folder}, in which no "
+            f"image can be read: {_first(without)}.",
+            stacklevel=3,
         )
     return images
 
 
+def _candidates(folder, left_out):
+    """Files of a class that may be images; others are noted as left out."""
+    paths = []
+    for entry in _visible(folder, left_out):
+        suffix = entry.suffix.lower()
+        if entry.is_dir():
+            deeper = _deeper(entry)
+            for path in deeper:
+                _leave_out(left_out, "in deeper folders", path)
+            if not deeper and suffix in SUFFIXES:
+                _leave_out(left_out, "a folder", entry)
+        elif suffix in SUFFIXES:
+            paths.append(entry)
+        elif is_named_as_image(entry.name):
+            _leave_out(left_out, "of a format that is not read", entry)
+        elif begins_as_image(entry):
+            _leave_out(left_out, "named unlike an image", entry)
+    return paths
+
+
+def _visible(folder, left_out):
+    for entry in sorted(folder.iterdir()):
+        if not _is_hidden(entry.name):
+            yield entry
+        elif is_named_as_image(entry.name):
+            _leave_out(left_out, "hidden", entry)
+
+
+def _is_hidden(name):
+    return name.startswith(".")
+
+
+def _deeper(folder):
+    paths = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not _is_hidden(name))
+        paths += [
+            pathlib.Path(parent, name)
+            for name in sorted(names)
+            if is_named_as_image(name) and not _is_hidden(name)
+        ]
+    return paths
+
+
+def _leave_out(left_out, problem, path):
+    left_out.setdefault(problem, []).append(path)
+
+
+def _in_words(left_out, folder):
+    """One line of what is left out; an empty one if nothing is."""
+    if not left_out:
+        return ""
+    reasons = (
+        f"{len(paths):,} {problem} ({_first(p.relative_to(folder) for p in paths)})"
+        for problem, paths in left_out.items()
+    )
+    paths = [path for group in left_out.values() for path in group]
+    return f"Left out {_count(paths, 'file')} in {folder}: {'; '.join(reasons)}."
+
+
+def _count(things, one, many=None):
+    return f"{len(things):,} {one if len(things) == 1 else many or one + 's'}"
+
+
+def _first(names):
+    names = [repr(str(name)) for name in names]
+    more = ["..."] if len(names) > _NAMES_SHOWN else []
+    return ", ".join(names[:_NAMES_SHOWN] + more)
+
+
 def _split(images, names):
-    paths, labels = [], []
-    for label, name in enumerate(names):
-        paths += images.get(name, [])
-        labels += [label] * len(images.get(name, []))
+    labelled = [
+        (path, tag, label)
+        for label, name in enumerate(names)
+        for path, tag in images.get(name, ())
+    ]
+    paths, tags, labels = map(list, zip(*labelled))
 
     def read(seed=None):
-        files = tf.data.Dataset.from_tensor_slices((paths, tf.cast(labels, tf.int64)))
+        files = tf.data.Dataset.from_tensor_slices(
+            (paths, tags, tf.cast(labels, tf.int64))
+        )
         if seed is not None:
             files = shuffled(files, len(paths), seed)
         return files.map(
-            lambda path, label: (tf.io.read_file(path), label),
+            lambda path, tag, label: (with_tag(tf.io.read_file(path), tag), label),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
 

@@ -1,10 +1,14 @@
 import pathlib
+import re
 
 from keras_resizable.data.folder import load_folder
 from keras_resizable.data.idx import is_idx_folder, load_idx
 from keras_resizable.data.image_set import from_arrays
 from keras_resizable.data.sample import CLASS_NAMES, load_sample
 from keras_resizable.data.tfds import load_tfds
+
+# `name/config:version`, as TensorFlow Datasets has it; others are paths.
+_NAME_OF_SET = re.compile(r"\w+(:\w+)?(/[\w.=,-]+)*(:[\w.*]+)?(/[^/]+)?")
 
 
 def load(dataset="sample", data_dir=None):
@@ -20,15 +24,23 @@ def load(dataset="sample", data_dir=None):
         An `ImageSet`.
 
     Raises:
-        FileNotFoundError: If a folder holds no images.
+        FileNotFoundError: If there is no such folder, or it holds no images.
+        NotADirectoryError: If it is a file.
         ValueError: If there is no such set, or it is damaged.
         ImportError: If it needs an extra that is not installed.
     """
     if dataset == "sample":
         return from_arrays(*load_sample(), CLASS_NAMES)
-    folder = pathlib.Path(dataset)
+    folder = pathlib.Path(dataset).expanduser()
     if folder.is_dir():
         if is_idx_folder(folder):
             return from_arrays(*load_idx(folder))
         return load_folder(folder)
-    return load_tfds(dataset, data_dir)
+    if folder.exists():
+        raise NotADirectoryError(f"A data set is a folder, and {dataset} is a file.")
+    if not _NAME_OF_SET.fullmatch(dataset):
+        raise FileNotFoundError(f"There is no folder {folder.absolute()}.")
+    try:
+        return load_tfds(dataset, data_dir)
+    except ImportError as error:
+        raise ImportError(f"There is no folder {dataset}, and {error}") from error

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from keras_resizable.data import preprocessing
+from keras_resizable.data.image_set import ImageSet
 from keras_resizable.data.mixing import make_batch_augmenter, make_image_augmenter
 
 
@@ -99,17 +100,22 @@ def train_dataset(
     return _finished(dataset, policy)
 
 
-def steps_per_epoch(image_set, batch_size):
+def steps_per_epoch(images, batch_size):
     """Number of whole batches of the training images.
+
+    Args:
+        images: An `ImageSet`, or the number of its training images.
+        batch_size: Images per step.
 
     Raises:
         ValueError: If there is none.
     """
-    steps = image_set.train.num_images // batch_size
+    count = images.train.num_images if isinstance(images, ImageSet) else images
+    steps = count // batch_size
     if steps < 1:
         raise ValueError(
-            f"A batch of {batch_size} images is more than the "
-            f"{image_set.train.num_images} there are to train with."
+            f"A batch of {batch_size} images is more than the {count} there are to "
+            "train with."
         )
     return steps
 

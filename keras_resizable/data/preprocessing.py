@@ -7,6 +7,13 @@ sees the same images as one that was not interrupted.
 
 import tensorflow as tf
 
+from keras_resizable.data.orientation import (
+    read_orientation,
+    stored_window,
+    upright,
+    upright_size,
+)
+
 AUGMENTATIONS = ("none", "pad_crop_flip", "inception")
 # Of the shorter side, as in the evaluation of most ImageNet networks.
 _CENTER = 0.875
@@ -76,20 +83,27 @@ def eval_image(image, shape, center_crop):
 
 
 def decode(image, channels):
-    """uint8 `(height, width, channels)`, of an image that may be encoded."""
-    if image.dtype == tf.string:
-        image = tf.io.decode_image(image, channels, expand_animations=False)
-        image.set_shape((None, None, channels))
-    return image
+    """uint8 `(height, width, channels)`, of an image that may be encoded.
+
+    A JPEG with the tag of its orientation, as `load_folder` gives it, is upright.
+    """
+    if image.dtype != tf.string:
+        return image
+    decoded = tf.io.decode_image(image, channels, expand_animations=False)
+    decoded.set_shape((None, None, channels))
+    turned = upright(decoded, read_orientation(image))
+    return tf.ensure_shape(turned, (None, None, channels))
 
 
 def _crop(image, shape, window_of_size):
     """Cuts a window out and resizes it. A JPEG is decoded only inside it."""
 
     def from_jpeg():
-        size = tf.io.extract_jpeg_shape(image)[:2]
-        window = window_of_size(size)
-        return tf.image.decode_and_crop_jpeg(image, window, channels=shape[2])
+        orientation = read_orientation(image)
+        size = upright_size(tf.io.extract_jpeg_shape(image)[:2], orientation)
+        window = stored_window(window_of_size(size), size, orientation)
+        cropped = tf.image.decode_and_crop_jpeg(image, window, channels=shape[2])
+        return upright(cropped, orientation)
 
     def from_any():
         decoded = decode(image, shape[2])

@@ -1,5 +1,6 @@
 """Image classification sets of TensorFlow Datasets."""
 
+import difflib
 import os
 
 import tensorflow as tf
@@ -32,7 +33,13 @@ def load_tfds(name, data_dir=None):
         builder = tfds.builder(name, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError as error:
         raise ValueError(
-            f"{name!r} is neither a folder nor a set of TensorFlow Datasets: {error}"
+            f"{name!r} is neither a folder nor a set of TensorFlow Datasets."
+            f"{_similar(name, tfds.list_builders())}"
+        ) from error
+    except (AssertionError, ValueError) as error:  # Of its version or configuration.
+        first_line = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"{name!r} is no folder, and TensorFlow Datasets refuses it: {first_line}"
         ) from error
     image, label = _keys(tfds, builder)
     try:
@@ -64,6 +71,11 @@ def load_tfds(name, data_dir=None):
         tuple(features[label].names),
         features[image].shape,
     )
+
+
+def _similar(name, names):
+    similar = difflib.get_close_matches(name.split("/")[0].split(":")[0], names)
+    return f" Similar are: {', '.join(similar)}." if similar else ""
 
 
 def _keys(tfds, builder):

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_resizable.extras import import_extra
+from keras_resizable.graph import layers_of
 
 # Images to estimate the ranges of features with.
 _MAX_IMAGES = 100
@@ -27,7 +28,7 @@ def on_int8_grid(model):
     """
     before = [
         (layer, layer.get_weights())
-        for layer in model.layers
+        for layer in layers_of(model)
         if isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D))
     ]
     try:

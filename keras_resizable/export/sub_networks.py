@@ -1,9 +1,12 @@
 import json
 import pathlib
 
+from keras_resizable.batches import image_batches
+from keras_resizable.calibration import calibrate
 from keras_resizable.digests import digest_of_data, digest_of_weights
 from keras_resizable.export.flatbuffer import read_metadata
 from keras_resizable.export.tflite import file_name, to_tflite
+from keras_resizable.sub_network import as_super_network, cut_out
 
 
 def to_tflite_files(
@@ -11,7 +14,8 @@ def to_tflite_files(
 ):
     """Converts sub-networks to TFLite, one after the other.
 
-    One is in memory at a time. A file that is there, of the same network and settings,
+    One is in memory at a time. The outputs are compared with the super-network's.
+    A file that is there, of the same network and settings,
     is left as it is: what an interruption left is gone on with.
 
     Args:
@@ -33,6 +37,8 @@ def to_tflite_files(
     """
     space = network.space
     configs = [space.config(space.indices(config)) for config in configs]
+    if calibrate_with is not None:
+        calibrate_with = image_batches(calibrate_with, network)
     of_all = {
         **(metadata or {}),
         "scales": list(space.scales),
@@ -45,8 +51,14 @@ def to_tflite_files(
         if _has(path, written):
             yield config, path, None
             continue
-        sub_network = network.sub_network(config, calibrate_with)
-        result = to_tflite(sub_network, path, quantize, calibrate_with, written)
+        if calibrate_with is None:
+            network.require_statistics(config)
+        indices = space.indices(config)
+        model, cut = cut_out(network, indices)
+        if calibrate_with is not None:
+            calibrate(model, calibrate_with)
+        reference = as_super_network(network, indices, cut)
+        result = to_tflite(model, path, quantize, calibrate_with, written, reference)
         yield config, path, result
 
 

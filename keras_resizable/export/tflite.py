@@ -1,9 +1,12 @@
+import functools
 import itertools
 import pathlib
 
+import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_resizable.batches import check_not_empty, image_batches
 from keras_resizable.export.flatbuffer import (
     bundled,
     count_differing_channels,
@@ -15,18 +18,26 @@ from keras_resizable.export.foreign import try_apart
 from keras_resizable.export.quantization import on_int8_grid, quantized
 from keras_resizable.extras import import_extra, version_of
 from keras_resizable.files import replacing
+from keras_resizable.graph import layers_of
+from keras_resizable.sub_network import copy_state
 
 QUANTIZE = ("none", "float16", "dynamic", "int8")
 # How far the outputs may be from Keras's, on average, as a share of the largest. In
 # int8, ResNet-50 was off by 0.18 when it was hardly trained.
 _TOLERANCE = {"none": 1e-4, "float16": 1e-2, "dynamic": 0.1, "int8": 0.3}
 _CHECKED_IMAGES = 16
+# What models compute in that are converted as float32, and what that may change.
+_OTHER_DTYPES = ("float16", "bfloat16", "float64")
+_TOLERANCE_OF_DTYPE = {"float16": 0.02, "bfloat16": 0.1}
 
 
-def to_tflite(model, path, quantize="none", calibrate_with=None, metadata=None):
+def to_tflite(
+    model, path, quantize="none", calibrate_with=None, metadata=None, reference=None
+):
     """Converts a model to TFLite, and checks that it gives the same outputs.
 
-    The file has a batch size of 1, static shapes and builtin operators only.
+    The file has a batch size of 1, static shapes and builtin operators only. A model in
+    mixed precision is converted as one in float32 with the same weights.
 
     | `quantize` | weights | features, inputs and outputs |
     |---|---|---|
@@ -41,9 +52,11 @@ def to_tflite(model, path, quantize="none", calibrate_with=None, metadata=None):
         path: Path of a `.tflite` file. One that is there is replaced.
         quantize: See above.
         calibrate_with: `tf.data.Dataset` of batches of images, alone or followed by
-            targets. `"int8"` needs some to estimate the ranges of features. The
-            outputs are compared on them; on noise if absent.
+            targets; or images as one array. `"int8"` needs some to estimate the ranges
+            of features. The outputs are compared on them; on noise if absent.
         metadata: Dictionary, as JSON has it, that `read_metadata` is to return.
+        reference: Callable from images to what the outputs are compared with, such as
+            the super-network that the model was cut out of; the model if absent.
 
     Returns:
         A dictionary: `operators`, a `collections.Counter`; `difference`, how far the
@@ -51,7 +64,8 @@ def to_tflite(model, path, quantize="none", calibrate_with=None, metadata=None):
         `size_bytes`.
 
     Raises:
-        ValueError: If an argument is not valid, or the outputs do not agree.
+        ValueError: If an argument is not valid, the model has several inputs or
+            outputs, or the outputs do not agree.
         ImportError: If the extra `tflite` is not installed.
         OSError: If the folder cannot be written.
     """
@@ -68,8 +82,17 @@ def to_tflite(model, path, quantize="none", calibrate_with=None, metadata=None):
         raise ValueError(
             "int8 needs `calibrate_with`: images to estimate the ranges of features."
         )
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ValueError(
+            "A `.tflite` file has one input and one output. The model has "
+            f"{len(model.inputs)} and {len(model.outputs)}: convert a keras.Model of "
+            "each output."
+        )
     import_extra("ai_edge_litert", "tflite")  # Before the work.
     metadata = {"quantize": quantize, **(metadata or {})}
+    reference = reference or functools.partial(model, training=False)
+    tolerance = max(_TOLERANCE[quantize], *map(_tolerance_of, layers_of(model)))
+    model = float32_twin(model)
     with replacing(path) as temporary:
         if quantize in ("dynamic", "int8"):
             with on_int8_grid(model):
@@ -86,7 +109,7 @@ def to_tflite(model, path, quantize="none", calibrate_with=None, metadata=None):
         if "CUSTOM" in operators:
             raise ValueError("The model has operators that TFLite does not have.")
         images = itertools.islice(_images(model, calibrate_with), _CHECKED_IMAGES)
-        difference = _check(model, temporary, list(images), _TOLERANCE[quantize])
+        difference = _check(reference, temporary, list(images), tolerance)
     return {
         "operators": operators,
         "difference": difference,
@@ -155,16 +178,18 @@ def to_bundle(paths, path):
 def convert(model, path, quantize="none", metadata=None):
     """Converts a model to float32 or float16 without a check; see `to_tflite`."""
     path = pathlib.Path(path)
+    model = float32_twin(model)
     target = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
     options = {"target_spec": target}
     if quantize == "float16":
         target["supported_types"] = [tf.float16]
         options["optimizations"] = [tf.lite.Optimize.DEFAULT]
-    shape = (1, *model.input_shape[1:])
+    (images,) = model.inputs
+    shape = (1, *images.shape[1:])
     model.export(
         str(path),
         format="litert",
-        input_signature=[tf.TensorSpec(shape, model.input.dtype)],
+        input_signature=[tf.TensorSpec(shape, images.dtype)],
         verbose=False,
         **options,
     )
@@ -179,20 +204,57 @@ def _of(model):
 
 def _images(model, dataset):
     """Images one by one, with a batch axis: those of a data set, or one of noise."""
+    (inputs,) = model.inputs
     if dataset is None:
-        shape = (1, *model.input_shape[1:])
-        yield np.random.default_rng(0).random(shape, np.float32)
+        noise = np.random.default_rng(0).random((1, *inputs.shape[1:]), np.float32)
+        # Integers are taken for those of image files.
+        integer = tf.as_dtype(inputs.dtype).is_integer
+        yield (255 * noise if integer else noise).astype(inputs.dtype)
         return
-    for batch in dataset:
-        images = batch[0] if isinstance(batch, tuple) else batch
+    count = 0
+    for images in image_batches(dataset, model):
         for image in images.numpy():
+            count += 1
             yield image[np.newaxis]
+    check_not_empty(count, "calibrate_with")
 
 
-def _check(model, path, images, tolerance):
+def _tolerance_of(layer):
+    """How far a layer that computes in another precision may bring the outputs."""
+    return _TOLERANCE_OF_DTYPE.get(layer.compute_dtype, 0.0)
+
+
+def float32_twin(model):
+    """A model with the same weights that computes in float32.
+
+    Args:
+        model: A `keras.Model`, such as a sub-network in mixed precision.
+
+    Returns:
+        A `keras.Model`; `model` itself if it computes in float32.
+    """
+
+    def others(layer):
+        return layer.compute_dtype in _OTHER_DTYPES
+
+    if not any(map(others, layers_of(model))):
+        return model
+
+    def clone(layer):
+        config = layer.get_config()
+        if isinstance(layer, keras.layers.Layer) and others(layer):
+            config["dtype"] = "float32"
+        return type(layer).from_config(config)
+
+    twin = keras.models.clone_model(model, clone_function=clone, recursive=True)
+    copy_state(model, twin)
+    return twin
+
+
+def _check(reference, path, images, tolerance):
     """How far the outputs are from Keras's; refuses what is beyond the tolerance."""
     images = np.concatenate(images)
-    expected = np.asarray(model(images, training=False))
+    expected = tf.cast(reference(tf.constant(images)), tf.float32).numpy()
     outputs = run_tflite(path, images)
     largest = np.abs(expected).max()
     differences = np.abs(outputs - expected).reshape(len(images), -1).max(axis=1)

@@ -23,6 +23,7 @@ from keras_resizable.search.samples import (
     join_samples,
     load_samples,
     paired_test,
+    require_results_of,
     require_same_images,
     save_samples,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "pareto_front",
     "plot_comparison",
     "read_table",
+    "require_results_of",
     "require_same_images",
     "result_name",
     "save_samples",

@@ -15,7 +15,7 @@ from keras_resizable.batches import (
 from keras_resizable.digests import digest_of_data, digest_of_weights
 from keras_resizable.distribution import is_chief
 from keras_resizable.files import read_arrays, replacing
-from keras_resizable.outputs import gives_probabilities, to_probabilities
+from keras_resizable.outputs import Classifier, integer_labels
 from keras_resizable.search.samples import SampleResults
 from keras_resizable.search.tree import PrefixTree
 
@@ -134,7 +134,8 @@ def evaluate_model(model, dataset, name):
     Raises:
         ValueError: If the data set is empty.
     """
-    score = _make_score(model, tf.distribute.get_strategy())
+    classifier = Classifier(model, model.loss if model.compiled else None)
+    score = _make_score(classifier, tf.distribute.get_strategy())
     run = tf.function(
         lambda images: model(images, training=False), reduce_retracing=True
     )
@@ -181,6 +182,7 @@ class _Evaluation:
         self._network = network
         self._tree = PrefixTree(network, configs)
         self._indices = [network.space.indices(config) for config in configs]
+        self._score = _make_score(network.classifier, network.distribute_strategy)
         self._own_statistics = self._tree.statistics()
         scores = (Scores.none(len(configs)),) * (2 if calibrates else 1)
         self.done = _Done(0, 0, self._own_statistics, 0, scores)
@@ -214,7 +216,7 @@ class _Evaluation:
         units = len(all_statistics) * len(self._indices)
         progress = _progress("Evaluating", dataset, units, verbose)
         strategy = self._network.distribute_strategy
-        score = _make_score(self._network.head, strategy)
+        score = self._score
         fill = _make_fill(strategy)
         for images, labels in strategy.experimental_distribute_dataset(dataset):
             filled = fill(images)
@@ -262,21 +264,21 @@ class _Evaluation:
         self.done = _Done(calibrated, seen, statistics, evaluated, scores)
 
 
-def _make_score(head, strategy):
+def _make_score(classifier, strategy):
     """A graph that judges each image, `(images, 4)` float32, on each device."""
-    probable = gives_probabilities(head)
+    _ = classifier.gives_probabilities  # Now, and not in a graph.
 
     def score(outputs, labels):
+        labels = integer_labels(labels)
         outputs = tf.cast(outputs[: tf.shape(labels)[0]], tf.float32)
-        if labels.shape.rank == 2:
-            labels = labels[:, 0] if labels.shape[1] == 1 else tf.argmax(labels, -1)
-        labels = tf.cast(labels, tf.int32)
+        right = classifier.is_right(outputs, labels)
+        probabilities = classifier.probabilities(outputs)
+        scores = probabilities if classifier.is_binary else outputs
+        is_logits = not (classifier.is_binary or classifier.gives_probabilities)
         loss = keras.ops.sparse_categorical_crossentropy(
-            labels, outputs, from_logits=not probable
+            labels, scores, from_logits=is_logits
         )
-        probabilities = to_probabilities(head, outputs)
-        right = tf.equal(tf.argmax(outputs, -1, tf.int32), labels)
-        top5 = tf.math.in_top_k(labels, outputs, min(5, outputs.shape[-1]))
+        top5 = tf.math.in_top_k(labels, scores, min(5, scores.shape[-1]))
         confidence = tf.reduce_max(probabilities, axis=-1)
         return tf.stack(
             [tf.cast(right, tf.float32), tf.cast(top5, tf.float32), loss, confidence],

@@ -99,7 +99,7 @@ def content(network, piece):
     Pieces of different networks with the same digest take the same time.
     """
     part = [network.stem, *network.stages, network.head][piece.level]
-    names = {layer.name: number for number, layer in enumerate(part.layers)}
+    names = {o.name: number for number, o in enumerate(part.operations)}
     scale = None
     if piece.scale_index is not None:
         scale = network.space.scales[piece.scale_index]
@@ -119,6 +119,7 @@ def content(network, piece):
 def _is_of_training(key):
     """Whether a setting of a layer changes nothing of what inference computes."""
     return key.endswith(("_regularizer", "_initializer", "_constraint")) or key in (
+        "dtype",  # Files are float32.
         "momentum",
         "num_scales",
         "rate",

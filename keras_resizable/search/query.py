@@ -39,7 +39,7 @@ def best(
         maxima[latency_column(table, device)] = max_latency_ms
     if max_size_bytes is not None:
         maxima["size_bytes"] = max_size_bytes
-    for name in maxima:
+    for name in ("flops", "top1", *maxima):
         _check_column(table, name)
     table = table[table[["flops", "top1", *maxima]].notna().all(axis=1)]
     if table.empty:
@@ -105,7 +105,8 @@ def pareto_front(table, cost="flops"):
     Raises:
         ValueError: If the table has no such column.
     """
-    _check_column(table, cost)
+    for name in (cost, "top1"):
+        _check_column(table, name)
     rows = table[table[[cost, "top1"]].notna().all(axis=1)]
     rows = rows.sort_values([cost, "top1"], ascending=[True, False])
     highest_before = rows["top1"].cummax().shift(fill_value=-1.0)

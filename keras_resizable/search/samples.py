@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 
+from keras_resizable.digests import digest_of_data
 from keras_resizable.extras import import_extra
 from keras_resizable.files import read_arrays, replacing
 
@@ -91,6 +92,30 @@ def join_samples(samples, others):
         np.concatenate([samples.confidence[kept], others.confidence]),
         others.origin,
     )
+
+
+def require_results_of(samples, dataset, count=None):
+    """Refuses results that are not of the images of a data set.
+
+    Args:
+        samples: `SampleResults`.
+        dataset: `tf.data.Dataset` of batches, as they were evaluated with.
+        count: Number of its images, if it is known.
+
+    Raises:
+        ValueError: If the digest of the data differs, or the number of images.
+    """
+    known = samples.origin.get("data")
+    if known is not None and known != digest_of_data(dataset):
+        raise ValueError(
+            f"The results, of {samples.right.shape[1]} images, are not of these images "
+            "in this order: evaluate the sub-networks with the same data set."
+        )
+    if count is not None and count != samples.right.shape[1]:
+        raise ValueError(
+            f"The results are of {samples.right.shape[1]} images, and the data set has "
+            f"{count}."
+        )
 
 
 def require_same_images(samples, others):

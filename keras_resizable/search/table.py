@@ -1,5 +1,6 @@
 import hashlib
 import pathlib
+import warnings
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def build_table(
     Args:
         network: A `ResizableNetwork` that classifies.
         dataset: `tf.data.Dataset` of batches of images and labels, integers or
-            one-hot, to evaluate with.
+            one-hot, to evaluate with; or both as a tuple of arrays.
         configs: Configurations; all if absent.
         calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
             statistics of each configuration with.
@@ -55,12 +56,13 @@ def build_table(
         `top1_raw` with the statistics that training left, and `top1` with its
         95 % confidence interval from `top1_low` to `top1_high`, `top5` and `loss`
         of the sub-network that `sub_network` cuts out: after calibration, if there
-        is any. Accuracies are from 0 to 1, the loss is the cross-entropy.
+        is any. Accuracies are from 0 to 1, the loss is the cross-entropy. Of a head
+        with one output, `top1` is the accuracy at 0.5. What answers NaN is wrong.
 
     Raises:
-        ValueError: If a configuration's statistics were never estimated and it
-            is not calibrated; or if the folder holds a table that is damaged, or of
-            another network or other data.
+        ValueError: If the network does not classify; if a configuration's statistics
+            were never estimated and it is not calibrated; or if the folder holds a
+            table that is damaged, or of another network or other data.
         ImportError: If the extra `search` is not installed.
     """
     pandas = import_extra("pandas", "search")
@@ -116,7 +118,19 @@ def build_table(
         save_samples(new_samples, folder / SAMPLES)
         write_table(new_table, folder / TABLE)
         partial.unlink(missing_ok=True)
+    _tell_of_nan(names, scores)
     return new_table
+
+
+def _tell_of_nan(names, scores):
+    """Warns of sub-networks that answer no number on some images."""
+    bad = [name for name, loss in zip(names, scores.loss) if not np.isfinite(loss)]
+    if bad:
+        warnings.warn(
+            f"These sub-networks answer NaN or infinity on some images, which counts "
+            f"as wrong: {'; '.join(bad)}.",
+            stacklevel=3,
+        )
 
 
 def _read_results(folder, space, origin):
@@ -182,15 +196,19 @@ def read_table(path, space=None):
             f"{path}, line 1: a lookup table has a column 'config', and rows. "
             f"It has {len(cells)} rows of {', '.join(cells.columns)}."
         )
+    for name in cells.columns:
+        if not name.isprintable():
+            raise ValueError(f"{path}, line 1: {name!r} is no name of a column.")
     columns = {name: [] for name in cells.columns}
     seen = set()
     for number, row in enumerate(cells.itertuples(index=False), start=2):
         try:
             for name, cell in zip(cells.columns, row):
                 columns[name].append(_value(name, cell, space))
-            if row.config in seen:
-                raise ValueError(f"{row.config!r} is there twice")
-            seen.add(row.config)
+            config = columns["config"][-1]
+            if config in seen:
+                raise ValueError(f"{config!r} is there twice")
+            seen.add(config)
         except ValueError as error:
             raise ValueError(f"{path}, line {number}: {error}") from error
     return pandas.DataFrame(columns)

@@ -190,6 +190,8 @@ def test_bad_arguments_are_named(images):
         data.train_dataset(images, BATCH, augmentation="cut")
     with pytest.raises(ValueError, match="batch of 23 images is more than the 22"):
         data.train_dataset(images, 23)
+    with pytest.raises(ValueError, match="batch of 23 images is more than the 22"):
+        data.steps_per_epoch(22, 23)
     with pytest.raises(ValueError, match="4 images cannot be dealt to 3 workers"):
         data.train_dataset(images, BATCH, num_shards=3)
     with pytest.raises(ValueError, match="several sizes: give an `image_size`"):

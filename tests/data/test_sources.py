@@ -1,5 +1,7 @@
 """Image sets from everywhere, read alike."""
 
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -112,6 +114,41 @@ def test_sets_of_tensorflow_datasets_that_do_not_fit_are_named(tfds_dir):
         data.load("tiny_moods", str(tfds_dir))
     with pytest.raises(ValueError, match="'no_such_set' is neither a folder nor"):
         data.load("no_such_set", str(tfds_dir))
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "told"),
+    [
+        ("cifar11", ValueError, "neither a folder nor a set .* Similar are: cifar10"),
+        ("photos/cats", ValueError, "'photos/cats' is neither a folder nor a set"),
+        ("cifar10/large", ValueError, "'cifar10/large' is no folder, and .* not found"),
+        ("cifar10:9.0.0", ValueError, "'cifar10:9.0.0' is no folder, and .* only: "),
+        ("./photos", FileNotFoundError, "There is no folder .*/photos"),
+        ("photos/", FileNotFoundError, "There is no folder .*/photos"),
+        ("my-photos", FileNotFoundError, "There is no folder .*/my-photos"),
+        ("photos.2", FileNotFoundError, "There is no folder .*/photos.2"),
+        ("my photos", FileNotFoundError, "There is no folder .*/my photos"),
+        ("~/no_photos", FileNotFoundError, "There is no folder /.*/no_photos"),
+        ("a_file", NotADirectoryError, "is a folder, and a_file is a file"),
+    ],
+)
+def test_what_is_no_set_is_one_line(name, error, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a_file").touch()
+    with pytest.raises(error, match=told) as raised:
+        data.load(name)
+    assert "\n" not in str(raised.value)
+
+
+def test_no_folder_is_told_where_tensorflow_datasets_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    with pytest.raises(ImportError, match="There is no folder photo, and .*data"):
+        data.load("photo")
+
+
+def test_a_folder_is_found_from_home(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder.parent))
+    assert data.load(f"~/{folder.name}").class_names == ("dark", "light")
 
 
 @pytest.mark.parametrize("source", ["folder", "tfds", "arrays"])

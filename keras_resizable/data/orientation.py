@@ -1,0 +1,87 @@
+"""How a camera was held: EXIF orientations of JPEGs, in a `tf.data` graph.
+
+To find an orientation in EXIF data takes loops, which are slow in a graph. So where it
+is known it is put at the start of the file, in a segment of its own, which decoders
+skip.
+"""
+
+import tensorflow as tf
+
+# A segment for applications, with its length: itself, 12 letters and a digit.
+_SEGMENT = b"\xff\xef\x00\x0forientation "
+
+
+def orientation_tag(orientation):
+    """What `with_tag` puts into a JPEG; empty for 1, which is as it is stored."""
+    return _SEGMENT + str(orientation).encode() if orientation != 1 else b""
+
+
+def with_tag(image, tag):
+    """A JPEG with the tag of its orientation, a string tensor; maybe an empty one."""
+
+    def tagged():
+        after = tf.strings.substr(image, 2, -1)
+        return tf.strings.join([tf.strings.substr(image, 0, 2), tag, after])
+
+    return tf.cond(tf.equal(tag, b""), lambda: image, tagged)
+
+
+def read_orientation(image):
+    """The orientation of an encoded image by its tag, an int32 scalar; 1 without."""
+    # Shorter ones are no images; but the reason is the decoder's to tell.
+    padded = tf.strings.join([tf.strings.substr(image, 0, 20), " " * 20])
+    start = tf.strings.substr(padded, 2, len(_SEGMENT))
+    digit = tf.strings.substr(padded, 2 + len(_SEGMENT), 1)
+    is_tagged = tf.equal(start, _SEGMENT)
+    return tf.strings.to_number(tf.where(is_tagged, digit, "1"), tf.int32)
+
+
+def upright(image, orientation):
+    """Turns an image, `(height, width, channels)`, as its orientation says."""
+    transposed, mirrored, flipped = _steps(orientation)
+
+    def turned():
+        turned = tf.cond(
+            transposed, lambda: tf.transpose(image, (1, 0, 2)), lambda: image
+        )
+        turned = tf.cond(mirrored, lambda: turned[:, ::-1], lambda: turned)
+        return tf.cond(flipped, lambda: turned[::-1], lambda: turned)
+
+    return tf.cond(orientation == 1, lambda: image, turned)
+
+
+def upright_size(size, orientation):
+    """Height and width, `(2,)`, of an image when it is upright."""
+    transposed, _, _ = _steps(orientation)
+    return tf.where(transposed, size[::-1], size)
+
+
+def stored_window(window, size, orientation):
+    """Where a window of the upright image is in the stored one.
+
+    Args:
+        window: Top, left, height and width, `(4,)`.
+        size: Height and width of the upright image.
+        orientation: Its orientation.
+
+    Returns:
+        Top, left, height and width, `(4,)`.
+    """
+    transposed, mirrored, flipped = _steps(orientation)
+    top, left, height, width = tf.unstack(window)
+    left = tf.where(mirrored, size[1] - left - width, left)
+    top = tf.where(flipped, size[0] - top - height, top)
+    return tf.where(
+        transposed,
+        tf.stack([left, top, width, height]),
+        tf.stack([top, left, height, width]),
+    )
+
+
+def _steps(orientation):
+    """Whether to transpose, then to mirror from side to side, then upside down."""
+    return (
+        orientation >= 5,
+        tf.reduce_any(orientation == tf.constant((2, 3, 6, 7))),
+        tf.reduce_any(orientation == tf.constant((3, 4, 7, 8))),
+    )

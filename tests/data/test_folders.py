@@ -1,0 +1,282 @@
+"""Folders of images as people have them, with all that gets into them."""
+
+import os
+import struct
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_resizable import data
+from keras_resizable.data import image_files, preprocessing
+
+RED = (200, 20, 20)
+# 30 x 20 pixels of that red, without loss.
+WEBP = bytes.fromhex(
+    "524946461e000000574542505650384c110000002f1dc0040007508a2297a2ff8188e87f0000"
+)
+
+
+def encoded(color=RED, size=(20, 30), encode=tf.io.encode_jpeg):
+    return encode(np.full((*size, 3), color, np.uint8)).numpy()
+
+
+def write(folder, name, contents=None):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encoded() if contents is None else contents)
+
+
+def write_classes(folder, *names, count=3):
+    for name in names:
+        for number in range(count):
+            write(folder, f"{name}/{number}.jpg")
+
+
+def bmp(bits, palette=b"", pixels=None):
+    """A BMP of 4 x 2 pixels, of which the first of the palette, or the red, is all."""
+    stride = 4 * (-(-4 * bits // 32))
+    pixels = pixels or (b"\0" * stride if bits == 8 else bytes(RED[::-1]) * 4) * 2
+    start = 54 + len(palette)
+    header = struct.pack("<2sIII", b"BM", start + len(pixels), 0, start)
+    sizes = (40, 4, 2, 1, bits, 0, len(pixels), 0, 0, len(palette) // 4, 0)
+    return header + struct.pack("<IiiHHIIiiII", *sizes) + palette + pixels
+
+
+def with_exif(jpeg, orientation, order=">"):
+    """A JPEG with EXIF data: its maker, then its orientation."""
+    entries = struct.pack(f"{order}HHII", 0x010F, 2, 4, 0)
+    entries += struct.pack(f"{order}HHIHH", 0x0112, 3, 1, orientation, 0)
+    exif = {">": b"MM", "<": b"II"}[order] + struct.pack(f"{order}HIH", 42, 8, 2)
+    segment = b"Exif\0\0" + exif + entries + struct.pack(f"{order}I", 0)
+    length = struct.pack(">H", len(segment) + 2)
+    return jpeg[:2] + b"\xff\xe1" + length + segment + jpeg[2:]
+
+
+def warnings_of(folder):
+    """The image set, and what is told of it."""
+    with pytest.warns(UserWarning) as told:
+        images = data.load(str(folder))
+    lines = [str(warning.message) for warning in told]
+    assert not any("\n" in line for line in lines)
+    return images, lines
+
+
+def decoded(split):
+    return [
+        preprocessing.decode(image, 3).numpy() for image, _ in split.read().prefetch(1)
+    ]
+
+
+ODD = {
+    "zero.jpg": (b"", "empty"),
+    "text.jpg": (b"not an image", "without an image in it"),
+    "._x.jpg": (b"\0\5\x16\7", "hidden"),
+    "cut.jpg": (encoded(size=(60, 60))[:-40], "cut off, damaged"),
+    "short.jpg": (encoded()[:300], "cut off, damaged"),
+    "cut.png": (encoded(encode=tf.io.encode_png)[:-20], "cut off, damaged"),
+    "palette.bmp": (bmp(8, bytes((*RED[::-1], 0)) * 2), "BMP with a palette"),
+    "scan.tif": (b"II*\0" + bytes(50), "of a format that is not read"),
+    "phone.jpg": (b"\0\0\0\x18ftypheic" + bytes(50), "of a format that is not read"),
+    "IMG_1": (None, "named unlike an image"),
+    "deeper/1.jpg": (None, "in deeper folders"),
+}
+
+
+def test_odd_files_are_told_and_left_out(tmp_path):
+    write_classes(tmp_path / "train", "cat", "dog\n")
+    write_classes(tmp_path / "valid", "cat", "dog\n", count=1)
+    for name, (contents, _) in ODD.items():
+        write(tmp_path / "train" / "cat", name, contents)
+    write(tmp_path / "train" / "dog\n", "\n.jpg", b"")
+    write(tmp_path / "train", "loose.jpg")
+    write(tmp_path / "train" / "cat", "notes.txt", b"no image, and none by name")
+    (tmp_path / "train" / "cat" / "z.jpg").mkdir()
+    images, (told,) = warnings_of(tmp_path)
+    assert images.class_names == ("cat", "dog\n")
+    assert (images.train.num_images, images.test.num_images) == (6, 2)
+    assert all(image.shape == (20, 30, 3) for image in decoded(images.train))
+    assert told.startswith(f"Left out 14 files in {tmp_path / 'train'}: ")
+    for name, (_, problem) in ODD.items():
+        (part,) = (part for part in told.split("; ") if f" {problem}" in part)
+        assert f"'cat/{name}'" in part
+    assert "1 a folder ('cat/z.jpg')" in told
+    assert "1 in no class's folder ('loose.jpg')" in told
+    assert r"2 empty ('cat/zero.jpg', 'dog\n/\n.jpg')" in told
+
+
+def test_folders_without_an_image_are_told_and_hidden_ones_no_classes(tmp_path):
+    write_classes(tmp_path / "train", "cat", "dog")
+    write_classes(tmp_path / "val", "cat", "dog")
+    write(tmp_path / "train", ".ipynb_checkpoints/0-checkpoint.jpg")
+    write(tmp_path / "train", "fox/0.tif", b"MM\0*")
+    (tmp_path / "train" / "owl").mkdir()
+    images, told = warnings_of(tmp_path)
+    assert images.class_names == ("cat", "dog")
+    assert told[0].endswith("1 of a format that is not read ('fox/0.tif').")
+    assert told[1] == (
+        f"Left out 2 classes of {tmp_path / 'train'}, in which no image can be read: "
+        "'fox', 'owl'."
+    )
+
+
+def test_many_files_are_told_by_their_number_and_first_names(tmp_path):
+    write_classes(tmp_path / "train", "cat")
+    write_classes(tmp_path / "test", "cat")
+    for number in range(5):
+        write(tmp_path / "train", f"cat/sub/{number}.png")
+    _, (told,) = warnings_of(tmp_path)
+    assert told.endswith(
+        ": 5 in deeper folders ('cat/sub/0.png', 'cat/sub/1.png', 'cat/sub/2.png', "
+        "...)."
+    )
+
+
+@pytest.mark.parametrize("name", ["validation", "valid", "val", "test"])
+def test_all_usual_names_of_test_folders_are_known(tmp_path, name):
+    write_classes(tmp_path / "train", "cat", "dog")
+    write_classes(tmp_path / name, "cat", "dog", count=2)
+    images = data.load_folder(tmp_path)
+    assert (images.train.num_images, images.test.num_images) == (6, 4)
+
+
+def test_what_is_missing_beside_a_part_is_named(tmp_path):
+    write_classes(tmp_path / "a" / "train", "cat", "dog")
+    with pytest.raises(
+        FileNotFoundError, match="has train/, but .* one of validation, valid, val, te"
+    ):
+        data.load_folder(tmp_path / "a")
+    write_classes(tmp_path / "b" / "valid", "cat", "dog")
+    with pytest.raises(FileNotFoundError, match="has valid/, but no train/"):
+        data.load_folder(tmp_path / "b")
+    write(tmp_path / "c", "training/cat/1.jpg")
+    with pytest.raises(
+        FileNotFoundError, match="No images in .* 1 in deeper folders .'training/cat/1"
+    ):
+        data.load_folder(tmp_path / "c")
+
+
+def test_a_class_may_be_named_as_a_part(tmp_path):
+    write_classes(tmp_path, "plane", "train", count=10)
+    (tmp_path / "train" / ".cache").mkdir()
+    assert data.load_folder(tmp_path).class_names == ("plane", "train")
+
+
+def test_bmps_are_read_right_or_not_at_all(tmp_path):
+    grays = b"".join(bytes((i, i, i, 0)) for i in range(256))
+    write(tmp_path / "train" / "cat", "1.bmp", bmp(24))
+    write(tmp_path / "train" / "cat", "2.bmp", bmp(8, grays, bytes((7,)) * 8))
+    write_classes(tmp_path / "test", "cat", count=1)
+    color, gray = decoded(data.load_folder(tmp_path).train)
+    assert (color == RED).all() and (gray == 7).all()
+
+
+@pytest.mark.skipif(not hasattr(tf.io, "decode_webp"), reason="It reads no WebP.")
+def test_webp_is_read(tmp_path):
+    write(tmp_path / "train" / "cat", "1.webp", WEBP)
+    write_classes(tmp_path / "test", "cat", count=1)
+    (image,) = decoded(data.load_folder(tmp_path).train)
+    assert image.shape == (20, 30, 3) and (image == RED).all()
+
+
+UPRIGHT = {
+    1: lambda image: image,
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.swapaxes(0, 1),
+    6: lambda image: np.rot90(image, -1),
+    7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
+    8: lambda image: np.rot90(image),
+}
+
+
+def turned_images(folder):
+    """An image of four colours for each orientation, and what it is upright."""
+    colors = np.random.default_rng(0).integers(0, 256, (2, 2, 3), np.uint8)
+    jpeg = tf.io.encode_jpeg(colors.repeat(40, 0).repeat(64, 1), quality=100).numpy()
+    for orientation in UPRIGHT:
+        contents = with_exif(jpeg, orientation, "<>"[orientation % 2])
+        write(folder / "train" / "cat", f"{orientation}.jpg", contents)
+    write_classes(folder / "test", "cat", count=1)
+    stored = tf.io.decode_jpeg(jpeg).numpy()
+    images = [image for image, _ in data.load_folder(folder).train.read()]
+    return images, [turn(stored) for turn in UPRIGHT.values()]
+
+
+def test_orientations_of_cameras_are_applied(tmp_path):
+    images, expected = turned_images(tmp_path)
+    for image, upright in zip(images, expected, strict=True):
+        np.testing.assert_array_equal(preprocessing.decode(image, 3), upright)
+
+
+@pytest.mark.parametrize("is_training", [True, False])
+def test_crops_of_turned_jpegs_equal_those_of_upright_images(tmp_path, is_training):
+    shape = (24, 24, 3)
+    images, expected = turned_images(tmp_path)
+    for number, (image, upright) in enumerate(zip(images, expected)):
+        seed = tf.constant([5, number])
+
+        def crop(image, seed=seed):
+            if is_training:
+                return preprocessing.train_image(image, shape, "inception", seed)
+            return preprocessing.eval_image(image, shape, True)
+
+        np.testing.assert_allclose(crop(image), crop(tf.constant(upright)), atol=8)
+
+
+def test_images_that_look_turned_to_no_decoder_stay_as_they_are():
+    for contents in (b"", b"\xff\xd8", b"\xff\xef\x00\x0forientation 9"):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            preprocessing.decode(tf.constant(contents), 3)
+
+
+def test_a_long_check_tells_how_far_it_is_and_is_kept(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    write_classes(tmp_path / "set" / "train", "cat", "dog")
+    write_classes(tmp_path / "set" / "test", "cat", "dog", count=1)
+    write(tmp_path / "set" / "train", "cat/zero.jpg", b"")
+    warnings_of(tmp_path / "set")
+    assert not (tmp_path / "keras").exists() and not capsys.readouterr().out
+
+    monkeypatch.setattr(image_files, "_SECONDS_TO_TELL", -1)
+    monkeypatch.setattr(image_files, "_AT_ONCE", 2)
+    _, told = warnings_of(tmp_path / "set")
+    assert f"Checked 2 of 7 images of {tmp_path}/set/train" in capsys.readouterr().out
+
+    def check(path):
+        raise AssertionError(path)
+
+    with monkeypatch.context() as context:
+        context.setattr(image_files, "_check", check)
+        assert warnings_of(tmp_path / "set")[1] == told
+        write(tmp_path / "set" / "train", "dog/0.jpg", encoded(size=(9, 9)))
+        with pytest.raises(AssertionError):
+            data.load_folder(tmp_path / "set")
+    for path in (tmp_path / "keras").rglob("*.json"):
+        path.write_text("[[1]]")
+    warnings_of(tmp_path / "set")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="The superuser reads everything.")
+def test_unreadable_files_are_told(tmp_path):
+    write_classes(tmp_path / "train", "cat")
+    write_classes(tmp_path / "test", "cat")
+    (tmp_path / "train" / "cat" / "0.jpg").chmod(0)
+    _, (told,) = warnings_of(tmp_path)
+    assert "1 not readable: Permission denied ('cat/0.jpg')" in told
+
+
+def test_names_that_are_no_text_are_read(tmp_path):
+    folder = os.fsencode(tmp_path) + b"/train/caf\xe9"
+    try:
+        os.makedirs(folder)
+    except OSError:
+        pytest.skip("This file system has only names that are text.")
+    with open(folder + b"/\xe9.jpg", "wb") as file:
+        file.write(encoded())
+    write_classes(tmp_path / "train", "cat", count=1)
+    write_classes(tmp_path / "test", "cat", count=1)
+    images = data.load_folder(tmp_path)
+    assert images.class_names == ("caf\udce9", "cat")
+    assert len(decoded(images.train)) == 2
