@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from keras_resizable.batches import check_not_empty, image_batches
-from keras_resizable.graph import layers_of
+from keras_resizable.graph import as_graph, layers_of
 from keras_resizable.layers import ScaleAwareBatchNorm
 
 
@@ -56,7 +56,7 @@ def make_calibrator(model):
     norms = batch_norms(model)
     tables = tables_of(norms)
 
-    @tf.function(reduce_retracing=True, autograph=False)
+    @as_graph
     def update(images, statistics, seen):
         with estimating(norms), scope_of(tables, statistics) as scope:
             model(images, training=True)

@@ -7,6 +7,7 @@ functional model one by one. `tests/test_graph.py` notices when Keras changes ei
 import functools
 
 import keras
+import tensorflow as tf
 
 
 def layers_of(model):
@@ -58,3 +59,21 @@ def _functional():
     """The class of functional models."""
     images = keras.Input((1,))
     return type(keras.Model(images, images))
+
+
+def as_graph(function):
+    """A function of tensors as a graph that takes any sizes.
+
+    The first sizes have a graph of their own, and others one for all. TensorFlow counts
+    how often functions of the same code are traced, and would warn of a network's many
+    parts; a partial function has no code to count by.
+
+    Args:
+        function: Callable from tensors to tensors.
+
+    Returns:
+        A `tf.function`.
+    """
+    return tf.function(
+        functools.partial(function), reduce_retracing=True, autograph=False
+    )

@@ -66,6 +66,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         super().__init__(**kwargs)
         self.space = SpatialSpace(scales, len(stages))
         _check_stages(stages, self.space.scales)
+        _check_layers((stem, *stages, head))
         self.stem = stem
         self.stages = list(stages)
         self.head = head
@@ -338,6 +339,15 @@ def _check_distillation(distillation, sampler, head):
             raise ValueError(
                 f"{type(distillation).__name__} needs plans with the largest "
                 f"sub-network. {sampler} has none at step {step}: use SandwichSampler."
+            )
+
+
+def _check_layers(parts):
+    for layer in (layer for part in parts for layer in layers_of(part)):
+        if getattr(layer, "data_format", None) == "channels_first":
+            raise ValueError(
+                f"Layer {layer.name!r} has data_format='channels_first'. A resizable "
+                "network takes images (batch, height, width, channels)."
             )
 
 

@@ -120,8 +120,9 @@ def _outputs_of_noise(model):
 
 def _seen_in(outputs, is_binary):
     """Whether outputs are probabilities; None if they may be or not."""
-    if not np.isfinite(outputs).all():
-        return None
+    outputs = outputs[np.isfinite(outputs).all(axis=-1)]
+    if not len(outputs):
+        return True  # NaN is NaN either way.
     if outputs.min() < 0 or outputs.max() > 1 + _TOLERANCE:
         return False
     if is_binary or (abs(outputs.sum(axis=-1) - 1) < _TOLERANCE).all():

@@ -52,7 +52,8 @@ def fit_resumable(
         FloatingPointError: If the loss diverges.
         ConnectionError: If another worker has stopped.
         ImportError: If the extra `train` is not installed.
-        ValueError: If the checkpoint is damaged or of another network.
+        ValueError: If the checkpoint is damaged or of another network, the network
+            cannot be saved, or `steps_per_execution` does not divide an epoch.
     """
     checkpoint = Checkpoint(folder, steps_per_epoch, every_steps, monitor, callbacks)
     strategy = model.distribute_strategy
@@ -81,6 +82,12 @@ def fit_resumable(
 
     def fit(first_step, last_epoch, *more):
         epoch, done = divmod(first_step, steps_per_epoch)
+        if (steps_per_epoch - done) % model.steps_per_execution:
+            raise ValueError(
+                f"`steps_per_execution` has to divide the {steps_per_epoch - done} "
+                "steps of the epoch, or Keras trains more of them. Received: "
+                f"steps_per_execution={model.steps_per_execution}"
+            )
         model.fit(
             make_dataset(first_step),
             initial_epoch=epoch,

@@ -1,6 +1,8 @@
 """Reading and writing networks as `.keras` files."""
 
 import pathlib
+import zipfile
+import zlib
 
 import keras
 
@@ -39,21 +41,35 @@ def load_network(path):
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, or holds something else.
+        ValueError: If it is damaged, Keras cannot load it, or it holds something else.
     """
     path = pathlib.Path(path)
     if not path.is_file():
         raise FileNotFoundError(
             f"No network at {path}. Train one: python train/supernet.py"
         )
+    _require_whole(path)
     try:
         network = keras.saving.load_model(path)
-    except Exception as error:  # Of many types, depending on the damage.
-        raise ValueError(
-            f"{path} is damaged or not a `.keras` file: {error}"
-        ) from error
+    except Exception as error:  # Of many types, depending on what is wrong.
+        raise ValueError(f"{path} cannot be loaded. Keras says: {error}") from error
     if not isinstance(network, ResizableNetwork):
         raise ValueError(
             f"{path} holds a {type(network).__name__}, not a ResizableNetwork."
         )
     return network
+
+
+def _require_whole(path):
+    """Refuses a file that is no archive, or whose parts are not what was written."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (EOFError, NotImplementedError, OSError, ValueError, zlib.error) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    except zipfile.BadZipFile as error:
+        raise ValueError(
+            f"{path} is damaged or not a `.keras` file: {error}"
+        ) from error
+    if damaged is not None:
+        raise ValueError(f"{path} is damaged: its part {damaged} is another one.")

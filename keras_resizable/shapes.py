@@ -29,6 +29,7 @@ def outputs_of(part, inputs, scale_index=None, visit=None):
         elif isinstance(operation, ScaleAwareBatchNorm):
             outputs = args[0]
         else:
+            _check_channels(operation, args)
             outputs = operation.compute_output_spec(*args, **kwargs)
         if visit is not None:
             visit(operation, args, outputs)
@@ -51,7 +52,14 @@ def inputs_of(part, shape, dtype=None):
     features, *others = part.inputs
     tensors = [keras.KerasTensor(shape, dtype or features.dtype)]
     tensors += [keras.KerasTensor(tensor.shape, tensor.dtype) for tensor in others]
-    return keras.tree.pack_sequence_as(part.input, tensors)
+    return structured(part, tensors)
+
+
+def structured(model, tensors):
+    """Flat inputs of a model in the structure that it takes."""
+    if isinstance(model, keras.Sequential):
+        return tensors[0]
+    return keras.tree.pack_sequence_as(model.input, tensors)
 
 
 def check_sizes(network):
@@ -79,6 +87,7 @@ def check_sizes(network):
                 where = f"stage {number} at scale {scale}"
             size = tuple(features.shape[1:3])
             try:
+                _check_size(part, features.shape)
                 inputs = inputs_of(part, features.shape, features.dtype)
                 features = outputs_of(part, inputs, scale_index)
                 sizes = [
@@ -96,6 +105,23 @@ def check_sizes(network):
                     f"{' x '.join(map(str, size))} and cannot run: {reason} Leave out "
                     f"the scale {scale}, or take larger images."
                 ) from error
+
+
+def _check_size(part, shape):
+    taken = part.inputs[0].shape
+    if any(None not in sizes and len(set(sizes)) > 1 for sizes in zip(taken, shape)):
+        raise ValueError(f"It takes {tuple(taken[1:])} only.")
+
+
+def _check_channels(layer, args):
+    """Refuses what a layer's kernel does not fit, as calling it would."""
+    axes = getattr(getattr(layer, "input_spec", None), "axes", None) or {}
+    for axis, size in axes.items():
+        if args and args[0].shape[axis] not in (None, size):
+            raise ValueError(
+                f"Layer {layer.name!r} takes {size} values on axis {axis}, not "
+                f"{args[0].shape[axis]}."
+            )
 
 
 def _resized(features, scale):

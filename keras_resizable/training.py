@@ -1,5 +1,7 @@
 """Algorithm 1: what a training step of a resizable network does."""
 
+import warnings
+
 import keras
 import tensorflow as tf
 
@@ -148,8 +150,8 @@ def _run_plan(
 
     Returns:
         The mean gradients of the trainable variables, without what comes to
-        them through the stem; that of `features`, in float32; and the first row
-        of the plan whose loss is not finite, or -1.
+        them through the stem; that of `features`, in float32 at least; and the first
+        row of the plan whose loss is not finite, or -1.
     """
     count = tf.shape(plan)[0]
     replicas = _replicas()
@@ -162,6 +164,7 @@ def _run_plan(
         for variable in part.non_trainable_variables
     ]
 
+    precision = keras.backend.result_type(features.dtype.name, "float32")
     # Replicas cannot exchange statistics in a loop.
     unrolled = replicas > 1 and _is_synchronized(network)
     distillation = network.distillation
@@ -211,7 +214,7 @@ def _run_plan(
         return (
             k + 1,
             [old + new for old, new in zip(gradients, new_gradients)],
-            features_gradient + tf.cast(new_features_gradient, tf.float32),
+            features_gradient + tf.cast(new_features_gradient, precision),
             [scope.get_current_value(variable) for variable in state],
             tf.where((diverged < 0) & ~tf.math.is_finite(loss), k, diverged),
             teacher,
@@ -220,7 +223,7 @@ def _run_plan(
     loop = (
         tf.constant(0),
         [tf.zeros(weight.shape, weight.dtype) for weight in weights],
-        tf.zeros_like(features, tf.float32),
+        tf.zeros_like(features, precision),
         [tf.convert_to_tensor(variable) for variable in state],
         tf.constant(-1),
         teacher,
@@ -300,22 +303,25 @@ def _sums(network, gradients, count):
         penalty = tf.zeros(())
         for weight in weights:
             if weight.regularizer is not None:
-                penalty += weight.regularizer(weight) / _replicas()
+                of_weight = tf.cast(weight.regularizer(weight), tf.float32)
+                penalty += of_weight / _replicas()
         penalty = network.optimizer.scale_loss(penalty)
     penalties = tape.gradient(
         penalty,
         [weight.value for weight in weights],
         unconnected_gradients=tf.UnconnectedGradients.ZERO,
     )
-    count = tf.cast(count, tf.float32)
     return [
-        (mean - penalty) * count + penalty
+        (mean - penalty) * tf.cast(count, mean.dtype) + penalty
         for mean, penalty in zip(gradients, penalties)
     ]
 
 
 def _apply(network, gradients, plan):
     """Updates the weights; batch normalisation only where the plan was."""
+    if not network.trainable_variables:
+        warnings.warn("The model does not have any trainable weights.", stacklevel=2)
+        return
     used = tf.reduce_any(
         tf.one_hot(plan, len(network.space.scales), True, False), axis=0
     )

@@ -21,8 +21,10 @@ SCRIPTS = sorted(
 )
 
 # What each part may import, besides itself. Imports go one way.
-LAYERS = {"space", "files", "extras", "outputs"}
-CORE = LAYERS | {"layers", "sampling", "statistics", "sub_network"}
+LAYERS = {"batches", "extras", "files", "graph", "outputs", "space"}
+CORE = LAYERS | {
+    *("calibration", "layers", "sampling", "shapes", "statistics", "sub_network"),
+}
 NETWORK = CORE | {"distribution", "divergence", "network", "training"}
 RUN = NETWORK | {"saving", "checkpoint", "history", "averaging"}
 MAY_IMPORT = {
@@ -31,6 +33,10 @@ MAY_IMPORT = {
     "digests": set(),
     "extras": set(),
     "averaging": set(),
+    "batches": set(),
+    "graph": set(),
+    "calibration": {"batches", "graph", "layers"},
+    "shapes": {"graph", "layers", "space"},
     "distillation": set(),
     "outputs": set(),
     "scripts": set(),
@@ -41,7 +47,7 @@ MAY_IMPORT = {
     "layers": LAYERS,
     "sampling": LAYERS,
     "statistics": LAYERS,
-    "sub_network": LAYERS | {"layers"},
+    "sub_network": LAYERS | {"calibration", "layers"},
     "training": CORE,
     "network": NETWORK,
     "memory": NETWORK,
@@ -51,7 +57,7 @@ MAY_IMPORT = {
     "resuming": RUN | {"callbacks"},
     "models": NETWORK,
     "data": NETWORK,
-    "fine_tuning": set(),
+    "fine_tuning": {"outputs"},
     "export": NETWORK | {"digests"},
     "devices": LAYERS | {"export"},
     "adapt": NETWORK | {"digests", "export", "outputs", "search"},

@@ -1,6 +1,8 @@
 """Runs that end in the middle, and what is left of them."""
 
 import errno
+import functools
+import json
 import os
 import pathlib
 import random
@@ -16,7 +18,7 @@ import pandas
 import pytest
 import tensorflow as tf
 
-from keras_resizable import ResizableNetwork, data
+from keras_resizable import FairSampler, ResizableNetwork, data
 from keras_resizable.checkpoint import load_checkpoint, save_checkpoint
 from keras_resizable.resuming import fit_resumable
 
@@ -110,12 +112,13 @@ def fit(images, tmp_path):
 
 @pytest.fixture
 def compiled(make_network):
-    def make(learning_rate=0.05, **kwargs):
+    def make(learning_rate=0.05, steps_per_execution=1, **kwargs):
         network = make_network(**kwargs)
         network.compile(
             keras.optimizers.SGD(learning_rate, momentum=0.9),
             loss="categorical_crossentropy",
             metrics=["accuracy"],
+            steps_per_execution=steps_per_execution,
         )
         return network
 
@@ -306,3 +309,157 @@ def test_where_mirrored_replicas_diverged(fit, compiled, strategy):
         network = compiled(learning_rate=1e30)
     with pytest.raises(FloatingPointError, match="at step [23], in the sub-network"):
         fit(network, 2)
+
+
+class Kill(keras.callbacks.Callback):
+    """Ends a run as a kill would: nothing of it runs any more."""
+
+    def __init__(self, step=None, epoch=None):
+        super().__init__()
+        self.at = step, epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch + 1 == self.at[0]:
+            raise KeyboardInterrupt
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.at[1]:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("together", "kept"), [(1, 8), (2, 8), (3, 9)])
+def test_checkpoints_come_as_soon_as_their_step_is_passed(
+    compiled, images, tmp_path, together, kept
+):
+    def train(*callbacks, steps=12):
+        network = compiled(steps_per_execution=together)
+        fit_resumable(
+            network,
+            lambda step: data.train_dataset(images, 8, start_step=step),
+            steps,
+            1,
+            tmp_path,
+            every_steps=4,
+            callbacks=callbacks,
+            verbose=0,
+        )
+        return network
+
+    # It is killed after the step that is named, before the callback of checkpoints.
+    with pytest.raises(KeyboardInterrupt):
+        train(Kill(step=12))
+    with np.load(tmp_path / "checkpoint.npz") as contents:
+        assert json.loads(str(contents["state"]))["step"] == kept
+    assert train().optimizer.iterations == 12
+    if together == 3:
+        (tmp_path / "checkpoint.npz").unlink()
+        (tmp_path / "checkpoint.previous.npz").unlink()
+        with pytest.raises(ValueError, match="divide the 5 steps.*execution=3"):
+            train(steps=5)
+
+
+class GetWorse(keras.callbacks.Callback):
+    """An accuracy that falls after the second epoch."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["quality"] = [1.0, 2.0, 1.5, 1.2, 1.1, 1.0, 0.9][epoch]
+
+
+def early_stopping(patience=2):
+    stop = keras.callbacks.EarlyStopping(
+        "quality", patience=patience, mode="max", restore_best_weights=True
+    )
+    return [GetWorse(), stop]
+
+
+def weights_of(path):
+    return keras.saving.load_model(path).get_weights()
+
+
+def test_a_run_that_a_callback_ended_is_done(compiled, fit, tmp_path):
+    network = compiled()
+    history = fit(network, 7, callbacks=early_stopping())
+    assert len(history) == 4
+    ended_with = network.get_weights()
+    again = compiled()
+    saved = weights_of(tmp_path / "run" / "supernet.keras")
+    for one, other in zip(saved, ended_with, strict=True):
+        np.testing.assert_array_equal(one, other)
+    # The same call trains no more, and gives the same.
+    assert fit(again, 7, callbacks=early_stopping()) == history
+    for one, other in zip(again.get_weights(), ended_with, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_interrupted_run_ends_with_the_same_callbacks(compiled, fit, tmp_path):
+    def train(*more):
+        keras.utils.set_random_seed(0)
+        network = compiled()
+        history = fit(network, 7, callbacks=[*early_stopping(), *more])
+        return network.get_weights(), history
+
+    expected, expected_history = train()
+    for path in (tmp_path / "run").iterdir():
+        path.unlink()
+    with pytest.raises(KeyboardInterrupt):
+        train(Kill(epoch=3))
+    # As many callbacks, so that their states are those of the same.
+    got, history = train(Kill())
+    assert len(history) == len(expected_history) == 4
+    for one, other in zip(got, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_what_a_callback_restores_in_the_middle_is_not_trained_on(
+    compiled, fit, tmp_path
+):
+    """A run that goes on inside an epoch has two ends; only the last one counts."""
+
+    class Inside(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if self.model.optimizer.iterations == 3 * STEPS + 3:
+                raise KeyboardInterrupt
+
+    keras.utils.set_random_seed(0)
+    network = compiled()
+    fit(network, 4, every_steps=2, callbacks=early_stopping(patience=5))
+    expected = network.get_weights()
+    for path in (tmp_path / "run").iterdir():
+        path.unlink()
+    keras.utils.set_random_seed(0)
+    with pytest.raises(KeyboardInterrupt):
+        fit(
+            compiled(),
+            4,
+            every_steps=2,
+            callbacks=[*early_stopping(patience=5), Inside()],
+        )
+    network = compiled()
+    fit(network, 4, every_steps=2, callbacks=[*early_stopping(patience=5), Kill()])
+    for one, other in zip(network.get_weights(), expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+class NotSerializable:
+    def __init__(self, space):
+        self.sampler = FairSampler(space)
+
+    def __call__(self, step):
+        return self.sampler(step)
+
+
+@pytest.mark.parametrize("kind", ["partial", "object", "layer"])
+def test_what_cannot_be_saved_is_refused_before_training(make_network, fit, kind):
+    network = make_network()
+    sampler = {
+        "partial": functools.partial(lambda seed, step: [[0, 0]], 1),
+        "object": NotSerializable(network.space),
+        "layer": FairSampler(network.space),
+    }[kind]
+    loss = keras.losses.CategoricalCrossentropy()
+    if kind == "layer":
+        network.get_config = lambda: {}["no such key"]
+    network.compile("sgd", loss, sampler=sampler)
+    with pytest.raises(ValueError, match="could not be saved after training"):
+        fit(network, 1)
+    assert network.optimizer.iterations == 0

@@ -17,6 +17,9 @@ in ~/.cache/litert-cli. See https://ai.google.dev/edge/litert/models/measurement
 
 import pathlib
 
+import quiet_imports  # noqa: F401
+
+# isort: split
 from absl import flags
 
 from keras_resizable import devices, runs, scripts, search

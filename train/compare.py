@@ -9,6 +9,9 @@ after the colon it takes the last sub-network in the file.
 
 import pathlib
 
+import quiet  # noqa: F401
+
+# isort: split
 from keras_resizable import scripts, search
 
 

@@ -155,11 +155,14 @@ def train():
         evaluated,
         data.load_calibration(run / CALIBRATION).take(CALIBRATION_BATCHES),
     )
-    added = [*building.training_callbacks(recipe, mode), accuracy]
+    learning = callbacks.WarnOfNoLearning(classes, images.train.num_images)
+    added = [*building.training_callbacks(recipe, mode), learning, accuracy]
     if distribution.is_chief(strategy):
         added.append(
             keras.callbacks.TensorBoard(run / "tensorboard", write_graph=False)
         )
+    penalties = float(sum(network.losses))
+    print(f"The loss contains penalties of weights, {penalties:.3g} at the beginning.")
     resuming.fit_resumable(
         network,
         lambda step: building.train_data(recipe, images, step, num_shards, shard),

@@ -1,3 +1,5 @@
+"""Resizable-Adapt: a router sends each image to a sub-network of its own."""
+
 from keras_resizable.adapt.adaptive_network import AdaptiveNetwork
 from keras_resizable.adapt.evaluation import (
     AdaptiveResults,

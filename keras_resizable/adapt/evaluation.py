@@ -1,13 +1,13 @@
 import dataclasses
 
 import numpy as np
-import tensorflow as tf
 
 from keras_resizable import search
 from keras_resizable.adapt.adaptive_network import budget_bias
 from keras_resizable.batches import check_not_empty, labelled_batches
 from keras_resizable.digests import digest_of_data
 from keras_resizable.extras import import_extra
+from keras_resizable.graph import as_graph
 from keras_resizable.outputs import integer_labels
 
 
@@ -59,7 +59,7 @@ def evaluate(adaptive, dataset):
     Raises:
         ValueError: If the data set is empty or never ends.
     """
-    run = tf.function(adaptive.run, reduce_retracing=True)
+    run = as_graph(adaptive.run)
     rights, routes = [], []
     dataset = labelled_batches(dataset, adaptive.network)
     for images, labels in dataset:

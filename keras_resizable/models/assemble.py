@@ -46,11 +46,11 @@ def assemble(
         name: Name of the network.
         epsilon: Epsilon of the batch normalisations.
         include_top: Whether the head ends in a classifier.
-        weights: None for random ones, the path of a `.weights.h5` file, or
-            `"imagenet"` for those of the `keras.applications` model of the same
-            architecture, if there is one: see `load_stock_weights` for what
-            they are good for until they are trained or calibrated. They expect
-            images in [-1, 1]. The classifier is among them for 1,000 classes.
+        weights: None for random ones, the path of a `.weights.h5` or `.keras` file of
+            such a network, or `"imagenet"` for those of the `keras.applications`
+            model of the same architecture, if there is one: see `load_stock_weights`
+            for what they are good for until they are trained or calibrated. They
+            expect images in [-1, 1]. The classifier is among them for 1,000 classes.
         pooling: What the head does when `include_top=False`: None for feature
             maps, `"avg"`, or `"max"`.
         dropout: Fraction of the classifier's inputs that training drops.
@@ -68,18 +68,19 @@ def assemble(
             valid.
     """
     scales = check_scales(scales)
+    if keras.config.image_data_format() != "channels_last":
+        raise ValueError(
+            "A resizable network takes images (batch, height, width, channels): "
+            "keras.config.set_image_data_format('channels_last')."
+        )
     _check_input_shape(input_shape)
     if pooling not in (None, "avg", "max"):
         raise ValueError(
             f"`pooling` must be None, 'avg' or 'max'. Received: pooling={pooling!r}"
         )
-    from_imagenet = weights == "imagenet" and imagenet is not None
-    if weights is not None and not from_imagenet and not os.path.exists(weights):
-        or_imagenet = "" if imagenet is None else ", 'imagenet'"
-        raise ValueError(
-            f"`weights` must be None{or_imagenet} or the path of a `.weights.h5` "
-            f"file. Received: weights={weights!r}"
-        )
+    from_imagenet = imagenet is not None and _is(weights, "imagenet")
+    if weights is not None and not from_imagenet:
+        _check_weights(weights, imagenet is not None)
     # The momentum of PyTorch, in which the paper's networks were trained.
     norm_layer = functools.partial(
         ScaleAwareBatchNorm,
@@ -146,8 +147,36 @@ def assemble(
             ),
         )
     elif weights is not None:
-        network.load_weights(weights)
+        try:
+            network.load_weights(weights)
+        except Exception as error:  # Of many types, depending on the file.
+            raise ValueError(
+                f"{weights} does not hold the weights of a {name!r} of these "
+                "arguments. Those of another model of the same architecture, as of "
+                "keras.applications, are taken by "
+                "keras_resizable.models.load_stock_weights(network, model). Keras "
+                f"says: {str(error).strip().splitlines()[0]}"
+            ) from error
     return network
+
+
+def _is(value, text):
+    return isinstance(value, str) and value == text
+
+
+def _check_weights(weights, has_imagenet):
+    """Refuses what is not the path of a file of weights."""
+    is_path = isinstance(weights, (str, os.PathLike))
+    if is_path and os.fspath(weights).endswith((".weights.h5", ".keras")):
+        if os.path.exists(weights):
+            return
+    or_imagenet = ", 'imagenet'" if has_imagenet else ""
+    raise ValueError(
+        f"`weights` must be None{or_imagenet} or the path of a `.weights.h5` or "
+        "`.keras` file of such a network. Those of a keras.Model are taken by "
+        "keras_resizable.models.load_stock_weights(network, model). Received: "
+        f"weights={weights!r}"
+    )
 
 
 def check_width(name, value):

@@ -1,6 +1,7 @@
 """Evaluating many sub-networks in one pass over the data."""
 
 import dataclasses
+import functools
 import time
 
 import keras
@@ -15,6 +16,7 @@ from keras_resizable.batches import (
 from keras_resizable.digests import digest_of_data, digest_of_weights
 from keras_resizable.distribution import is_chief
 from keras_resizable.files import read_arrays, replacing
+from keras_resizable.graph import as_graph
 from keras_resizable.outputs import Classifier, integer_labels
 from keras_resizable.search.samples import SampleResults
 from keras_resizable.search.tree import PrefixTree
@@ -136,9 +138,7 @@ def evaluate_model(model, dataset, name):
     """
     classifier = Classifier(model, model.loss if model.compiled else None)
     score = _make_score(classifier, tf.distribute.get_strategy())
-    run = tf.function(
-        lambda images: model(images, training=False), reduce_retracing=True
-    )
+    run = as_graph(functools.partial(model, training=False))
     scores = Scores.none(1)
     for images, labels in labelled_batches(dataset, model):
         outputs = run(images)
@@ -285,11 +285,10 @@ def _make_score(classifier, strategy):
             axis=-1,
         )
 
-    @tf.function(reduce_retracing=True, autograph=False)
     def score_all(outputs, labels):
         return strategy.run(score, (outputs, labels))
 
-    return score_all
+    return as_graph(score_all)
 
 
 def _make_fill(strategy):
@@ -302,11 +301,10 @@ def _make_fill(strategy):
         missing = 1 - tf.minimum(tf.shape(images)[0], 1)
         return tf.pad(images, [[0, missing], [0, 0], [0, 0], [0, 0]])
 
-    @tf.function(reduce_retracing=True, autograph=False)
     def fill_all(images):
         return strategy.run(fill, (images,))
 
-    return fill_all
+    return as_graph(fill_all)
 
 
 def _progress(title, dataset, units, verbose):

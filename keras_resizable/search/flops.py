@@ -5,7 +5,7 @@ import keras
 
 from keras_resizable.graph import is_graph
 from keras_resizable.layers import ScaleAwareBatchNorm
-from keras_resizable.shapes import inputs_of, outputs_of
+from keras_resizable.shapes import inputs_of, outputs_of, structured
 
 _CONVOLUTIONS = (
     keras.layers.Conv1D,
@@ -69,8 +69,7 @@ def count_flops(model):
         keras.KerasTensor(_of_one_image(tensor.shape), tensor.dtype)
         for tensor in model.inputs
     ]
-    inputs = keras.tree.pack_sequence_as(model.input, inputs)
-    return _count(model, inputs)[0]
+    return _count(model, structured(model, inputs))[0]
 
 
 def count_part(part, input_shape, scale_index=None):

@@ -11,6 +11,7 @@ from keras_resizable.calibration import (
     scope_of,
     tables_of,
 )
+from keras_resizable.graph import as_graph
 
 
 class PrefixTree:
@@ -116,10 +117,10 @@ class _Level:
         self._part = part
         self.norms = batch_norms(part)
         self._tables = tables_of(self.norms)
-        self._infer = _graph(
+        self._infer = as_graph(
             lambda *inputs: strategy.run(self.outputs, inputs)  # On all devices.
         )
-        self._train = _graph(self._outputs_and_rows)
+        self._train = as_graph(self._outputs_and_rows)
 
     def own_rows(self, index):
         """The batch statistics that the network has for a scale."""
@@ -150,11 +151,6 @@ class _Level:
         if len(self._part.inputs) == 1:
             return self._part(features, training=training)
         return self._part([features, index], training=training)
-
-
-def _graph(function):
-    # For maps of any size; that of the first call has a graph of its own.
-    return tf.function(function, reduce_retracing=True, autograph=False)
 
 
 def _row(table, index):

@@ -1,10 +1,17 @@
+import warnings
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from odd_networks import stage_of, tiny_network
 
-from keras_resizable.search import count_flops, count_flops_of_configs
+from keras_resizable.search import (
+    build_table,
+    count_flops,
+    count_flops_of_configs,
+)
 
 
 def profiled_flops(model):
@@ -99,7 +106,62 @@ def test_what_cannot_be_counted_is_named():
     attention = layers.MultiHeadAttention(2, 2, name="attention")
     inputs = keras.Input((5, 4))
     model = keras.Model(inputs, attention(inputs, inputs))
-    with pytest.raises(ValueError, match="'attention', a MultiHeadAttention"):
+    with pytest.warns(UserWarning, match="'attention', a MultiHeadAttention"):
         count_flops(model)
     with pytest.raises(ValueError, match=r"\(None, 9, 4\).*fixed `input_shape`"):
         count_flops(model_of(layers.Conv2D(4, 3), shape=(None, 9, 4)))
+
+
+class Scale(layers.Layer):
+    """As ConvNeXt's LayerScale: weights of one axis."""
+
+    def build(self, shape):
+        self.gamma = self.add_weight(shape=(shape[-1],))
+
+    def call(self, x):
+        return x * self.gamma
+
+
+class OwnConvolution(layers.Layer):
+    """A kernel at each position of the output."""
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(3, 3, shape[-1], 5))
+
+    def call(self, x):
+        return tf.nn.conv2d(x, self.kernel, 1, "SAME")
+
+
+class Attention(layers.Layer):
+    def build(self, shape):
+        self.table = self.add_weight(shape=(shape[-1], shape[-1]))
+
+    def call(self, x):
+        return x @ self.table
+
+
+def test_layers_that_are_not_known():
+    assert count_flops(model_of(Scale())) == 0
+    assert count_flops(model_of(OwnConvolution())) == 9 * 11 * 9 * 4 * 5
+    model = model_of(layers.Conv2D(4, 1), Attention(name="mine"))
+    with pytest.warns(UserWarning, match="'mine', a Attention, are not known"):
+        assert count_flops(model) == 9 * 11 * 16
+
+
+def test_a_table_names_an_unknown_layer_once():
+    network = tiny_network(stages=[stage_of(lambda x, i: Attention(name="mine")(x))])
+    data = np.zeros((4, 8, 8, 3), np.float32), np.zeros(4, int)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        table = build_table(network, data, verbose=False)
+    assert len(table) == 2 and table["flops"].min() > 0
+    assert ["'mine'" in str(warning.message) for warning in caught] == [True]
+
+
+def test_what_is_no_graph_is_refused():
+    class Own(keras.Model):
+        def call(self, x):
+            return x
+
+    with pytest.raises(ValueError, match="functional and sequential.*Own"):
+        count_flops(Own())

@@ -1,0 +1,55 @@
+import math
+import warnings
+
+import keras
+
+_DEVIATIONS = 3  # Of an accuracy of chance, by the number of images.
+
+
+class WarnOfNoLearning(keras.callbacks.Callback):
+    """Warns at the end of an epoch when training learns nothing.
+
+    That is when its accuracy is that of chance, or when its loss is higher than after
+    the first epoch. The warning names the learning rate, and comes once of each kind.
+
+    Args:
+        classes: Number of classes.
+        num_images: Number of images of an epoch.
+        metric: Name of the accuracy in the logs.
+    """
+
+    def __init__(self, classes, num_images, metric="accuracy"):
+        super().__init__()
+        chance = 1 / classes
+        deviation = math.sqrt(chance * (1 - chance) / num_images)
+        self.chance = chance + _DEVIATIONS * deviation
+        self.metric = metric
+        self._first_loss = None
+        self._warned = set()
+
+    def on_epoch_end(self, epoch, logs=None):
+        accuracy, loss = logs.get(self.metric), logs["loss"]
+        if accuracy is not None and accuracy <= self.chance:
+            self._warn(
+                "chance",
+                f"The training accuracy after epoch {epoch + 1} is {accuracy:.3f}, no "
+                "more than chance.",
+            )
+        if self._first_loss is None:
+            self._first_loss = loss
+        elif loss > self._first_loss:
+            self._warn(
+                "loss",
+                f"The training loss has risen from {self._first_loss:.4g} to "
+                f"{loss:.4g} in epoch {epoch + 1}.",
+            )
+
+    def _warn(self, kind, text):
+        if kind in self._warned:
+            return
+        self._warned.add(kind)
+        rate = float(self.model.optimizer.learning_rate)
+        warnings.warn(
+            f"{text} The learning rate is {rate:.3g} now: try a lower one.",
+            stacklevel=3,
+        )

@@ -1,0 +1,177 @@
+"""Probabilities or logits: said by the loss, seen in the values, or asked for."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+from odd_networks import tiny_network
+
+from keras_resizable import adapt, distillation, fine_tuning, search
+from keras_resizable.outputs import Classifier
+
+
+def head_of(end, classes=3):
+    features = keras.Input((None, None, 3))
+    x = layers.GlobalAveragePooling2D()(features)
+    return keras.Model(features, end(layers.Dense(classes)(x)))
+
+
+SOFTMAX = {
+    "layer": layers.Softmax(),
+    "activation": layers.Activation("softmax"),
+    "operation": lambda x: ops.softmax(x),
+    "cast behind": lambda x: layers.Activation("linear", dtype="float32")(
+        layers.Softmax()(x)
+    ),
+    "identity behind": lambda x: layers.Identity()(layers.Softmax()(x)),
+    "in a model": keras.Sequential([keras.Input((3,)), layers.Softmax()]),
+    "by hand": lambda x: ops.exp(x) / ops.sum(ops.exp(x), axis=-1, keepdims=True),
+}
+
+
+@pytest.fixture
+def labelled():
+    generator = np.random.default_rng(0)
+    images = generator.normal(0, 2, (9, 8, 8, 3)).astype("float32")
+    return images, generator.integers(0, 3, 9)
+
+
+@pytest.mark.parametrize("end", SOFTMAX.values(), ids=SOFTMAX)
+def test_softmax_is_known_in_all_its_forms(end, labelled):
+    head = head_of(end)
+    assert Classifier(head).gives_probabilities
+    network = tiny_network(head=head)
+    table = search.build_table(network, labelled, [(1.0,)], verbose=False)
+    expected = keras.losses.sparse_categorical_crossentropy(
+        labelled[1], network(labelled[0])
+    )
+    assert table["loss"][0] == pytest.approx(np.mean(expected), rel=1e-4)
+    network.compile(
+        "sgd",
+        "sparse_categorical_crossentropy",
+        distillation=distillation.EnsembleDistillation(),
+    )
+    assert network.classifier.gives_probabilities
+
+
+def test_logits_are_known_from_the_loss_or_the_values(labelled):
+    network = tiny_network(head=head_of(lambda x: x))
+    assert not network.classifier.gives_probabilities
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    table = search.build_table(network, labelled, [(1.0,)], verbose=False)
+    expected = loss(labelled[1], network(labelled[0]))
+    assert table["loss"][0] == pytest.approx(float(expected), rel=1e-4)
+
+
+def sigmoids(x):
+    return layers.Activation("sigmoid")(x)
+
+
+def test_what_cannot_be_told_is_asked_for(labelled):
+    network = tiny_network(head=head_of(sigmoids))
+    with pytest.raises(ValueError, match="cannot be told.*from_logits"):
+        search.build_table(network, labelled, [(1.0,)], verbose=False)
+    for loss, probable in (
+        (keras.losses.CategoricalCrossentropy(from_logits=True), False),
+        ("categorical_crossentropy", True),
+        (["binary_crossentropy"], True),
+        (keras.losses.binary_crossentropy, True),
+    ):
+        network.compile("sgd", loss)
+        assert network.classifier.gives_probabilities == probable
+    network.compile("sgd", keras.losses.KLDivergence())
+    with pytest.raises(ValueError, match="cannot be told"):
+        network.compile(
+            "sgd",
+            keras.losses.KLDivergence(),
+            distillation=distillation.EnsembleDistillation(),
+        )
+
+
+@pytest.mark.parametrize("end", [sigmoids, lambda x: x], ids=["sigmoid", "logit"])
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_a_binary_head_simply_works(end, one_hot, labelled):
+    images, labels = labelled[0], labelled[1] % 2
+    network = tiny_network(head=head_of(end, classes=1))
+    from_logits = end is not sigmoids
+    network.compile(
+        "sgd",
+        keras.losses.BinaryCrossentropy(from_logits=from_logits),
+        metrics=[keras.metrics.BinaryAccuracy(threshold=0.0 if from_logits else 0.5)],
+    )
+    loss, accuracy = network.evaluate(images, labels[:, None], verbose=0)
+    given = keras.utils.to_categorical(labels, 2) if one_hot else labels
+    table = search.build_table(network, (images, given), [(1.0,)], verbose=False)
+    assert table["top1"][0] == pytest.approx(accuracy)
+    assert table["loss"][0] == pytest.approx(loss, rel=1e-4)
+    assert table["top5"][0] == 1
+    candidates = [(1.0,), (0.5,)]
+    adaptive = adapt.AdaptiveNetwork(network, candidates)
+    adaptive.bias.assign([-100.0, 100.0])
+    results = adapt.evaluate(adaptive, (images, labels))
+    assert results.top1 == pytest.approx(accuracy)
+    with pytest.raises(ValueError, match="two or more classes"):
+        network.compile(distillation=distillation.EnsembleDistillation())
+
+
+def test_other_heads_are_refused():
+    features = keras.Input((None, None, 3))
+    network = tiny_network(head=keras.Model(features, layers.Conv2D(3, 1)(features)))
+    data = np.zeros((2, 8, 8, 3), "float32"), np.zeros(2, int)
+    for call in (
+        lambda: search.build_table(network, data, verbose=False),
+        lambda: adapt.AdaptiveNetwork(network, [(1.0,), (0.5,)]),
+        lambda: search.evaluate_model(network.sub_network((1.0,)), data, "x"),
+    ):
+        with pytest.raises(ValueError, match=r"one output of \(batch, classes\)"):
+            call()
+
+
+def test_nan_is_never_right_and_told(labelled):
+    images = labelled[0]
+    labels = np.zeros(len(images), int)  # What argmax says of NaN.
+    network = tiny_network()
+    ((_, norm),) = network.batch_norms
+    norm.gammas[1].assign([np.nan] * 3)
+    with pytest.warns(UserWarning, match="answer NaN.*: 0.5."):
+        table = search.build_table(network, (images, labels), verbose=False)
+    by_config = table.set_index("config")
+    assert by_config["top1"]["0.5"] == 0 and by_config["top5"]["0.5"] == 0
+    table["flops"] = [2, 1]
+    assert search.best(table, max_flops=2)["config"] == "1.0"
+    results = search.evaluate_model(network.sub_network((0.5,)), (images, labels), "x")
+    assert not results.right.any()
+    adaptive = adapt.AdaptiveNetwork(network, [(1.0,), (0.5,)], base=(1.0,))
+    adaptive.bias.assign([100.0, 0.0])
+    assert adapt.evaluate(adaptive, (images, labels)).top1 == 0
+    with pytest.raises(ValueError, match="not finite"):
+        adaptive.set_budget(np.full((4, 2), np.nan), 1e9)
+
+
+def test_routers_and_teachers_give_probabilities():
+    network = tiny_network()
+    features = keras.Input((None, None, 3))
+    x = layers.Dense(2)(layers.GlobalAveragePooling2D()(features))
+    router = keras.Model(features, x)
+    with pytest.raises(ValueError, match="router gives logits"):
+        adapt.AdaptiveNetwork(network, [(1.0,), (0.5,)], learner=router)
+    student = tiny_network(head=head_of(lambda x: x)).sub_network((1.0,))
+    with pytest.raises(ValueError, match="gives logits: add a softmax"):
+        fine_tuning.taught_by(student, network.sub_network((1.0,)))
+
+
+def test_labels_of_every_shape_mean_the_same(labelled):
+    images, labels = labelled
+    network = tiny_network()
+    tables = [
+        search.build_table(network, (images, given), [(1.0,)], verbose=False)
+        for given in (
+            labels,
+            labels[:, None],
+            labels.astype("float32"),
+            labels.astype("uint8"),
+            keras.utils.to_categorical(labels, 3),
+        )
+    ]
+    for table in tables[1:]:
+        assert table.equals(tables[0])

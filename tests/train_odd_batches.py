@@ -1,0 +1,49 @@
+"""Trains every family on batches of 1 to 9 images of three sizes, many times."""
+
+import functools
+import pathlib
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from narrow_networks import NARROW  # noqa: E402
+
+from keras_resizable import ResNet20  # noqa: E402
+from keras_resizable.adapt import ResizeLearner  # noqa: E402
+
+SIZES = (21, 28, 32)
+TIMES = 12
+
+
+def batches(channels=3):
+    generator = np.random.default_rng(0)
+    for _ in range(TIMES):
+        for size in SIZES:
+            for count in range(1, 10):
+                images = generator.random((count, size, size, channels), np.float32)
+                yield images, generator.integers(0, 3, count)
+
+
+def train(model, channels=3):
+    spec = (
+        tf.TensorSpec((None, None, None, channels)),
+        tf.TensorSpec((None,), tf.int64),
+    )
+    dataset = tf.data.Dataset.from_generator(
+        functools.partial(batches, channels), output_signature=spec
+    ).apply(tf.data.experimental.assert_cardinality(TIMES * len(SIZES) * 9))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    history = model.fit(dataset, verbose=0, shuffle=False).history
+    assert np.isfinite(history["loss"]).all()
+
+
+for name, make in {"wide": functools.partial(ResNet20, width=0.5), **NARROW}.items():
+    keras.utils.set_random_seed(0)
+    train(make(scales=(1.0, 0.5), input_shape=(None, None, 3), classes=3, name=name))
+    print(name, flush=True)
+train(ResizeLearner((None, None, 8), 3), channels=8)
+print("router", flush=True)
