@@ -2,8 +2,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from odd_networks import stem_of, tiny_network
 
-from keras_resizable import FairSampler, FixedSampler, ResizableNetwork
+from keras_resizable import FairSampler, FixedSampler, ResizableNetwork, saving
 from keras_resizable.statistics import STALE_STEPS
 
 
@@ -169,3 +170,88 @@ def test_sampler_of_ones_own_is_saved_by_name(network, batch, tmp_path):
     network.save(tmp_path / "network.keras")
     copy = keras.saving.load_model(tmp_path / "network.keras")
     assert copy.sampler is largest_only
+
+
+@pytest.mark.parametrize(
+    "weights", [3, "imagenet2", "x.h5", "missing.weights.h5", keras.Sequential()]
+)
+def test_weights_that_are_no_file_are_named(make_network, weights):
+    message = r"`weights` must be None or the path.*load_stock_weights.*Received"
+    with pytest.raises(ValueError, match=message):
+        make_network(weights=weights)
+
+
+def test_weights_of_another_model_are_named(make_network, tmp_path):
+    other = keras.applications.MobileNet((32, 32, 3), 0.25, weights=None, classes=3)
+    path = tmp_path / "mobilenet.weights.h5"
+    other.save_weights(path)
+    with pytest.raises(ValueError, match="does not hold the weights of a 'narrow_res"):
+        make_network(weights=path)
+    network = make_network()
+    network.save(tmp_path / "network.keras")
+    copy = make_network(weights=tmp_path / "network.keras")
+    for one, other in zip(copy.get_weights(), network.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_load_says_what_keras_said(make_network, tmp_path):
+    network = make_network()
+
+    class Unknown(keras.losses.Loss):
+        def call(self, y_true, y_pred):
+            return y_pred[:, 0]
+
+    network.compile("sgd", Unknown())
+    path = tmp_path / "network.keras"
+    saving.save_network(network, path)
+    with pytest.raises(ValueError, match="cannot be loaded. Keras says.*Unknown"):
+        saving.load_network(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="is damaged"):
+        saving.load_network(path)
+
+
+def test_channels_first_is_refused(make_network):
+    keras.config.set_image_data_format("channels_first")
+    try:
+        with pytest.raises(ValueError, match=r"\(batch, height, width, channels\)"):
+            make_network()
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    conv = keras.layers.Conv2D(3, 1, data_format="channels_first", name="first")
+    with pytest.raises(ValueError, match="'first' has data_format='channels_first'"):
+        tiny_network(stem_of(conv, keras.layers.Permute((2, 3, 1))))
+
+
+def test_a_frozen_network_trains_as_keras_does(make_network, batch):
+    network = make_network()
+    network.trainable = False
+    network.compile("sgd", "sparse_categorical_crossentropy")
+    before = network.get_weights()
+    with pytest.warns(UserWarning, match="not have any trainable weights"):
+        network.fit(*batch, verbose=0)
+    for one, other in zip(network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_other_precisions_train(make_network, batch, dtype, reduction):
+    keras.config.set_dtype_policy(dtype)
+    try:
+        network = make_network()
+        regularized = make_network(kernel_regularizer=keras.regularizers.L2(0.01))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    with pytest.raises(ValueError, match=f"is {dtype} and has a regularizer"):
+        regularized.compile("sgd", "sparse_categorical_crossentropy")
+    network.compile(
+        keras.optimizers.SGD(0.01),
+        "sparse_categorical_crossentropy",
+        gradient_reduction=reduction,
+    )
+    before = network.get_weights()
+    assert np.isfinite(network.fit(*batch, verbose=0).history["loss"]).all()
+    assert any(
+        not np.array_equal(new, old) for new, old in zip(network.get_weights(), before)
+    )

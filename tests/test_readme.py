@@ -5,6 +5,8 @@ import importlib.util
 import pathlib
 import re
 import shlex
+import shutil
+import textwrap
 
 import keras
 import numpy as np
@@ -13,14 +15,19 @@ import tensorflow as tf
 from absl import flags
 
 import keras_resizable
-from keras_resizable import devices, export
+from keras_resizable import devices, export, saving
 from keras_resizable.export.flatbuffer import with_metadata
 from keras_resizable.models import resnet
 from keras_resizable.search import latency
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-PROGRAMS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+PROGRAMS = [
+    textwrap.dedent(program)
+    for program in re.findall(
+        r"^ *```python\n(.*?)^ *```", README, re.DOTALL | re.MULTILINE
+    )
+]
 COMMANDS = re.findall(
     r"python ((?:train|tflite|benchmarks)/\w+\.py)([^\n`'#|;]*)", README
 )
@@ -58,11 +65,18 @@ def names(monkeypatch, tmp_path):
         "train_set": dataset,
         "test_set": dataset,
         "images": images,
+        "train_images": images,
     }
 
 
-def leave_files(program):
-    """What scripts have left where a program looks for it: any three signatures."""
+def leave_files(program, names):
+    """What scripts have left where a program looks for it, of any three signatures."""
+    if "load_network" in program:
+        run = pathlib.Path("runs/latest")
+        saving.save_network(names["model"], run / "supernet.keras")
+        pixels = np.rint(255 * names["train_images"]).astype(np.uint8)
+        np.savez(run / "calibration.npz", images=pixels)
+        shutil.copy("mine/table.csv", run)
     for path in map(pathlib.Path, re.findall(r'Interpreter\("(.*?)"\)', program)):
         inputs = keras.Input((16, 16, 1))
         answer = keras.layers.Dense(2)(keras.layers.Flatten()(inputs))
@@ -83,7 +97,7 @@ def test_the_python_runs_from_top_to_bottom(names):
     assert len(PROGRAMS) >= 5
     images = names["images"]
     for number, program in enumerate(PROGRAMS, 1):
-        leave_files(program)
+        leave_files(program, names)
         one_by_one = "for image in images" in program
         names["images"] = images[:, np.newaxis] if one_by_one else images
         names["image"] = images[:1]

@@ -115,9 +115,7 @@ def test_calibration_is_of_all_images():
     np.testing.assert_allclose(norm.moving_variance, values.var((0, 1, 2)), rtol=1e-4)
     assert norm.momentum == 0.99 and norm.trainable
     calibrate(model, dataset.repeat(), steps=1)
-    np.testing.assert_allclose(
-        norm.moving_mean, values[:5].mean((0, 1, 2)), rtol=1e-5
-    )
+    np.testing.assert_allclose(norm.moving_mean, values[:5].mean((0, 1, 2)), rtol=1e-5)
 
 
 def test_calibration_estimates_frozen_models():

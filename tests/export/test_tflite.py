@@ -21,7 +21,7 @@ def operators(path):
     return count_operators(path.read_bytes())
 
 
-def assert_is_clean(path, residual_sums):
+def assert_is_clean(path, residual_sums, strided_shortcuts):
     counts = operators(path)
     assert set(counts) <= {
         "ADD",
@@ -31,7 +31,9 @@ def assert_is_clean(path, residual_sums):
         "MEAN",
         "RESIZE_BILINEAR",
         "SOFTMAX",
+        "STRIDED_SLICE",
     }
+    assert counts["STRIDED_SLICE"] == strided_shortcuts
     assert counts["ADD"] == residual_sums
     for tensor in open_tflite(path).get_tensor_details():
         assert -1 not in tensor["shape_signature"], tensor["name"]
@@ -51,7 +53,7 @@ def test_resnet20_equals_the_super_network(randomize, tmp_path, config):
     to_tflite(network.sub_network(config), path)
     images = np.random.default_rng(0).random((1, 29, 33, 3), np.float32)
     assert_equals_network(path, network, config, images)
-    assert_is_clean(path, residual_sums=9)
+    assert_is_clean(path, residual_sums=9, strided_shortcuts=2)
     resizes = sum(scale < 1 for scale in config)
     assert operators(path)["RESIZE_BILINEAR"] == resizes
 
@@ -64,7 +66,7 @@ def test_resnet50_equals_the_super_network(randomize, tmp_path):
     to_tflite(network.sub_network(config), path)
     images = np.random.default_rng(0).random((1, 65, 97, 3), np.float32)
     assert_equals_network(path, network, config, images)
-    assert_is_clean(path, residual_sums=16)
+    assert_is_clean(path, residual_sums=16, strided_shortcuts=3)
 
 
 def test_every_configuration_equals_the_super_network(
@@ -109,12 +111,47 @@ def test_quantized_files_are_small_and_agree(tmp_path, quantize, part, calibrati
     assert set(operators(path)) <= {
         *("ADD", "CONV_2D", "FULLY_CONNECTED", "MEAN", "RESIZE_BILINEAR", "SOFTMAX"),
         *(["DEQUANTIZE"] if quantize == "float16" else []),
+        "STRIDED_SLICE",
     }
 
 
 def test_int8_needs_images(make_network, tmp_path):
     with pytest.raises(ValueError, match="int8 needs `calibrate_with`"):
         to_tflite(make_network().sub_network(()), tmp_path / "a.tflite", "int8")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
+@pytest.mark.parametrize("kind", ["array", "batches", "labelled"])
+def test_images_to_calibrate_with_come_as_people_have_them(
+    make_network, tmp_path, calibration, dtype, kind
+):
+    network = make_network()
+    images = np.concatenate([batch for batch in calibration.as_numpy_iterator()])
+    images = (images if dtype != "uint8" else 20 * images).astype(dtype)
+    given = {
+        "array": images,
+        "batches": tf.data.Dataset.from_tensor_slices(images).batch(5),
+        "labelled": tf.data.Dataset.from_tensors((images, np.zeros(len(images)))),
+    }[kind]
+    model = network.sub_network((0.5,), calibrate_with=images)
+    result = to_tflite(model, tmp_path / "x.tflite", "int8", given)
+    assert result["difference"] < 0.1
+
+
+def test_images_that_are_none_are_named(make_network, tmp_path):
+    model = make_network().sub_network((0.5,))
+    nothing = tf.data.Dataset.from_generator(
+        lambda: iter(()), output_signature=tf.TensorSpec((None, 12, 12, 2))
+    )
+    for bad, message in (
+        (nothing, "holds no batch of images"),
+        ([np.zeros((1, 12, 12, 2))], "Received: list"),
+        (np.zeros((1, 9, 12, 2)), "takes images of"),
+        (tf.data.Dataset.from_tensors(np.zeros((1, 12, 12, 2))).repeat(), "never"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            to_tflite(model, tmp_path / "x.tflite", "int8", bad)
+    assert not any(tmp_path.iterdir())
 
 
 def test_files_say_what_they_are(make_network, tmp_path):

@@ -99,3 +99,11 @@ def test_front_of_other_costs(table):
     assert list(pareto_front(table, "latency_ms_phone").config) == ["b", "a"]
     with pytest.raises(ValueError, match="no 'watts'. It has config, flops"):
         pareto_front(table, "watts")
+
+
+@pytest.mark.parametrize("missing", ["flops", "top1"])
+def test_a_table_without_what_is_needed_is_named(table, missing):
+    less = table.drop(columns=missing)
+    for ask in (best, pareto_front):
+        with pytest.raises(ValueError, match=f"has no '{missing}'. It has config"):
+            ask(less)

@@ -393,6 +393,10 @@ def test_a_spreadsheet_may_have_saved_it(network, batches, tmp_path):
             'config,flops\n"1.0,0.5",3\n"1.0,0.5",3\n',
             "line 3: '1.0,0.5' is there twice",
         ),
+        (
+            'config,flops\n"1.0,0.5",3\n"1,0.50",3\n',
+            "line 3: '1.0,0.5' is there twice",
+        ),
         ('config,flops\n"1.0,0.5",x\n', "line 2: flops is 'x', not a number"),
         (
             'config,flops,top1\n"1.0,0.5",3,1.2\n',
@@ -429,3 +433,17 @@ def test_tables_of_several_devices_merge():
     assert np.isnan(merged.flops[2])
     with pytest.raises(ValueError, match="disagree on flops of 'b': 1 and 5"):
         merge_tables(table, pandas.DataFrame({"config": ["b"], "flops": [5]}))
+
+
+def test_nothing_of_tensorflow_is_printed(make_network, batch, capfd, caplog):
+    """Neither retracing warnings, of parts and sizes, nor others."""
+    network = make_network(
+        stackwise_num_blocks=(1, 2, 2), stackwise_num_filters=(2,) * 3
+    )
+    dataset = tf.data.Dataset.from_tensor_slices(batch).batch(3)
+    for _ in range(2):
+        build_table(network, dataset, calibrate_with=dataset, verbose=False)
+    for config in list(network.space.configs())[:7]:
+        network.sub_network(config, calibrate_with=dataset)
+    assert not caplog.records
+    assert "retracing" not in capfd.readouterr().err

@@ -1,0 +1,55 @@
+"""Training that learns nothing is told, with its learning rate."""
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+
+from keras_resizable.callbacks import WarnOfNoLearning
+
+
+def warned(rows, classes=10, num_images=1000):
+    """What is said of the logs of epochs."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.25))
+    callback = WarnOfNoLearning(classes, num_images)
+    callback.set_model(model)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for epoch, (accuracy, loss) in enumerate(rows):
+            callback.on_epoch_end(epoch, {"accuracy": accuracy, "loss": loss})
+    return [str(warning.message) for warning in caught]
+
+
+def test_learning_is_not_warned_of():
+    assert not warned([(0.2, 2.2), (0.3, 1.9), (0.3, 1.95), (0.5, 2.0)])
+
+
+def test_chance_is_told_once():
+    (said,) = warned([(0.101, 2.5), (0.1, 2.4), (0.11, 2.3)])
+    assert "after epoch 1 is 0.101, no more than chance" in said
+    assert "learning rate is 0.25 now: try a lower one" in said
+
+
+def test_few_images_may_be_lucky():
+    assert warned([(0.18, 2.0)], num_images=100)
+    assert not warned([(0.18, 2.0)], num_images=10_000)
+
+
+def test_a_rising_loss_is_told():
+    (said,) = warned([(0.3, 2.0), (0.3, 2.5), (0.3, 2.6)])
+    assert "risen from 2 to 2.5 in epoch 2" in said and "0.25" in said
+
+
+def test_it_works_in_fit(make_network, batch):
+    network = make_network()
+    network.head.layers[-1].set_weights([np.zeros((6, 3)), np.array([0.0, 0, 9])])
+    network.compile(
+        keras.optimizers.SGD(0.0),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    callback = WarnOfNoLearning(3, 8)
+    with pytest.warns(UserWarning, match="is 0.000, no more.*The learning rate is 0 "):
+        network.fit(batch[0], np.zeros(8), verbose=0, callbacks=[callback])
