@@ -106,7 +106,7 @@ def measure_memory():
 
 
 def compare_memory():
-    peaks = {"plain": [], "ensemble": []}
+    peaks: dict[str, list[float]] = {"plain": [], "ensemble": []}
     for _ in range(FLAGS.processes):
         for kind, measured in peaks.items():
             command = [sys.executable, *sys.argv, f"--memory_of={kind}"]

@@ -66,8 +66,9 @@ def bundle(network, configs, folder, calibration):
 def measure_accuracy(network, configs, images, folder, calibration):
     paths, path, result = bundle(network, configs, folder, calibration)
     shape = network.stem.input_shape[1:]
-    test, labels = zip(*data.eval_dataset(images.test, shape, 100).unbatch())
-    test, labels = np.array(test[: FLAGS.images]), np.array(labels[: FLAGS.images])
+    pictures, numbers = zip(*data.eval_dataset(images.test, shape, 100).unbatch())
+    test = np.array(pictures[: FLAGS.images])
+    labels = np.array(numbers[: FLAGS.images])
     rows = []
     for config, alone in zip(configs, paths):
         name = signature_name(network.space, config)

@@ -11,6 +11,7 @@ evaluates each on all test images. Writes benchmarks/results/int8.json.
 import json
 import pathlib
 import tempfile
+from typing import Any
 
 import numpy as np
 from absl import app, flags
@@ -56,7 +57,7 @@ def main(argv):
                 name = signature_name(network.space, config)
                 outputs = run_tflite(bundle, images, name)
                 right[config, f"{quantize}, bundle"] = outputs.argmax(axis=1) == labels
-    rows = []
+    rows: list[dict[str, Any]] = []
     for (config, quantize), of in right.items():
         test = paired_test(of, right[config, "none"])
         rows.append(

@@ -42,8 +42,8 @@ def main(argv):
     chosen = np.random.default_rng(0).choice(
         list(map(space.format, space.configs())), FLAGS.configs, replace=False
     )
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(temporary)
         paths = [folder / f"{config}.tflite" for config in chosen]
         wholes = []
 

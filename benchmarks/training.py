@@ -122,7 +122,7 @@ def measure_alone():
 
 
 def measure_processes():
-    sides = {"plain": [], "resizable": []}
+    sides: dict[str, list[dict[str, float]]] = {"plain": [], "resizable": []}
     for _ in range(FLAGS.processes):
         for side, measured in sides.items():
             output = subprocess.run(

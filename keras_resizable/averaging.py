@@ -1,12 +1,13 @@
 """Averages of weights, which Keras's optimizers keep with `use_ema=True`."""
 
 import contextlib
+from collections.abc import Iterator
 
 import keras
 
 
 @contextlib.contextmanager
-def averaged(model):
+def averaged(model: keras.Model) -> Iterator[None]:
     """Gives a model the average of its weights for a while, if there is one.
 
     Batch statistics stay those of the weights themselves: calibrate.
@@ -27,7 +28,7 @@ def averaged(model):
                 weight.assign(value)
 
 
-def take_averages(model):
+def take_averages(model: keras.Model) -> None:
     """Replaces weights by their averages, as Keras's `fit` does in the end."""
     if _keeps_averages(model):
         with model.distribute_strategy.scope():
@@ -47,7 +48,7 @@ class KeepWeights(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self._values = [weight.numpy() for weight in self.model.weights]
 
-    def restore(self):
+    def restore(self) -> None:
         """Gives the model the weights of the last epoch's end back."""
         with self.model.distribute_strategy.scope():
             for weight, value in zip(self.model.weights, self._values):

@@ -1,13 +1,21 @@
 """Images in batches, in the ways that people have them, checked once."""
 
+from typing import TypeAlias
+
 import keras
 import numpy as np
 import tensorflow as tf
 
+# Batches of images or of images and labels, or all of them as arrays.
+Batches: TypeAlias = (
+    tf.data.Dataset | np.ndarray | tf.Tensor | tuple[np.ndarray | tf.Tensor, ...]
+)
 _ARRAY_BATCH = 32  # Images of a batch of an array.
 
 
-def image_batches(data, model=None, name="calibrate_with"):
+def image_batches(
+    data: Batches, model: keras.Model | None = None, name: str = "calibrate_with"
+) -> tf.data.Dataset:
     """Batches of images alone.
 
     Args:
@@ -33,7 +41,9 @@ def image_batches(data, model=None, name="calibrate_with"):
     return dataset.map(images_of)
 
 
-def labelled_batches(data, model=None, name="dataset"):
+def labelled_batches(
+    data: Batches, model: keras.Model | None = None, name: str = "dataset"
+) -> tf.data.Dataset:
     """Batches of images and labels.
 
     Args:
@@ -71,7 +81,7 @@ def labelled_batches(data, model=None, name="dataset"):
     return dataset.map(lambda images, labels: (tf.cast(images, dtype), labels))
 
 
-def check_not_empty(count, name):
+def check_not_empty(count: int, name: str) -> None:
     """Refuses a data set that had no batch.
 
     Args:
@@ -100,7 +110,7 @@ def _ending(data, name):
                 f"`{name}` has {sorted(lengths)} images and labels: they belong "
                 "together one by one."
             )
-        check_not_empty(*lengths, name)
+        check_not_empty(max(lengths, default=0), name)
         dataset = tf.data.Dataset.from_tensor_slices(
             parts if isinstance(data, tuple) else data
         )
@@ -112,13 +122,13 @@ def _ending(data, name):
 
 
 def _check_images(spec, model, name):
-    shape = spec.shape if isinstance(spec, tf.TensorSpec) else None
-    is_batch = shape is not None and shape.rank in (None, 4)
+    is_batch = isinstance(spec, tf.TensorSpec) and spec.shape.rank in (None, 4)
     if not is_batch or spec.dtype not in _NUMBERS:
         raise ValueError(
             f"Batches of images are (batch, height, width, channels). `{name}` has "
             f"{_described(spec)}."
         )
+    shape = spec.shape
     if model is not None and shape.rank is not None:
         expected = tuple(_first_input(model).shape)
         if not shape[1:].is_compatible_with(expected[1:]):

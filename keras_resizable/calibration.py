@@ -1,16 +1,21 @@
 """Re-estimating batch statistics."""
 
 import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import keras
 import tensorflow as tf
 
-from keras_resizable.batches import check_not_empty, image_batches
+from keras_resizable.batches import Batches, check_not_empty, image_batches
 from keras_resizable.graph import as_graph, layers_of
 from keras_resizable.layers import ScaleAwareBatchNorm
 
+if TYPE_CHECKING:
+    from keras_resizable.network import ResizableNetwork
 
-def calibrate(model, dataset, steps=None):
+
+def calibrate(model: keras.Model, dataset: Batches, steps: int | None = None) -> None:
     """Re-estimates a model's batch statistics, in place.
 
     The moving mean and variance of every batch normalisation become those of what
@@ -48,7 +53,7 @@ def calibrate(model, dataset, steps=None):
     make_calibrator(model)(dataset, steps)
 
 
-def make_calibrator(model):
+def make_calibrator(model: keras.Model) -> Callable[..., None]:
     """A function `(dataset, steps)` that calibrates again and again.
 
     It is `calibrate` of the model, with a graph that is traced once.
@@ -78,7 +83,12 @@ def make_calibrator(model):
     return calibrate
 
 
-def averaged(statistics, of_batch, seen, count):
+def averaged(
+    statistics: Sequence[tf.Tensor],
+    of_batch: Sequence[tf.Tensor],
+    seen: tf.Tensor,
+    count: tf.Tensor,
+) -> list[tf.Tensor]:
     """Batch statistics of all images so far.
 
     Args:
@@ -112,7 +122,7 @@ def averaged(statistics, of_batch, seen, count):
 
 
 @contextlib.contextmanager
-def estimating(norms):
+def estimating(norms: Sequence[keras.layers.Layer]) -> Iterator[None]:
     """Has batch normalisations take over the statistics of a batch, also frozen ones.
 
     Args:
@@ -130,7 +140,9 @@ def estimating(norms):
             norm.trainable = trainable
 
 
-def scope_of(tables, values):
+def scope_of(
+    tables: Iterable[keras.Variable], values: Iterable[tf.Tensor]
+) -> keras.StatelessScope:
     """A scope in which tables of batch statistics have given values, and finite ones.
 
     Where they are infinite or NaN they are 0 instead: batch normalisation weighs the
@@ -155,13 +167,13 @@ def _finite(values):
     return tf.where(tf.math.is_finite(values), values, tf.zeros_like(values))
 
 
-def batch_norms(model):
+def batch_norms(model: keras.layers.Layer) -> list[keras.layers.Layer]:
     """All batch normalisations of a model, wherever in it they are."""
     kinds = (keras.layers.BatchNormalization, ScaleAwareBatchNorm)
     return [layer for layer in layers_of(model) if isinstance(layer, kinds)]
 
 
-def tables_of(norms):
+def tables_of(norms: Iterable[keras.layers.Layer]) -> list[keras.Variable]:
     """The moving means and variances of batch normalisations, in turn."""
     return [
         table for norm in norms for table in (norm.moving_mean, norm.moving_variance)
@@ -169,7 +181,7 @@ def tables_of(norms):
 
 
 @contextlib.contextmanager
-def restoring(network):
+def restoring(network: "ResizableNetwork") -> Iterator[None]:
     """Gives a network its configuration and batch statistics back in the end.
 
     Args:

@@ -4,6 +4,8 @@ import itertools
 import json
 import os
 import pathlib
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,7 +19,12 @@ _PREVIOUS = "checkpoint.previous.npz"
 _KEPT_CALLBACKS = (keras.callbacks.EarlyStopping, keras.callbacks.ReduceLROnPlateau)
 
 
-def save_checkpoint(model, folder, state, arrays=()):
+def save_checkpoint(
+    model: keras.Model,
+    folder: str | os.PathLike,
+    state: dict[str, Any],
+    arrays: Iterable[np.ndarray] = (),
+) -> None:
     """Writes weights, optimizer, metrics and state, whole or not at all.
 
     The file that is there becomes `checkpoint.previous.npz`. On several machines
@@ -49,7 +56,7 @@ def save_checkpoint(model, folder, state, arrays=()):
             os.replace(path, path.with_name(_PREVIOUS))
 
 
-def require_finite(model, folder):
+def require_finite(model: keras.Model, folder: str | os.PathLike) -> None:
     """Refuses to save weights that are no numbers any more.
 
     Args:
@@ -69,7 +76,9 @@ def require_finite(model, folder):
             )
 
 
-def load_checkpoint(model, folder):
+def load_checkpoint(
+    model: keras.Model, folder: str | os.PathLike
+) -> tuple[dict[str, Any], list[np.ndarray], list[np.ndarray]] | None:
     """Reads what `save_checkpoint` wrote last, and sets weights and optimizer.
 
     Args:
@@ -122,7 +131,9 @@ def load_checkpoint(model, folder):
 _OF_CALLBACKS = ("best", "best_epoch", "cooldown_counter", "stopped_epoch", "wait")
 
 
-def states_of_callbacks(callbacks):
+def states_of_callbacks(
+    callbacks: Iterable[keras.callbacks.Callback],
+) -> tuple[list[dict[str, Any]], list[np.ndarray]]:
     """What `EarlyStopping` and `ReduceLROnPlateau` know of the epochs before.
 
     Args:
@@ -146,7 +157,11 @@ def states_of_callbacks(callbacks):
     return states, arrays
 
 
-def restore_callbacks(callbacks, states, arrays):
+def restore_callbacks(
+    callbacks: Sequence[keras.callbacks.Callback],
+    states: Sequence[dict[str, Any]],
+    arrays: Iterable[np.ndarray],
+) -> None:
     """Gives callbacks back what `states_of_callbacks` returned, if they are as many."""
     if len(states) != len(callbacks):
         return

@@ -3,9 +3,10 @@
 import hashlib
 
 import keras
+import tensorflow as tf
 
 
-def digest_of_weights(model):
+def digest_of_weights(model: keras.Model) -> str:
     """A digest of a model's weights, as text."""
     weights = hashlib.sha256()
     for weight in model.weights:
@@ -13,7 +14,7 @@ def digest_of_weights(model):
     return weights.hexdigest()
 
 
-def digest_of_data(dataset):
+def digest_of_data(dataset: tf.data.Dataset | None) -> str:
     """A digest of a data set's first batch and number of batches, or `"none"`.
 
     One that is shuffled anew is never the same.

@@ -20,16 +20,18 @@ class _Distillation:
     # Whether all sub-networks run before the first of them is trained.
     runs_ahead = False
 
-    def __init__(self, weight=0.5):
+    def __init__(self, weight: float = 0.5) -> None:
         if not 0 <= weight <= 1:
             raise ValueError(f"`weight` is from 0 to 1. Received: weight={weight!r}")
         self.weight = float(weight)
 
-    def has_teacher(self, number):
+    def has_teacher(self, number: tf.Tensor) -> tf.Tensor:
         """Whether there is a teacher for the sub-network in this place of the plan."""
         return number > 0
 
-    def next_teacher(self, teacher, number, probabilities):
+    def next_teacher(
+        self, teacher: tf.Tensor, number: tf.Tensor, probabilities: tf.Tensor
+    ) -> tf.Tensor:
         """The teacher after a sub-network of the plan has run.
 
         Args:
@@ -60,7 +62,9 @@ class InPlaceDistillation(_Distillation):
 
     needs_largest = True
 
-    def next_teacher(self, teacher, number, probabilities):
+    def next_teacher(
+        self, teacher: tf.Tensor, number: tf.Tensor, probabilities: tf.Tensor
+    ) -> tf.Tensor:
         return tf.where(number == 0, probabilities, teacher)
 
 
@@ -75,7 +79,9 @@ class TopDownDistillation(_Distillation):
         weight: The teachers' part of the loss, from 0 to 1; the labels have the rest.
     """
 
-    def next_teacher(self, teacher, number, probabilities):
+    def next_teacher(
+        self, teacher: tf.Tensor, number: tf.Tensor, probabilities: tf.Tensor
+    ) -> tf.Tensor:
         before = tf.cast(number, probabilities.dtype)
         return (teacher * before + probabilities) / (before + 1.0)
 
@@ -95,8 +101,13 @@ class EnsembleDistillation(_Distillation):
 
     runs_ahead = True
 
-    def has_teacher(self, number):
+    def has_teacher(self, number: tf.Tensor) -> tf.Tensor:
         return tf.constant(True)
 
-    def next_teacher(self, teacher, number, probabilities):
+    def next_teacher(
+        self, teacher: tf.Tensor, number: tf.Tensor, probabilities: tf.Tensor
+    ) -> tf.Tensor:
         return teacher
+
+
+Distillation = InPlaceDistillation | TopDownDistillation | EnsembleDistillation

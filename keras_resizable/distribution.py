@@ -3,6 +3,8 @@
 import contextlib
 import json
 import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -12,7 +14,7 @@ STRATEGIES = ("none", "mirrored", "multi_worker")
 _MAX_TEXT = 1024
 
 
-def make_strategy(name):
+def make_strategy(name: str) -> tf.distribute.Strategy:
     """A `tf.distribute` strategy.
 
     Args:
@@ -57,12 +59,12 @@ def _check_tf_config():
         )
 
 
-def is_multi_worker(strategy):
+def is_multi_worker(strategy: tf.distribute.Strategy) -> bool:
     """Whether a strategy is one of several machines."""
     return shards(strategy)[0] > 1
 
 
-def shards(strategy):
+def shards(strategy: tf.distribute.Strategy) -> tuple[int, int]:
     """Number of machines of a strategy, and the number of this one."""
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return 1, 0
@@ -75,12 +77,12 @@ def shards(strategy):
     return len(tasks), tasks.index((resolver.task_type, resolver.task_id))
 
 
-def is_chief(strategy):
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process is the one that writes files."""
     return shards(strategy)[1] == 0
 
 
-def agree(strategy, text):
+def agree(strategy: tf.distribute.Strategy, text: str) -> str:
     """The chief's text, on every machine."""
     if not is_multi_worker(strategy):
         return text
@@ -107,7 +109,9 @@ def agree(strategy, text):
 
 
 @contextlib.contextmanager
-def clear_worker_errors(strategy, advice="Start all workers again."):
+def clear_worker_errors(
+    strategy: tf.distribute.Strategy, advice: str = "Start all workers again."
+) -> Iterator[None]:
     """Says it in a sentence if another worker has stopped.
 
     Args:
@@ -129,7 +133,13 @@ def clear_worker_errors(strategy, advice="Start all workers again."):
         ) from error
 
 
-class MultiWorkerTraining:
+if TYPE_CHECKING:
+    from keras import Model as _Mixed  # What it is mixed into has Keras's methods.
+else:
+    _Mixed = object
+
+
+class MultiWorkerTraining(_Mixed):
     """Makes `fit` and `evaluate` of a model work on several machines.
 
     Keras 3 cannot (keras-team/keras#20585): to learn the shape of a batch it
@@ -152,7 +162,7 @@ class MultiWorkerTraining:
             iterator = None
         super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
 
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Evaluates a batch, unless this replica got nothing of it."""
         if self.distribute_strategy.num_replicas_in_sync == 1:
             return super().test_step(data)

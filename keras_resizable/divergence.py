@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from keras_resizable.space import SpatialSpace
+
 
 class DivergenceRecord:
     """The first training step with a loss that is not finite, and where.
@@ -12,7 +14,7 @@ class DivergenceRecord:
         space: The `SpatialSpace` of the network.
     """
 
-    def __init__(self, space):
+    def __init__(self, space: SpatialSpace) -> None:
         self._space = space
         # The step, then the scale indices of the sub-network; -1 for none.
         self._first = tf.Variable(
@@ -23,7 +25,7 @@ class DivergenceRecord:
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
 
-    def add_step(self, step, plan, row):
+    def add_step(self, step: tf.Tensor, plan: tf.Tensor, row: tf.Tensor) -> None:
         """Notes a training step, in a graph.
 
         Args:
@@ -36,7 +38,9 @@ class DivergenceRecord:
         is_first = (row >= 0) & (self._first[0] < 0)
         self._first.assign(tf.where(is_first, where, self._first))
 
-    def read(self, strategy):
+    def read(
+        self, strategy: tf.distribute.Strategy
+    ) -> tuple[int, tuple[float, ...]] | None:
         """The step and the configuration, or None if no replica here has any."""
         entries = [
             entry.numpy().tolist()
@@ -48,6 +52,6 @@ class DivergenceRecord:
         step, *indices = found[0]
         return step, self._space.config(indices)
 
-    def reset(self):
+    def reset(self) -> None:
         """Forgets."""
         self._first.assign([-1] * (1 + self._space.num_stages))

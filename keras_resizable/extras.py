@@ -2,9 +2,10 @@
 
 import importlib
 import importlib.metadata
+from types import ModuleType
 
 
-def import_extra(module, extra):
+def import_extra(module: str, extra: str) -> ModuleType:
     """Imports a module, or says which extra of this library installs it.
 
     Raises:
@@ -18,7 +19,7 @@ def import_extra(module, extra):
         ) from error
 
 
-def version_of(package):
+def version_of(package: str) -> str:
     """The version of an installed package, as text."""
     try:
         return importlib.metadata.version(package)

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -14,7 +15,7 @@ _PREFIX = ".temporary-"
 
 
 @contextlib.contextmanager
-def replacing(path):
+def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Gives a temporary path that becomes `path` when all went well.
 
     It is beside `path`, with the same suffix. If anything is raised, it is
@@ -30,11 +31,11 @@ def replacing(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         raise IsADirectoryError(f"Cannot write the file {path}: it is a folder.")
-    descriptor, temporary = tempfile.mkstemp(
+    descriptor, name = tempfile.mkstemp(
         prefix=f"{_PREFIX}{path.stem}-", suffix=path.suffix, dir=path.parent
     )
     os.close(descriptor)
-    temporary = pathlib.Path(temporary)
+    temporary = pathlib.Path(name)
     try:
         yield temporary
         os.chmod(temporary, 0o666 & ~_umask())
@@ -44,7 +45,7 @@ def replacing(path):
 
 
 @contextlib.contextmanager
-def replacing_folder(path, holding):
+def replacing_folder(path: str | os.PathLike, holding: str) -> Iterator[pathlib.Path]:
     """Gives a temporary folder that becomes the folder `path` when all went well.
 
     If anything is raised, it is removed, and what was at `path` stays as it was.
@@ -74,7 +75,7 @@ def replacing_folder(path, holding):
         os.replace(new, path)
 
 
-def read_arrays(path):
+def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """The arrays of a `.npz` file by name.
 
     Raises:
@@ -99,7 +100,7 @@ def read_arrays(path):
             raise ValueError(f"{path} is damaged: {error}") from error
 
 
-def remove_temporaries(folder):
+def remove_temporaries(folder: str | os.PathLike) -> None:
     """Removes what processes left in a folder that were killed while writing."""
     for path in pathlib.Path(folder).glob(f"{_PREFIX}*"):
         if path.is_dir():

@@ -2,12 +2,13 @@
 
 import keras
 
+from keras_resizable.graph import layers_of
 from keras_resizable.outputs import Classifier
 
 WEIGHTS = ("all", "classifier")
 
 
-def train_only(model, weights):
+def train_only(model: keras.Model, weights: str) -> None:
     """Chooses what of a model is trained.
 
     Args:
@@ -23,24 +24,28 @@ def train_only(model, weights):
         raise ValueError(
             f"`weights` must be one of {WEIGHTS}. Received: weights={weights!r}"
         )
-    trained = model.layers
-    if weights == "classifier":
-        trained = [
-            _last(model, keras.layers.BatchNormalization),
-            _last(model, keras.layers.Dense),
-        ]
-    for layer in model.layers:
-        layer.trainable = layer in trained
+    layers = layers_of(model)
+    for layer in layers:
+        layer.trainable = True
+    if weights == "all":
+        return
+    trained = [
+        _last(model, keras.layers.BatchNormalization),
+        _last(model, keras.layers.Dense),
+    ]
+    for layer in layers:
+        if not layers_of(layer):  # One that holds layers is as they are.
+            layer.trainable = layer in trained
 
 
 def _last(model, kind):
-    for layer in reversed(model.layers):
+    for layer in reversed(layers_of(model)):
         if isinstance(layer, kind):
             return layer
     raise ValueError(f"{model.name} has no {kind.__name__} layer to train.")
 
 
-def taught_by(model, teacher):
+def taught_by(model: keras.Model, teacher: keras.Model) -> keras.distillation.Distiller:
     """A model to `fit`, which learns from labels and from a teacher in equal parts.
 
     Args:

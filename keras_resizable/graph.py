@@ -5,24 +5,35 @@ functional model one by one. `tests/test_graph.py` notices when Keras changes ei
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 
-def layers_of(model):
+def layers_of(model: keras.layers.Layer) -> list[keras.layers.Layer]:
     """All layers of a model, also those inside of layers, each once.
 
     Args:
         model: A `keras.Model`, or any layer.
 
     Returns:
-        A list of layers.
+        A list of layers in the order of the model, each before those inside of it.
     """
-    return model._flatten_layers(include_self=False, recursive=True)
+    found: dict[int, keras.layers.Layer] = {}
+
+    def add(layer: keras.layers.Layer) -> None:
+        for inner in layer._flatten_layers(include_self=False, recursive=False):
+            if id(inner) not in found:
+                found[id(inner)] = inner
+                add(inner)
+
+    add(model)
+    return list(found.values())
 
 
-def is_graph(layer):
+def is_graph(layer: keras.Operation) -> bool:
     """Whether a layer is a model whose calls `run_through` can make one by one."""
     if isinstance(layer, keras.Sequential):
         return type(layer).call is keras.Sequential.call
@@ -30,7 +41,7 @@ def is_graph(layer):
     return isinstance(layer, functional) and type(layer).call is functional.call
 
 
-def run_through(model, inputs, call):
+def run_through(model: keras.Model, inputs: Any, call: Callable[..., Any]) -> Any:
     """Makes the calls of a model one by one, in order, on other inputs.
 
     Args:
@@ -61,7 +72,7 @@ def _functional():
     return type(keras.Model(images, images))
 
 
-def as_graph(function):
+def as_graph(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of tensors as a graph that takes any sizes.
 
     The first sizes have a graph of their own, and others one for all. TensorFlow counts

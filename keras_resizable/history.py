@@ -1,13 +1,17 @@
 """The history of a run, as a table and as a picture."""
 
 import csv
+import os
 import pathlib
+from collections.abc import Mapping, Sequence
 
 from keras_resizable.extras import import_extra
 from keras_resizable.files import replacing
 
 
-def write_history(rows, folder):
+def write_history(
+    rows: Sequence[Mapping[str, float]], folder: str | os.PathLike
+) -> None:
     """Writes `history.csv` and `history.png`.
 
     Args:

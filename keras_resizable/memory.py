@@ -2,6 +2,9 @@ import math
 
 import keras
 
+from keras_resizable.network import ResizableNetwork
+from keras_resizable.shapes import outputs_of
+
 _layers = keras.layers
 # What the gradient of an operation needs: its inputs, or its output.
 _KEEP_INPUTS = (
@@ -17,7 +20,7 @@ _KEEP_OUTPUT = (_layers.Activation, _layers.MaxPooling2D, _layers.ReLU)
 _COPIES = 4
 
 
-def estimate_training_memory(network, images_per_device):
+def estimate_training_memory(network: ResizableNetwork, images_per_device: int) -> int:
     """About how much memory a device needs to train a network with momentum.
 
     Four values for every weight, and the feature maps of the largest sub-network
@@ -32,18 +35,19 @@ def estimate_training_memory(network, images_per_device):
         Bytes, an integer.
     """
     model = network.sub_network(network.space.largest, check_statistics=False)
-    kept = {}
-    for operation in model.operations:
+    kept: dict[int, keras.KerasTensor] = {}
+
+    def keep(operation, inputs, outputs):
         if isinstance(operation, _KEEP_INPUTS):
-            kept |= {id(tensor): tensor for tensor in _tensors(operation.input)}
+            kept.update({id(t): t for t in keras.tree.flatten(inputs)})
         if isinstance(operation, _KEEP_OUTPUT):
-            kept |= {id(tensor): tensor for tensor in _tensors(operation.output)}
+            kept.update({id(t): t for t in keras.tree.flatten(outputs)})
+
+    (images,) = model.inputs
+    shape = (1, *images.shape[1:])
+    outputs_of(model, keras.KerasTensor(shape, images.dtype), visit=keep)
     maps = sum(
         (2 if "16" in tensor.dtype else 4) * math.prod(tensor.shape[1:])
         for tensor in kept.values()
     )
     return 4 * _COPIES * network.count_params() + images_per_device * maps
-
-
-def _tensors(structure):
-    return keras.tree.flatten(structure)

@@ -1,11 +1,16 @@
 import functools
+import os
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_resizable import training as algorithm
+from keras_resizable.batches import Batches
 from keras_resizable.calibration import calibrate
+from keras_resizable.distillation import Distillation
 from keras_resizable.distribution import MultiWorkerTraining
 from keras_resizable.divergence import DivergenceRecord
 from keras_resizable.graph import layers_of
@@ -62,7 +67,14 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
     TensorShape([1, 3])
     """
 
-    def __init__(self, stem, stages, head, scales, **kwargs):
+    def __init__(
+        self,
+        stem: keras.Model,
+        stages: Sequence[keras.Model],
+        head: keras.Model,
+        scales: Iterable[float],
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.space = SpatialSpace(scales, len(stages))
         _check_stages(stages, self.space.scales)
@@ -80,7 +92,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         check_sizes(self)
 
     @property
-    def config(self):
+    def config(self) -> tuple[float, ...]:
         """The configuration that runs when none is given.
 
         The largest until it is set; it is not saved with the network.
@@ -88,22 +100,22 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         return self.space.config(self._config_indices.numpy())
 
     @config.setter
-    def config(self, config):
+    def config(self, config: Sequence[float]) -> None:
         self.require_statistics(config)
         self._config_indices.assign(self.space.indices(config))
 
     @property
-    def input_shape(self):
+    def input_shape(self) -> tuple[int | None, ...]:
         """Shape of a batch of images."""
         return self.stem.input_shape
 
     @property
-    def output_shape(self):
+    def output_shape(self) -> Any:
         """Shape of a batch of outputs, in the structure of the outputs."""
         return self.head.output_shape
 
     @property
-    def batch_norms(self):
+    def batch_norms(self) -> list[tuple[int, ScaleAwareBatchNorm]]:
         """Pairs of the number of a stage and a `ScaleAwareBatchNorm` in it."""
         return [
             (number, layer)
@@ -113,7 +125,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         ]
 
     @property
-    def extra_params(self):
+    def extra_params(self) -> int:
         """Number of parameters that the further scale factors add."""
         return sum(
             layer.count_params() * (layer.num_scales - 1) // layer.num_scales
@@ -130,7 +142,9 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         features = self.stem(images, training=training)
         return self.run_stages(features, indices, training)
 
-    def run_stages(self, features, indices, training):
+    def run_stages(
+        self, features: tf.Tensor, indices: Iterable[tf.Tensor], training: bool | None
+    ) -> Any:
         """Outputs for features of the stem.
 
         Args:
@@ -144,12 +158,12 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
 
     def compile(
         self,
-        *args,
-        sampler=None,
-        gradient_reduction="mean",
-        distillation=None,
-        **kwargs,
-    ):
+        *args: Any,
+        sampler: Callable[[tf.Tensor], tf.Tensor] | None = None,
+        gradient_reduction: str = "mean",
+        distillation: Distillation | None = None,
+        **kwargs: Any,
+    ) -> None:
         """Configures training, as `keras.Model.compile` does.
 
         Args:
@@ -167,8 +181,8 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
 
         Raises:
             ValueError: If `gradient_reduction` is anything else, `jit_compile` is
-                asked for, or `distillation` needs plans or outputs that there are
-                not.
+                asked for, `distillation` needs plans or outputs that there are
+                not, or a weight with a regularizer is not float32.
         """
         if gradient_reduction not in ("mean", "sum"):
             raise ValueError(
@@ -184,6 +198,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         sampler = sampler or FairSampler(self.space)
         if distillation is not None:
             _check_distillation(distillation, sampler, self.head)
+        _check_penalties(self.trainable_variables)
         super().compile(*args, **kwargs)
         self.__dict__.pop("classifier", None)  # Of the loss before.
         self.sampler = sampler
@@ -193,11 +208,11 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             _ = self.classifier.gives_probabilities  # Now, and not in a graph.
 
     @functools.cached_property
-    def classifier(self):
+    def classifier(self) -> Classifier:
         """How its outputs are read, by the loss that it was compiled with."""
         return Classifier(self.head, self.loss if self.compiled else None)
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> None:
         if self.train_function is not None and not force:
             return
         super().make_train_function(force)
@@ -208,12 +223,17 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
                 algorithm.create_variables(self, iterator.element_spec)
             return train(iterator)
 
-        self.train_function = train_function
+        self.train_function: Any = train_function
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         return self._logs(algorithm.train_step(self, data))
 
-    def sub_network(self, config, calibrate_with=None, check_statistics=True):
+    def sub_network(
+        self,
+        config: Sequence[float],
+        calibrate_with: Batches | None = None,
+        check_statistics: bool = True,
+    ) -> keras.Model:
         """Cuts a sub-network out, as a model of stock Keras layers.
 
         Args:
@@ -240,7 +260,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             calibrate(model, calibrate_with)
         return model
 
-    def require_statistics(self, config):
+    def require_statistics(self, config: Sequence[float]) -> None:
         """Refuses a sub-network whose batch statistics are not to be trusted.
 
         Without a word if `check_statistics` is False, or if the network was
@@ -259,7 +279,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         if self.check_statistics and has_rows:
             self.statistics.check(indices)
 
-    def export(self, filepath, **kwargs):
+    def export(self, filepath: str | os.PathLike, **kwargs: Any) -> None:
         """Exports the sub-network at `config`, as `keras.Model.export` does.
 
         For several sub-networks in one SavedModel see
@@ -272,18 +292,18 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         """
         self.sub_network(self.config).export(filepath, **kwargs)
 
-    def evaluate(self, *args, **kwargs):
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         self.require_statistics(self.config)
         return super().evaluate(*args, **kwargs)
 
-    def predict(self, *args, **kwargs):
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
         self.require_statistics(self.config)
         return super().predict(*args, **kwargs)
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: MutableMapping[str, np.ndarray]) -> None:
         self.statistics.save(store)
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Mapping[str, np.ndarray]) -> None:
         self.statistics.load(store)
 
     def get_config(self):
@@ -305,7 +325,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         config["stages"] = [deserialize(stage) for stage in config["stages"]]
         return cls(**config)
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict[str, Any]:
         config = super().get_compile_config()
         if self.compiled:
             config["sampler"] = keras.saving.serialize_keras_object(self.sampler)
@@ -315,7 +335,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             )
         return config
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
@@ -339,6 +359,16 @@ def _check_distillation(distillation, sampler, head):
             raise ValueError(
                 f"{type(distillation).__name__} needs plans with the largest "
                 f"sub-network. {sampler} has none at step {step}: use SandwichSampler."
+            )
+
+
+def _check_penalties(variables):
+    for variable in variables:
+        if variable.regularizer is not None and variable.dtype != "float32":
+            raise ValueError(
+                f"{variable.path} is {variable.dtype} and has a regularizer: Keras "
+                "adds penalties in float32 only. Use a mixed precision, such as "
+                "'mixed_float16', or no regularizer."
             )
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+from typing import Any
 
 import keras
 import numpy as np
@@ -28,7 +29,7 @@ class Classifier:
         ValueError: If the model has other outputs.
     """
 
-    def __init__(self, model, loss=None):
+    def __init__(self, model: keras.Model, loss: Any = None) -> None:
         shapes = [tuple(output.shape) for output in model.outputs]
         if [len(shape) for shape in shapes] != [2]:
             raise ValueError(
@@ -40,7 +41,7 @@ class Classifier:
         self._loss = loss
 
     @functools.cached_property
-    def gives_probabilities(self):
+    def gives_probabilities(self) -> bool:
         """Whether outputs are probabilities, and not logits.
 
         Raises:
@@ -59,7 +60,7 @@ class Classifier:
             )
         return known
 
-    def probabilities(self, outputs):
+    def probabilities(self, outputs: tf.Tensor) -> tf.Tensor:
         """Probabilities `(batch, classes)` float32; of two classes if it is binary."""
         outputs = tf.cast(outputs, tf.float32)
         if self.is_binary:
@@ -68,7 +69,7 @@ class Classifier:
             return tf.concat([1 - outputs, outputs], axis=-1)
         return outputs if self.gives_probabilities else tf.nn.softmax(outputs)
 
-    def is_right(self, outputs, labels):
+    def is_right(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """Boolean `(batch,)`, whether the label is the answer; never of NaN.
 
         Args:
@@ -83,7 +84,7 @@ class Classifier:
         return tf.equal(answers, tf.cast(labels, tf.int32)) & finite
 
 
-def integer_labels(labels):
+def integer_labels(labels: tf.Tensor) -> tf.Tensor:
     """Labels `(batch,)`, of `(batch,)`, `(batch, 1)` or one-hot ones."""
     if labels.shape.rank == 2:
         labels = labels[:, 0] if labels.shape[1] == 1 else tf.argmax(labels, -1)

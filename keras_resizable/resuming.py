@@ -1,5 +1,10 @@
 """Training that goes on after anything that ended it."""
 
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
 import tensorflow as tf
 
 from keras_resizable.averaging import KeepWeights
@@ -11,16 +16,16 @@ from keras_resizable.training import create_variables
 
 
 def fit_resumable(
-    model,
-    make_dataset,
-    steps_per_epoch,
-    epochs,
-    folder,
-    every_steps=None,
-    monitor=None,
-    callbacks=(),
-    **fit_options,
-):
+    model: keras.Model,
+    make_dataset: Callable[[int], tf.data.Dataset],
+    steps_per_epoch: int,
+    epochs: int,
+    folder: str | os.PathLike,
+    every_steps: int | None = None,
+    monitor: str | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    **fit_options: Any,
+) -> list[dict[str, float]]:
     """Trains, from the last checkpoint in a folder if there is one.
 
     A run that was killed and started again ends with the same weights as one that
@@ -116,7 +121,7 @@ def fit_resumable(
     return checkpoint.history
 
 
-def make_deterministic():
+def make_deterministic() -> None:
     """Has TensorFlow compute the same bits in every run, where it is slower too.
 
     Call it before anything else, and seed: `keras.utils.set_random_seed`.

@@ -6,6 +6,8 @@ import glob
 import json
 import os
 import pathlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from keras_resizable.extras import version_of
 from keras_resizable.files import replacing
@@ -18,7 +20,13 @@ _locks: dict[pathlib.Path, int] = {}
 _VERSIONED = ("tensorflow", "keras", "numpy", "keras-resizable")
 
 
-def open_run(name, settings, is_complete, root="runs", new=False):
+def open_run(
+    name: str,
+    settings: Mapping[str, Any],
+    is_complete: Callable[[pathlib.Path], bool],
+    root: str | os.PathLike = "runs",
+    new: bool = False,
+) -> pathlib.Path:
     """The folder of a run that was interrupted, or of a new one.
 
     `latest` points to it. Its `recipe.json` holds the settings, and the versions of
@@ -91,7 +99,7 @@ def _settings(folder):
     return settings
 
 
-def count_epochs(folder):
+def count_epochs(folder: pathlib.Path) -> int:
     """The number of epochs in the `history.csv` of a run."""
     try:
         return len((folder / "history.csv").read_text().splitlines()) - 1
@@ -99,13 +107,13 @@ def count_epochs(folder):
         return 0
 
 
-def write_labels(names, folder):
+def write_labels(names: Iterable[str], folder: str | os.PathLike) -> None:
     """Writes the names of the classes, whatever is in them, to the folder of a run."""
     with replacing(pathlib.Path(folder) / LABELS) as path:
         path.write_text(json.dumps(list(names), indent=2) + "\n")
 
 
-def read_labels(folder):
+def read_labels(folder: str | os.PathLike) -> list[str] | None:
     """The names of the classes that `write_labels` wrote.
 
     Returns:

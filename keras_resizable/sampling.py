@@ -7,6 +7,8 @@ from the tensor. Those below draw from stateless random numbers, so every replic
 and every resumed run draws the same plan at the same step.
 """
 
+from collections.abc import Iterable, Sequence
+
 import keras
 import tensorflow as tf
 
@@ -16,7 +18,7 @@ from keras_resizable.space import SpatialSpace
 class _Sampler:
     """What the samplers share: a space, a seed, and Keras serialization."""
 
-    def __init__(self, space, seed=0):
+    def __init__(self, space: SpatialSpace, seed: int = 0) -> None:
         self.space = space
         self.seed = seed
 
@@ -32,6 +34,9 @@ class _Sampler:
             alg="philox",
         )
 
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        raise NotImplementedError
+
     def get_config(self):
         return {
             "scales": self.space.scales,
@@ -45,7 +50,7 @@ class _Sampler:
         space = SpatialSpace(config.pop("scales"), config.pop("num_stages"))
         return cls(space, **config)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{type(self).__name__}({self.space}, seed={self.seed})"
 
 
@@ -62,7 +67,7 @@ class FairSampler(_Sampler):
         seed: An integer. With the optimizer step it decides the plan.
     """
 
-    def __call__(self, step):
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
         shape = (len(self.space.scales), self.space.num_stages)
         return tf.argsort(self._random(step, shape), axis=0, stable=True)
 
@@ -80,11 +85,11 @@ class UniformSampler(_Sampler):
         num_draws: Configurations per step.
     """
 
-    def __init__(self, space, seed=0, num_draws=1):
+    def __init__(self, space: SpatialSpace, seed: int = 0, num_draws: int = 1) -> None:
         super().__init__(space, seed)
         self.num_draws = _check_draws(num_draws, least=1)
 
-    def __call__(self, step):
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
         shape = (self.num_draws, self.space.num_stages)
         return self._random(step, shape, maxval=len(self.space.scales))
 
@@ -105,11 +110,11 @@ class SandwichSampler(_Sampler):
         num_draws: Configurations per step besides the largest and the smallest.
     """
 
-    def __init__(self, space, seed=0, num_draws=1):
+    def __init__(self, space: SpatialSpace, seed: int = 0, num_draws: int = 1) -> None:
         super().__init__(space, seed)
         self.num_draws = _check_draws(num_draws, least=0)
 
-    def __call__(self, step):
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
         ends = [self.space.largest, self.space.smallest]
         shape = (self.num_draws, self.space.num_stages)
         drawn = self._random(step, shape, maxval=len(self.space.scales))
@@ -132,13 +137,13 @@ class FixedSampler:
         ValueError: If there is no configuration, or one not of the space.
     """
 
-    def __init__(self, space, configs):
+    def __init__(self, space: SpatialSpace, configs: Iterable[Sequence[float]]) -> None:
         self.space = space
         self.configs = [space.config(space.indices(c)) for c in configs]
         if not self.configs:
             raise ValueError("`configs` must hold at least one configuration.")
 
-    def __call__(self, step):
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
         return tf.constant([self.space.indices(c) for c in self.configs])
 
     def get_config(self):
@@ -176,17 +181,17 @@ class SwitchingSampler:
         ValueError: If the spaces differ.
     """
 
-    def __init__(self, sampler, then, step):
+    def __init__(self, sampler: "Sampler", then: "Sampler", step: int) -> None:
         self.sampler = sampler
         self.then = then
-        self.space = sampler.space
+        self.space: SpatialSpace = sampler.space
         self.step = int(step)
         if then.space != self.space:
             raise ValueError(
                 f"Both samplers need the same space. Received: {sampler} and {then}"
             )
 
-    def __call__(self, step):
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
         plan = tf.cond(
             tf.convert_to_tensor(step) < self.step,
             lambda: tf.cast(self.sampler(step), tf.int32),
@@ -207,6 +212,10 @@ class SwitchingSampler:
         deserialize = keras.saving.deserialize_keras_object
         samplers = {name: deserialize(config[name]) for name in ("sampler", "then")}
         return cls(**samplers, step=config["step"])
+
+
+# Those of this module, which know their space.
+Sampler = _Sampler | FixedSampler | SwitchingSampler
 
 
 def _check_draws(num_draws, least):

@@ -1,5 +1,6 @@
 """Reading and writing networks as `.keras` files."""
 
+import os
 import pathlib
 import zipfile
 import zlib
@@ -10,7 +11,7 @@ from keras_resizable.files import replacing
 from keras_resizable.network import ResizableNetwork
 
 
-def save_network(network, path):
+def save_network(network: keras.Model, path: str | os.PathLike) -> None:
     """Writes a network, whole or not at all.
 
     Args:
@@ -30,7 +31,7 @@ def save_network(network, path):
         network.save(temporary)
 
 
-def load_network(path):
+def load_network(path: str | os.PathLike) -> ResizableNetwork:
     """Reads a network that `save_network` or `network.save` has written.
 
     Args:

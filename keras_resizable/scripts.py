@@ -5,6 +5,8 @@ import pathlib
 import re
 import sys
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 from absl import app, logging
@@ -19,7 +21,7 @@ _AROUND_REASON = re.compile(
 )
 
 
-def run_script(main):
+def run_script(main: Callable[[list[str]], Any]) -> None:
     """Runs `main(argv)` with absl's flags; what goes wrong ends in one line.
 
     With `--verbosity=1` in a traceback. Interrupted, it exits with 130.
@@ -85,7 +87,7 @@ def _parse_flags(argv):
 def _names_of_own_flags():
     """Flags of the script and of the modules beside it, not those of packages."""
     folder = pathlib.Path(sys.argv[0]).resolve().parent
-    names = set()
+    names: set[str] = set()
     for module, flags in FLAGS.flags_by_module_dict().items():
         # absl has a script by its path, as its module is `__main__`.
         path = getattr(sys.modules.get(module), "__file__", None) or module

@@ -1,13 +1,24 @@
 """The shapes of features in a network, whose layers are not run or changed."""
 
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
 import keras
 
 from keras_resizable.graph import is_graph, run_through
 from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
 from keras_resizable.space import resized
 
+if TYPE_CHECKING:
+    from keras_resizable.network import ResizableNetwork
 
-def outputs_of(part, inputs, scale_index=None, visit=None):
+
+def outputs_of(
+    part: keras.Model,
+    inputs: Any,
+    scale_index: int | None = None,
+    visit: Callable[..., None] | None = None,
+) -> Any:
     """The outputs of a model for inputs of some shape.
 
     Args:
@@ -38,7 +49,9 @@ def outputs_of(part, inputs, scale_index=None, visit=None):
     return run_through(part, inputs, call)
 
 
-def inputs_of(part, shape, dtype=None):
+def inputs_of(
+    part: keras.Model, shape: tuple[int | None, ...], dtype: str | None = None
+) -> Any:
     """Inputs of a part of a network for features of some shape.
 
     Args:
@@ -55,14 +68,14 @@ def inputs_of(part, shape, dtype=None):
     return structured(part, tensors)
 
 
-def structured(model, tensors):
+def structured(model: keras.Model, tensors: Sequence[keras.KerasTensor]) -> Any:
     """Flat inputs of a model in the structure that it takes."""
     if isinstance(model, keras.Sequential):
         return tensors[0]
     return keras.tree.pack_sequence_as(model.input, tensors)
 
 
-def check_sizes(network):
+def check_sizes(network: "ResizableNetwork") -> None:
     """Refuses scale factors at which a stage or the head cannot run.
 
     Maps may vanish where convolutions or pooling are not padded, and a layer may take

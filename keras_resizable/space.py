@@ -97,7 +97,7 @@ class SpatialSpace:
         ValueError: If an argument is anything else.
     """
 
-    def __init__(self, scales: Iterable[float], num_stages: int):
+    def __init__(self, scales: Iterable[float], num_stages: int) -> None:
         self.scales = check_scales(scales)
         if (
             isinstance(num_stages, bool)
@@ -198,7 +198,7 @@ class SpatialSpace:
         """Writes a whole configuration as `parse` reads it."""
         return ",".join(str(scale) for scale in self.config(self.indices(config)))
 
-    def __eq__(self, other) -> bool:
+    def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, SpatialSpace)
             and self.scales == other.scales

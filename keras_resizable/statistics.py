@@ -1,8 +1,12 @@
 """Which batch statistics of a network have been estimated, and when."""
 
 import warnings
+from collections.abc import Mapping, MutableMapping, Sequence
 
+import numpy as np
 import tensorflow as tf
+
+from keras_resizable.space import SpatialSpace
 
 # Statistics this many steps older than the convolutions get a warning.
 STALE_STEPS = 100
@@ -19,17 +23,17 @@ class StatisticsRecord:
         space: The `SpatialSpace` of the network.
     """
 
-    def __init__(self, space):
+    def __init__(self, space: SpatialSpace) -> None:
         self._space = space
         self._step = _counter(())
         self._last_trained = _counter((space.num_stages, len(space.scales)))
 
     @property
-    def variables(self):
+    def variables(self) -> list[tf.Variable]:
         """What the record is kept in."""
         return [self._step, self._last_trained]
 
-    def add_step(self, used):
+    def add_step(self, used: tf.Tensor | np.ndarray) -> None:
         """Notes a training step, in a graph.
 
         Args:
@@ -39,11 +43,11 @@ class StatisticsRecord:
         self._step.assign(step)
         self._last_trained.assign(tf.where(used, step, self._last_trained))
 
-    def untrained(self):
+    def untrained(self) -> np.ndarray:
         """Boolean array `(num_stages, number of scales)`: what was never trained."""
         return self._last_trained.numpy() == 0
 
-    def check(self, indices):
+    def check(self, indices: Sequence[int]) -> None:
         """Raises or warns if a sub-network's statistics are not to be trusted.
 
         A network that was never trained passes: it behaves as Keras's do.
@@ -80,11 +84,11 @@ class StatisticsRecord:
                     stacklevel=4,
                 )
 
-    def save(self, store):
+    def save(self, store: MutableMapping[str, np.ndarray]) -> None:
         store["step"] = self._step.numpy()
         store["last_trained"] = self._last_trained.numpy()
 
-    def load(self, store):
+    def load(self, store: Mapping[str, np.ndarray]) -> None:
         self._step.assign(store["step"])
         self._last_trained.assign(store["last_trained"])
 

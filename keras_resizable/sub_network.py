@@ -1,6 +1,8 @@
 """Cutting sub-networks out."""
 
 import inspect
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
@@ -15,10 +17,15 @@ from keras_resizable.layers import (
 )
 from keras_resizable.space import resized
 
+if TYPE_CHECKING:
+    from keras_resizable.network import ResizableNetwork
+
 _OURS = (ChannelShuffle, DropPath, ScaleAwareBatchNorm, StageResize)
 
 
-def cut_out(network, indices):
+def cut_out(
+    network: "ResizableNetwork", indices: Sequence[int]
+) -> tuple[keras.Model, "Cut"]:
     """The sub-network at some scale indices, of stock Keras layers only.
 
     Args:
@@ -50,7 +57,9 @@ def cut_out(network, indices):
     return keras.Model(images, outputs, name=network.name), cut
 
 
-def as_super_network(network, indices, cut):
+def as_super_network(
+    network: "ResizableNetwork", indices: Sequence[int], cut: "Cut"
+) -> Callable[[tf.Tensor], tf.Tensor]:
     """The super-network with the batch statistics of a sub-network that was cut out.
 
     What the sub-network has to answer: it shares no layer with it.
@@ -80,12 +89,16 @@ class Cut:
     twice, and then a copy has that of its part too.
     """
 
-    def __init__(self):
-        self._copies = {}
-        self._norms = []
-        self._names = set()
+    def __init__(self) -> None:
+        self._copies: dict[int, tuple[keras.Operation, keras.Operation]] = {}
+        self._norms: list[
+            tuple[ScaleAwareBatchNorm, keras.layers.BatchNormalization, int]
+        ] = []
+        self._names: set[str] = set()
 
-    def part(self, part, inputs, scale_index=0):
+    def part(
+        self, part: keras.Model, inputs: keras.KerasTensor, scale_index: int = 0
+    ) -> Any:
         """Rebuilds a stem, stage or head.
 
         Args:
@@ -120,14 +133,14 @@ class Cut:
             copy_state(layer, copy)
         return outputs
 
-    def copy_of(self, norm):
+    def copy_of(self, norm: keras.layers.Layer) -> keras.layers.BatchNormalization:
         """The batch normalisation that one of the network's has become."""
         for layer, copy in self._pairs():
             if layer is norm:
                 return copy
         raise KeyError(norm.name)
 
-    def statistics(self):
+    def statistics(self) -> tuple[list[keras.Variable], list[keras.Variable]]:
         """The network's tables of batch statistics, and the rows that the copies have.
 
         Returns:
@@ -196,7 +209,7 @@ class Cut:
         return candidate
 
 
-def copy_state(layer, copy):
+def copy_state(layer: keras.Operation, copy: keras.Operation) -> None:
     """Gives a copy all that a layer is saved with, that of layers in it included.
 
     As its file would: some layers make more of their weights when they load them, as

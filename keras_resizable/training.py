@@ -1,14 +1,19 @@
 """Algorithm 1: what a training step of a resizable network does."""
 
 import warnings
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
 
+from keras_resizable.graph import layers_of
 from keras_resizable.layers import drop_path
 
+if TYPE_CHECKING:
+    from keras_resizable.network import ResizableNetwork
 
-def train_step(network, data):
+
+def train_step(network: "ResizableNetwork", data: Any) -> dict[str, tf.Tensor]:
     """Trains the sub-networks of a plan, and updates once.
 
     Args:
@@ -103,7 +108,7 @@ def _sum(losses):
     return tf.add_n([tf.zeros(()), *(tf.cast(loss, tf.float32) for loss in losses)])
 
 
-def draw_plan(network):
+def draw_plan(network: "ResizableNetwork") -> tf.Tensor:
     """The sub-networks of this step, the largest first."""
     plan = tf.convert_to_tensor(network.sampler(network.optimizer.iterations))
     plan = tf.cast(plan, tf.int32)
@@ -341,7 +346,9 @@ def _apply(network, gradients, plan):
 
 
 def _is_synchronized(network):
-    return any(layer.synchronized for _, layer in network.batch_norms)
+    parts = (*network.stages, network.head)
+    layers = (layer for part in parts for layer in layers_of(part))
+    return any(getattr(layer, "synchronized", False) for layer in layers)
 
 
 def _static_length(plan):
@@ -353,7 +360,7 @@ def _static_length(plan):
     return plan.shape[0]
 
 
-def create_variables(network, batch_spec):
+def create_variables(network: "ResizableNetwork", batch_spec: Any) -> None:
     """Creates the variables of optimizer and metrics ahead of tracing.
 
     Keras creates them while it traces the training step, and TensorFlow has to

@@ -34,6 +34,8 @@ def test_layers_inside_of_layers_are_found_once():
     found = layers_of(model)
     assert found.count(dense) == 1 and found.count(holder.held[1]) == 1
     assert inner in found and model not in found
+    assert found.index(inner) < found.index(dense) < found.index(holder)
+    assert found[-3:] == [holder, *holder.held]
 
 
 def test_what_is_run_through():

@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "outputs": set(),
     "scripts": set(),
     "distribution": set(),
-    "divergence": set(),
+    "divergence": {"space"},
     "runs": {"files", "extras"},
     "history": LAYERS,
     "layers": LAYERS,
@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "statistics": LAYERS,
     "sub_network": LAYERS | {"calibration", "layers"},
     "training": CORE,
-    "network": NETWORK,
+    "network": NETWORK | {"distillation"},
     "memory": NETWORK,
     "saving": NETWORK,
     "checkpoint": NETWORK,
@@ -57,7 +57,7 @@ MAY_IMPORT = {
     "resuming": RUN | {"callbacks"},
     "models": NETWORK,
     "data": NETWORK,
-    "fine_tuning": {"outputs"},
+    "fine_tuning": {"graph", "outputs"},
     "export": NETWORK | {"digests"},
     "devices": LAYERS | {"export"},
     "adapt": NETWORK | {"digests", "export", "outputs", "search"},
@@ -66,7 +66,12 @@ MAY_IMPORT = {
 
 
 def imported(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+    """What a file imports when it runs, without what only its annotations name."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -15,6 +15,7 @@ calibration.npz beside the network. What is converted already is left as it is.
 import contextlib
 import pathlib
 import tempfile
+from typing import Any
 
 import quiet_imports  # noqa: F401
 
@@ -60,7 +61,9 @@ def parse_configs(space):
 def read_metadata(model):
     """What the files are to say: of the images, and of the classes."""
     labels = runs.read_labels(model.parent)
-    metadata = {"input_range": [-1.0, 1.0]}  # Of all images that a run trains with.
+    metadata: dict[str, Any] = {
+        "input_range": [-1.0, 1.0]
+    }  # Of all images that a run trains with.
     if labels is not None:
         metadata["labels"] = labels
     return metadata
@@ -111,7 +114,8 @@ def main(argv):
     with contextlib.ExitStack() as stack:
         folder = model.parent
         if output is not None:
-            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            temporary = stack.enter_context(tempfile.TemporaryDirectory())
+            folder = pathlib.Path(temporary)
         metadata = read_metadata(model)
         paths = convert(network, configs, folder, quantize, dataset, metadata)
         if FLAGS.bundle:

@@ -6,7 +6,7 @@ import quiet  # noqa: F401
 import keras
 
 import keras_resizable
-from keras_resizable import callbacks, data, distillation
+from keras_resizable import callbacks, data, distillation, sampling
 
 _WIDTH = {
     "MobileNetV1": "alpha",
@@ -216,7 +216,7 @@ def _sampler(space, recipe, mode, config, steps_per_epoch):
     alone = keras_resizable.FixedSampler(space, [target])
     if mode == "individual":
         return alone
-    sampler = keras_resizable.FairSampler(space, recipe.seed)
+    sampler: sampling.Sampler = keras_resizable.FairSampler(space, recipe.seed)
     if recipe.sampler == "uniform":
         sampler = keras_resizable.UniformSampler(space, recipe.seed, recipe.draws)
     elif recipe.sampler == "sandwich":

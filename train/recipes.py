@@ -206,7 +206,12 @@ RECIPES = {
     "sample_resnet20": _same(_sample_resnet20),
     "sample_mobilenet_v1": _same(_sample_mobilenet_v1),
     "sample_mobilenet_v2": _same(
-        dataclasses.replace(_sample_mobilenet_v1, network="MobileNetV2", width=0.35)
+        dataclasses.replace(
+            _sample_mobilenet_v1,
+            network="MobileNetV2",
+            width=0.35,
+            learning_rate=0.03,  # At 0.1 it learns nothing of photos.
+        )
     ),
     "sample_shufflenet_v2": _same(
         dataclasses.replace(_sample_mobilenet_v1, network="ShuffleNetV2", width=0.5)

@@ -126,23 +126,25 @@ def train():
         network = building.make_network(recipe, mode, config, shape, classes)
         building.compile_network(network, recipe, mode, config, steps_per_epoch)
 
-    run = ""
+    name = ""
     if distribution.is_chief(strategy):
         values = dataclasses.asdict(recipe)
         del values["ours"]  # It says something of the values, and changes nothing.
         run_settings = {"recipe": values, "mode": mode, "config": config}
-        run = runs.open_run(
+        folder = runs.open_run(
             network.name,
             run_settings,
             lambda folder: runs.count_epochs(folder) >= recipe.epochs,
             FLAGS.runs_dir,
             FLAGS.new_run,
         )
-        if not (run / CALIBRATION).exists():
+        if not (folder / CALIBRATION).exists():
             center_crop = building.has_center_crop(recipe)
-            data.save_calibration(images.train, run / CALIBRATION, shape, center_crop)
-        runs.write_labels(images.class_names, run)
-    run = pathlib.Path(distribution.agree(strategy, str(run)))
+            calibration = folder / CALIBRATION
+            data.save_calibration(images.train, calibration, shape, center_crop)
+        runs.write_labels(images.class_names, folder)
+        name = str(folder)
+    run = pathlib.Path(distribution.agree(strategy, name))
     print(f"Run: {run}")
     evaluated = {} if config is None else {"target": config}
     if mode != "individual" or config is None:

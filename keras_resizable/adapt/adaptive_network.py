@@ -1,10 +1,14 @@
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_resizable.adapt.resize_learner import ResizeLearner
-from keras_resizable.batches import check_not_empty, image_batches
+from keras_resizable.batches import Batches, check_not_empty, image_batches
 from keras_resizable.calibration import batch_norms
+from keras_resizable.network import ResizableNetwork
 from keras_resizable.outputs import Classifier
 from keras_resizable.search.flops import count_flops
 from keras_resizable.search.pieces import pieces_of_configs
@@ -62,16 +66,22 @@ class AdaptiveNetwork(keras.Model):
     """
 
     def __init__(
-        self, network, candidates, attach=None, base=None, learner=None, **kwargs
-    ):
+        self,
+        network: ResizableNetwork,
+        candidates: Iterable[Sequence[float]],
+        attach: int | None = None,
+        base: Sequence[float] | None = None,
+        learner: keras.Model | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         _ = network.classifier  # It is one.
         space = network.space
-        candidates = {space.config(space.indices(config)) for config in candidates}
-        if len(candidates) < 2:
+        configs = {space.config(space.indices(config)) for config in candidates}
+        if len(configs) < 2:
             raise ValueError(
                 "There must be at least two candidates. Received: "
-                f"{sorted(candidates, reverse=True)}"
+                f"{sorted(configs, reverse=True)}"
             )
         attach = space.num_stages if attach is None else attach
         if not 0 <= attach <= space.num_stages:
@@ -79,18 +89,18 @@ class AdaptiveNetwork(keras.Model):
                 f"`attach` is from 0 to {space.num_stages}, the number of stages. "
                 f"Received: attach={attach}"
             )
-        costs = {c: _flops_by_level(network, c) for c in candidates}
+        costs = {c: _flops_by_level(network, c) for c in configs}
         self.base = space.config(
-            space.indices(base or min(candidates, key=lambda c: sum(costs[c])))
+            space.indices(base or min(configs, key=lambda c: sum(costs[c])))
         )
         self.attach = attach
         (pieces,) = pieces_of_configs(network, [self.base])
         if learner is None:
-            learner = ResizeLearner(pieces[attach + 1].input_shape, len(candidates))
-        if learner.output_shape[-1] != len(candidates):
+            learner = ResizeLearner(pieces[attach + 1].input_shape, len(configs))
+        if learner.output_shape[-1] != len(configs):
             raise ValueError(
                 f"The router chooses from {learner.output_shape[-1]}, but there are "
-                f"{len(candidates)} candidates."
+                f"{len(configs)} candidates."
             )
         if not Classifier(learner).gives_probabilities:
             raise ValueError(
@@ -105,9 +115,9 @@ class AdaptiveNetwork(keras.Model):
         first = sum(piece.flops for piece in pieces[: attach + 1])
         before = first + count_flops(learner)
         route_flops = {
-            c: before + sum(costs[c][self._shared_levels(c) :]) for c in candidates
+            c: before + sum(costs[c][self._shared_levels(c) :]) for c in configs
         }
-        self.candidates = sorted(candidates, key=lambda c: (route_flops[c], c))
+        self.candidates = sorted(configs, key=lambda c: (route_flops[c], c))
         self.route_flops = [route_flops[config] for config in self.candidates]
         self._tree = PrefixTree(network, [self.base, *self.candidates])
         self._statistics = {
@@ -115,7 +125,7 @@ class AdaptiveNetwork(keras.Model):
             for node, rows in self._tree.statistics().items()
         }
         self.bias = self.add_weight(
-            shape=(len(candidates),),
+            shape=(len(configs),),
             initializer="zeros",
             trainable=False,
             name="bias",
@@ -144,7 +154,7 @@ class AdaptiveNetwork(keras.Model):
     def call(self, images, training=None):
         return self.run(images)[0]
 
-    def run(self, images):
+    def run(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Outputs, and the number of the candidate that each image was sent to.
 
         Args:
@@ -172,7 +182,7 @@ class AdaptiveNetwork(keras.Model):
         # Convolutions on CPUs return an input of no images as it is.
         return tf.cond(tf.size(positions) > 0, answered, lambda: outputs)
 
-    def choose(self, probabilities):
+    def choose(self, probabilities: tf.Tensor) -> tf.Tensor:
         """The candidates that a router's probabilities stand for.
 
         Args:
@@ -194,7 +204,7 @@ class AdaptiveNetwork(keras.Model):
             for node, rows in self._statistics.items()
         }
 
-    def run_candidate(self, config, images):
+    def run_candidate(self, config: Sequence[float], images: tf.Tensor) -> tf.Tensor:
         """Outputs of a candidate for all of the images.
 
         Args:
@@ -206,7 +216,7 @@ class AdaptiveNetwork(keras.Model):
             x = self._tree.run(x, node, statistics)
         return tf.cast(x, tf.float32)
 
-    def first_features(self, images):
+    def first_features(self, images: tf.Tensor) -> list[tf.Tensor]:
         """The features of the stem and of the stages before the router.
 
         Args:
@@ -229,7 +239,7 @@ class AdaptiveNetwork(keras.Model):
             x = self._tree.run(x, node, statistics)
         return tf.cast(x, tf.float32)
 
-    def calibrate(self, dataset):
+    def calibrate(self, dataset: Batches) -> None:
         """Re-estimates batch statistics for each candidate and the first stages.
 
         Args:
@@ -248,7 +258,7 @@ class AdaptiveNetwork(keras.Model):
             for row, value in zip(rows, statistics[node]):
                 row.assign(value)
 
-    def router(self):
+    def router(self) -> keras.Model:
         """The router with what runs before it, as a model of stock layers to train.
 
         Returns:
@@ -259,7 +269,7 @@ class AdaptiveNetwork(keras.Model):
         outputs = self.learner(first.output)
         return keras.Model(first.input, outputs, name=f"{self.network.name}_router")
 
-    def first_stages(self):
+    def first_stages(self) -> keras.Model:
         """What runs before the router, as a frozen model of stock layers.
 
         Returns:
@@ -267,7 +277,7 @@ class AdaptiveNetwork(keras.Model):
         """
         return self._cut_out(self.base, self.attach + 1)
 
-    def sub_network(self, config):
+    def sub_network(self, config: Sequence[float]) -> keras.Model:
         """A candidate as a frozen model of stock layers.
 
         Args:
@@ -298,7 +308,7 @@ class AdaptiveNetwork(keras.Model):
         model.trainable = False
         return model
 
-    def mean_flops(self, routes):
+    def mean_flops(self, routes: np.ndarray) -> float:
         """FLOPs of an image on average, everything counted.
 
         Args:
@@ -306,7 +316,7 @@ class AdaptiveNetwork(keras.Model):
         """
         return float(np.take(self.route_flops, routes).mean())
 
-    def set_budget(self, probabilities, max_flops):
+    def set_budget(self, probabilities: np.ndarray, max_flops: float) -> None:
         """Has FLOPs cost as much as it takes to keep to a mean.
 
         Args:
@@ -319,7 +329,7 @@ class AdaptiveNetwork(keras.Model):
         """
         self.bias.assign(budget_bias(probabilities, self.route_flops, max_flops))
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> NoReturn:
         raise NotImplementedError(
             "Of an adaptive network only the router is trained: fit `router()`."
         )
@@ -342,7 +352,9 @@ class AdaptiveNetwork(keras.Model):
         return cls(**(config | parts))
 
 
-def budget_bias(probabilities, route_flops, max_flops):
+def budget_bias(
+    probabilities: np.ndarray, route_flops: Sequence[float], max_flops: float
+) -> np.ndarray:
     """What to add to a router's log-probabilities to keep to a mean of FLOPs.
 
     A price per FLOP, of either sign, the same for all images: as high as it has to be,
@@ -361,25 +373,25 @@ def budget_bias(probabilities, route_flops, max_flops):
     """
     if not np.isfinite(probabilities).all():
         raise ValueError("The router's probabilities are not finite on some images.")
-    route_flops = np.asarray(route_flops, float)
-    cheapest = route_flops.min()
+    costs = np.asarray(route_flops, float)
+    cheapest = costs.min()
     if max_flops < cheapest:
         raise ValueError(
             f"The cheapest route takes {cheapest:.4g} FLOPs. "
             f"Received: max_flops={max_flops:.4g}"
         )
     logits = np.log(np.asarray(probabilities, np.float32) + np.float32(1e-9))
-    parts = (route_flops - cheapest) / (np.ptp(route_flops) or 1.0)
+    parts = (costs - cheapest) / (np.ptp(costs) or 1.0)
 
     def bias_of(price):
         return (-price * parts).astype(np.float32)
 
     def mean_flops(bias):
-        return route_flops[np.argmax(logits + bias, axis=1)].mean()
+        return costs[np.argmax(logits + bias, axis=1)].mean()
 
     low, high = -_HIGHEST_PRICE, _HIGHEST_PRICE
     if mean_flops(bias_of(high)) > max_flops:  # Two routes cost nearly the same.
-        return np.where(route_flops > cheapest, -high, 0.0).astype(np.float32)
+        return np.where(costs > cheapest, -high, 0.0).astype(np.float32)
     for _ in range(_BISECTIONS):
         price = (low + high) / 2
         if mean_flops(bias_of(price)) > max_flops:

@@ -1,14 +1,19 @@
 import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_resizable import search
-from keras_resizable.adapt.adaptive_network import budget_bias
-from keras_resizable.batches import check_not_empty, labelled_batches
+from keras_resizable.adapt.adaptive_network import AdaptiveNetwork, budget_bias
+from keras_resizable.batches import Batches, check_not_empty, labelled_batches
 from keras_resizable.digests import digest_of_data
 from keras_resizable.extras import import_extra
 from keras_resizable.graph import as_graph
 from keras_resizable.outputs import integer_labels
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,24 +34,24 @@ class AdaptiveResults:
     data: str | None = None
 
     @property
-    def top1(self):
+    def top1(self) -> float:
         """The accuracy, from 0 to 1."""
         return float(self.right.mean())
 
     @property
-    def mean_flops(self):
+    def mean_flops(self) -> float:
         """FLOPs of an image on average, everything counted."""
         return float(np.take(self.route_flops, self.routes).mean())
 
     @property
-    def shares(self):
+    def shares(self) -> np.ndarray:
         """The part of the images that each candidate gets."""
         return np.bincount(self.routes, minlength=len(self.route_flops)) / len(
             self.routes
         )
 
 
-def evaluate(adaptive, dataset):
+def evaluate(adaptive: AdaptiveNetwork, dataset: Batches) -> AdaptiveResults:
     """Results of an adaptive network.
 
     Args:
@@ -76,7 +81,13 @@ def evaluate(adaptive, dataset):
     )
 
 
-def trade_off(probabilities, tuning_probabilities, rights, route_flops, num_budgets=12):
+def trade_off(
+    probabilities: np.ndarray,
+    tuning_probabilities: np.ndarray,
+    rights: np.ndarray,
+    route_flops: Sequence[int],
+    num_budgets: int = 12,
+) -> list[AdaptiveResults]:
     """Accuracies at several budgets of FLOPs, without running anything again.
 
     The budgets are evenly spaced from the cheapest route's FLOPs to the dearest's.
@@ -111,7 +122,11 @@ def trade_off(probabilities, tuning_probabilities, rights, route_flops, num_budg
     return results
 
 
-def trade_off_table(results, table, samples):
+def trade_off_table(
+    results: Iterable[AdaptiveResults],
+    table: "pandas.DataFrame",
+    samples: search.SampleResults,
+) -> "pandas.DataFrame":
     """Adaptive inference beside the fixed sub-networks of equal FLOPs.
 
     Args:

@@ -1,17 +1,21 @@
 """Adaptive networks on servers and phones."""
 
 import functools
+import os
 import pathlib
 import tempfile
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from keras_resizable import export
+from keras_resizable.adapt.adaptive_network import AdaptiveNetwork
+from keras_resizable.batches import Batches
 from keras_resizable.files import replacing_folder
 
 
-def to_saved_model(adaptive, path):
+def to_saved_model(adaptive: AdaptiveNetwork, path: str | os.PathLike) -> None:
     """Writes an adaptive network as a TensorFlow SavedModel that needs nothing else.
 
     Its signature `serving_default` takes `images` and returns `outputs` and `route`,
@@ -38,7 +42,12 @@ def to_saved_model(adaptive, path):
         tf.saved_model.save(module, str(temporary), {"serving_default": signature})
 
 
-def to_tflite(adaptive, path, calibrate_with, quantize="int8"):
+def to_tflite(
+    adaptive: AdaptiveNetwork,
+    path: str | os.PathLike,
+    calibrate_with: Batches,
+    quantize: str = "int8",
+) -> dict[str, Any]:
     """Writes the router and its sub-networks as one `.tflite` file.
 
     Its signature `router` takes an image and returns a score for each candidate, the

@@ -1,8 +1,19 @@
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
 from keras_resizable.extras import import_extra
 from keras_resizable.files import replacing
 
+if TYPE_CHECKING:
+    import pandas
 
-def write_trade_off(table, adaptive_table, path):
+
+def write_trade_off(
+    table: "pandas.DataFrame",
+    adaptive_table: "pandas.DataFrame",
+    path: str | os.PathLike,
+) -> None:
     """Draws accuracy against FLOPs, of sub-networks and of an adaptive network.
 
     Args:
@@ -36,7 +47,9 @@ def write_trade_off(table, adaptive_table, path):
         figure.savefig(temporary, dpi=120, format="png")
 
 
-def join_trade_offs(paths):
+def join_trade_offs(
+    paths: Mapping[str, Iterable[str | os.PathLike]],
+) -> "pandas.DataFrame":
     """The means of several seeds' trade-offs, budget by budget.
 
     Args:
@@ -65,7 +78,9 @@ def join_trade_offs(paths):
     return pandas.concat(joined, ignore_index=True)
 
 
-def plot_trade_offs(table, path, title):
+def plot_trade_offs(
+    table: "pandas.DataFrame", path: str | os.PathLike, title: str
+) -> None:
     """Draws how much better adaptive inference is than fixed sub-networks.
 
     Args:

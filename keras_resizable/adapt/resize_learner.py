@@ -1,8 +1,15 @@
+from collections.abc import Sequence
+
 import keras
 from keras import layers
 
 
-def ResizeLearner(input_shape, num_candidates, filters=32, name="resize_learner"):
+def ResizeLearner(
+    input_shape: Sequence[int],
+    num_candidates: int,
+    filters: int = 32,
+    name: str = "resize_learner",
+) -> keras.Model:
     """The router: which of several sub-networks an image goes to.
 
     Three convolutions, pooling and softmax (Resizable Neural Networks, section 3.5).

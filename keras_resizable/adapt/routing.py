@@ -1,17 +1,23 @@
 """What a router learns: its candidates, its targets and its loss."""
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resizable.batches import labelled_batches
-from keras_resizable.search.samples import require_results_of
+from keras_resizable.adapt.adaptive_network import AdaptiveNetwork
+from keras_resizable.batches import Batches, labelled_batches
+from keras_resizable.search.samples import SampleResults, require_results_of
 
 _SHUFFLED_BYTES = 256e6
 _BATCH_SIZE = 128
 
 
-def choose_candidates(samples, flops, target, count):
+def choose_candidates(
+    samples: SampleResults, flops: Mapping[str, float], target: str, count: int
+) -> list[str]:
     """Sub-networks that complement each other, of at most the target's FLOPs.
 
     Starts with the target and adds, one at a time, the sub-network that is right on
@@ -48,7 +54,7 @@ def choose_candidates(samples, flops, target, count):
     return sorted(chosen, key=lambda config: flops[config])
 
 
-def routing_targets(rights):
+def routing_targets(rights: np.ndarray) -> np.ndarray:
     """For each image the candidate to route it to.
 
     The cheapest that is right on it; the dearest, which is the target, if none is
@@ -76,7 +82,13 @@ class RoutingLoss(keras.losses.Loss):
             route's. More of it sends more images to cheap sub-networks.
     """
 
-    def __init__(self, flops, flops_weight=0.0, name="routing_loss", **kwargs):
+    def __init__(
+        self,
+        flops: Iterable[float],
+        flops_weight: float = 0.0,
+        name: str = "routing_loss",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         self.flops = [float(value) for value in flops]
         self.flops_weight = float(flops_weight)
@@ -95,8 +107,14 @@ class RoutingLoss(keras.losses.Loss):
 
 
 def fit_router(
-    adaptive, dataset, samples, flops_weight=0.0, epochs=20, learning_rate=3e-3, seed=0
-):
+    adaptive: AdaptiveNetwork,
+    dataset: Batches,
+    samples: SampleResults,
+    flops_weight: float = 0.0,
+    epochs: int = 20,
+    learning_rate: float = 3e-3,
+    seed: int = 0,
+) -> keras.Model:
     """Trains the router of an adaptive network, by Adam, on `routing_targets`.
 
     Args:

@@ -1,7 +1,11 @@
+import os
 import pathlib
 import tempfile
+from collections.abc import Sequence
+from typing import Any
 
 import keras
+import numpy as np
 
 from keras_resizable.averaging import averaged
 from keras_resizable.checkpoint import (
@@ -50,8 +54,13 @@ class Checkpoint(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, folder, steps_per_epoch, every_steps=None, monitor=None, callbacks=()
-    ):
+        self,
+        folder: str | os.PathLike,
+        steps_per_epoch: int,
+        every_steps: int | None = None,
+        monitor: str | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+    ) -> None:
         super().__init__()
         import_extra("matplotlib", "train")  # Now, and not after the first epoch.
         self.folder = pathlib.Path(folder)
@@ -60,12 +69,12 @@ class Checkpoint(keras.callbacks.Callback):
         self.monitor = monitor
         self.callbacks = list(callbacks)
         self.step = 0
-        self.history = []
+        self.history: list[dict[str, Any]] = []
         self.has_ended = False
-        self._metrics = None
-        self._of_callbacks = [], []
+        self._metrics: list[np.ndarray] = []
+        self._of_callbacks: tuple[list[dict[str, Any]], list[np.ndarray]] = [], []
 
-    def restore(self, model):
+    def restore(self, model: keras.Model) -> None:
         """Brings a compiled model to where the last checkpoint was, if any."""
         loaded = load_checkpoint(model, self.folder)
         if loaded is not None:
@@ -112,8 +121,11 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         require_finite(self.model, self.folder)
         self.has_ended = bool(self.model.stop_training)  # By a callback before this.
-        is_best = self.monitor in logs and all(
-            logs[self.monitor] > row[self.monitor] for row in self.history
+        monitor = self.monitor
+        is_best = (
+            monitor is not None
+            and monitor in logs
+            and all(logs[monitor] > row[monitor] for row in self.history)
         )
         self.history.append({"epoch": epoch + 1, **logs})
         if is_chief(self.model.distribute_strategy):
@@ -129,7 +141,7 @@ class Checkpoint(keras.callbacks.Callback):
                 f"There is no {self.monitor!r} to monitor in {sorted(logs)}."
             )
 
-    def finish(self):
+    def finish(self) -> None:
         """Keeps what `fit` has ended with, and that it has.
 
         Callbacks may change weights in the end, as `EarlyStopping` gives the best ones
@@ -142,7 +154,7 @@ class Checkpoint(keras.callbacks.Callback):
         if self.has_ended:
             self._save()
 
-    def load_finished(self, model):
+    def load_finished(self, model: keras.Model) -> None:
         """Gives a model the weights that `fit` has ended with."""
         network = _saved_of(model)
         with model.distribute_strategy.scope():

@@ -13,7 +13,7 @@ class StartFromLargest(keras.callbacks.Callback):
         epoch: The first epoch that trains other sub-networks than the largest, from 0.
     """
 
-    def __init__(self, epoch):
+    def __init__(self, epoch: int) -> None:
         super().__init__()
         self.epoch = epoch
 

@@ -1,6 +1,10 @@
+from collections.abc import Mapping, Sequence
+
 import keras
+import tensorflow as tf
 
 from keras_resizable.averaging import averaged
+from keras_resizable.batches import Batches
 from keras_resizable.calibration import make_calibrator, restoring
 
 
@@ -18,7 +22,12 @@ class SubNetworkAccuracy(keras.callbacks.Callback):
             statistics of each with. The network gets its own back.
     """
 
-    def __init__(self, dataset, configs=None, calibrate_with=None):
+    def __init__(
+        self,
+        dataset: tf.data.Dataset,
+        configs: Mapping[str, Sequence[float]] | None = None,
+        calibrate_with: Batches | None = None,
+    ) -> None:
         super().__init__()
         self.dataset = dataset
         self.configs = configs

@@ -18,14 +18,14 @@ class WarnOfNoLearning(keras.callbacks.Callback):
         metric: Name of the accuracy in the logs.
     """
 
-    def __init__(self, classes, num_images, metric="accuracy"):
+    def __init__(self, classes: int, num_images: int, metric: str = "accuracy") -> None:
         super().__init__()
         chance = 1 / classes
         deviation = math.sqrt(chance * (1 - chance) / num_images)
         self.chance = chance + _DEVIATIONS * deviation
         self.metric = metric
         self._first_loss = None
-        self._warned = set()
+        self._warned: set[str] = set()
 
     def on_epoch_end(self, epoch, logs=None):
         accuracy, loss = logs.get(self.metric), logs["loss"]

@@ -1,16 +1,24 @@
 """Images kept beside a trained network, to calibrate sub-networks with."""
 
-import numpy as np
+import os
 
-from keras_resizable.data.image_set import from_arrays
-from keras_resizable.data.pipeline import eval_dataset
+import numpy as np
+import tensorflow as tf
+
+from keras_resizable.data.image_set import Split, from_arrays
+from keras_resizable.data.pipeline import eval_dataset, resolved_shape
 from keras_resizable.files import read_arrays, replacing
 
 _MAX_IMAGES = 2000
 _MAX_BYTES = 64e6
 
 
-def save_calibration(split, path, image_shape, center_crop=False):
+def save_calibration(
+    split: Split,
+    path: str | os.PathLike,
+    image_shape: tuple[int, int, int],
+    center_crop: bool = False,
+) -> None:
     """Writes images of a split, as they are evaluated, to a `.npz` file.
 
     The first 2,000 in an order of chance, or as many as make 64 MB.
@@ -31,7 +39,7 @@ def save_calibration(split, path, image_shape, center_crop=False):
         np.savez_compressed(temporary, images=images)
 
 
-def load_calibration(path, batch_size=250):
+def load_calibration(path: str | os.PathLike, batch_size: int = 250) -> tf.data.Dataset:
     """Reads what `save_calibration` wrote.
 
     Args:
@@ -51,4 +59,5 @@ def load_calibration(path, batch_size=250):
         raise ValueError(f"{path} is damaged: it holds no calibration images.")
     labelled = images, np.zeros(len(images), np.int64)
     image_set = from_arrays(labelled, labelled)
-    return eval_dataset(image_set.test, image_set.image_shape, batch_size)
+    shape = resolved_shape(image_set.image_shape)
+    return eval_dataset(image_set.test, shape, batch_size)

@@ -2,11 +2,13 @@ import dataclasses
 
 import tensorflow as tf
 
-from keras_resizable.data.image_set import Split
+from keras_resizable.data.image_set import ImageSet, Split
 from keras_resizable.data.preprocessing import decode
 
 
-def on_canvas(image_set, canvas_size, smallest=0.35):
+def on_canvas(
+    image_set: ImageSet, canvas_size: int, smallest: float = 0.35
+) -> ImageSet:
     """An `ImageSet` whose images lie on a larger canvas, at sizes of chance.
 
     Objects at varied scale, as in the scale-varied sets of MNIST of the literature

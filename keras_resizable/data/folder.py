@@ -20,7 +20,7 @@ _TEST_FOLDERS = ("validation", "valid", "val", "test")
 _NAMES_SHOWN = 3
 
 
-def load_folder(folder):
+def load_folder(folder: str | os.PathLike) -> ImageSet:
     """Images in a folder for each class, as Keras and others lay them out.
 
     With `train/<class>/` and one of `validation/<class>/`, `valid/<class>/`,

@@ -1,11 +1,14 @@
 """Image classification sets in the IDX format of MNIST and its relatives."""
 
 import gzip
+import os
 import pathlib
 import struct
 import zlib
 
 import numpy as np
+
+from keras_resizable.data.image_set import Arrays
 
 _FILES = (
     "train-images-idx3-ubyte",
@@ -15,7 +18,7 @@ _FILES = (
 )
 
 
-def is_idx_folder(folder):
+def is_idx_folder(folder: str | os.PathLike) -> bool:
     """Whether a folder holds any of the four files."""
     return any(
         pathlib.Path(folder, path).exists()
@@ -24,7 +27,7 @@ def is_idx_folder(folder):
     )
 
 
-def load_idx(folder):
+def load_idx(folder: str | os.PathLike) -> tuple[Arrays, Arrays]:
     """Reads a set from a folder that holds the four files of MNIST.
 
     They are `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the two

@@ -8,6 +8,7 @@ import pathlib
 import struct
 import time
 import typing
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -40,12 +41,12 @@ class Checked(typing.NamedTuple):
     orientation: int
 
 
-def is_named_as_image(name):
+def is_named_as_image(name: str) -> bool:
     """Whether a file's name says that it is an image, of whatever format."""
     return pathlib.PurePath(name).suffix.lower() in SUFFIXES | _OTHER_SUFFIXES
 
 
-def begins_as_image(path):
+def begins_as_image(path: str | os.PathLike) -> bool:
     """Whether a file begins as one of an image format does, whatever its name."""
     try:
         with open(path, "rb") as file:
@@ -55,7 +56,9 @@ def begins_as_image(path):
     return _is_known(start) or _is_of_other_format(start)
 
 
-def check_images(paths, folder):
+def check_images(
+    paths: Sequence[str | os.PathLike], folder: str | os.PathLike
+) -> list[Checked]:
     """Decodes all images once, on all cores.
 
     JPEGs are decoded at an eighth of their size, which finds the same damage in half

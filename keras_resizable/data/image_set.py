@@ -2,9 +2,12 @@
 
 import collections.abc
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 import tensorflow as tf
+
+Arrays = tuple[np.ndarray, np.ndarray]  # Images and labels.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +45,7 @@ class ImageSet:
     image_shape: tuple[int | None, int | None, int]
 
 
-def take_train(image_set, count, skip=0):
+def take_train(image_set: ImageSet, count: int, skip: int = 0) -> ImageSet:
     """An `ImageSet` with fewer training images, always the same.
 
     Args:
@@ -69,7 +72,7 @@ def take_train(image_set, count, skip=0):
     return dataclasses.replace(image_set, train=Split(count, read))
 
 
-def hold_out(image_set, count):
+def hold_out(image_set: ImageSet, count: int) -> ImageSet:
     """An `ImageSet` that is evaluated with a part of the training images.
 
     To choose settings with: those chosen with the test images would look better than
@@ -90,7 +93,9 @@ def hold_out(image_set, count):
     return dataclasses.replace(rest, test=held_out)
 
 
-def from_arrays(train, test, class_names=None):
+def from_arrays(
+    train: Arrays, test: Arrays, class_names: Iterable[str] | None = None
+) -> ImageSet:
     """An `ImageSet` of arrays in memory.
 
     Args:
@@ -133,7 +138,9 @@ def _split(images, labels):
     return Split(count, read)
 
 
-def shuffled(dataset, buffer_size, seed):
+def shuffled(
+    dataset: tf.data.Dataset, buffer_size: int, seed: int | tf.Tensor
+) -> tf.data.Dataset:
     """Shuffles in an order that a seed, maybe a tensor, decides alone."""
 
     def shuffle(seed):

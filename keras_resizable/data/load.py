@@ -1,9 +1,10 @@
+import os
 import pathlib
 import re
 
 from keras_resizable.data.folder import load_folder
 from keras_resizable.data.idx import is_idx_folder, load_idx
-from keras_resizable.data.image_set import from_arrays
+from keras_resizable.data.image_set import ImageSet, from_arrays
 from keras_resizable.data.sample import CLASS_NAMES, load_sample
 from keras_resizable.data.tfds import load_tfds
 
@@ -11,7 +12,9 @@ from keras_resizable.data.tfds import load_tfds
 _NAME_OF_SET = re.compile(r"\w+(:\w+)?(/[\w.=,-]+)*(:[\w.*]+)?(/[^/]+)?")
 
 
-def load(dataset="sample", data_dir=None):
+def load(
+    dataset: str | os.PathLike = "sample", data_dir: str | os.PathLike | None = None
+) -> ImageSet:
     """An image classification set, wherever it is.
 
     Args:
@@ -38,9 +41,9 @@ def load(dataset="sample", data_dir=None):
         return load_folder(folder)
     if folder.exists():
         raise NotADirectoryError(f"A data set is a folder, and {dataset} is a file.")
-    if not _NAME_OF_SET.fullmatch(dataset):
+    if not _NAME_OF_SET.fullmatch(str(dataset)):
         raise FileNotFoundError(f"There is no folder {folder.absolute()}.")
     try:
-        return load_tfds(dataset, data_dir)
+        return load_tfds(str(dataset), data_dir)
     except ImportError as error:
         raise ImportError(f"There is no folder {dataset}, and {error}") from error

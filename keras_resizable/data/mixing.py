@@ -1,10 +1,14 @@
 """Augmentations of Keras's own layers, as pure functions of a seed."""
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 
 
-def make_image_augmenter(rand_augment):
+def make_image_augmenter(
+    rand_augment: float,
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None:
     """A function `(image, seed) -> image` of RandAugment, or None.
 
     RandAugment (Cubuk et al., 2019, https://arxiv.org/abs/1909.13719) stands in
@@ -19,7 +23,9 @@ def make_image_augmenter(rand_augment):
     return lambda image, seed: _call(layer, image, seed)
 
 
-def make_batch_augmenter(cutout=0.0, mixup=0.0, cutmix=0.0):
+def make_batch_augmenter(
+    cutout: float = 0.0, mixup: float = 0.0, cutmix: float = 0.0
+) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]] | None:
     """A function `(images, labels, seed) -> (images, labels)`, or None.
 
     Args:

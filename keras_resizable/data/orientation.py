@@ -11,12 +11,12 @@ import tensorflow as tf
 _SEGMENT = b"\xff\xef\x00\x0forientation "
 
 
-def orientation_tag(orientation):
+def orientation_tag(orientation: int) -> bytes:
     """What `with_tag` puts into a JPEG; empty for 1, which is as it is stored."""
     return _SEGMENT + str(orientation).encode() if orientation != 1 else b""
 
 
-def with_tag(image, tag):
+def with_tag(image: tf.Tensor, tag: tf.Tensor) -> tf.Tensor:
     """A JPEG with the tag of its orientation, a string tensor; maybe an empty one."""
 
     def tagged():
@@ -26,7 +26,7 @@ def with_tag(image, tag):
     return tf.cond(tf.equal(tag, b""), lambda: image, tagged)
 
 
-def read_orientation(image):
+def read_orientation(image: tf.Tensor) -> tf.Tensor:
     """The orientation of an encoded image by its tag, an int32 scalar; 1 without."""
     # Shorter ones are no images; but the reason is the decoder's to tell.
     padded = tf.strings.join([tf.strings.substr(image, 0, 20), " " * 20])
@@ -36,7 +36,7 @@ def read_orientation(image):
     return tf.strings.to_number(tf.where(is_tagged, digit, "1"), tf.int32)
 
 
-def upright(image, orientation):
+def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     """Turns an image, `(height, width, channels)`, as its orientation says."""
     transposed, mirrored, flipped = _steps(orientation)
 
@@ -50,13 +50,15 @@ def upright(image, orientation):
     return tf.cond(orientation == 1, lambda: image, turned)
 
 
-def upright_size(size, orientation):
+def upright_size(size: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     """Height and width, `(2,)`, of an image when it is upright."""
     transposed, _, _ = _steps(orientation)
     return tf.where(transposed, size[::-1], size)
 
 
-def stored_window(window, size, orientation):
+def stored_window(
+    window: tf.Tensor, size: tf.Tensor, orientation: tf.Tensor
+) -> tf.Tensor:
     """Where a window of the upright image is in the stored one.
 
     Args:

@@ -3,24 +3,24 @@
 import tensorflow as tf
 
 from keras_resizable.data import preprocessing
-from keras_resizable.data.image_set import ImageSet
+from keras_resizable.data.image_set import ImageSet, Split
 from keras_resizable.data.mixing import make_batch_augmenter, make_image_augmenter
 
 
 def train_dataset(
-    image_set,
-    batch_size,
-    image_size=None,
-    augmentation="none",
-    rand_augment=0.0,
-    cutout=0.0,
-    mixup=0.0,
-    cutmix=0.0,
-    seed=0,
-    start_step=0,
-    num_shards=1,
-    shard=0,
-):
+    image_set: ImageSet,
+    batch_size: int,
+    image_size: int | None = None,
+    augmentation: str = "none",
+    rand_augment: float = 0.0,
+    cutout: float = 0.0,
+    mixup: float = 0.0,
+    cutmix: float = 0.0,
+    seed: int = 0,
+    start_step: int = 0,
+    num_shards: int = 1,
+    shard: int = 0,
+) -> tf.data.Dataset:
     """Batches to train with, without end.
 
     An epoch is `image_set.train.num_images // batch_size` batches, of images
@@ -100,7 +100,7 @@ def train_dataset(
     return _finished(dataset, policy)
 
 
-def steps_per_epoch(images, batch_size):
+def steps_per_epoch(images: ImageSet | int, batch_size: int) -> int:
     """Number of whole batches of the training images.
 
     Args:
@@ -121,13 +121,13 @@ def steps_per_epoch(images, batch_size):
 
 
 def eval_dataset(
-    split,
-    image_shape,
-    batch_size,
-    center_crop=False,
-    num_classes=None,
-    order_seed=None,
-):
+    split: Split,
+    image_shape: tuple[int, int, int],
+    batch_size: int,
+    center_crop: bool = False,
+    num_classes: int | None = None,
+    order_seed: int | None = None,
+) -> tf.data.Dataset:
     """All images of a split once, to evaluate or calibrate with.
 
     Args:
@@ -159,7 +159,9 @@ def eval_dataset(
     return _finished(dataset, policy)
 
 
-def preprocess(images, image_shape, center_crop=False):
+def preprocess(
+    images: tf.Tensor, image_shape: tuple[int, int, int], center_crop: bool = False
+) -> tf.Tensor:
     """What `eval_dataset` makes of images, as TensorFlow operations.
 
     Args:
@@ -184,7 +186,9 @@ def _finished(dataset, auto_shard_policy):
     return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
-def resolved_shape(image_shape, image_size=None):
+def resolved_shape(
+    image_shape: tuple[int | None, int | None, int], image_size: int | None = None
+) -> tuple[int, int, int]:
     """The shape of a set's images, or of what they are resized to.
 
     Args:

@@ -19,7 +19,7 @@ AUGMENTATIONS = ("none", "pad_crop_flip", "inception")
 _CENTER = 0.875
 
 
-def check_augmentation(augmentation):
+def check_augmentation(augmentation: str) -> None:
     """Refuses what is not one of `AUGMENTATIONS`."""
     if augmentation not in AUGMENTATIONS:
         raise ValueError(
@@ -27,7 +27,9 @@ def check_augmentation(augmentation):
         )
 
 
-def train_image(image, shape, augmentation, seed):
+def train_image(
+    image: tf.Tensor, shape: tuple[int, int, int], augmentation: str, seed: tf.Tensor
+) -> tf.Tensor:
     """An image to train with.
 
     Args:
@@ -65,7 +67,9 @@ def train_image(image, shape, augmentation, seed):
     return image
 
 
-def eval_image(image, shape, center_crop):
+def eval_image(
+    image: tf.Tensor, shape: tuple[int, int, int], center_crop: bool
+) -> tf.Tensor:
     """An image to evaluate with.
 
     Args:
@@ -82,7 +86,7 @@ def eval_image(image, shape, center_crop):
     return _resize(decode(image, shape[2]), shape)
 
 
-def decode(image, channels):
+def decode(image: tf.Tensor, channels: int) -> tf.Tensor:
     """uint8 `(height, width, channels)`, of an image that may be encoded.
 
     A JPEG with the tag of its orientation, as `load_folder` gives it, is upright.

@@ -14,6 +14,7 @@ import sys
 import numpy as np
 
 from keras_resizable.data.idx import load_idx
+from keras_resizable.data.image_set import Arrays
 from keras_resizable.files import replacing
 
 CLASS_NAMES = (
@@ -32,7 +33,7 @@ CLASS_NAMES = (
 _PATH = pathlib.Path(__file__).with_name("fashion_mnist_sample.npz")
 
 
-def load_sample():
+def load_sample() -> tuple[Arrays, Arrays]:
     """The embedded sample of Fashion-MNIST.
 
     Returns:
@@ -47,7 +48,13 @@ def load_sample():
         )
 
 
-def draw_sample(train, test, train_per_class=800, test_per_class=200, seed=0):
+def draw_sample(
+    train: Arrays,
+    test: Arrays,
+    train_per_class: int = 800,
+    test_per_class: int = 200,
+    seed: int = 0,
+) -> tuple[Arrays, Arrays]:
     """Draws the same number of images of each class, in random order.
 
     Args:
@@ -74,7 +81,7 @@ def draw_sample(train, test, train_per_class=800, test_per_class=200, seed=0):
         )
         chosen = generator.permutation(chosen)
         drawn.append((images[chosen], labels[chosen]))
-    return tuple(drawn)
+    return drawn[0], drawn[1]
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ _FILES_AT_ONCE = 16
 _SHUFFLE_BUFFER = 10_000
 
 
-def load_tfds(name, data_dir=None):
+def load_tfds(name: str, data_dir: str | os.PathLike | None = None) -> ImageSet:
     """A set of TensorFlow Datasets, prepared if it is not yet.
 
     Args:

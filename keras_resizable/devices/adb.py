@@ -3,6 +3,8 @@
 import re
 import shlex
 import subprocess
+from collections.abc import Iterable
+from typing import Any
 
 from keras_resizable.devices.names import printable
 
@@ -18,12 +20,17 @@ class DeviceError(OSError):
         results: What was measured before, as `measure` returns it.
     """
 
-    def __init__(self, message, results=()):
+    def __init__(self, message: str, results: Iterable[dict[str, Any]] = ()) -> None:
         super().__init__(message)
         self.results = list(results)
 
 
-def adb(*arguments, check=True, timeout=_SECONDS, what="adb"):
+def adb(
+    *arguments: str,
+    check: bool = True,
+    timeout: float | None = _SECONDS,
+    what: str = "adb",
+) -> str:
     """What `adb` prints, in characters that a terminal can show.
 
     Args:
@@ -78,7 +85,7 @@ def _explain(arguments, done, what):
     return f"{what} ended with {how} on the device. It said last:\n{last}"
 
 
-def find_serial(serial):
+def find_serial(serial: str | None) -> str:
     """The serial number of the one device that is ready, or of that asked for.
 
     Raises:

@@ -1,7 +1,10 @@
 import hashlib
+import os
 import pathlib
 import shlex
 import warnings
+from collections.abc import Sequence
+from typing import Any, Self
 
 from keras_resizable.devices import benchmark_output
 from keras_resizable.devices.adb import DeviceError, adb, find_serial
@@ -55,13 +58,13 @@ class Android:
 
     def __init__(
         self,
-        name=None,
-        serial=None,
-        benchmark_binary=None,
-        delegate="xnnpack",
-        affinity=None,
-        profile=False,
-    ):
+        name: str | None = None,
+        serial: str | None = None,
+        benchmark_binary: str | os.PathLike | None = None,
+        delegate: str = "xnnpack",
+        affinity: str | None = None,
+        profile: bool = False,
+    ) -> None:
         if delegate not in DELEGATES:
             raise ValueError(
                 f"`delegate` must be one of {DELEGATES}. Received: {delegate!r}"
@@ -85,16 +88,16 @@ class Android:
         called = clean_name(self.properties["model"]) or clean_name(self.serial)
         self.name = name or called or "android"
         self._binary = _find_binary(benchmark_binary, self.properties["abi"])
-        self._sent = set()
+        self._sent: set[str] = set()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         self.close()
 
     @property
-    def description(self):
+    def description(self) -> str:
         properties = self.properties
         how = self.delegate + (f", cores {self.affinity}" if self.affinity else "")
         return (
@@ -103,7 +106,13 @@ class Android:
             f"benchmark_model {_digest(self._binary)[:8]}, {how}"
         )
 
-    def measure(self, paths, threads=1, warmup=5, runs=50):
+    def measure(
+        self,
+        paths: Sequence[str | os.PathLike],
+        threads: int = 1,
+        warmup: int = 5,
+        runs: int = 50,
+    ) -> list[dict[str, Any]]:
         """Times `.tflite` files, one image at a time.
 
         Args:
@@ -124,13 +133,13 @@ class Android:
             ValueError: If a number is not positive.
         """
         check_numbers(threads, warmup, runs)
-        paths = [pathlib.Path(path) for path in paths]
-        metadata = {path: read_metadata(path) for path in paths}
+        files = [pathlib.Path(path) for path in paths]
+        metadata = {path: read_metadata(path) for path in files}
         results = []
         try:
             self._warn_if_hot()
             tool = self._send(self._binary, "benchmark_model")
-            for path in paths:
+            for path in files:
                 model = self._send(path, "model.tflite")
                 self._sent.add(model)
                 for signature in _signatures(metadata[path]):
@@ -160,7 +169,7 @@ class Android:
             raise DeviceError(str(error), results) from error
         return results
 
-    def close(self):
+    def close(self) -> None:
         """Removes the models from the device."""
         for path in sorted(self._sent):
             self._shell("rm", "-f", path, check=False)  # It may be gone.

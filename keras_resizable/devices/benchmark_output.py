@@ -6,6 +6,7 @@ The lines are those of its source, `benchmark_model.cc`, `stats_calculator.cc` a
 
 import math
 import re
+from typing import Any
 
 _NUMBER = r"([-+.\deE]+)"
 _TIMINGS = re.compile(
@@ -18,7 +19,7 @@ _OPERATOR_RUNS = "Profiling Info for Regular Benchmark Runs"
 _OPERATOR_SUMMARY = "Summary by node type"
 
 
-def parse(output):
+def parse(output: str) -> dict[str, Any]:
     """The figures in the output of one run.
 
     Args:

@@ -1,7 +1,10 @@
 import importlib.metadata
+import os
 import pathlib
 import platform
 import time
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 
@@ -23,23 +26,29 @@ class Host:
         ValueError: If `name` is not valid.
     """
 
-    def __init__(self, name="host"):
+    def __init__(self, name: str = "host") -> None:
         check_name(name)
         self.name = name
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         pass
 
     @property
-    def description(self):
+    def description(self) -> str:
         import_extra("ai_edge_litert", "tflite")
         version = importlib.metadata.version("ai-edge-litert")
         return f"{platform.node()}, {_processor()}, LiteRT {version}"
 
-    def measure(self, paths, threads=1, warmup=5, runs=50):
+    def measure(
+        self,
+        paths: Sequence[str | os.PathLike],
+        threads: int = 1,
+        warmup: int = 5,
+        runs: int = 50,
+    ) -> list[dict[str, Any]]:
         """Times `.tflite` files, one image at a time.
 
         The runs of all files are interleaved, so that what else the machine does
@@ -85,7 +94,7 @@ class Host:
         return results
 
 
-def check_numbers(threads, warmup, runs):
+def check_numbers(threads: int, warmup: int, runs: int) -> None:
     """Refuses numbers that `measure` cannot do with."""
     if threads < 1 or warmup < 0 or runs < 1:
         raise ValueError(

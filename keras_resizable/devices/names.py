@@ -5,7 +5,7 @@ import re
 _NAME = re.compile(r"\w[\w .+()-]{0,49}")
 
 
-def check_name(name):
+def check_name(name: str) -> None:
     """Refuses a device's name that could not be part of a file's name and a column's.
 
     Raises:
@@ -18,12 +18,12 @@ def check_name(name):
         )
 
 
-def clean_name(text):
+def clean_name(text: str) -> str:
     """What a device says that it is called, as a name; empty if nothing is left."""
     return re.sub(r"[^\w.+()-]+", "_", text).lstrip("_.+()-")[:50]
 
 
-def printable(text, keep=""):
+def printable(text: str, keep: str = "") -> str:
     """Text without the characters that a terminal acts on.
 
     Args:

@@ -3,7 +3,10 @@
 import collections
 import hashlib
 import json
+import os
 import pathlib
+from collections.abc import Iterable
+from typing import Any
 
 import flatbuffers
 import numpy as np
@@ -17,7 +20,7 @@ _BEGINNING = f'{{"file": "{_MARK}"'
 _NO_DIGEST = "0" * 64
 
 
-def with_metadata(content, metadata):
+def with_metadata(content: bytes, metadata: dict[str, Any]) -> bytes:
     """A `.tflite` file that says what it is.
 
     The metadata is JSON among those of the file, where tools such as Netron show it,
@@ -35,7 +38,9 @@ def with_metadata(content, metadata):
     return _packed(model)
 
 
-def bundled(named_contents, metadata):
+def bundled(
+    named_contents: Iterable[tuple[str, bytes]], metadata: dict[str, Any]
+) -> bytes:
     """Several `.tflite` files in one, as its signatures.
 
     What they have in common byte by byte, such as weights, is stored once.
@@ -50,7 +55,9 @@ def bundled(named_contents, metadata):
     """
     schema = _schema()
     bundle = None
-    buffers, codes = {}, {}  # Positions by content.
+    # Positions by content.
+    buffers: dict[str, int] = {}
+    codes: dict[tuple, int] = {}
     for name, content in named_contents:
         model = _unpacked(content)
         (subgraph,), (signature,) = model.subgraphs, model.signatureDefs
@@ -87,7 +94,7 @@ def bundled(named_contents, metadata):
     return _packed(bundle)
 
 
-def read_metadata(path):
+def read_metadata(path: str | os.PathLike) -> dict[str, Any] | None:
     """What a `.tflite` file of this library says of itself.
 
     Args:
@@ -124,7 +131,7 @@ def read_metadata(path):
     return metadata
 
 
-def count_operators(content):
+def count_operators(content: bytes) -> collections.Counter[str]:
     """How many operators of each kind a `.tflite` file has.
 
     Args:
@@ -147,7 +154,7 @@ def count_operators(content):
     )
 
 
-def count_differing_channels(content, other):
+def count_differing_channels(content: bytes, other: bytes) -> dict[str, int]:
     """Where two `.tflite` files with the same layers have other int8 weights.
 
     Args:

@@ -1,5 +1,6 @@
 """`.tflite` files that this library did not write, so that nothing vouches for them."""
 
+import os
 import subprocess
 import sys
 
@@ -13,7 +14,7 @@ interpreter.invoke()
 """
 
 
-def try_apart(path):
+def try_apart(path: str | os.PathLike) -> None:
     """Runs a file once in a process of its own, which a damaged one may end or hang.
 
     Args:

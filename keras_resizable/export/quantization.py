@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import warnings
+from collections.abc import Iterable, Iterator
 
 import keras
 import numpy as np
@@ -15,7 +16,7 @@ _MAX_IMAGES = 100
 
 
 @contextlib.contextmanager
-def on_int8_grid(model):
+def on_int8_grid(model: keras.Model) -> Iterator[None]:
     """Rounds the kernels of a model's convolutions to 255 steps a channel, for a while.
 
     The steps are those that a quantizer would choose. A batch normalisation after the
@@ -45,7 +46,9 @@ def on_int8_grid(model):
             layer.set_weights(weights)
 
 
-def quantized(content, quantize, images=None):
+def quantized(
+    content: bytes, quantize: str, images: Iterable[np.ndarray] | None = None
+) -> bytes:
     """A float32 `.tflite` file with int8 weights.
 
     Args:

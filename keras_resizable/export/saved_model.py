@@ -1,15 +1,26 @@
 import contextlib
+import os
+from collections.abc import Callable, Iterable, Sequence
 
 import tensorflow as tf
 
+from keras_resizable.batches import Batches
 from keras_resizable.calibration import calibrate, scope_of
 from keras_resizable.files import replacing_folder
+from keras_resizable.network import ResizableNetwork
+from keras_resizable.space import SpatialSpace
 from keras_resizable.sub_network import cut_out
 
 _TOLERANCE = 1e-6  # Of scale factors, which come in float32.
 
 
-def to_saved_model(network, path, configs=None, calibrate_with=None, preprocess=None):
+def to_saved_model(
+    network: ResizableNetwork,
+    path: str | os.PathLike,
+    configs: Iterable[Sequence[float]] | None = None,
+    calibrate_with: Batches | None = None,
+    preprocess: Callable[[tf.Tensor], tf.Tensor] | None = None,
+) -> None:
     """Writes a network as a TensorFlow SavedModel that needs nothing else.
 
     It loads with `tf.saved_model.load` where neither this library nor Keras is
@@ -72,7 +83,7 @@ def to_saved_model(network, path, configs=None, calibrate_with=None, preprocess=
         tf.saved_model.save(module, str(temporary), signatures)
 
 
-def signature_name(space, config):
+def signature_name(space: SpatialSpace, config: Sequence[float]) -> str:
     """The name of a configuration's signature, such as `scale_0.75_0.5_1.0`."""
     return "scale_" + space.format(config).replace(",", "_")
 

@@ -1,17 +1,26 @@
 import json
+import os
 import pathlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
-from keras_resizable.batches import image_batches
+from keras_resizable.batches import Batches, image_batches
 from keras_resizable.calibration import calibrate
 from keras_resizable.digests import digest_of_data, digest_of_weights
 from keras_resizable.export.flatbuffer import read_metadata
 from keras_resizable.export.tflite import file_name, to_tflite
+from keras_resizable.network import ResizableNetwork
 from keras_resizable.sub_network import as_super_network, cut_out
 
 
 def to_tflite_files(
-    network, configs, folder, quantize="none", calibrate_with=None, metadata=None
-):
+    network: ResizableNetwork,
+    configs: Iterable[Sequence[float]],
+    folder: str | os.PathLike,
+    quantize: str = "none",
+    calibrate_with: Batches | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> Iterator[tuple[tuple[float, ...], pathlib.Path, dict[str, Any] | None]]:
     """Converts sub-networks to TFLite, one after the other.
 
     One is in memory at a time. The outputs are compared with the super-network's.
@@ -36,7 +45,7 @@ def to_tflite_files(
         As `to_tflite`; `ValueError` for what is not a configuration.
     """
     space = network.space
-    configs = [space.config(space.indices(config)) for config in configs]
+    checked = [space.config(space.indices(config)) for config in configs]
     if calibrate_with is not None:
         calibrate_with = image_batches(calibrate_with, network)
     of_all = {
@@ -45,7 +54,7 @@ def to_tflite_files(
         "network": digest_of_weights(network),
         "calibration": digest_of_data(calibrate_with),
     }
-    for config in configs:
+    for config in checked:
         path = pathlib.Path(folder) / file_name(network, config, quantize)
         written = {**of_all, "config": space.format(config), "quantize": quantize}
         if _has(path, written):

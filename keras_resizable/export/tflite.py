@@ -1,12 +1,15 @@
 import functools
 import itertools
+import os
 import pathlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resizable.batches import check_not_empty, image_batches
+from keras_resizable.batches import Batches, check_not_empty, image_batches
 from keras_resizable.export.flatbuffer import (
     bundled,
     count_differing_channels,
@@ -19,7 +22,11 @@ from keras_resizable.export.quantization import on_int8_grid, quantized
 from keras_resizable.extras import import_extra, version_of
 from keras_resizable.files import replacing
 from keras_resizable.graph import layers_of
+from keras_resizable.network import ResizableNetwork
 from keras_resizable.sub_network import copy_state
+
+if TYPE_CHECKING:
+    from ai_edge_litert.interpreter import Interpreter
 
 QUANTIZE = ("none", "float16", "dynamic", "int8")
 # How far the outputs may be from Keras's, on average, as a share of the largest. In
@@ -32,8 +39,13 @@ _TOLERANCE_OF_DTYPE = {"float16": 0.02, "bfloat16": 0.1}
 
 
 def to_tflite(
-    model, path, quantize="none", calibrate_with=None, metadata=None, reference=None
-):
+    model: keras.Model,
+    path: str | os.PathLike,
+    quantize: str = "none",
+    calibrate_with: Batches | None = None,
+    metadata: dict[str, Any] | None = None,
+    reference: Callable[[tf.Tensor], tf.Tensor] | None = None,
+) -> dict[str, Any]:
     """Converts a model to TFLite, and checks that it gives the same outputs.
 
     The file has a batch size of 1, static shapes and builtin operators only. A model in
@@ -117,7 +129,9 @@ def to_tflite(
     }
 
 
-def to_bundle(paths, path):
+def to_bundle(
+    paths: Sequence[str | os.PathLike], path: str | os.PathLike
+) -> dict[str, Any]:
     """Makes one `.tflite` file of several, each a signature of it.
 
     The signatures have the names of the files' configurations, such as
@@ -175,12 +189,17 @@ def to_bundle(paths, path):
     return {"size_bytes": len(content), "differing": differing}
 
 
-def convert(model, path, quantize="none", metadata=None):
+def convert(
+    model: keras.Model,
+    path: str | os.PathLike,
+    quantize: str = "none",
+    metadata: dict[str, Any] | None = None,
+) -> None:
     """Converts a model to float32 or float16 without a check; see `to_tflite`."""
     path = pathlib.Path(path)
     model = float32_twin(model)
-    target = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
-    options = {"target_spec": target}
+    target: dict[str, Any] = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
+    options: dict[str, Any] = {"target_spec": target}
     if quantize == "float16":
         target["supported_types"] = [tf.float16]
         options["optimizations"] = [tf.lite.Optimize.DEFAULT]
@@ -224,7 +243,7 @@ def _tolerance_of(layer):
     return _TOLERANCE_OF_DTYPE.get(layer.compute_dtype, 0.0)
 
 
-def float32_twin(model):
+def float32_twin(model: keras.Model) -> keras.Model:
     """A model with the same weights that computes in float32.
 
     Args:
@@ -267,7 +286,9 @@ def _check(reference, path, images, tolerance):
     return difference
 
 
-def open_tflite(path, threads=1, check=True):
+def open_tflite(
+    path: str | os.PathLike, threads: int = 1, check: bool = True
+) -> "Interpreter":
     """An interpreter of a `.tflite` file, ready to run.
 
     Args:
@@ -297,7 +318,7 @@ def open_tflite(path, threads=1, check=True):
     return interpreter
 
 
-def check_tflite(path):
+def check_tflite(path: str | os.PathLike) -> None:
     """Refuses a `.tflite` file that is damaged, and never ends the process over one.
 
     Args:
@@ -313,7 +334,9 @@ def check_tflite(path):
         try_apart(path)
 
 
-def run_tflite(path, images, signature=None):
+def run_tflite(
+    path: str | os.PathLike, images: np.ndarray, signature: str | None = None
+) -> np.ndarray:
     """Outputs of a `.tflite` file with one input and one output, image by image.
 
     Args:
@@ -357,7 +380,9 @@ def _from_integers(numbers, details):
     return (numbers.astype(np.float32) - zero) * scale if scale else numbers
 
 
-def file_name(network, config, quantize="none"):
+def file_name(
+    network: ResizableNetwork, config: Sequence[float], quantize: str = "none"
+) -> str:
     """The name of a converted sub-network's file.
 
     Args:

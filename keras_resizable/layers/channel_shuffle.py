@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -24,7 +26,7 @@ class ChannelShuffle(keras.layers.Layer):
             the number of channels.
     """
 
-    def __init__(self, groups, **kwargs):
+    def __init__(self, groups: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not isinstance(groups, int) or groups < 1:
             raise ValueError(
@@ -48,7 +50,9 @@ class ChannelShuffle(keras.layers.Layer):
         x = tf.reshape(x, (batch, height, width, channels))
         return tf.ensure_shape(x, inputs.shape)
 
-    def compute_output_shape(self, inputs_shape):
+    def compute_output_shape(
+        self, inputs_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
         return inputs_shape
 
     def get_config(self):

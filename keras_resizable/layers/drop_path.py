@@ -1,5 +1,7 @@
 import contextlib
 import contextvars
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -29,7 +31,7 @@ class DropPath(keras.layers.Dropout):
         That of `inputs`.
     """
 
-    def __init__(self, rate, seed=None, **kwargs):
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(rate, noise_shape=(None, 1, 1, 1), seed=seed, **kwargs)
 
     def call(self, inputs, training=False):
@@ -45,7 +47,7 @@ class DropPath(keras.layers.Dropout):
 
 
 @contextlib.contextmanager
-def running(is_largest):
+def running(is_largest: tf.Tensor) -> Iterator[None]:
     """Tells the `DropPath` layers called inside which sub-network runs.
 
     Args:

@@ -1,4 +1,8 @@
+from collections.abc import Sequence
+from typing import Any
+
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import initializers, ops, regularizers
 
@@ -58,20 +62,20 @@ class ScaleAwareBatchNorm(keras.layers.Layer):
 
     def __init__(
         self,
-        num_scales,
-        momentum=0.99,
-        epsilon=1e-3,
-        center=True,
-        scale=True,
-        beta_initializer="zeros",
-        gamma_initializer="ones",
-        moving_mean_initializer="zeros",
-        moving_variance_initializer="ones",
-        beta_regularizer=None,
-        gamma_regularizer=None,
-        synchronized=False,
-        **kwargs,
-    ):
+        num_scales: int,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: keras.initializers.Initializer | str = "zeros",
+        gamma_initializer: keras.initializers.Initializer | str = "ones",
+        moving_mean_initializer: keras.initializers.Initializer | str = "zeros",
+        moving_variance_initializer: keras.initializers.Initializer | str = "ones",
+        beta_regularizer: keras.regularizers.Regularizer | str | None = None,
+        gamma_regularizer: keras.regularizers.Regularizer | str | None = None,
+        synchronized: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not isinstance(num_scales, int) or num_scales < 1:
             raise ValueError(
@@ -158,15 +162,15 @@ class ScaleAwareBatchNorm(keras.layers.Layer):
             )
         return tf.cast(outputs, self.compute_dtype)
 
-    def row_of(self, scale_index):
+    def row_of(self, scale_index: int | tf.Tensor) -> int | tf.Tensor:
         """The row of a scale factor: if all share one, that."""
         return 0 if self.num_scales == 1 else scale_index
 
-    def row_variables(self, row):
+    def row_variables(self, row: int) -> list[keras.Variable]:
         """What is trained of a row: its gamma and its beta, if there are any."""
         return [rows[row] for rows in (self.gammas, self.betas) if rows]
 
-    def get_row_weights(self, scale_index):
+    def get_row_weights(self, scale_index: int) -> list[np.ndarray]:
         """Weights of a scale factor, as `keras.layers.BatchNormalization` has them.
 
         Args:
@@ -183,7 +187,11 @@ class ScaleAwareBatchNorm(keras.layers.Layer):
             *(table.numpy()[row] for table in tables),
         ]
 
-    def set_row_weights(self, weights, rows=None):
+    def set_row_weights(
+        self,
+        weights: Sequence[np.ndarray],
+        rows: Sequence[int] | np.ndarray | None = None,
+    ) -> None:
         """Gives rows the weights of a `keras.layers.BatchNormalization`.
 
         Args:
@@ -262,7 +270,11 @@ class ScaleAwareBatchNorm(keras.layers.Layer):
         )
         return outputs, mean, variance
 
-    def compute_output_shape(self, inputs_shape, scale_index_shape=None):
+    def compute_output_shape(
+        self,
+        inputs_shape: tuple[int | None, ...],
+        scale_index_shape: tuple[int | None, ...] | None = None,
+    ) -> tuple[int | None, ...]:
         return inputs_shape
 
     def get_config(self):

@@ -1,3 +1,6 @@
+from collections.abc import Iterable
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -31,7 +34,7 @@ class StageResize(keras.layers.Layer):
             (0, 1].
     """
 
-    def __init__(self, scales, **kwargs):
+    def __init__(self, scales: Iterable[float], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.scales = check_scales(scales)
         self.supports_jit = False  # Sizes that depend on a tensor.
@@ -66,7 +69,11 @@ class StageResize(keras.layers.Layer):
             lambda: _resize(inputs, size),
         )
 
-    def compute_output_shape(self, inputs_shape, scale_index_shape=None):
+    def compute_output_shape(
+        self,
+        inputs_shape: tuple[int | None, ...],
+        scale_index_shape: tuple[int | None, ...] | None = None,
+    ) -> tuple[int | None, ...]:
         batch, _, _, channels = inputs_shape
         return (batch, None, None, channels)
 

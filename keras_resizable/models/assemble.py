@@ -2,35 +2,38 @@
 
 import functools
 import os
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 from keras import layers
 
 from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
+from keras_resizable.models.convolutions import Block, Regularizer
 from keras_resizable.models.pretrained import load_stock_weights
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import check_scales
 
 
 def assemble(
-    stem,
-    stages,
+    stem: Iterable[Block],
+    stages: Iterable[Iterable[Block]],
     *,
-    scales,
-    input_shape,
-    classes,
-    name,
-    epsilon,
-    include_top=True,
-    weights=None,
-    pooling=None,
-    dropout=0.0,
-    classifier_activation="softmax",
-    kernel_regularizer=None,
-    synchronized=False,
-    scale_aware=True,
-    imagenet=None,
-):
+    scales: Iterable[float],
+    input_shape: tuple[int | None, int | None, int],
+    classes: int,
+    name: str,
+    epsilon: float,
+    include_top: bool = True,
+    weights: str | os.PathLike | None = None,
+    pooling: str | None = None,
+    dropout: float = 0.0,
+    classifier_activation: str | Callable[..., Any] | None = "softmax",
+    kernel_regularizer: Regularizer = None,
+    synchronized: bool = False,
+    scale_aware: bool = True,
+    imagenet: Callable[..., keras.Model] | None = None,
+) -> ResizableNetwork:
     """Makes a `ResizableNetwork` of blocks.
 
     A block is a callable `(x, norm, regularizer) -> x`, where `norm(x, name)`
@@ -78,8 +81,8 @@ def assemble(
         raise ValueError(
             f"`pooling` must be None, 'avg' or 'max'. Received: pooling={pooling!r}"
         )
-    from_imagenet = imagenet is not None and _is(weights, "imagenet")
-    if weights is not None and not from_imagenet:
+    pretrained = imagenet if _is(weights, "imagenet") else None
+    if weights is not None and pretrained is None:
         _check_weights(weights, imagenet is not None)
     # The momentum of PyTorch, in which the paper's networks were trained.
     norm_layer = functools.partial(
@@ -133,14 +136,13 @@ def assemble(
         outputs = layers.GlobalMaxPooling2D(name="max_pool")(inputs)
     else:
         outputs = layers.Identity(name="feature_maps")(inputs)
-    stem, *stages = parts
     head = keras.Model(inputs, outputs, name="head")
-    network = ResizableNetwork(stem, stages, head, scales, name=name)
-    if from_imagenet:
+    network = ResizableNetwork(parts[0], parts[1:], head, scales, name=name)
+    if pretrained is not None:
         with_classifier = include_top and classes == 1000
         load_stock_weights(
             network,
-            imagenet(
+            pretrained(
                 input_shape=(224, 224, 3),
                 include_top=with_classifier,
                 weights="imagenet",
@@ -179,7 +181,7 @@ def _check_weights(weights, has_imagenet):
     )
 
 
-def check_width(name, value):
+def check_width(name: str, value: float) -> None:
     """Refuses a width that is not a positive number."""
     if not isinstance(value, (int, float)) or not value > 0:
         raise ValueError(f"`{name}` must be a positive number. Received: {value!r}")

@@ -1,12 +1,27 @@
 """What the blocks of all model families are made of."""
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import keras
 from keras import layers
 
 from keras_resizable.layers import DropPath
 
+Regularizer: TypeAlias = keras.regularizers.Regularizer | str | None
+# Batch normalisation at the scale of the block's stage, by its name.
+Norm = Callable[[keras.KerasTensor, str], keras.KerasTensor]
+Block = Callable[[keras.KerasTensor, Norm, Regularizer], keras.KerasTensor]
 
-def conv(x, filters, size, stride, regularizer, name):
+
+def conv(
+    x: keras.KerasTensor,
+    filters: int,
+    size: int,
+    stride: int,
+    regularizer: Regularizer,
+    name: str,
+) -> keras.KerasTensor:
     """A convolution, padded and without bias."""
     if size == 1 and stride > 1:
         # What it would read. TensorFlow's gradient of a 1x1 convolution with a stride
@@ -24,7 +39,9 @@ def conv(x, filters, size, stride, regularizer, name):
     )(x)
 
 
-def depthwise_conv(x, stride, regularizer, name):
+def depthwise_conv(
+    x: keras.KerasTensor, stride: int, regularizer: Regularizer, name: str
+) -> keras.KerasTensor:
     """A 3x3 convolution of each channel by itself, padded and without bias."""
     return layers.DepthwiseConv2D(
         3,
@@ -38,12 +55,12 @@ def depthwise_conv(x, stride, regularizer, name):
     )(x)
 
 
-def drop_branch(x, rate, name):
+def drop_branch(x: keras.KerasTensor, rate: float, name: str) -> keras.KerasTensor:
     """The branch of a residual block, left out for a part of the images."""
     return DropPath(rate, name=name)(x) if rate else x
 
 
-def drop_rates(drop_path, num_blocks):
+def drop_rates(drop_path: float, num_blocks: int) -> list[float]:
     """A rate for each residual block, up to that of the last (Huang et al., 2016)."""
     if not 0 <= drop_path < 1:
         raise ValueError(

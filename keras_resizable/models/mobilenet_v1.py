@@ -1,12 +1,21 @@
 """MobileNetV1 (Howard et al., 2017, https://arxiv.org/abs/1704.04861)."""
 
 import functools
+from collections.abc import Iterable
+from typing import Any
 
 import keras
 from keras import layers
 
 from keras_resizable.models.assemble import assemble, check_width
-from keras_resizable.models.convolutions import conv, depthwise_conv
+from keras_resizable.models.convolutions import (
+    Block,
+    Norm,
+    Regularizer,
+    conv,
+    depthwise_conv,
+)
+from keras_resizable.network import ResizableNetwork
 
 # Filters of the blocks of each group. The first block of a group has a stride,
 # but for the first group: there it is the stem that has it.
@@ -20,14 +29,14 @@ STACKWISE_NUM_FILTERS = (
 
 
 def MobileNetV1(
-    scales=(1.0, 0.9, 0.8, 0.7),
+    scales: Iterable[float] = (1.0, 0.9, 0.8, 0.7),
     *,
-    alpha=1.0,
-    input_shape=(224, 224, 3),
-    classes=1000,
-    name="mobilenet_v1",
-    **kwargs,
-):
+    alpha: float = 1.0,
+    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    classes: int = 1000,
+    name: str = "mobilenet_v1",
+    **kwargs: Any,
+) -> ResizableNetwork:
     """A resizable MobileNetV1.
 
     Layer by layer that of `keras.applications.MobileNet`, whose weights
@@ -62,7 +71,7 @@ def MobileNetV1(
         ValueError: If an argument is not valid.
     """
     check_width("alpha", alpha)
-    stages = []
+    stages: list[list[Block]] = []
     number = 0
     for group, stack in enumerate(STACKWISE_NUM_FILTERS):
         for position, filters in enumerate(stack):
@@ -91,13 +100,22 @@ def MobileNetV1(
     )
 
 
-def stem(x, norm, regularizer, filters):
+def stem(
+    x: keras.KerasTensor, norm: Norm, regularizer: Regularizer, filters: int
+) -> keras.KerasTensor:
     x = conv(x, filters, 3, 2, regularizer, "conv1")
     x = norm(x, "conv1_bn")
     return layers.ReLU(6.0, name="conv1_relu")(x)
 
 
-def block(x, norm, regularizer, filters, stride, number):
+def block(
+    x: keras.KerasTensor,
+    norm: Norm,
+    regularizer: Regularizer,
+    filters: int,
+    stride: int,
+    number: int,
+) -> keras.KerasTensor:
     """A 3x3 convolution of each channel, then a 1x1 of all."""
     x = depthwise_conv(x, stride, regularizer, f"conv_dw_{number}")
     x = norm(x, f"conv_dw_{number}_bn")

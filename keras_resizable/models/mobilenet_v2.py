@@ -1,17 +1,23 @@
 """MobileNetV2 (Sandler et al., 2018, https://arxiv.org/abs/1801.04381)."""
 
 import functools
+from collections.abc import Iterable
+from typing import Any
 
 import keras
 from keras import layers
 
 from keras_resizable.models.assemble import assemble, check_width
 from keras_resizable.models.convolutions import (
+    Block,
+    Norm,
+    Regularizer,
     conv,
     depthwise_conv,
     drop_branch,
     drop_rates,
 )
+from keras_resizable.network import ResizableNetwork
 
 # Of each group: expansion, filters, blocks, stride of the first block (table 2).
 GROUPS = (
@@ -26,15 +32,15 @@ GROUPS = (
 
 
 def MobileNetV2(
-    scales=(1.0, 0.9, 0.8, 0.7),
+    scales: Iterable[float] = (1.0, 0.9, 0.8, 0.7),
     *,
-    alpha=1.0,
-    input_shape=(224, 224, 3),
-    classes=1000,
-    name="mobilenet_v2",
-    drop_path=0.0,
-    **kwargs,
-):
+    alpha: float = 1.0,
+    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    classes: int = 1000,
+    name: str = "mobilenet_v2",
+    drop_path: float = 0.0,
+    **kwargs: Any,
+) -> ResizableNetwork:
     """A resizable MobileNetV2.
 
     Layer by layer that of `keras.applications.MobileNetV2`, whose weights
@@ -72,7 +78,7 @@ def MobileNetV2(
     """
     check_width("alpha", alpha)
     rates = drop_rates(drop_path, sum(num_blocks for _, _, num_blocks, _ in GROUPS))
-    stages = []
+    stages: list[list[Block]] = []
     number = 0
     for expansion, filters, num_blocks, first_stride in GROUPS:
         for position in range(num_blocks):
@@ -109,19 +115,30 @@ def MobileNetV2(
     )
 
 
-def multiple_of_8(filters):
+def multiple_of_8(filters: float) -> int:
     """The nearest multiple of 8 that is not below nine tenths."""
     nearest = max(8, int(filters + 4) // 8 * 8)
     return nearest if nearest >= 0.9 * filters else nearest + 8
 
 
-def stem(x, norm, regularizer, filters):
+def stem(
+    x: keras.KerasTensor, norm: Norm, regularizer: Regularizer, filters: int
+) -> keras.KerasTensor:
     x = conv(x, filters, 3, 2, regularizer, "Conv1")
     x = norm(x, "bn_Conv1")
     return layers.ReLU(6.0, name="Conv1_relu")(x)
 
 
-def block(x, norm, regularizer, expansion, filters, stride, drop_rate, prefix):
+def block(
+    x: keras.KerasTensor,
+    norm: Norm,
+    regularizer: Regularizer,
+    expansion: int,
+    filters: int,
+    stride: int,
+    drop_rate: float,
+    prefix: str,
+) -> keras.KerasTensor:
     """Widens, convolves each channel, narrows without activation."""
     inputs = x
     if expansion > 1:
@@ -139,7 +156,9 @@ def block(x, norm, regularizer, expansion, filters, stride, drop_rate, prefix):
     return x
 
 
-def last_conv(x, norm, regularizer, filters):
+def last_conv(
+    x: keras.KerasTensor, norm: Norm, regularizer: Regularizer, filters: int
+) -> keras.KerasTensor:
     x = conv(x, filters, 1, 1, regularizer, "Conv_1")
     x = norm(x, "Conv_1_bn")
     return layers.ReLU(6.0, name="out_relu")(x)

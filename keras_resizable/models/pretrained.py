@@ -1,11 +1,13 @@
 """Starting a resizable network from a trained one of the same architecture."""
 
+import keras
 import numpy as np
 
 from keras_resizable.layers import ScaleAwareBatchNorm
+from keras_resizable.network import ResizableNetwork
 
 
-def load_stock_weights(network, model):
+def load_stock_weights(network: ResizableNetwork, model: keras.Model) -> None:
     """Takes the weights of a stock model whose layers have the same names.
 
     Every scale factor's batch normalisation becomes that of the model. Its

@@ -1,17 +1,21 @@
 """ResizableNet (Resizable Neural Networks, A.3)."""
 
+from collections.abc import Iterable
+from typing import Any
+
 from keras_resizable.models.shufflenet_v2 import ShuffleNet
+from keras_resizable.network import ResizableNetwork
 
 
 def ResizableNet(
-    scales=(1.0, 0.9, 0.8, 0.7),
+    scales: Iterable[float] = (1.0, 0.9, 0.8, 0.7),
     *,
-    input_shape=(224, 224, 3),
-    classes=1000,
-    name="resizable_net",
-    dropout=0.5,
-    **kwargs,
-):
+    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    classes: int = 1000,
+    name: str = "resizable_net",
+    dropout: float = 0.5,
+    **kwargs: Any,
+) -> ResizableNetwork:
     """ResizableNet: ShuffleNetV2's units with squeeze-and-excitation.
 
     The paper draws the architecture in a figure that did not survive in its

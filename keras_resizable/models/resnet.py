@@ -1,22 +1,33 @@
 """Residual networks (He et al., 2016, https://arxiv.org/abs/1512.03385)."""
 
 import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
+import keras
 from keras import layers
 
 from keras_resizable.models.assemble import assemble, check_width
-from keras_resizable.models.convolutions import conv, drop_branch, drop_rates
+from keras_resizable.models.convolutions import (
+    Block,
+    Norm,
+    Regularizer,
+    conv,
+    drop_branch,
+    drop_rates,
+)
+from keras_resizable.network import ResizableNetwork
 
 
 def ResNet20(
-    scales=(1.0, 0.75, 0.5),
+    scales: Iterable[float] = (1.0, 0.75, 0.5),
     *,
-    width=1.0,
-    input_shape=(32, 32, 3),
-    classes=10,
-    name="resnet20",
-    **kwargs,
-):
+    width: float = 1.0,
+    input_shape: tuple[int | None, int | None, int] = (32, 32, 3),
+    classes: int = 10,
+    name: str = "resnet20",
+    **kwargs: Any,
+) -> ResizableNetwork:
     """A resizable ResNet-20, for images of about 32 pixels.
 
     He et al., section 4.2. Where a block changes the number of channels its
@@ -56,7 +67,9 @@ def ResNet20(
     )
 
 
-def ResNet56(scales=(1.0, 0.75, 0.5), *, name="resnet56", **kwargs):
+def ResNet56(
+    scales: Iterable[float] = (1.0, 0.75, 0.5), *, name: str = "resnet56", **kwargs: Any
+) -> ResizableNetwork:
     """A resizable ResNet-56: a `ResNet20` three times as deep.
 
     | at 32 px, 10 classes | FLOPs |
@@ -72,13 +85,13 @@ def ResNet56(scales=(1.0, 0.75, 0.5), *, name="resnet56", **kwargs):
 
 
 def ResNet50(
-    scales=(1.0, 0.9, 0.8, 0.7),
+    scales: Iterable[float] = (1.0, 0.9, 0.8, 0.7),
     *,
-    input_shape=(224, 224, 3),
-    classes=1000,
-    name="resnet50",
-    **kwargs,
-):
+    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    classes: int = 1000,
+    name: str = "resnet50",
+    **kwargs: Any,
+) -> ResizableNetwork:
     """A resizable ResNet-50, with the stride in the 3x3 convolutions.
 
     | at 224 px, 1,000 classes | FLOPs | paper, top-1 (fine-tuned) |
@@ -112,7 +125,12 @@ def ResNet50(
     )
 
 
-def ResNet101(scales=(1.0, 0.9, 0.8, 0.7), *, name="resnet101", **kwargs):
+def ResNet101(
+    scales: Iterable[float] = (1.0, 0.9, 0.8, 0.7),
+    *,
+    name: str = "resnet101",
+    **kwargs: Any,
+) -> ResizableNetwork:
     """A resizable ResNet-101: a deeper `ResNet50`.
 
     | at 224 px, 1,000 classes | FLOPs |
@@ -127,7 +145,12 @@ def ResNet101(scales=(1.0, 0.9, 0.8, 0.7), *, name="resnet101", **kwargs):
     return _imagenet_resnet((3, 4, 23, 3), scales, name=name, **kwargs)
 
 
-def ResNet152(scales=(1.0, 0.9, 0.8, 0.7), *, name="resnet152", **kwargs):
+def ResNet152(
+    scales: Iterable[float] = (1.0, 0.9, 0.8, 0.7),
+    *,
+    name: str = "resnet152",
+    **kwargs: Any,
+) -> ResizableNetwork:
     """A resizable ResNet-152: a deeper `ResNet50`.
 
     | at 224 px, 1,000 classes | FLOPs |
@@ -143,8 +166,13 @@ def ResNet152(scales=(1.0, 0.9, 0.8, 0.7), *, name="resnet152", **kwargs):
 
 
 def ResNet(
-    stem, block, stackwise_num_blocks, stackwise_num_filters, drop_path=0.0, **kwargs
-):
+    stem: Callable[..., keras.KerasTensor],
+    block: Callable[..., keras.KerasTensor],
+    stackwise_num_blocks: Sequence[int],
+    stackwise_num_filters: Sequence[int],
+    drop_path: float = 0.0,
+    **kwargs: Any,
+) -> ResizableNetwork:
     """A residual network of any depth and width.
 
     Args:
@@ -162,7 +190,7 @@ def ResNet(
         A `ResizableNetwork` with one stage per group.
     """
     rates = iter(drop_rates(drop_path, sum(stackwise_num_blocks)))
-    stages = []
+    stages: list[list[Block]] = []
     groups = zip(stackwise_num_blocks, stackwise_num_filters)
     for group, (num_blocks, filters) in enumerate(groups):
         for number in range(num_blocks):
@@ -221,20 +249,32 @@ def _imagenet_resnet(
     )
 
 
-def small_image_stem(x, norm, regularizer, filters):
+def small_image_stem(
+    x: keras.KerasTensor, norm: Norm, regularizer: Regularizer, filters: int
+) -> keras.KerasTensor:
     x = conv(x, filters, 3, 1, regularizer, "conv1_conv")
     x = norm(x, "conv1_bn")
     return layers.ReLU(name="conv1_relu")(x)
 
 
-def imagenet_stem(x, norm, regularizer, filters):
+def imagenet_stem(
+    x: keras.KerasTensor, norm: Norm, regularizer: Regularizer, filters: int
+) -> keras.KerasTensor:
     x = conv(x, filters, 7, 2, regularizer, "conv1_conv")
     x = norm(x, "conv1_bn")
     x = layers.ReLU(name="conv1_relu")(x)
     return layers.MaxPooling2D(3, 2, padding="same", name="pool1_pool")(x)
 
 
-def basic_block(x, norm, regularizer, filters, stride, drop_rate, name):
+def basic_block(
+    x: keras.KerasTensor,
+    norm: Norm,
+    regularizer: Regularizer,
+    filters: int,
+    stride: int,
+    drop_rate: float,
+    name: str,
+) -> keras.KerasTensor:
     """Two 3x3 convolutions and a shortcut."""
     shortcut = _shortcut(x, norm, regularizer, filters, stride, name)
     x = conv(x, filters, 3, stride, regularizer, f"{name}_1_conv")
@@ -247,7 +287,15 @@ def basic_block(x, norm, regularizer, filters, stride, drop_rate, name):
     return layers.ReLU(name=f"{name}_out")(x)
 
 
-def bottleneck_block(x, norm, regularizer, filters, stride, drop_rate, name):
+def bottleneck_block(
+    x: keras.KerasTensor,
+    norm: Norm,
+    regularizer: Regularizer,
+    filters: int,
+    stride: int,
+    drop_rate: float,
+    name: str,
+) -> keras.KerasTensor:
     """A 1x1, a 3x3 and a four times wider 1x1 convolution and a shortcut."""
     shortcut = _shortcut(x, norm, regularizer, 4 * filters, stride, name)
     x = conv(x, filters, 1, 1, regularizer, f"{name}_1_conv")

@@ -1,13 +1,22 @@
 """ShuffleNetV2 (Ma et al., 2018, https://arxiv.org/abs/1807.11164)."""
 
 import functools
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import keras
 from keras import layers
 
 from keras_resizable.layers import ChannelShuffle
 from keras_resizable.models.assemble import assemble
-from keras_resizable.models.convolutions import conv, depthwise_conv
+from keras_resizable.models.convolutions import (
+    Block,
+    Norm,
+    Regularizer,
+    conv,
+    depthwise_conv,
+)
+from keras_resizable.network import ResizableNetwork
 
 # Of each width: filters of the groups, and of the last convolution (table 5).
 WIDTHS = {
@@ -19,14 +28,14 @@ WIDTHS = {
 
 
 def ShuffleNetV2(
-    scales=(1.0, 0.9, 0.8, 0.7),
+    scales: Iterable[float] = (1.0, 0.9, 0.8, 0.7),
     *,
-    width=1.5,
-    input_shape=(224, 224, 3),
-    classes=1000,
-    name="shufflenet_v2",
-    **kwargs,
-):
+    width: float = 1.5,
+    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    classes: int = 1000,
+    name: str = "shufflenet_v2",
+    **kwargs: Any,
+) -> ResizableNetwork:
     """A resizable ShuffleNetV2.
 
     | at 224 px, 1,000 classes, width 1.5 | FLOPs |
@@ -73,13 +82,13 @@ def ShuffleNetV2(
 
 
 def ShuffleNet(
-    stackwise_num_units,
-    stackwise_num_filters,
-    last_filters,
-    squeeze=None,
-    stem_filters=24,
-    **kwargs,
-):
+    stackwise_num_units: Sequence[int],
+    stackwise_num_filters: Sequence[int],
+    last_filters: int,
+    squeeze: int | None = None,
+    stem_filters: int = 24,
+    **kwargs: Any,
+) -> ResizableNetwork:
     """A network of ShuffleNetV2's units, of any depth and width.
 
     Args:
@@ -94,11 +103,11 @@ def ShuffleNet(
     Returns:
         A `ResizableNetwork` with one stage per group.
     """
-    before = [functools.partial(stem, filters=stem_filters)]
-    stages = []
+    before: list[Block] = [functools.partial(stem, filters=stem_filters)]
+    stages: list[list[Block]] = []
     groups = zip(stackwise_num_units, stackwise_num_filters)
     for group, (num_units, filters) in enumerate(groups):
-        options = {"filters": filters, "squeeze": squeeze}
+        options: dict[str, Any] = {"filters": filters, "squeeze": squeeze}
         name = f"stage{group + 2}"
         # The unit with a stride ends the stage before.
         (stages[-1] if stages else before).append(
@@ -114,14 +123,23 @@ def ShuffleNet(
     return assemble(before, stages, epsilon=1.001e-5, **kwargs)
 
 
-def stem(x, norm, regularizer, filters):
+def stem(
+    x: keras.KerasTensor, norm: Norm, regularizer: Regularizer, filters: int
+) -> keras.KerasTensor:
     x = conv(x, filters, 3, 2, regularizer, "conv1")
     x = norm(x, "conv1_bn")
     x = layers.ReLU(name="conv1_relu")(x)
     return layers.MaxPooling2D(3, 2, padding="same", name="maxpool")(x)
 
 
-def unit(x, norm, regularizer, filters, squeeze, name):
+def unit(
+    x: keras.KerasTensor,
+    norm: Norm,
+    regularizer: Regularizer,
+    filters: int,
+    squeeze: int | None,
+    name: str,
+) -> keras.KerasTensor:
     """Half of the channels pass, half are convolved; both are shuffled."""
     passed, x = keras.ops.split(x, 2, axis=-1)
     x = _branch(x, norm, regularizer, filters // 2, 1, squeeze, name)
@@ -129,7 +147,14 @@ def unit(x, norm, regularizer, filters, squeeze, name):
     return ChannelShuffle(2, name=f"{name}_shuffle")(x)
 
 
-def strided_unit(x, norm, regularizer, filters, squeeze, name):
+def strided_unit(
+    x: keras.KerasTensor,
+    norm: Norm,
+    regularizer: Regularizer,
+    filters: int,
+    squeeze: int | None,
+    name: str,
+) -> keras.KerasTensor:
     """Both branches convolve all channels, with a stride of 2."""
     shortcut = depthwise_conv(x, 2, regularizer, f"{name}_0_depthwise")
     shortcut = norm(shortcut, f"{name}_0_depthwise_bn")
@@ -142,7 +167,9 @@ def strided_unit(x, norm, regularizer, filters, squeeze, name):
     return ChannelShuffle(2, name=f"{name}_shuffle")(x)
 
 
-def last_conv(x, norm, regularizer, filters):
+def last_conv(
+    x: keras.KerasTensor, norm: Norm, regularizer: Regularizer, filters: int
+) -> keras.KerasTensor:
     x = conv(x, filters, 1, 1, regularizer, "conv5")
     x = norm(x, "conv5_bn")
     return layers.ReLU(name="conv5_relu")(x)

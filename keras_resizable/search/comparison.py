@@ -1,12 +1,18 @@
 """Comparing trainings that were done with several seeds."""
 
 import dataclasses
+import os
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_resizable.extras import import_extra
 from keras_resizable.files import replacing
 from keras_resizable.search.samples import PairedTest
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +37,7 @@ class Comparison:
     other_rights: list | None = None
 
 
-def comparison_table(comparisons):
+def comparison_table(comparisons: Iterable[Comparison]) -> "pandas.DataFrame":
     """The accuracies of trainings, and their differences.
 
     Args:
@@ -68,7 +74,10 @@ def _line(comparison):
     }
 
 
-def compare_seeds(rights, other_rights):
+def compare_seeds(
+    rights: Sequence[np.ndarray] | np.ndarray,
+    other_rights: Sequence[np.ndarray] | np.ndarray,
+) -> PairedTest:
     """The difference of two trainings' accuracies, on the same images.
 
     Seeds are averaged for each image, and the images are the sample: it says what other
@@ -99,7 +108,9 @@ def compare_seeds(rights, other_rights):
     return PairedTest(difference, error, float(p_value))
 
 
-def plot_comparison(table, path, title):
+def plot_comparison(
+    table: "pandas.DataFrame", path: str | os.PathLike, title: str
+) -> None:
     """Draws the accuracies of trainings, a dot for each seed.
 
     Args:

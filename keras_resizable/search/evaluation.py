@@ -2,13 +2,17 @@
 
 import dataclasses
 import functools
+import pathlib
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_resizable.batches import (
+    Batches,
     check_not_empty,
     image_batches,
     labelled_batches,
@@ -17,6 +21,7 @@ from keras_resizable.digests import digest_of_data, digest_of_weights
 from keras_resizable.distribution import is_chief
 from keras_resizable.files import read_arrays, replacing
 from keras_resizable.graph import as_graph
+from keras_resizable.network import ResizableNetwork
 from keras_resizable.outputs import Classifier, integer_labels
 from keras_resizable.search.samples import SampleResults
 from keras_resizable.search.tree import PrefixTree
@@ -42,7 +47,7 @@ class Scores:
     loss: np.ndarray
 
     @classmethod
-    def none(cls, num_configs):
+    def none(cls, num_configs: int) -> "Scores":
         return cls(
             np.zeros((num_configs, 0), bool),
             np.zeros((num_configs, 0), np.float16),
@@ -50,7 +55,7 @@ class Scores:
             np.zeros(num_configs),
         )
 
-    def plus(self, batch):
+    def plus(self, batch: np.ndarray) -> "Scores":
         """These and those of a batch, `(configurations, images, 4)` of `score`."""
         right, top5, loss, confidence = np.moveaxis(batch, -1, 0)
         return Scores(
@@ -61,7 +66,7 @@ class Scores:
         )
 
     @property
-    def means(self):
+    def means(self) -> dict[str, np.ndarray]:
         """Accuracies and loss, `(configurations,)` each, by name."""
         count = self.right.shape[1]
         return {
@@ -72,14 +77,14 @@ class Scores:
 
 
 def evaluate_configs(
-    network,
-    dataset,
-    configs,
-    calibrate_with=None,
-    path=None,
-    origin=None,
-    verbose=True,
-):
+    network: ResizableNetwork,
+    dataset: Batches,
+    configs: Sequence[Sequence[float]],
+    calibrate_with: Batches | None = None,
+    path: pathlib.Path | None = None,
+    origin: Mapping[str, str] | None = None,
+    verbose: bool = True,
+) -> tuple[Scores, Scores]:
     """Scores of sub-networks, which share what they compute.
 
     Args:
@@ -122,7 +127,7 @@ def evaluate_configs(
     return evaluation.done.scores[0], evaluation.done.scores[-1]
 
 
-def evaluate_model(model, dataset, name):
+def evaluate_model(model: keras.Model, dataset: Batches, name: str) -> SampleResults:
     """Results of any classifier on each image, such as a fine-tuned sub-network.
 
     Args:
@@ -149,7 +154,11 @@ def evaluate_model(model, dataset, name):
     )
 
 
-def digest(model, dataset, calibrate_with=None):
+def digest(
+    model: keras.Model,
+    dataset: tf.data.Dataset,
+    calibrate_with: tf.data.Dataset | None = None,
+) -> dict[str, str]:
     """What results are of, as `SampleResults.origin` has it."""
     return {
         "network": digest_of_weights(model),
@@ -237,7 +246,7 @@ class _Evaluation:
     def save(self, path, key):
         done = self.done
         counts = [done.calibrated, done.seen, done.evaluated]
-        arrays = {"counts": np.array(counts)}
+        arrays: dict[str, Any] = {"key": np.array(key), "counts": np.array(counts)}
         for number, scores in enumerate(done.scores):
             for name, value in vars(scores).items():
                 arrays[f"{number}/{name}"] = value
@@ -245,7 +254,7 @@ class _Evaluation:
             for number, row in enumerate(rows):
                 arrays[f"{node}/{number}"] = np.asarray(row)
         with replacing(path) as temporary:
-            np.savez(temporary, key=np.array(key), **arrays)
+            np.savez(temporary, **arrays)
 
     def restore(self, path, key):
         """Goes on from what was saved, if that was of the same."""

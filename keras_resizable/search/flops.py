@@ -31,7 +31,7 @@ _FREE = (
 )
 
 
-def count_flops(model):
+def count_flops(model: keras.Model) -> int:
     """Multiply-adds of a model for one image.
 
     As the paper and the mobile literature count them: those of convolutions of
@@ -72,7 +72,11 @@ def count_flops(model):
     return _count(model, structured(model, inputs))[0]
 
 
-def count_part(part, input_shape, scale_index=None):
+def count_part(
+    part: keras.Model,
+    input_shape: tuple[int | None, ...],
+    scale_index: int | None = None,
+) -> tuple[int, tuple[int | None, ...]]:
     """Multiply-adds of a part of a network for one image.
 
     Args:

@@ -2,28 +2,35 @@ import json
 import os
 import pathlib
 import tempfile
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import keras
 
+from keras_resizable.devices import Device
 from keras_resizable.devices.names import check_name
 from keras_resizable.export import convert
 from keras_resizable.extras import import_extra
 from keras_resizable.files import replacing
+from keras_resizable.network import ResizableNetwork
 from keras_resizable.search.pieces import content, cut_piece, pieces_of_configs
 from keras_resizable.search.table import LATENCY, MEASURED
 
+if TYPE_CHECKING:
+    import pandas
+
 
 def latency_table(
-    network,
-    device,
-    configs=None,
-    threads=1,
-    warmup=3,
-    runs=10,
-    rounds=4,
-    cache=None,
-    verbose=True,
-):
+    network: ResizableNetwork,
+    device: Device,
+    configs: Iterable[Sequence[float]] | None = None,
+    threads: int = 1,
+    warmup: int = 3,
+    runs: int = 10,
+    rounds: int = 4,
+    cache: str | os.PathLike | None = None,
+    verbose: bool = True,
+) -> "pandas.DataFrame":
     """Latency and size of sub-networks as TFLite, from those of their pieces.
 
     Sub-networks are made of few distinct pieces: of ResNet-50's 256 at four scale

@@ -1,7 +1,10 @@
 import json
 import pathlib
 import re
+from collections.abc import Sequence
+from typing import Any
 
+from keras_resizable.devices import Device
 from keras_resizable.devices.names import check_name, printable
 from keras_resizable.export import QUANTIZE, read_metadata
 from keras_resizable.files import replacing
@@ -15,7 +18,13 @@ from keras_resizable.search.table import (
 )
 
 
-def write_measurements(results, device, threads, warmup, runs):
+def write_measurements(
+    results: Sequence[dict[str, Any]],
+    device: Device,
+    threads: int,
+    warmup: int,
+    runs: int,
+) -> list[pathlib.Path]:
     """Keeps what a device measured of whole `.tflite` files.
 
     Everything goes into `benchmark_<device>.json` beside the first file. If a lookup
@@ -75,7 +84,7 @@ def write_measurements(results, device, threads, warmup, runs):
     return [path, folder / TABLE]
 
 
-def result_name(result):
+def result_name(result: dict[str, Any]) -> str:
     """What a measured file is called: its name, and its signature if it has several."""
     name = pathlib.Path(result["path"]).name
     if result["signature"]:
@@ -83,7 +92,7 @@ def result_name(result):
     return printable(name)
 
 
-def metadata_of(result):
+def metadata_of(result: dict[str, Any]) -> dict[str, Any]:
     """The metadata of a measured file, or of the signature of it.
 
     Args:

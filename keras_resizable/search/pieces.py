@@ -2,11 +2,14 @@
 
 import hashlib
 import json
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import keras
 
+from keras_resizable.graph import layers_of
 from keras_resizable.layers import StageResize
+from keras_resizable.network import ResizableNetwork
 from keras_resizable.search.flops import count_part
 from keras_resizable.space import resized
 from keras_resizable.sub_network import Cut
@@ -30,7 +33,9 @@ class Piece(NamedTuple):
     flops: int
 
 
-def pieces_of_configs(network, configs):
+def pieces_of_configs(
+    network: ResizableNetwork, configs: Iterable[Sequence[float]]
+) -> list[list[Piece]]:
     """The pieces of sub-networks, without cutting them out.
 
     Args:
@@ -44,7 +49,7 @@ def pieces_of_configs(network, configs):
         ValueError: If the input shape is not fixed.
     """
     parts = [network.stem, *network.stages, network.head]
-    counted = {}
+    counted: dict[tuple, tuple[Piece, tuple[int | None, ...]]] = {}
     all_pieces = []
     for config in configs:
         indices = (None, *network.space.indices(config), None)
@@ -61,7 +66,9 @@ def pieces_of_configs(network, configs):
     return all_pieces
 
 
-def count_flops_of_configs(network, configs):
+def count_flops_of_configs(
+    network: ResizableNetwork, configs: Iterable[Sequence[float]]
+) -> list[int]:
     """Multiply-adds of sub-networks, without cutting them out.
 
     Args:
@@ -77,7 +84,7 @@ def count_flops_of_configs(network, configs):
     ]
 
 
-def cut_piece(network, piece):
+def cut_piece(network: ResizableNetwork, piece: Piece) -> keras.Model:
     """A piece as a model of stock Keras layers.
 
     Args:
@@ -93,16 +100,14 @@ def cut_piece(network, piece):
     return keras.Model(inputs, Cut().part(part, inputs, piece.scale_index or 0))
 
 
-def content(network, piece):
+def content(network: ResizableNetwork, piece: Piece) -> str:
     """A digest of what a piece computes, whatever its weights and names are.
 
     Pieces of different networks with the same digest take the same time.
     """
     part = [network.stem, *network.stages, network.head][piece.level]
     names = {o.name: number for number, o in enumerate(part.operations)}
-    scale = None
-    if piece.scale_index is not None:
-        scale = network.space.scales[piece.scale_index]
+    scale = network.space.scales[piece.scale_index or 0]
 
     def describe(layer):
         if isinstance(layer, StageResize):
@@ -112,7 +117,9 @@ def content(network, piece):
 
     layers = [[type(layer).__name__, describe(layer)] for layer in part.layers]
     connections = [node["inbound_nodes"] for node in part.get_config()["layers"]]
-    described = _renamed([piece.input_shape, layers, connections], names)
+    inside = {StageResize} & {type(layer) for layer in layers_of(part)}
+    scale_inside = scale if inside - {type(layer) for layer in part.layers} else None
+    described = _renamed([piece.input_shape, layers, connections, scale_inside], names)
     return hashlib.sha256(json.dumps(described, default=str).encode()).hexdigest()
 
 

@@ -1,15 +1,20 @@
+from typing import TYPE_CHECKING
+
 from keras_resizable.search.table import LATENCY
+
+if TYPE_CHECKING:
+    import pandas
 
 
 def best(
-    table,
+    table: "pandas.DataFrame",
     *,
-    max_flops=None,
-    max_latency_ms=None,
-    max_size_bytes=None,
-    min_top1=None,
-    device=None,
-):
+    max_flops: float | None = None,
+    max_latency_ms: float | None = None,
+    max_size_bytes: float | None = None,
+    min_top1: float | None = None,
+    device: str | None = None,
+) -> "pandas.Series":
     """The best sub-network within limits.
 
     The most accurate one; or, if the only limit is `min_top1`, the one with the
@@ -71,8 +76,11 @@ def best(
 
 
 def check_limits(
-    max_flops=None, max_latency_ms=None, max_size_bytes=None, min_top1=None
-):
+    max_flops: float | None = None,
+    max_latency_ms: float | None = None,
+    max_size_bytes: float | None = None,
+    min_top1: float | None = None,
+) -> None:
     """Refuses limits that cannot be meant; see `best`.
 
     Raises:
@@ -90,7 +98,7 @@ def check_limits(
         raise ValueError(f"`min_top1` is from 0 to 1. Received: {min_top1}")
 
 
-def pareto_front(table, cost="flops"):
+def pareto_front(table: "pandas.DataFrame", cost: str = "flops") -> "pandas.DataFrame":
     """The sub-networks that no other is both cheaper and as accurate as.
 
     Args:
@@ -113,14 +121,14 @@ def pareto_front(table, cost="flops"):
     return rows[rows["top1"] > highest_before]
 
 
-def devices(table):
+def devices(table: "pandas.DataFrame") -> list[str]:
     """Names of the devices that a table has latencies of."""
     return [
         name.removeprefix(LATENCY) for name in table.columns if name.startswith(LATENCY)
     ]
 
 
-def latency_column(table, device=None):
+def latency_column(table: "pandas.DataFrame", device: str | None = None) -> str:
     """The column of a device's latency.
 
     Args:

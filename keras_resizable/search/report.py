@@ -2,7 +2,10 @@
 
 import html
 import json
+import os
 import pathlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,11 +14,19 @@ from keras_resizable.files import replacing
 from keras_resizable.search.query import devices, pareto_front
 from keras_resizable.search.table import LATENCY
 
+if TYPE_CHECKING:
+    import pandas
+
 PICTURE = "pareto.png"
 REPORT = "report.html"
 
 
-def write_report(table, folder, title="Sub-networks", recipe=None):
+def write_report(
+    table: "pandas.DataFrame",
+    folder: str | os.PathLike,
+    title: str = "Sub-networks",
+    recipe: Mapping[str, Any] | None = None,
+) -> None:
     """Writes `pareto.png` and `report.html`.
 
     Every sub-network is a dot of accuracy against FLOPs, and against its latency on

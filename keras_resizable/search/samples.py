@@ -2,8 +2,11 @@
 
 import dataclasses
 import json
+import os
+from collections.abc import Sequence
 
 import numpy as np
+import tensorflow as tf
 
 from keras_resizable.digests import digest_of_data
 from keras_resizable.extras import import_extra
@@ -31,7 +34,7 @@ class SampleResults:
     confidence: np.ndarray
     origin: dict[str, str] = dataclasses.field(default_factory=dict)
 
-    def right_of(self, config):
+    def right_of(self, config: str) -> np.ndarray:
         """Boolean `(images,)`: where a sub-network was right.
 
         Args:
@@ -47,7 +50,7 @@ class SampleResults:
             )
         return self.right[self.configs.index(config)]
 
-    def only(self, configs):
+    def only(self, configs: Sequence[str]) -> "SampleResults":
         """Results of some of the sub-networks.
 
         Args:
@@ -64,7 +67,7 @@ class SampleResults:
         )
 
     @property
-    def oracle_top1(self):
+    def oracle_top1(self) -> float:
         """The part of the images that at least one sub-network is right on.
 
         No choice of a sub-network for each image can be right on more.
@@ -72,7 +75,7 @@ class SampleResults:
         return float(self.right.any(axis=0).mean())
 
 
-def join_samples(samples, others):
+def join_samples(samples: SampleResults, others: SampleResults) -> SampleResults:
     """Results of both, on the same images.
 
     Args:
@@ -94,7 +97,9 @@ def join_samples(samples, others):
     )
 
 
-def require_results_of(samples, dataset, count=None):
+def require_results_of(
+    samples: SampleResults, dataset: tf.data.Dataset, count: int | None = None
+) -> None:
     """Refuses results that are not of the images of a data set.
 
     Args:
@@ -118,7 +123,7 @@ def require_results_of(samples, dataset, count=None):
         )
 
 
-def require_same_images(samples, others):
+def require_same_images(samples: SampleResults, others: SampleResults) -> None:
     """Refuses to compare results on different images.
 
     Raises:
@@ -134,7 +139,7 @@ def require_same_images(samples, others):
         )
 
 
-def save_samples(samples, path):
+def save_samples(samples: SampleResults, path: str | os.PathLike) -> None:
     """Writes results, one bit and two bytes for each image and sub-network.
 
     Args:
@@ -151,7 +156,7 @@ def save_samples(samples, path):
         )
 
 
-def load_samples(path):
+def load_samples(path: str | os.PathLike) -> SampleResults:
     """Reads what `save_samples` wrote.
 
     Raises:
@@ -171,7 +176,7 @@ def load_samples(path):
     return SampleResults(configs, right.astype(bool), confidence, origin)
 
 
-def confidence_interval(right, level=0.95):
+def confidence_interval(right: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     """Wilson's interval of an accuracy.
 
     Args:
@@ -206,7 +211,7 @@ class PairedTest:
     p_value: float
 
 
-def paired_test(right, other_right):
+def paired_test(right: np.ndarray, other_right: np.ndarray) -> PairedTest:
     """Compares two sub-networks on the same images.
 
     Only images on which exactly one is right tell them apart, so that it sees

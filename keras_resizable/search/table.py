@@ -1,13 +1,17 @@
 import hashlib
+import os
 import pathlib
 import warnings
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_resizable.batches import image_batches, labelled_batches
+from keras_resizable.batches import Batches, image_batches, labelled_batches
 from keras_resizable.distribution import is_chief
 from keras_resizable.extras import import_extra
 from keras_resizable.files import replacing
+from keras_resizable.network import ResizableNetwork
 from keras_resizable.search.evaluation import digest, evaluate_configs
 from keras_resizable.search.pieces import count_flops_of_configs
 from keras_resizable.search.samples import (
@@ -18,6 +22,10 @@ from keras_resizable.search.samples import (
     load_samples,
     save_samples,
 )
+from keras_resizable.space import SpatialSpace
+
+if TYPE_CHECKING:
+    import pandas
 
 TABLE = "table.csv"
 _PARTS = ("top1_raw", "top1", "top1_low", "top1_high", "top5")
@@ -28,8 +36,13 @@ MEASURED = "measured_"
 
 
 def build_table(
-    network, dataset, configs=None, calibrate_with=None, folder=None, verbose=True
-):
+    network: ResizableNetwork,
+    dataset: Batches,
+    configs: Iterable[Sequence[float]] | None = None,
+    calibrate_with: Batches | None = None,
+    folder: str | os.PathLike | None = None,
+    verbose: bool = True,
+) -> "pandas.DataFrame":
     """The lookup table: FLOPs, parameters and accuracy of sub-networks.
 
     Resizable Neural Networks, section 3.3. All are evaluated in one pass over the
@@ -110,13 +123,13 @@ def build_table(
         }
     )
     new_samples = SampleResults(names, scores.right, scores.confidence, origin or {})
-    if table is not None:
+    if samples is not None:
         new_table = pandas.concat([table, new_table], ignore_index=True)
         new_samples = join_samples(samples, new_samples)
-    if folder is not None and is_chief(network.distribute_strategy):
+    if partial is not None and is_chief(network.distribute_strategy):
         # A table without its samples would be foreign.
-        save_samples(new_samples, folder / SAMPLES)
-        write_table(new_table, folder / TABLE)
+        save_samples(new_samples, partial.with_name(SAMPLES))
+        write_table(new_table, partial.with_name(TABLE))
         partial.unlink(missing_ok=True)
     _tell_of_nan(names, scores)
     return new_table
@@ -157,7 +170,7 @@ def _read_results(folder, space, origin):
     return table, samples
 
 
-def write_table(table, path):
+def write_table(table: "pandas.DataFrame", path: str | os.PathLike) -> None:
     """Writes a table as a `.csv` file, whole or not at all.
 
     Args:
@@ -168,7 +181,9 @@ def write_table(table, path):
         table.to_csv(temporary, index=False)
 
 
-def read_table(path, space=None):
+def read_table(
+    path: str | os.PathLike, space: SpatialSpace | None = None
+) -> "pandas.DataFrame":
     """Reads a table that `write_table` or a spreadsheet has written.
 
     Args:
@@ -199,7 +214,7 @@ def read_table(path, space=None):
     for name in cells.columns:
         if not name.isprintable():
             raise ValueError(f"{path}, line 1: {name!r} is no name of a column.")
-    columns = {name: [] for name in cells.columns}
+    columns: dict[str, list] = {name: [] for name in cells.columns}
     seen = set()
     for number, row in enumerate(cells.itertuples(index=False), start=2):
         try:
@@ -233,7 +248,9 @@ def _value(name, cell, space):
     return int(value) if name in _COUNTS else value
 
 
-def without_measured(table, new):
+def without_measured(
+    table: "pandas.DataFrame", new: "pandas.DataFrame"
+) -> "pandas.DataFrame":
     """A table without the latencies and sizes that a newer one has.
 
     Args:
@@ -246,7 +263,7 @@ def without_measured(table, new):
     )
 
 
-def merge_tables(*tables):
+def merge_tables(*tables: "pandas.DataFrame") -> "pandas.DataFrame":
     """Joins tables by configuration, such as those of several devices.
 
     Args:

@@ -1,6 +1,7 @@
 """The configurations of a network as a tree, to compute shared prefixes once."""
 
 import itertools
+from collections.abc import Iterable, Iterator, Sequence
 
 import tensorflow as tf
 
@@ -12,6 +13,10 @@ from keras_resizable.calibration import (
     tables_of,
 )
 from keras_resizable.graph import as_graph
+from keras_resizable.network import ResizableNetwork
+
+# Batch statistics by the nodes of a tree, see `PrefixTree`.
+Statistics = dict[tuple[int, ...], list[tf.Tensor]]
 
 
 class PrefixTree:
@@ -28,13 +33,15 @@ class PrefixTree:
         configs: Configurations.
     """
 
-    def __init__(self, network, configs):
+    def __init__(
+        self, network: ResizableNetwork, configs: Iterable[Sequence[float]]
+    ) -> None:
         parts = [network.stem, *network.stages, network.head]
         self._levels = [_Level(part, network.distribute_strategy) for part in parts]
         indices = {network.space.indices(config) for config in configs}
         self._paths = sorted((0, *path, 0) for path in indices)
 
-    def statistics(self):
+    def statistics(self) -> Statistics:
         """The network's own batch statistics, in the way `calibrate` gives them."""
         return {
             path[:length]: self._levels[length - 1].own_rows(path[length - 1])
@@ -42,7 +49,9 @@ class PrefixTree:
             for length in range(1, len(path) + 1)
         }
 
-    def calibrate(self, images, statistics, seen):
+    def calibrate(
+        self, images: tf.Tensor, statistics: Statistics, seen: int
+    ) -> Statistics:
         """Re-estimates batch statistics with one more batch.
 
         What `keras_resizable.calibrate` does to a sub-network, for all of them.
@@ -69,7 +78,9 @@ class PrefixTree:
             pass
         return updated
 
-    def run(self, features, node, statistics):
+    def run(
+        self, features: tf.Tensor, node: tuple[int, ...], statistics: Statistics
+    ) -> tf.Tensor:
         """The outputs of one node, of the features that come in, in any graph.
 
         Args:
@@ -80,7 +91,9 @@ class PrefixTree:
         level, index = self._levels[len(node) - 1], tf.constant(node[-1])
         return level.outputs(features, index, statistics[node])
 
-    def outputs(self, images, statistics):
+    def outputs(
+        self, images: tf.Tensor, statistics: Statistics
+    ) -> Iterator[tuple[tuple[int, ...], tf.Tensor]]:
         """Yields the scale indices and the outputs of each sub-network.
 
         Args:
