@@ -5,7 +5,7 @@
 #   make format  formats the code
 
 PYTHON ?= python3
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 BIN = .venv/bin
 INSTALLED = .venv/installed

@@ -63,10 +63,10 @@ def make_calibrator(model: keras.Model) -> Callable[..., None]:
 
     @as_graph
     def update(images, statistics, seen):
-        with estimating(norms), scope_of(tables, statistics) as scope:
+        with estimating(norms), scope_of(tables, recoverable(statistics)) as scope:
             model(images, training=True)
         of_batch = [scope.get_current_value(table) for table in tables]
-        return averaged(statistics, of_batch, seen, tf.shape(images)[0])
+        return joined(statistics, of_batch, seen, tf.shape(images)[0])
 
     def calibrate(dataset, steps=None):
         if steps is not None and isinstance(dataset, tf.data.Dataset):
@@ -83,7 +83,7 @@ def make_calibrator(model: keras.Model) -> Callable[..., None]:
     return calibrate
 
 
-def averaged(
+def joined(
     statistics: Sequence[tf.Tensor],
     of_batch: Sequence[tf.Tensor],
     seen: tf.Tensor,
@@ -106,18 +106,20 @@ def averaged(
     count = tf.cast(count, tf.float32)
     part = count / (seen + count)
     results = []
-    pairs = zip(statistics[::2], statistics[1::2], of_batch[::2], of_batch[1::2])
-    for mean, variance, batch_mean, batch_variance in pairs:
+    before = recoverable(statistics)
+    for number in range(0, len(statistics), 2):
+        mean, variance = statistics[number : number + 2]
+        batch_mean, batch_variance = of_batch[number : number + 2]
         ours, theirs = tf.cast(part, mean.dtype), tf.cast(1 - part, mean.dtype)
         step = batch_mean - mean
         spread = variance + ours * (batch_variance - variance)
         spread += ours * theirs * step**2
-        left = (batch_mean == _finite(mean)) & (batch_variance == _finite(variance))
-        for old, new, joint in (
+        left = (batch_mean == before[number]) & (batch_variance == before[number + 1])
+        for old, new, both in (
             (mean, batch_mean, mean + ours * step),
             (variance, batch_variance, spread),
         ):
-            results.append(tf.where(left, old, tf.where(seen == 0, new, joint)))
+            results.append(tf.where(left, old, tf.where(seen == 0, new, both)))
     return results
 
 
@@ -140,13 +142,27 @@ def estimating(norms: Sequence[keras.layers.Layer]) -> Iterator[None]:
             norm.trainable = trainable
 
 
-def scope_of(
-    tables: Iterable[keras.Variable], values: Iterable[tf.Tensor]
-) -> keras.StatelessScope:
-    """A scope in which tables of batch statistics have given values, and finite ones.
+def recoverable(statistics: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """Batch statistics from which estimating can start, whatever they are.
 
-    Where they are infinite or NaN they are 0 instead: batch normalisation weighs the
-    old values by a momentum of 0, and 0 times NaN is NaN.
+    Batch normalisation weighs the old values by a momentum of 0, and 0 times NaN is
+    NaN. Where a mean or its variance is not finite, they are 0 and -1, which no batch has.
+
+    Args:
+        statistics: The mean and the variance of each batch normalisation in turn.
+    """
+    results = []
+    for mean, variance in zip(statistics[::2], statistics[1::2]):
+        finite = tf.math.is_finite(mean) & tf.math.is_finite(variance)
+        results.append(tf.where(finite, mean, tf.zeros_like(mean)))
+        results.append(tf.where(finite, variance, -tf.ones_like(variance)))
+    return results
+
+
+def scope_of(
+    tables: Sequence[keras.Variable], values: Sequence[tf.Tensor]
+) -> keras.StatelessScope:
+    """A scope in which tables of batch statistics have given values.
 
     Args:
         tables: Moving means and variances.
@@ -157,14 +173,10 @@ def scope_of(
     """
     return keras.StatelessScope(
         [
-            (table, tf.broadcast_to(_finite(value), table.shape))
+            (table, tf.broadcast_to(value, table.shape))
             for table, value in zip(tables, values)
         ]
     )
-
-
-def _finite(values):
-    return tf.where(tf.math.is_finite(values), values, tf.zeros_like(values))
 
 
 def batch_norms(model: keras.layers.Layer) -> list[keras.layers.Layer]:

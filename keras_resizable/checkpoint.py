@@ -50,8 +50,7 @@ def save_checkpoint(
     if not is_chief(model.distribute_strategy):
         return
     with replacing(path) as temporary:
-        with temporary.open("wb") as file:
-            np.savez(file, state=np.array(json.dumps(state)), **values)
+        _write(temporary, state, values)
         if path.exists():
             os.replace(path, path.with_name(_PREVIOUS))
 
@@ -92,6 +91,35 @@ def load_checkpoint(
     Raises:
         ValueError: If the file is damaged, or of another model.
     """
+    found = _read(folder)
+    if found is None:
+        return None
+    path, state, values = found
+    metrics, arrays = (
+        [
+            values.pop(f"{kind}{number}")
+            for number in range(sum(name.startswith(kind) for name in values))
+        ]
+        for kind in ("metric", "array")
+    )
+    variables = _variables(model)
+    shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
+    if shapes != {name: value.shape for name, value in values.items()}:
+        raise ValueError(f"{path} is of another network or optimizer.")
+    for name, variable in variables.items():
+        variable.assign(values[name])
+    return state, metrics, arrays
+
+
+def _write(path: pathlib.Path, state: dict[str, Any], values: dict[str, Any]) -> None:
+    with path.open("wb") as file:
+        np.savez(file, **{"state": np.array(json.dumps(state)), **values})
+
+
+def _read(
+    folder: str | os.PathLike,
+) -> tuple[pathlib.Path, dict[str, Any], dict[str, np.ndarray]] | None:
+    """Path, state and other values of the last checkpoint, if there is one."""
     path = pathlib.Path(folder) / _FILE
     previous = path.with_name(_PREVIOUS)
     if not path.exists():
@@ -111,20 +139,36 @@ def load_checkpoint(
             f"{path} is damaged: {error.__cause__ or error}. Delete it, and the same "
             f"command {other}."
         ) from error
-    metrics, arrays = (
-        [
-            values.pop(f"{kind}{number}")
-            for number in range(sum(name.startswith(kind) for name in values))
-        ]
-        for kind in ("metric", "array")
-    )
-    variables = _variables(model)
-    shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
-    if shapes != {name: value.shape for name, value in values.items()}:
-        raise ValueError(f"{path} is of another network or optimizer.")
-    for name, variable in variables.items():
-        variable.assign(values[name])
-    return state, metrics, arrays
+    return path, state, values
+
+
+def update_state(folder: str | os.PathLike, **changes: Any) -> None:
+    """Changes the state of the last checkpoint, and nothing else.
+
+    Args:
+        folder: The folder of the run.
+        **changes: What becomes other, as JSON has it.
+
+    Raises:
+        ValueError: If the file is damaged.
+        OSError: If the file cannot be written. The one that was there stays.
+    """
+    found = _read(folder)
+    if found is None:
+        return
+    _, state, values = found
+    with replacing(pathlib.Path(folder) / _FILE) as temporary:
+        _write(temporary, state | changes, values)
+
+
+def saved_step(folder: str | os.PathLike) -> int:
+    """The step of the last checkpoint, 0 if there is none; no variable is made.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
+    found = _read(folder)
+    return 0 if found is None else int(found[1]["step"])
 
 
 # What Keras's callbacks know of the epochs before.
@@ -140,21 +184,23 @@ def states_of_callbacks(
         callbacks: Callbacks, of any kind.
 
     Returns:
-        A list with a dictionary of numbers for each, as JSON has it, and a list of
-        arrays.
+        A list with a dictionary for each of these two kinds, as JSON has it, and a list
+        of arrays.
     """
     states: list[dict] = []
     arrays: list[np.ndarray] = []
-    for callback in callbacks:
-        if not isinstance(callback, _KEPT_CALLBACKS):
-            states.append({})
-            continue
+    for callback in filter(_is_kept, callbacks):
         values = {name: getattr(callback, name, None) for name in _OF_CALLBACKS}
         state = {k: float(v) for k, v in values.items() if v is not None}
         weights = getattr(callback, "best_weights", None) or []
-        states.append({"numbers": state, "weights": len(weights)})
+        name = type(callback).__name__
+        states.append({"class": name, "numbers": state, "weights": len(weights)})
         arrays += map(np.asarray, weights)
     return states, arrays
+
+
+def _is_kept(callback):
+    return isinstance(callback, _KEPT_CALLBACKS)
 
 
 def restore_callbacks(
@@ -162,11 +208,20 @@ def restore_callbacks(
     states: Sequence[dict[str, Any]],
     arrays: Iterable[np.ndarray],
 ) -> None:
-    """Gives callbacks back what `states_of_callbacks` returned, if they are as many."""
-    if len(states) != len(callbacks):
-        return
+    """Gives callbacks back what `states_of_callbacks` returned.
+
+    Raises:
+        ValueError: If they are others of these kinds.
+    """
+    kept = list(filter(_is_kept, callbacks))
+    names = [type(callback).__name__ for callback in kept]
+    if states and names != [state["class"] for state in states]:
+        raise ValueError(
+            "A run goes on with the same callbacks of Keras. It had "
+            f"{[state['class'] for state in states]}. Received: {names}"
+        )
     arrays = iter(arrays)
-    for callback, state in zip(callbacks, states):
+    for callback, state in zip(kept, states):
         for name, value in state.get("numbers", {}).items():
             setattr(callback, name, value if name == "best" else int(value))
         if state.get("weights"):

@@ -17,6 +17,8 @@ def digest_of_weights(model: keras.Model) -> str:
 def digest_of_data(dataset: tf.data.Dataset | None) -> str:
     """A digest of a data set's first batch and number of batches, or `"none"`.
 
+    The number counts where `tf.data` knows it: not of generators.
+
     One that is shuffled anew is never the same.
     """
     if dataset is None:

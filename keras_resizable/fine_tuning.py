@@ -1,6 +1,7 @@
 """Fine-tuning a sub-network that was cut out."""
 
 import keras
+import tensorflow as tf
 
 from keras_resizable.graph import layers_of
 from keras_resizable.outputs import Classifier
@@ -34,7 +35,7 @@ def train_only(model: keras.Model, weights: str) -> None:
         _last(model, keras.layers.Dense),
     ]
     for layer in layers:
-        if not layers_of(layer):  # One that holds layers is as they are.
+        if not layers_of(layer):  # Where layers hold others, those decide.
             layer.trainable = layer in trained
 
 
@@ -78,4 +79,6 @@ class _Distiller(keras.distillation.Distiller):
     """With the penalties of the student's regularizers, which Keras leaves out."""
 
     def compute_loss(self, *args, **kwargs):
-        return super().compute_loss(*args, **kwargs) + sum(self.student.losses)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        penalties = sum(self.student.losses) / replicas
+        return super().compute_loss(*args, **kwargs) + penalties

@@ -1,4 +1,4 @@
-"""Walking through models, and the one place that uses what Keras keeps private.
+"""Walking through models, by what Keras keeps private.
 
 Keras has no public way to list layers inside of layers, or to make the calls of a
 functional model one by one. `tests/test_graph.py` notices when Keras changes either.

@@ -79,6 +79,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         self.space = SpatialSpace(scales, len(stages))
         _check_stages(stages, self.space.scales)
         _check_layers((stem, *stages, head))
+        _check_rows(stages)
         self.stem = stem
         self.stages = list(stages)
         self.head = head
@@ -300,10 +301,10 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         self.require_statistics(self.config)
         return super().predict(*args, **kwargs)
 
-    def save_own_variables(self, store: MutableMapping[str, np.ndarray]) -> None:
+    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
         self.statistics.save(store)
 
-    def load_own_variables(self, store: Mapping[str, np.ndarray]) -> None:
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
         self.statistics.load(store)
 
     def get_config(self):
@@ -360,6 +361,20 @@ def _check_distillation(distillation, sampler, head):
                 f"{type(distillation).__name__} needs plans with the largest "
                 f"sub-network. {sampler} has none at step {step}: use SandwichSampler."
             )
+
+
+def _check_rows(stages):
+    seen: dict[int, int] = {}
+    for number, stage in enumerate(stages):
+        for layer in layers_of(stage):
+            if not isinstance(layer, ScaleAwareBatchNorm) or layer.num_scales == 1:
+                continue
+            if id(layer) in seen:
+                raise ValueError(
+                    f"Layer {layer.name!r} is in stage {seen[id(layer)]} and in stage "
+                    f"{number}: each stage needs batch normalisation of its own."
+                )
+            seen[id(layer)] = number
 
 
 def _check_penalties(variables):

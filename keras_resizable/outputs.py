@@ -1,6 +1,5 @@
 """What the outputs of a classifier are: probabilities or logits."""
 
-import functools
 import inspect
 from typing import Any
 
@@ -21,9 +20,9 @@ class Classifier:
 
     Args:
         model: A `keras.Model` with one output, such as the head of a network.
-        loss: What it was compiled with, which says whether the outputs are
-            probabilities or logits. If that is None or does not say so, they are
-            looked at.
+        loss: A loss that says whether the outputs are probabilities or logits; the one
+            that the model was compiled with if absent. If that does not say so, outputs
+            are looked at.
 
     Raises:
         ValueError: If the model has other outputs.
@@ -38,27 +37,36 @@ class Classifier:
             )
         self.is_binary = shapes[0][-1] == 1
         self._model = model
+        if loss is None and model.compiled:
+            loss = model.loss
         self._loss = loss
+        self._known: bool | None = None
 
-    @functools.cached_property
+    @property
     def gives_probabilities(self) -> bool:
         """Whether outputs are probabilities, and not logits.
 
         Raises:
             ValueError: If neither the loss nor the outputs tell.
         """
-        known = _said_by(self._loss)
-        if known is None:
-            with tf.init_scope():
-                known = _seen_in(_outputs_of_noise(self._model), self.is_binary)
-        if known is None:
+        if self._known is None:
+            self._known = _said_by(self._loss)
+        if self._known is not None:
+            return self._known
+        with tf.init_scope():
+            outputs = _outputs_of_noise(self._model)
+        outputs = outputs[np.isfinite(outputs).all(axis=-1)]
+        if not len(outputs):
+            return True  # NaN is NaN either way, as long as it is.
+        self._known = _seen_in(outputs, self.is_binary)
+        if self._known is None:
             raise ValueError(
                 "Whether the outputs are probabilities or logits cannot be told from "
                 f"those of {self._model.name!r}. Compile the network with a loss that "
                 "says so, such as keras.losses.CategoricalCrossentropy(from_logits="
                 "True)."
             )
-        return known
+        return self._known
 
     def probabilities(self, outputs: tf.Tensor) -> tf.Tensor:
         """Probabilities `(batch, classes)` float32; of two classes if it is binary."""
@@ -121,11 +129,10 @@ def _outputs_of_noise(model):
 
 def _seen_in(outputs, is_binary):
     """Whether outputs are probabilities; None if they may be or not."""
-    outputs = outputs[np.isfinite(outputs).all(axis=-1)]
-    if not len(outputs):
-        return True  # NaN is NaN either way.
     if outputs.min() < 0 or outputs.max() > 1 + _TOLERANCE:
         return False
-    if is_binary or (abs(outputs.sum(axis=-1) - 1) < _TOLERANCE).all():
+    if is_binary:  # Without weights yet, logits are all 0.
+        return True if np.ptp(outputs) > 0 else None
+    if (abs(outputs.sum(axis=-1) - 1) < _TOLERANCE).all():
         return True
     return None

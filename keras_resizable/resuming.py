@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_resizable.averaging import KeepWeights
 from keras_resizable.callbacks import Checkpoint, StopOnDivergence
+from keras_resizable.checkpoint import saved_step
 from keras_resizable.distribution import agree, clear_worker_errors, is_chief
 from keras_resizable.files import remove_temporaries
 from keras_resizable.network import ResizableNetwork
@@ -60,6 +61,8 @@ def fit_resumable(
         ValueError: If the checkpoint is damaged or of another network, the network
             cannot be saved, or `steps_per_execution` does not divide an epoch.
     """
+    if epochs < 1:
+        raise ValueError(f"`epochs` is at least 1. Received: epochs={epochs}")
     checkpoint = Checkpoint(folder, steps_per_epoch, every_steps, monitor, callbacks)
     strategy = model.distribute_strategy
     if is_chief(strategy):
@@ -68,14 +71,15 @@ def fit_resumable(
     if is_default and isinstance(model, ResizableNetwork):
         # Metrics, for the checkpoint to restore. Under others Keras makes them.
         create_variables(model, make_dataset(0).element_spec)
-    with strategy.scope():
-        checkpoint.restore(model)
-    step_of_chief = agree(strategy, str(checkpoint.step))
-    if step_of_chief != str(checkpoint.step):
+    step = saved_step(folder)
+    step_of_chief = agree(strategy, str(step))
+    if step_of_chief != str(step):
         raise ValueError(
             f"The chief goes on from step {step_of_chief}, but this worker would from "
-            f"step {checkpoint.step}: all need to see the same files in {folder}."
+            f"step {step}: all need to see the same files in {folder}."
         )
+    with strategy.scope():
+        checkpoint.restore(model)
     model.stop_training = False
     if checkpoint.step:
         print(f"Going on from step {checkpoint.step}, by the checkpoint in {folder}")
@@ -108,7 +112,7 @@ def fit_resumable(
         "Start all workers again by the same commands: they go on from the last "
         f"checkpoint in {folder}.",
     ):
-        if checkpoint.step and not is_to_go_on():
+        if not is_to_go_on():
             checkpoint.load_finished(model)
             return checkpoint.history
         if checkpoint.step % steps_per_epoch:
@@ -117,7 +121,7 @@ def fit_resumable(
                 kept.restore()
         if is_to_go_on():
             fit(checkpoint.step, epochs)
-        checkpoint.finish()
+        checkpoint.finish(model)
     return checkpoint.history
 
 

@@ -7,6 +7,7 @@ import keras
 
 from keras_resizable.graph import is_graph, run_through
 from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
+from keras_resizable.messages import first_line
 from keras_resizable.space import resized
 
 if TYPE_CHECKING:
@@ -91,9 +92,9 @@ def check_sizes(network: "ResizableNetwork") -> None:
     shape = tuple(network.stem.inputs[0].shape)
     if None in shape[1:]:
         return
+    of_stem = outputs_of(network.stem, inputs_of(network.stem, shape))
     for scale_index, scale in enumerate(network.space.scales):
-        features = inputs_of(network.stem, shape)
-        features = outputs_of(network.stem, features)
+        features = of_stem
         for number, part in enumerate((*network.stages, network.head)):
             where = "the head"
             if number < len(network.stages):
@@ -103,21 +104,20 @@ def check_sizes(network: "ResizableNetwork") -> None:
                 _check_size(part, features.shape)
                 inputs = inputs_of(part, features.shape, features.dtype)
                 features = outputs_of(part, inputs, scale_index)
-                sizes = [
-                    length
-                    for tensor in keras.tree.flatten(features)
-                    for length in tensor.shape
-                    if length is not None
-                ]
-                if min(sizes, default=1) < 1:
-                    raise ValueError(f"It would leave maps of {features.shape[1:]}.")
-            except Exception as error:  # Of any type, as layers have them.
-                reason = str(error).strip().splitlines()[0]
+                _check_positive(features)
+            except ValueError as error:
+                reason = first_line(error)
                 raise ValueError(
                     f"With the scale factor {scale} everywhere, {where} gets maps of "
                     f"{' x '.join(map(str, size))} and cannot run: {reason} Leave out "
                     f"the scale {scale}, or take larger images."
                 ) from error
+
+
+def _check_positive(features):
+    for tensor in keras.tree.flatten(features):
+        if any(length is not None and length < 1 for length in tensor.shape):
+            raise ValueError(f"It would leave maps of {tuple(tensor.shape[1:])}.")
 
 
 def _check_size(part, shape):

@@ -164,7 +164,7 @@ class SpatialSpace:
                 ) from None
         return tuple(indices) + (0,) * (self.num_stages - len(indices))
 
-    def config(self, indices: Sequence[int]) -> tuple[float, ...]:
+    def config(self, indices: Iterable[int]) -> tuple[float, ...]:
         """The configuration of `num_stages` scale indices."""
         indices = tuple(int(index) for index in indices)
         if len(indices) != self.num_stages or not all(

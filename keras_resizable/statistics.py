@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -84,11 +85,11 @@ class StatisticsRecord:
                     stacklevel=4,
                 )
 
-    def save(self, store: MutableMapping[str, np.ndarray]) -> None:
+    def save(self, store: MutableMapping[str, Any]) -> None:
         store["step"] = self._step.numpy()
         store["last_trained"] = self._last_trained.numpy()
 
-    def load(self, store: Mapping[str, np.ndarray]) -> None:
+    def load(self, store: Mapping[str, Any]) -> None:
         self._step.assign(store["step"])
         self._last_trained.assign(store["last_trained"])
 

@@ -66,8 +66,11 @@ def train_step(network: "ResizableNetwork", data: Any) -> dict[str, tf.Tensor]:
             )
         )
     if _replicas() > 1:
-        # Of the black image that stands in.
-        gradients = [tf.where(num_images > 0, g, tf.zeros_like(g)) for g in gradients]
+        # Of the black image that stands in, only what regularizers say of weights.
+        gradients = [
+            tf.where(num_images > 0, gradient, penalty)
+            for gradient, penalty in zip(gradients, _penalty_gradients(network))
+        ]
     _apply(network, gradients, plan)
     return network.get_metrics_result()
 
@@ -253,7 +256,7 @@ def _assign_state(state, values, num_images):
         weight = tf.cast(num_images * _replicas(), tf.float32)
         weight /= tf.cast(tf.maximum(all_images, 1), tf.float32)
     for variable, value in zip(state, values):
-        if weight is not None and value.dtype.is_floating:
+        if weight is not None and variable.aggregation == "mean":
             old = tf.convert_to_tensor(variable)
             weighted = old + (value - old) * tf.cast(weight, value.dtype)
             value = tf.where(weight == 1.0, value, weighted)
@@ -303,6 +306,14 @@ def _distilled(network, loss, outputs, sample_weight, k, teacher):
 
 def _sums(network, gradients, count):
     """Sums instead of means, but for the penalties of regularizers."""
+    return [
+        (mean - penalty) * tf.cast(count, mean.dtype) + penalty
+        for mean, penalty in zip(gradients, _penalty_gradients(network))
+    ]
+
+
+def _penalty_gradients(network):
+    """What the regularizers of weights add to this replica's gradients."""
     weights = network.trainable_variables
     with tf.GradientTape() as tape:
         penalty = tf.zeros(())
@@ -311,15 +322,11 @@ def _sums(network, gradients, count):
                 of_weight = tf.cast(weight.regularizer(weight), tf.float32)
                 penalty += of_weight / _replicas()
         penalty = network.optimizer.scale_loss(penalty)
-    penalties = tape.gradient(
+    return tape.gradient(
         penalty,
         [weight.value for weight in weights],
         unconnected_gradients=tf.UnconnectedGradients.ZERO,
     )
-    return [
-        (mean - penalty) * tf.cast(count, mean.dtype) + penalty
-        for mean, penalty in zip(gradients, penalties)
-    ]
 
 
 def _apply(network, gradients, plan):

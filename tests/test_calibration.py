@@ -94,6 +94,27 @@ def test_calibration_recovers_from_any_statistics(make_network, batch, value):
     assert np.isfinite(table["loss"]).all()
 
 
+def test_calibration_recovers_where_nothing_comes_in():
+    """Of channels that are always zero, the statistics are zero too."""
+    model = keras.Sequential([keras.Input((4, 4, 2)), layers.BatchNormalization()])
+    images = np.zeros((3, 4, 4, 2), np.float32)
+    for mean, variance in ((np.nan, np.nan), (np.nan, 0.0), (0.0, np.inf)):
+        model.layers[0].moving_mean.assign([mean] * 2)
+        model.layers[0].moving_variance.assign([variance] * 2)
+        calibrate(model, images)
+        np.testing.assert_array_equal(model.layers[0].moving_mean, [0, 0])
+        np.testing.assert_array_equal(model.layers[0].moving_variance, [0, 0])
+
+
+def test_statistics_of_nan_are_not_hidden_where_nothing_is_calibrated(make_network):
+    network = make_network()
+    for norm in batch_norms(network):
+        norm.moving_mean.assign(tf.fill(norm.moving_mean.shape, np.nan))
+    tree = PrefixTree(network, [(0.5, 0.5)])
+    ((_, outputs),) = tree.outputs(np.zeros((1, 12, 12, 2)), tree.statistics())
+    assert np.isnan(outputs).all()
+
+
 class Block(layers.Layer):
     """A block as people write them: a layer that holds layers."""
 

@@ -249,3 +249,10 @@ def test_norms_are_told_apart_by_what_they_are(images):
         norm.name = "bn"
         norm.moving_mean.assign(tf.fill((2, 3), value))
     assert_cut_out_equals(network, images, (1.0, 0.5))
+
+
+def test_rows_shared_by_two_stages_are_refused():
+    norm = ScaleAwareBatchNorm(2, name="shared")
+    stages = [stage_of(norm), stage_of(norm)]
+    with pytest.raises(ValueError, match="'shared' is in stage 0 and in stage 1"):
+        tiny_network(stages=stages)

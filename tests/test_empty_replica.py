@@ -48,6 +48,22 @@ def test_one_image_on_two_replicas_trains_as_on_one(strategy, make_network, batc
     )
 
 
+def test_weights_decay_whatever_a_replica_gets(strategy, make_network, batch):
+    """With a loss of nothing, only the penalties of weights move them."""
+    regularizer = keras.regularizers.L2(0.5)
+    kernels = []
+    for count in (1, 8):
+        keras.utils.set_random_seed(0)
+        with strategy.scope():
+            network = make_network(kernel_regularizer=regularizer)
+            network.compile(
+                keras.optimizers.SGD(0.1), lambda y, x: 0.0 * tf.reduce_sum(x, -1)
+            )
+        fit(network, batch[0][:count], batch[1][:count], 8)
+        kernels.append(network.stem.get_layer("conv1_conv").kernel.numpy())
+    np.testing.assert_allclose(kernels[0], kernels[1], rtol=1e-5)
+
+
 def test_statistics_count_by_images(strategy, make_network, batch):
     """Two replicas with 2 and 1 images: the first weighs twice as much."""
     images, labels = batch[0][:3], batch[1][:3]

@@ -80,8 +80,11 @@ def test_rows_do_not_mix(make):
         network.compile(
             make(), "sparse_categorical_crossentropy", sampler=sampler, run_eagerly=True
         )
+        before = norm.get_row_weights(0)
         for _ in range(2):
             network.train_on_batch(images, labels)
         changes.append(norm.get_row_weights(0))
+        gamma, *_ = changes[-1]
+        assert not np.array_equal(gamma, before[0])
     for one, other in zip(*changes):
         np.testing.assert_array_equal(one, other)

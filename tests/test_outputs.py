@@ -175,3 +175,23 @@ def test_labels_of_every_shape_mean_the_same(labelled):
     ]
     for table in tables[1:]:
         assert table.equals(tables[0])
+
+
+def test_logits_of_no_weights_yet_are_asked_for(labelled):
+    head = head_of(lambda x: x, classes=1)
+    head.layers[-1].set_weights([np.zeros((3, 1)), np.zeros(1)])
+    network = tiny_network(head=head)
+    with pytest.raises(ValueError, match="cannot be told"):
+        search.build_table(network, (labelled[0], labelled[1] % 2), verbose=False)
+    head.layers[-1].set_weights([np.ones((3, 1)), np.zeros(1)])
+    assert not network.classifier.gives_probabilities
+
+
+def test_results_of_a_model_and_of_a_table_are_of_the_same_images(labelled, tmp_path):
+    images, labels = labelled
+    network = tiny_network()
+    given = (images.astype("float64"), labels)
+    search.build_table(network, given, [(1.0,)], folder=tmp_path, verbose=False)
+    samples = search.load_samples(tmp_path / search.SAMPLES)
+    alone = search.evaluate_model(network.sub_network((1.0,)), given, "alone")
+    assert search.join_samples(samples, alone).configs == ("1.0", "alone")

@@ -21,7 +21,7 @@ SCRIPTS = sorted(
 )
 
 # What each part may import, besides itself. Imports go one way.
-LAYERS = {"batches", "extras", "files", "graph", "outputs", "space"}
+LAYERS = {"batches", "extras", "files", "graph", "messages", "outputs", "space"}
 CORE = LAYERS | {
     *("calibration", "layers", "sampling", "shapes", "statistics", "sub_network"),
 }
@@ -34,9 +34,10 @@ MAY_IMPORT = {
     "extras": set(),
     "averaging": set(),
     "batches": set(),
+    "messages": set(),
     "graph": set(),
     "calibration": {"batches", "graph", "layers"},
-    "shapes": {"graph", "layers", "space"},
+    "shapes": {"graph", "layers", "messages", "space"},
     "distillation": set(),
     "outputs": set(),
     "scripts": set(),

@@ -19,6 +19,7 @@ import pytest
 import tensorflow as tf
 
 from keras_resizable import FairSampler, ResizableNetwork, data
+from keras_resizable.callbacks import Checkpoint
 from keras_resizable.checkpoint import load_checkpoint, save_checkpoint
 from keras_resizable.resuming import fit_resumable
 
@@ -403,8 +404,7 @@ def test_an_interrupted_run_ends_with_the_same_callbacks(compiled, fit, tmp_path
         path.unlink()
     with pytest.raises(KeyboardInterrupt):
         train(Kill(epoch=3))
-    # As many callbacks, so that their states are those of the same.
-    got, history = train(Kill())
+    got, history = train()
     assert len(history) == len(expected_history) == 4
     for one, other in zip(got, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
@@ -435,8 +435,57 @@ def test_what_a_callback_restores_in_the_middle_is_not_trained_on(
             callbacks=[*early_stopping(patience=5), Inside()],
         )
     network = compiled()
-    fit(network, 4, every_steps=2, callbacks=[*early_stopping(patience=5), Kill()])
+    fit(network, 4, every_steps=2, callbacks=early_stopping(patience=5))
     for one, other in zip(network.get_weights(), expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_a_run_killed_before_its_end_was_kept_ends_alike(
+    compiled, fit, tmp_path, monkeypatch
+):
+    network = compiled()
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoint, "finish", lambda *args: None)
+        history = fit(network, 7, callbacks=early_stopping())
+    again = compiled()
+    assert fit(again, 7, callbacks=early_stopping()) == history
+    saved = weights_of(tmp_path / "run" / "supernet.keras")
+    for got, kept, expected in zip(
+        again.get_weights(), saved, network.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(got, expected)
+        np.testing.assert_array_equal(kept, expected)
+
+
+def test_a_run_goes_on_with_the_same_callbacks(compiled, fit):
+    with pytest.raises(KeyboardInterrupt):
+        fit(compiled(), 3, callbacks=[*early_stopping(), Kill(epoch=1)])
+    with pytest.raises(ValueError, match=r"It had \['EarlyStopping'\]. Received: \[\]"):
+        fit(compiled(), 3)
+    with pytest.raises(ValueError, match="epochs=0"):
+        fit(compiled(), 0)
+
+
+def test_more_epochs_go_on_from_the_last_one(compiled, fit, tmp_path):
+    """Not from what `fit` ended with: averages, or restored weights."""
+    keras.utils.set_random_seed(0)
+    network = compiled()
+    fit(network, 3)
+    expected = network.get_weights()
+    for path in (tmp_path / "run").iterdir():
+        path.unlink()
+    keras.utils.set_random_seed(0)
+    fit(compiled(), 2, callbacks=early_stopping(patience=9))
+    network = compiled()
+
+    class LastEpoch(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            weights[:] = self.model.get_weights()
+
+    weights: list = []
+    callbacks = [*early_stopping(patience=9), LastEpoch()]
+    fit(network, 3, callbacks=callbacks)
+    for one, other in zip(weights, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 

@@ -61,9 +61,8 @@ def parse_configs(space):
 def read_metadata(model):
     """What the files are to say: of the images, and of the classes."""
     labels = runs.read_labels(model.parent)
-    metadata: dict[str, Any] = {
-        "input_range": [-1.0, 1.0]
-    }  # Of all images that a run trains with.
+    # The range of all images that a run trains with.
+    metadata: dict[str, Any] = {"input_range": [-1.0, 1.0]}
     if labels is not None:
         metadata["labels"] = labels
     return metadata

@@ -7,17 +7,19 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resizable.averaging import averaged
+from keras_resizable.averaging import averaged, take_averages
 from keras_resizable.checkpoint import (
     load_checkpoint,
     require_finite,
     restore_callbacks,
     save_checkpoint,
     states_of_callbacks,
+    update_state,
 )
 from keras_resizable.distribution import is_chief
 from keras_resizable.extras import import_extra
 from keras_resizable.history import write_history
+from keras_resizable.messages import first_line
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.saving import save_network
 
@@ -71,6 +73,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.step = 0
         self.history: list[dict[str, Any]] = []
         self.has_ended = False
+        self.has_finished = False
         self._metrics: list[np.ndarray] = []
         self._of_callbacks: tuple[list[dict[str, Any]], list[np.ndarray]] = [], []
 
@@ -83,6 +86,7 @@ class Checkpoint(keras.callbacks.Callback):
             self.step = state["step"]
             self.history = state["history"]
             self.has_ended = state.get("has_ended", False)
+            self.has_finished = state.get("has_finished", False)
 
     def on_train_begin(self, logs=None):
         # After the callbacks themselves have begun anew.
@@ -96,7 +100,7 @@ class Checkpoint(keras.callbacks.Callback):
             except Exception as error:  # Of any type, as layers have them.
                 raise ValueError(
                     "The network could not be saved after training: "
-                    f"{str(error).strip().splitlines()[0]} What it is made and "
+                    f"{first_line(error)} What it is made and "
                     "compiled with has to be a class or function that Keras can "
                     "serialize."
                 ) from error
@@ -141,24 +145,35 @@ class Checkpoint(keras.callbacks.Callback):
                 f"There is no {self.monitor!r} to monitor in {sorted(logs)}."
             )
 
-    def finish(self) -> None:
+    def finish(self, model: keras.Model) -> None:
         """Keeps what `fit` has ended with, and that it has.
 
         Callbacks may change weights in the end, as `EarlyStopping` gives the best ones
-        back.
+        back. The checkpoint keeps those that more epochs would go on from.
         """
-        require_finite(self.model, self.folder)
-        if is_chief(self.model.distribute_strategy):
-            network = _saved_of(self.model)
+        require_finite(model, self.folder)
+        if is_chief(model.distribute_strategy):
+            network = _saved_of(model)
             save_network(network, self._path_of(network))
-        if self.has_ended:
-            self._save()
+            update_state(self.folder, has_finished=True)
 
     def load_finished(self, model: keras.Model) -> None:
-        """Gives a model the weights that `fit` has ended with."""
+        """Gives a model the weights that `fit` has ended with.
+
+        If it was killed before they were kept, they are made again.
+        """
         network = _saved_of(model)
-        with model.distribute_strategy.scope():
-            network.load_weights(self._path_of(network))
+        if self.has_finished:
+            with model.distribute_strategy.scope():
+                network.load_weights(self._path_of(network))
+            return
+        take_averages(model)
+        restore_callbacks(self.callbacks, *self._of_callbacks)
+        for callback in self.callbacks:
+            if isinstance(callback, keras.callbacks.EarlyStopping):
+                callback.set_model(model)
+                callback.on_train_end()
+        self.finish(model)
 
     def _path_of(self, network):
         is_super = isinstance(network, ResizableNetwork)

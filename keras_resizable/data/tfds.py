@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_resizable.data.image_set import ImageSet, Split, shuffled
 from keras_resizable.extras import import_extra
+from keras_resizable.messages import first_line
 
 _FILES_AT_ONCE = 16
 _SHUFFLE_BUFFER = 10_000
@@ -37,9 +38,9 @@ def load_tfds(name: str, data_dir: str | os.PathLike | None = None) -> ImageSet:
             f"{_similar(name, tfds.list_builders())}"
         ) from error
     except (AssertionError, ValueError) as error:  # Of its version or configuration.
-        first_line = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise ValueError(
-            f"{name!r} is no folder, and TensorFlow Datasets refuses it: {first_line}"
+            f"{name!r} is no folder, and TensorFlow Datasets refuses it: {reason}"
         ) from error
     image, label = _keys(tfds, builder)
     try:

@@ -23,9 +23,9 @@ def to_tflite_files(
 ) -> Iterator[tuple[tuple[float, ...], pathlib.Path, dict[str, Any] | None]]:
     """Converts sub-networks to TFLite, one after the other.
 
-    One is in memory at a time. The outputs are compared with the super-network's.
-    A file that is there, of the same network and settings,
-    is left as it is: what an interruption left is gone on with.
+    One is in memory at a time. The outputs are compared with the super-network's. A
+    file that is there, of the same network and settings, is left as it is: what an
+    interruption left is gone on with.
 
     Args:
         network: A `ResizableNetwork`.

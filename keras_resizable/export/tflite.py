@@ -103,7 +103,7 @@ def to_tflite(
     import_extra("ai_edge_litert", "tflite")  # Before the work.
     metadata = {"quantize": quantize, **(metadata or {})}
     reference = reference or functools.partial(model, training=False)
-    tolerance = max(_TOLERANCE[quantize], *map(_tolerance_of, layers_of(model)))
+    tolerance = max([_TOLERANCE[quantize], *map(_tolerance_of, layers_of(model))])
     model = float32_twin(model)
     with replacing(path) as temporary:
         if quantize in ("dynamic", "int8"):
@@ -251,6 +251,9 @@ def float32_twin(model: keras.Model) -> keras.Model:
 
     Returns:
         A `keras.Model`; `model` itself if it computes in float32.
+
+    Raises:
+        ValueError: If a layer inside of a layer keeps its own precision.
     """
 
     def others(layer):
@@ -266,6 +269,13 @@ def float32_twin(model: keras.Model) -> keras.Model:
         return type(layer).from_config(config)
 
     twin = keras.models.clone_model(model, clone_function=clone, recursive=True)
+    for layer in layers_of(twin):
+        if others(layer):
+            raise ValueError(
+                f"Layer {layer.name!r}, a {type(layer).__name__}, computes in "
+                f"{layer.compute_dtype} inside of another. Make the model in float32, "
+                "and give it the weights of this one."
+            )
     copy_state(model, twin)
     return twin
 

@@ -9,6 +9,7 @@ import keras
 from keras import layers
 
 from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
+from keras_resizable.messages import first_line
 from keras_resizable.models.convolutions import Block, Regularizer
 from keras_resizable.models.pretrained import load_stock_weights
 from keras_resizable.network import ResizableNetwork
@@ -157,7 +158,7 @@ def assemble(
                 "arguments. Those of another model of the same architecture, as of "
                 "keras.applications, are taken by "
                 "keras_resizable.models.load_stock_weights(network, model). Keras "
-                f"says: {str(error).strip().splitlines()[0]}"
+                f"says: {first_line(error)}"
             ) from error
     return network
 

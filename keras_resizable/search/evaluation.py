@@ -141,11 +141,11 @@ def evaluate_model(model: keras.Model, dataset: Batches, name: str) -> SampleRes
     Raises:
         ValueError: If the data set is empty.
     """
-    classifier = Classifier(model, model.loss if model.compiled else None)
-    score = _make_score(classifier, tf.distribute.get_strategy())
+    score = _make_score(Classifier(model), tf.distribute.get_strategy())
     run = as_graph(functools.partial(model, training=False))
     scores = Scores.none(1)
-    for images, labels in labelled_batches(dataset, model):
+    dataset = labelled_batches(dataset, model)
+    for images, labels in dataset:
         outputs = run(images)
         scores = scores.plus(score(outputs, labels).numpy()[None])
     check_not_empty(scores.right.size, "dataset")

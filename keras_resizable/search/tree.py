@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import tensorflow as tf
 
 from keras_resizable.calibration import (
-    averaged,
     batch_norms,
     estimating,
+    joined,
+    recoverable,
     scope_of,
     tables_of,
 )
@@ -153,12 +154,13 @@ class _Level:
             return self._call(features, index, training=False)
 
     def _outputs_and_rows(self, features, index, rows, seen):
-        with estimating(self.norms), scope_of(self._tables, rows) as scope:
+        before = recoverable(rows)
+        with estimating(self.norms), scope_of(self._tables, before) as scope:
             outputs = self._call(features, index, training=True)
         of_batch = [
             _row(scope.get_current_value(table), index) for table in self._tables
         ]
-        return outputs, averaged(rows, of_batch, seen, tf.shape(features)[0])
+        return outputs, joined(rows, of_batch, seen, tf.shape(features)[0])
 
     def _call(self, features, index, training):
         if len(self._part.inputs) == 1:
