@@ -146,7 +146,8 @@ def recoverable(statistics: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     """Batch statistics from which estimating can start, whatever they are.
 
     Batch normalisation weighs the old values by a momentum of 0, and 0 times NaN is
-    NaN. Where a mean or its variance is not finite, they are 0 and -1, which no batch has.
+    NaN. Where a mean or its variance is not finite, they are 0 and -1, which no batch
+    has.
 
     Args:
         statistics: The mean and the variance of each batch normalisation in turn.
