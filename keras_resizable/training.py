@@ -28,16 +28,19 @@ def train_step(network: "ResizableNetwork", data: Any) -> dict[str, tf.Tensor]:
         data = _with_an_image(network, data, num_images)
     images, *targets = keras.utils.unpack_x_y_sample_weight(data)
     plan = draw_plan(network)
-    state = network.stem.non_trainable_variables
+    of_stem = network.stem.non_trainable_variables
     with tf.GradientTape(persistent=True) as stem_tape:
-        with _collecting([(v, tf.convert_to_tensor(v)) for v in state]) as scope:
+        with _collecting([(v, tf.convert_to_tensor(v)) for v in of_stem]) as scope:
             features = network.stem(images, training=True)
         activities = _sum(scope.losses) / _replicas()
         penalty = network.optimizer.scale_loss(activities)
-    gradients, features_gradient, diverged = _run_plan(
+    gradients, features_gradient, diverged, state_values = _run_plan(
         network, plan, features, activities, num_images, images, *targets
     )
-    _assign_state(state, map(scope.get_current_value, state), num_images)
+    values_of_stem = map(scope.get_current_value, of_stem)
+    _assign_state(
+        [*of_stem, *_state_of(network)], [*values_of_stem, *state_values], num_images
+    )
     network.divergence.add_step(network.optimizer.iterations, plan, diverged)
     stem_weights = [weight.value for weight in network.stem.trainable_variables]
     position = {id(w): i for i, w in enumerate(network.trainable_variables)}
@@ -159,18 +162,15 @@ def _run_plan(
     Returns:
         The mean gradients of the trainable variables, without what comes to
         them through the stem; that of `features`, in float32 at least; and the first
-        row of the plan whose loss is not finite, or -1.
+        row of the plan whose loss is not finite, or -1; and the new values of the state
+        of stages and head.
     """
     count = tf.shape(plan)[0]
     replicas = _replicas()
     loss_metric = next(m for m in network.metrics if m.name == "loss")
     # Tapes need TensorFlow's own variables for gradients that are zero.
     weights = [weight.value for weight in network.trainable_variables]
-    state = [
-        variable
-        for part in (*network.stages, network.head)
-        for variable in part.non_trainable_variables
-    ]
+    state = _state_of(network)
 
     precision = keras.backend.result_type(features.dtype.name, "float32")
     # Replicas cannot exchange statistics in a loop.
@@ -238,8 +238,16 @@ def _run_plan(
     )
     loop = _for_each_row(plan, train_sub_network, loop, unrolled)
     _, gradients, features_gradient, state_values, diverged, _ = loop
-    _assign_state(state, state_values, num_images)
-    return gradients, features_gradient, diverged
+    return gradients, features_gradient, diverged, state_values
+
+
+def _state_of(network):
+    """What stages and head assign when they are called."""
+    return [
+        variable
+        for part in (*network.stages, network.head)
+        for variable in part.non_trainable_variables
+    ]
 
 
 def _update_metrics(network, *args):
