@@ -17,13 +17,13 @@ def write_idx(folder, name, values, compress=False):
         (folder / name).write_bytes(content)
 
 
-def write_random_set(folder, counts, size):
+def write_random_set(folder, counts, size, contrast=100):
     """A set of training and test images of two kinds, dark and light."""
     folder.mkdir()
     generator = np.random.default_rng(0)
     for part, count in zip(("train", "t10k"), counts):
         labels = np.arange(count, dtype=np.uint8) % 2
         images = generator.integers(0, 100, (count, size, size), np.uint8)
-        images += 100 * labels[:, None, None]
+        images += contrast * labels[:, None, None]
         write_idx(folder, f"{part}-images-idx3-ubyte", images)
         write_idx(folder, f"{part}-labels-idx1-ubyte", labels)

@@ -36,6 +36,7 @@ OPERATORS = {
     "RESIZE_BILINEAR",
     "SOFTMAX",
     "SPLIT",
+    "STRIDED_SLICE",
     "TRANSPOSE",
 }
 
