@@ -4,25 +4,29 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequenc
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_resizable import training as algorithm
 from keras_resizable.batches import Batches
 from keras_resizable.calibration import calibrate
+from keras_resizable.checks import (
+    check_distillation,
+    check_layers,
+    check_penalties,
+    check_rows,
+    check_stages,
+)
 from keras_resizable.distillation import Distillation
 from keras_resizable.distribution import MultiWorkerTraining
 from keras_resizable.divergence import DivergenceRecord
 from keras_resizable.graph import layers_of
-from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
+from keras_resizable.layers import ScaleAwareBatchNorm
 from keras_resizable.outputs import Classifier
-from keras_resizable.sampling import FairSampler, SwitchingSampler
+from keras_resizable.sampling import FairSampler
 from keras_resizable.shapes import check_sizes
 from keras_resizable.space import SpatialSpace
 from keras_resizable.statistics import StatisticsRecord
 from keras_resizable.sub_network import cut_out
-
-_CHECKED_STEPS = 10  # Training notices what later plans lack.
 
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
@@ -77,9 +81,9 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
     ) -> None:
         super().__init__(**kwargs)
         self.space = SpatialSpace(scales, len(stages))
-        _check_stages(stages, self.space.scales)
-        _check_layers((stem, *stages, head))
-        _check_rows(stages)
+        check_stages(stages, self.space.scales)
+        check_layers((stem, *stages, head))
+        check_rows(stages)
         self.stem = stem
         self.stages = list(stages)
         self.head = head
@@ -198,8 +202,8 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             )
         sampler = sampler or FairSampler(self.space)
         if distillation is not None:
-            _check_distillation(distillation, sampler, self.head)
-        _check_penalties(self.trainable_variables)
+            check_distillation(distillation, sampler, self.head)
+        check_penalties(self.trainable_variables)
         super().compile(*args, **kwargs)
         self.__dict__.pop("classifier", None)  # Of the loss before.
         self.sampler = sampler
@@ -339,74 +343,3 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
     def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
-
-
-def _check_distillation(distillation, sampler, head):
-    shapes = [tuple(output.shape) for output in head.outputs]
-    if [len(shape) for shape in shapes] != [2] or shapes[0][1] == 1:
-        raise ValueError(
-            "Distillation needs one output of (batch, classes), two or more classes. "
-            f"The head has {shapes}."
-        )
-    if not distillation.needs_largest:
-        return
-    if isinstance(sampler, SwitchingSampler):
-        _check_distillation(distillation, sampler.sampler, head)
-        _check_distillation(distillation, sampler.then, head)
-        return
-    for step in range(_CHECKED_STEPS):
-        plan = tf.convert_to_tensor(sampler(tf.constant(step, tf.int64)))
-        if not np.any(np.all(plan.numpy() == 0, axis=1)):
-            raise ValueError(
-                f"{type(distillation).__name__} needs plans with the largest "
-                f"sub-network. {sampler} has none at step {step}: use SandwichSampler."
-            )
-
-
-def _check_rows(stages):
-    seen: dict[int, int] = {}
-    for number, stage in enumerate(stages):
-        for layer in layers_of(stage):
-            if not isinstance(layer, ScaleAwareBatchNorm) or layer.num_scales == 1:
-                continue
-            if id(layer) in seen:
-                raise ValueError(
-                    f"Layer {layer.name!r} is in stage {seen[id(layer)]} and in stage "
-                    f"{number}: each stage needs batch normalisation of its own."
-                )
-            seen[id(layer)] = number
-
-
-def _check_penalties(variables):
-    for variable in variables:
-        if variable.regularizer is not None and variable.dtype != "float32":
-            raise ValueError(
-                f"{variable.path} is {variable.dtype} and has a regularizer: Keras "
-                "adds penalties in float32 only. Use a mixed precision, such as "
-                "'mixed_float16', or no regularizer."
-            )
-
-
-def _check_layers(parts):
-    for layer in (layer for part in parts for layer in layers_of(part)):
-        if getattr(layer, "data_format", None) == "channels_first":
-            raise ValueError(
-                f"Layer {layer.name!r} has data_format='channels_first'. A resizable "
-                "network takes images (batch, height, width, channels)."
-            )
-
-
-def _check_stages(stages, scales):
-    for number, stage in enumerate(stages):
-        for layer in layers_of(stage):
-            if isinstance(layer, StageResize) and layer.scales != scales:
-                raise ValueError(
-                    f"Layer {layer.name!r} of stage {number} resizes by "
-                    f"{layer.scales}, but the scales are {scales}."
-                )
-            is_norm = isinstance(layer, ScaleAwareBatchNorm)
-            if is_norm and layer.num_scales not in (1, len(scales)):
-                raise ValueError(
-                    f"Layer {layer.name!r} of stage {number} has num_scales="
-                    f"{layer.num_scales}, but the scales are {scales}."
-                )

@@ -10,7 +10,12 @@ import tensorflow as tf
 from keras_resizable.averaging import KeepWeights
 from keras_resizable.callbacks import Checkpoint, StopOnDivergence
 from keras_resizable.checkpoint import saved_step
-from keras_resizable.distribution import agree, clear_worker_errors, is_chief
+from keras_resizable.distribution import (
+    agree,
+    clear_worker_errors,
+    is_chief,
+    is_multi_worker,
+)
 from keras_resizable.files import remove_temporaries
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.training import create_variables
@@ -71,13 +76,8 @@ def fit_resumable(
     if is_default and isinstance(model, ResizableNetwork):
         # Metrics, for the checkpoint to restore. Under others Keras makes them.
         create_variables(model, make_dataset(0).element_spec)
-    step = saved_step(folder)
-    step_of_chief = agree(strategy, str(step))
-    if step_of_chief != str(step):
-        raise ValueError(
-            f"The chief goes on from step {step_of_chief}, but this worker would from "
-            f"step {step}: all need to see the same files in {folder}."
-        )
+    if is_multi_worker(strategy):
+        _require_same_step(strategy, folder)
     with strategy.scope():
         checkpoint.restore(model)
     model.stop_training = False
@@ -123,6 +123,17 @@ def fit_resumable(
             fit(checkpoint.step, epochs)
         checkpoint.finish(model)
     return checkpoint.history
+
+
+def _require_same_step(strategy, folder):
+    """Refuses to go on where workers see other files, before they need each other."""
+    step = str(saved_step(folder))
+    step_of_chief = agree(strategy, step)
+    if step_of_chief != step:
+        raise ValueError(
+            f"The chief goes on from step {step_of_chief}, but this worker would from "
+            f"step {step}: all need to see the same files in {folder}."
+        )
 
 
 def make_deterministic() -> None:

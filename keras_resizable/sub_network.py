@@ -127,8 +127,8 @@ class Cut:
         known = len(self._norms), len(self._copies)
         others = [None] * (len(part.inputs) - 1)  # Of a stage, the scale index.
         outputs = run_through(part, [inputs, *others], call)
-        for layer, copy, index in self._norms[known[0] :]:
-            copy.set_weights(layer.get_row_weights(index))
+        for layer, copy, row in self._norms[known[0] :]:
+            copy.set_weights(layer.get_row_weights(row))
         for layer, copy in [*self._copies.values()][known[1] :]:
             copy_state(layer, copy)
         return outputs
@@ -146,8 +146,11 @@ class Cut:
         Returns:
             Two lists in the same order: variables, and variables of one row each.
         """
-        layers, copies = zip(*self._pairs()) if self._pairs() else ((), ())
-        return tables_of(layers), tables_of(copies)
+        pairs = self._pairs()
+        return (
+            tables_of(layer for layer, _ in pairs),
+            tables_of(copy for _, copy in pairs),
+        )
 
     def _pairs(self):
         kind = keras.layers.BatchNormalization
@@ -165,14 +168,15 @@ class Cut:
         return self._copies[id(layer)][1]
 
     def _stock_batch_norm(self, layer, scale_index, part):
-        for known, copy, index in self._norms:
-            if known is layer and index == scale_index:
+        row = layer.row_of(scale_index)
+        for known, copy, known_row in self._norms:
+            if known is layer and known_row == row:
                 return copy
         config = layer.get_config()
         del config["num_scales"]
         config["name"] = self._unused(layer.name, part)
         copy = keras.layers.BatchNormalization.from_config(config)
-        self._norms.append((layer, copy, scale_index))
+        self._norms.append((layer, copy, row))
         return copy
 
     def _stock_shuffle(self, layer, inputs, part):
@@ -238,7 +242,7 @@ def _holds_ours(layer):
 
 
 def _only_training(kwargs):
-    return {name: kwargs[name] for name in ("training",) if name in kwargs}
+    return {"training": kwargs["training"]} if "training" in kwargs else {}
 
 
 def _stock_resize(layer, inputs, scale_index):

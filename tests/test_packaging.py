@@ -25,7 +25,7 @@ LAYERS = {"batches", "extras", "files", "graph", "messages", "outputs", "space"}
 CORE = LAYERS | {
     *("calibration", "layers", "sampling", "shapes", "statistics", "sub_network"),
 }
-NETWORK = CORE | {"distribution", "divergence", "network", "training"}
+NETWORK = CORE | {"checks"} | {"distribution", "divergence", "network", "training"}
 RUN = NETWORK | {"saving", "checkpoint", "history", "averaging"}
 MAY_IMPORT = {
     "space": set(),
@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "extras": set(),
     "averaging": set(),
     "batches": set(),
+    "checks": {"distillation", "graph", "layers", "sampling"},
     "messages": set(),
     "graph": set(),
     "calibration": {"batches", "graph", "layers"},

@@ -18,12 +18,11 @@ from keras_resizable.export.flatbuffer import (
     with_metadata,
 )
 from keras_resizable.export.foreign import try_apart
+from keras_resizable.export.precision import float32_twin, tolerance_of
 from keras_resizable.export.quantization import on_int8_grid, quantized
 from keras_resizable.extras import import_extra, version_of
 from keras_resizable.files import replacing
-from keras_resizable.graph import layers_of
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.sub_network import copy_state
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
@@ -33,9 +32,6 @@ QUANTIZE = ("none", "float16", "dynamic", "int8")
 # int8, ResNet-50 was off by 0.18 when it was hardly trained.
 _TOLERANCE = {"none": 1e-4, "float16": 1e-2, "dynamic": 0.1, "int8": 0.3}
 _CHECKED_IMAGES = 16
-# What models compute in that are converted as float32, and what that may change.
-_OTHER_DTYPES = ("float16", "bfloat16", "float64")
-_TOLERANCE_OF_DTYPE = {"float16": 0.02, "bfloat16": 0.1}
 
 
 def to_tflite(
@@ -103,7 +99,7 @@ def to_tflite(
     import_extra("ai_edge_litert", "tflite")  # Before the work.
     metadata = {"quantize": quantize, **(metadata or {})}
     reference = reference or functools.partial(model, training=False)
-    tolerance = max([_TOLERANCE[quantize], *map(_tolerance_of, layers_of(model))])
+    tolerance = max(_TOLERANCE[quantize], tolerance_of(model))
     model = float32_twin(model)
     with replacing(path) as temporary:
         if quantize in ("dynamic", "int8"):
@@ -236,48 +232,6 @@ def _images(model, dataset):
             count += 1
             yield image[np.newaxis]
     check_not_empty(count, "calibrate_with")
-
-
-def _tolerance_of(layer):
-    """How far a layer that computes in another precision may bring the outputs."""
-    return _TOLERANCE_OF_DTYPE.get(layer.compute_dtype, 0.0)
-
-
-def float32_twin(model: keras.Model) -> keras.Model:
-    """A model with the same weights that computes in float32.
-
-    Args:
-        model: A `keras.Model`, such as a sub-network in mixed precision.
-
-    Returns:
-        A `keras.Model`; `model` itself if it computes in float32.
-
-    Raises:
-        ValueError: If a layer inside of a layer keeps its own precision.
-    """
-
-    def others(layer):
-        return layer.compute_dtype in _OTHER_DTYPES
-
-    if not any(map(others, layers_of(model))):
-        return model
-
-    def clone(layer):
-        config = layer.get_config()
-        if isinstance(layer, keras.layers.Layer) and others(layer):
-            config["dtype"] = "float32"
-        return type(layer).from_config(config)
-
-    twin = keras.models.clone_model(model, clone_function=clone, recursive=True)
-    for layer in layers_of(twin):
-        if others(layer):
-            raise ValueError(
-                f"Layer {layer.name!r}, a {type(layer).__name__}, computes in "
-                f"{layer.compute_dtype} inside of another. Make the model in float32, "
-                "and give it the weights of this one."
-            )
-    copy_state(model, twin)
-    return twin
 
 
 def _check(reference, path, images, tolerance):

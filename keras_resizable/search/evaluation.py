@@ -14,7 +14,6 @@ import tensorflow as tf
 from keras_resizable.batches import (
     Batches,
     check_not_empty,
-    image_batches,
     labelled_batches,
 )
 from keras_resizable.digests import digest_of_data, digest_of_weights
@@ -78,9 +77,9 @@ class Scores:
 
 def evaluate_configs(
     network: ResizableNetwork,
-    dataset: Batches,
+    dataset: tf.data.Dataset,
     configs: Sequence[Sequence[float]],
-    calibrate_with: Batches | None = None,
+    calibrate_with: tf.data.Dataset | None = None,
     path: pathlib.Path | None = None,
     origin: Mapping[str, str] | None = None,
     verbose: bool = True,
@@ -89,11 +88,10 @@ def evaluate_configs(
 
     Args:
         network: A `ResizableNetwork` that classifies.
-        dataset: `tf.data.Dataset` of batches of images and labels, integers or
-            one-hot, in the same order whenever it is read; or both as arrays.
+        dataset: What `labelled_batches` gives, in the same order whenever it is read.
         configs: Configurations.
-        calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
-            statistics of each with.
+        calibrate_with: What `image_batches` gives, to re-estimate the batch statistics
+            of each with.
         path: Path of a `.npz` file to keep what is done in, and to go on from.
         origin: What `digest` gives for these; with `path`.
         verbose: Whether to show progress.
@@ -103,12 +101,8 @@ def evaluate_configs(
         left, and after calibration; the same ones without `calibrate_with`.
 
     Raises:
-        ValueError: If a data set is empty or never ends, or the file at `path` is
-            damaged.
+        ValueError: If a data set is empty, or the file at `path` is damaged.
     """
-    dataset = labelled_batches(dataset, network)
-    if calibrate_with is not None:
-        calibrate_with = image_batches(calibrate_with, network)
     evaluation = _Evaluation(network, configs, calibrate_with is not None)
     key = repr((origin, configs))
     if path is not None and path.exists():
@@ -132,7 +126,8 @@ def evaluate_model(model: keras.Model, dataset: Batches, name: str) -> SampleRes
 
     Args:
         model: A `keras.Model` of images, with one output.
-        dataset: As `evaluate_configs` has it.
+        dataset: `tf.data.Dataset` of batches of images and labels, integers or
+            one-hot; or both as a tuple of arrays.
         name: What to call it.
 
     Returns:

@@ -1,0 +1,92 @@
+"""What a network and its training cannot be, said before anything runs."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_resizable.distillation import Distillation
+from keras_resizable.graph import layers_of
+from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
+from keras_resizable.sampling import SwitchingSampler
+
+_CHECKED_STEPS = 10  # Training notices what later plans lack.
+
+
+def check_distillation(
+    distillation: Distillation, sampler: Callable[..., tf.Tensor], head: keras.Model
+) -> None:
+    """Refuses a head that does not classify, and plans without the largest."""
+    shapes = [tuple(output.shape) for output in head.outputs]
+    if [len(shape) for shape in shapes] != [2] or shapes[0][1] == 1:
+        raise ValueError(
+            "Distillation needs one output of (batch, classes), two or more classes. "
+            f"The head has {shapes}."
+        )
+    if not distillation.needs_largest:
+        return
+    if isinstance(sampler, SwitchingSampler):
+        check_distillation(distillation, sampler.sampler, head)
+        check_distillation(distillation, sampler.then, head)
+        return
+    for step in range(_CHECKED_STEPS):
+        plan = tf.convert_to_tensor(sampler(tf.constant(step, tf.int64)))
+        if not np.any(np.all(plan.numpy() == 0, axis=1)):
+            raise ValueError(
+                f"{type(distillation).__name__} needs plans with the largest "
+                f"sub-network. {sampler} has none at step {step}: use SandwichSampler."
+            )
+
+
+def check_rows(stages: Sequence[keras.Model]) -> None:
+    """Refuses batch normalisation of several rows that two stages share."""
+    seen: dict[int, int] = {}
+    for number, stage in enumerate(stages):
+        for layer in layers_of(stage):
+            if not isinstance(layer, ScaleAwareBatchNorm) or layer.num_scales == 1:
+                continue
+            if id(layer) in seen:
+                raise ValueError(
+                    f"Layer {layer.name!r} is in stage {seen[id(layer)]} and in stage "
+                    f"{number}: each stage needs batch normalisation of its own."
+                )
+            seen[id(layer)] = number
+
+
+def check_penalties(variables: Iterable[keras.Variable]) -> None:
+    """Refuses regularizers of weights that are not float32."""
+    for variable in variables:
+        if variable.regularizer is not None and variable.dtype != "float32":
+            raise ValueError(
+                f"{variable.path} is {variable.dtype} and has a regularizer: Keras "
+                "adds penalties in float32 only. Use a mixed precision, such as "
+                "'mixed_float16', or no regularizer."
+            )
+
+
+def check_layers(parts: Iterable[keras.Model]) -> None:
+    """Refuses layers that take channels first."""
+    for layer in (layer for part in parts for layer in layers_of(part)):
+        if getattr(layer, "data_format", None) == "channels_first":
+            raise ValueError(
+                f"Layer {layer.name!r} has data_format='channels_first'. A resizable "
+                "network takes images (batch, height, width, channels)."
+            )
+
+
+def check_stages(stages: Sequence[keras.Model], scales: tuple[float, ...]) -> None:
+    """Refuses layers that were made for other scale factors."""
+    for number, stage in enumerate(stages):
+        for layer in layers_of(stage):
+            if isinstance(layer, StageResize) and layer.scales != scales:
+                raise ValueError(
+                    f"Layer {layer.name!r} of stage {number} resizes by "
+                    f"{layer.scales}, but the scales are {scales}."
+                )
+            is_norm = isinstance(layer, ScaleAwareBatchNorm)
+            if is_norm and layer.num_scales not in (1, len(scales)):
+                raise ValueError(
+                    f"Layer {layer.name!r} of stage {number} has num_scales="
+                    f"{layer.num_scales}, but the scales are {scales}."
+                )
