@@ -18,6 +18,7 @@ def warned(rows, classes=10, num_images=1000):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for epoch, (accuracy, loss) in enumerate(rows):
+            callback.on_epoch_begin(epoch)
             callback.on_epoch_end(epoch, {"accuracy": accuracy, "loss": loss})
     return [str(warning.message) for warning in caught]
 
@@ -29,7 +30,7 @@ def test_learning_is_not_warned_of():
 def test_chance_is_told_once():
     (said,) = warned([(0.101, 2.5), (0.1, 2.4), (0.11, 2.3)])
     assert "after epoch 1 is 0.101, no more than chance" in said
-    assert "learning rate is 0.25 now: try a lower one" in said
+    assert "began with a learning rate of 0.25: try a lower one" in said
 
 
 def test_few_images_may_be_lucky():
@@ -42,14 +43,15 @@ def test_a_rising_loss_is_told():
     assert "risen from 2 to 2.5 in epoch 2" in said and "0.25" in said
 
 
-def test_it_works_in_fit(make_network, batch):
+def test_it_works_in_fit_with_the_rate_at_the_beginning(make_network, batch):
+    rate = keras.optimizers.schedules.PiecewiseConstantDecay([0], [1e-9, 0.0])
     network = make_network()
     network.head.layers[-1].set_weights([np.zeros((6, 3)), np.array([0.0, 0, 9])])
     network.compile(
-        keras.optimizers.SGD(0.0),
+        keras.optimizers.SGD(rate),
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
     callback = WarnOfNoLearning(3, 8)
-    with pytest.warns(UserWarning, match="is 0.000, no more.*The learning rate is 0 "):
+    with pytest.warns(UserWarning, match="is 0.000, no more.* rate of 1e-09: "):
         network.fit(batch[0], np.zeros(8), verbose=0, callbacks=[callback])

@@ -10,7 +10,8 @@ class WarnOfNoLearning(keras.callbacks.Callback):
     """Warns at the end of an epoch when training learns nothing.
 
     That is when its accuracy is that of chance, or when its loss is higher than after
-    the first epoch. The warning names the learning rate, and comes once of each kind.
+    the first epoch. The warning names the learning rate with which the epoch began, and
+    comes once of each kind.
 
     Args:
         classes: Number of classes.
@@ -24,8 +25,12 @@ class WarnOfNoLearning(keras.callbacks.Callback):
         deviation = math.sqrt(chance * (1 - chance) / num_images)
         self.chance = chance + _DEVIATIONS * deviation
         self.metric = metric
-        self._first_loss = None
+        self._first_loss: float | None = None
+        self._rate: float | None = None
         self._warned: set[str] = set()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._rate = float(self.model.optimizer.learning_rate)
 
     def on_epoch_end(self, epoch, logs=None):
         accuracy, loss = logs.get(self.metric), logs["loss"]
@@ -48,8 +53,8 @@ class WarnOfNoLearning(keras.callbacks.Callback):
         if kind in self._warned:
             return
         self._warned.add(kind)
-        rate = float(self.model.optimizer.learning_rate)
         warnings.warn(
-            f"{text} The learning rate is {rate:.3g} now: try a lower one.",
+            f"{text} The epoch began with a learning rate of {self._rate:.3g}: try a "
+            "lower one.",
             stacklevel=3,
         )
