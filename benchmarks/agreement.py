@@ -41,11 +41,10 @@ RESULTS = pathlib.Path(__file__).parent / "results" / "agreement.json"
 
 
 def randomize_batch_norms(network, generator):
-    for part in (network.stem, *network.stages):
-        for layer in part.layers:
-            if hasattr(layer, "num_scales"):
-                for variable in layer.variables:
-                    variable.assign(generator.uniform(0.5, 1.5, variable.shape))
+    for part in network.parts:
+        for norm in part.batch_norms:
+            for variable in norm.variables:
+                variable.assign(generator.uniform(0.5, 1.5, variable.shape))
 
 
 def differences(name, folder):
@@ -74,7 +73,7 @@ def differences(name, folder):
                 images=tf.constant(images), config=tf.constant(config)
             )["outputs"].numpy(),
         }
-        found[network.space.format(config)] = {
+        found[str(config)] = {
             kind: float(np.abs(values - expected).max() / np.abs(expected).max())
             for kind, values in outputs.items()
         }

@@ -62,7 +62,7 @@ def main(argv):
         test = paired_test(of, right[config, "none"])
         rows.append(
             {
-                "config": network.space.format(config),
+                "config": str(network.space.config(config)),
                 "quantize": quantize,
                 "top1": float(np.mean(of)),
                 "minus_float32": test.difference,

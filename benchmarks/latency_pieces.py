@@ -40,7 +40,7 @@ def main(argv):
     space = network.space
     device = Host()
     chosen = np.random.default_rng(0).choice(
-        list(map(space.format, space.configs())), FLAGS.configs, replace=False
+        list(map(str, space.configs())), FLAGS.configs, replace=False
     )
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
@@ -53,7 +53,7 @@ def main(argv):
 
         start = time.perf_counter()
         for config, path in zip(chosen, paths):
-            convert(network.sub_network(space.parse(config)), path)
+            convert(network.sub_network(config), path)
         seconds_of_whole = time.perf_counter() - start
         start = time.perf_counter()
         for _ in range(TURNS // 2):

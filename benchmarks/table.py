@@ -25,7 +25,7 @@ from absl import app, flags
 import keras_resizable
 from keras_resizable.files import replacing
 from keras_resizable.search import count_flops_of_configs
-from keras_resizable.search.tree import PrefixTree
+from keras_resizable.tree import PrefixTree
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("image_size", 224, "Height and width of the images.")

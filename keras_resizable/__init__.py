@@ -3,6 +3,7 @@
 # Keras loads what is registered: these register more.
 from keras_resizable import adapt, distillation
 from keras_resizable.calibration import calibrate
+from keras_resizable.flops import count_flops
 from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
 from keras_resizable.models import (
     MobileNetV1,
@@ -23,7 +24,6 @@ from keras_resizable.sampling import (
     SwitchingSampler,
     UniformSampler,
 )
-from keras_resizable.search import count_flops
 from keras_resizable.space import SpatialSpace
 
 __version__ = "0.1.0"

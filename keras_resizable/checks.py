@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_resizable.distillation import Distillation
 from keras_resizable.graph import layers_of
-from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
+from keras_resizable.layers import HasStockForm, ScaleAwareBatchNorm
 from keras_resizable.sampling import SwitchingSampler
 
 _CHECKED_STEPS = 10  # Training notices what later plans lack.
@@ -79,14 +79,8 @@ def check_stages(stages: Sequence[keras.Model], scales: tuple[float, ...]) -> No
     """Refuses layers that were made for other scale factors."""
     for number, stage in enumerate(stages):
         for layer in layers_of(stage):
-            if isinstance(layer, StageResize) and layer.scales != scales:
-                raise ValueError(
-                    f"Layer {layer.name!r} of stage {number} resizes by "
-                    f"{layer.scales}, but the scales are {scales}."
-                )
-            is_norm = isinstance(layer, ScaleAwareBatchNorm)
-            if is_norm and layer.num_scales not in (1, len(scales)):
-                raise ValueError(
-                    f"Layer {layer.name!r} of stage {number} has num_scales="
-                    f"{layer.num_scales}, but the scales are {scales}."
-                )
+            if isinstance(layer, HasStockForm):
+                try:
+                    layer.check_scales(scales)
+                except ValueError as error:
+                    raise ValueError(f"Stage {number}: {error}") from error

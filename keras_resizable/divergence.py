@@ -50,7 +50,7 @@ class DivergenceRecord:
         if not found:
             return None
         step, *indices = found[0]
-        return step, self._space.config(indices)
+        return step, self._space.from_indices(indices)
 
     def reset(self) -> None:
         """Forgets."""

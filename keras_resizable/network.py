@@ -19,12 +19,11 @@ from keras_resizable.checks import (
 from keras_resizable.distillation import Distillation
 from keras_resizable.distribution import MultiWorkerTraining
 from keras_resizable.divergence import DivergenceRecord
-from keras_resizable.graph import layers_of
-from keras_resizable.layers import ScaleAwareBatchNorm
 from keras_resizable.outputs import Classifier
+from keras_resizable.parts import Part, norms_by_stage
 from keras_resizable.sampling import FairSampler
 from keras_resizable.shapes import check_sizes
-from keras_resizable.space import SpatialSpace
+from keras_resizable.space import ConfigLike, SpatialSpace
 from keras_resizable.statistics import StatisticsRecord
 from keras_resizable.sub_network import cut_out
 
@@ -102,12 +101,12 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
 
         The largest until it is set; it is not saved with the network.
         """
-        return self.space.config(self._config_indices.numpy())
+        return self.space.from_indices(self._config_indices.numpy())
 
     @config.setter
-    def config(self, config: Sequence[float]) -> None:
+    def config(self, config: ConfigLike) -> None:
         self.require_statistics(config)
-        self._config_indices.assign(self.space.indices(config))
+        self._config_indices.assign(self.space.config(config).indices)
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:
@@ -120,21 +119,17 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         return self.head.output_shape
 
     @property
-    def batch_norms(self) -> list[tuple[int, ScaleAwareBatchNorm]]:
-        """Pairs of the number of a stage and a `ScaleAwareBatchNorm` in it."""
-        return [
-            (number, layer)
-            for number, stage in enumerate(self.stages)
-            for layer in layers_of(stage)
-            if isinstance(layer, ScaleAwareBatchNorm)
-        ]
+    def parts(self) -> list[Part]:
+        """The stem, the stages and the head, in the order in which they run."""
+        stages = [Part(stage, number) for number, stage in enumerate(self.stages)]
+        return [Part(self.stem), *stages, Part(self.head)]
 
     @property
     def extra_params(self) -> int:
         """Number of parameters that the further scale factors add."""
         return sum(
             layer.count_params() * (layer.num_scales - 1) // layer.num_scales
-            for _, layer in self.batch_norms
+            for _, layer in norms_by_stage(self)
         )
 
     def call(self, images, config=None, training=None):
@@ -143,7 +138,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         else:
             # Keras has made tensors of NumPy's numbers.
             config = [tf.get_static_value(s) if tf.is_tensor(s) else s for s in config]
-            indices = map(tf.constant, self.space.indices(config))
+            indices = map(tf.constant, self.space.config(config).indices)
         features = self.stem(images, training=training)
         return self.run_stages(features, indices, training)
 
@@ -235,7 +230,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
 
     def sub_network(
         self,
-        config: Sequence[float],
+        config: ConfigLike,
         calibrate_with: Batches | None = None,
         check_statistics: bool = True,
     ) -> keras.Model:
@@ -260,12 +255,12 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         """
         if check_statistics and calibrate_with is None:
             self.require_statistics(config)
-        model, _ = cut_out(self, self.space.indices(config))
+        model, _ = cut_out(self, self.space.config(config))
         if calibrate_with is not None:
             calibrate(model, calibrate_with)
         return model
 
-    def require_statistics(self, config: Sequence[float]) -> None:
+    def require_statistics(self, config: ConfigLike) -> None:
         """Refuses a sub-network whose batch statistics are not to be trusted.
 
         Without a word if `check_statistics` is False, or if the network was
@@ -279,8 +274,8 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             ValueError: If training never estimated them, or `config` is not a
                 configuration of this network.
         """
-        indices = self.space.indices(config)
-        has_rows = any(norm.num_scales > 1 for _, norm in self.batch_norms)
+        indices = self.space.config(config).indices
+        has_rows = any(norm.num_scales > 1 for _, norm in norms_by_stage(self))
         if self.check_statistics and has_rows:
             self.statistics.check(indices)
 

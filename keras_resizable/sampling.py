@@ -7,12 +7,12 @@ from the tensor. Those below draw from stateless random numbers, so every replic
 and every resumed run draws the same plan at the same step.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import keras
 import tensorflow as tf
 
-from keras_resizable.space import SpatialSpace
+from keras_resizable.space import ConfigLike, SpatialSpace
 
 
 class _Sampler:
@@ -118,7 +118,7 @@ class SandwichSampler(_Sampler):
         ends = [self.space.largest, self.space.smallest]
         shape = (self.num_draws, self.space.num_stages)
         drawn = self._random(step, shape, maxval=len(self.space.scales))
-        ends = tf.constant([self.space.indices(config) for config in ends])
+        ends = tf.constant([config.indices for config in ends])
         return tf.concat([ends, drawn], axis=0)
 
     def get_config(self):
@@ -137,14 +137,14 @@ class FixedSampler:
         ValueError: If there is no configuration, or one not of the space.
     """
 
-    def __init__(self, space: SpatialSpace, configs: Iterable[Sequence[float]]) -> None:
+    def __init__(self, space: SpatialSpace, configs: Iterable[ConfigLike]) -> None:
         self.space = space
-        self.configs = [space.config(space.indices(c)) for c in configs]
+        self.configs = [space.config(c) for c in configs]
         if not self.configs:
             raise ValueError("`configs` must hold at least one configuration.")
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        return tf.constant([self.space.indices(c) for c in self.configs])
+        return tf.constant([config.indices for config in self.configs])
 
     def get_config(self):
         return {

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from keras_resizable.graph import is_graph, run_through
-from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
+from keras_resizable.layers import HasStockForm
 from keras_resizable.messages import first_line
-from keras_resizable.space import resized
 
 if TYPE_CHECKING:
     from keras_resizable.network import ResizableNetwork
@@ -36,10 +35,8 @@ def outputs_of(
     def call(operation, *args, **kwargs):
         if is_graph(operation):
             return run_through(operation, args[0] if len(args) == 1 else args, call)
-        if isinstance(operation, StageResize) and scale_index is not None:
-            outputs = _resized(args[0], operation.scales[scale_index])
-        elif isinstance(operation, ScaleAwareBatchNorm):
-            outputs = args[0]
+        if isinstance(operation, HasStockForm):
+            outputs = operation.sizes_at(args[0], scale_index)
         else:
             _check_channels(operation, args)
             outputs = operation.compute_output_spec(*args, **kwargs)
@@ -95,15 +92,15 @@ def check_sizes(network: "ResizableNetwork") -> None:
     of_stem = outputs_of(network.stem, inputs_of(network.stem, shape))
     for scale_index, scale in enumerate(network.space.scales):
         features = of_stem
-        for number, part in enumerate((*network.stages, network.head)):
+        for part in network.parts[1:]:
             where = "the head"
-            if number < len(network.stages):
-                where = f"stage {number} at scale {scale}"
+            if part.stage is not None:
+                where = f"stage {part.stage} at scale {scale}"
             size = tuple(features.shape[1:3])
             try:
-                _check_size(part, features.shape)
-                inputs = inputs_of(part, features.shape, features.dtype)
-                features = outputs_of(part, inputs, scale_index)
+                _check_size(part.model, features.shape)
+                inputs = inputs_of(part.model, features.shape, features.dtype)
+                features = outputs_of(part.model, inputs, scale_index)
                 _check_positive(features)
             except ValueError as error:
                 reason = first_line(error)
@@ -135,9 +132,3 @@ def _check_channels(layer, args):
                 f"Layer {layer.name!r} takes {size} values on axis {axis}, not "
                 f"{args[0].shape[axis]}."
             )
-
-
-def _resized(features, scale):
-    batch, height, width, channels = features.shape
-    shape = (batch, resized(height, scale), resized(width, scale), channels)
-    return keras.KerasTensor(shape, features.dtype)

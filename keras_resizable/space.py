@@ -1,10 +1,13 @@
 """Configurations of a resizable network: pure Python, no TensorFlow."""
 
+from __future__ import annotations
+
 import itertools
 import math
 import numbers
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from typing import TypeAlias
 
 # The exact fraction of a scale, times the size of a feature map, has to fit
 # in 64 bits.
@@ -72,6 +75,52 @@ def check_scales(scales: Iterable[float]) -> tuple[float, ...]:
     return tuple(sorted(checked, reverse=True))
 
 
+class Configuration(tuple[float, ...]):
+    """One scale factor per stage, a tuple of floats; made by `SpatialSpace.config`.
+
+    It equals the plain tuple, and is written as command lines have it.
+
+    >>> from keras_resizable import SpatialSpace
+    >>> config = SpatialSpace(scales=(1.0, 0.75, 0.5), num_stages=2).config("0.75")
+    >>> config
+    (0.75, 1.0)
+    >>> print(config)
+    0.75,1.0
+    >>> config.indices
+    (1, 0)
+    >>> config.key
+    '0.75_1.0'
+
+    Attributes:
+        indices: Its scale indices: the positions of its scale factors in
+            `SpatialSpace.scales`.
+        key: Its text for names of files and signatures.
+    """
+
+    indices: tuple[int, ...]
+
+    def __new__(
+        cls, scale_factors: Iterable[float], indices: Iterable[int] | None = None
+    ) -> Configuration:
+        config = super().__new__(cls, scale_factors)
+        # A model that gets it as an attribute makes another one of it alone: that is
+        # for `SpatialSpace.config` to read, and has no `indices`.
+        if indices is not None:
+            config.indices = tuple(indices)
+        return config
+
+    @property
+    def key(self) -> str:
+        return "_".join(map(str, self))
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self))
+
+
+# What is taken wherever a configuration is given.
+ConfigLike: TypeAlias = Sequence[float] | str
+
+
 class SpatialSpace:
     """All configurations of a resizable network.
 
@@ -85,7 +134,7 @@ class SpatialSpace:
     SpatialSpace(scales=(1.0, 0.5), num_stages=2)
     >>> list(space.configs())
     [(1.0, 1.0), (1.0, 0.5), (0.5, 1.0), (0.5, 0.5)]
-    >>> space.indices((0.5,))
+    >>> space.config("0.5").indices
     (1, 0)
 
     Args:
@@ -116,55 +165,63 @@ class SpatialSpace:
         return len(self.scales) ** self.num_stages
 
     @property
-    def largest(self) -> tuple[float, ...]:
-        return self.scales[:1] * self.num_stages
+    def largest(self) -> Configuration:
+        return self.from_indices([0] * self.num_stages)
 
     @property
-    def smallest(self) -> tuple[float, ...]:
-        return self.scales[-1:] * self.num_stages
+    def smallest(self) -> Configuration:
+        return self.from_indices([len(self.scales) - 1] * self.num_stages)
 
-    def configs(self) -> Iterator[tuple[float, ...]]:
+    def configs(self) -> Iterator[Configuration]:
         """All configurations, the largest first, the last stage fastest."""
-        return itertools.product(self.scales, repeat=self.num_stages)
+        rows = itertools.product(range(len(self.scales)), repeat=self.num_stages)
+        return map(self.from_indices, rows)
 
-    def indices(self, config: Sequence[float]) -> tuple[int, ...]:
-        """Scale indices of a configuration.
+    def config(self, config: ConfigLike) -> Configuration:
+        """Reads a configuration, however it is written.
 
         Args:
-            config: Scale factors, one per stage. Stages left out at the end
-                are at the largest scale.
+            config: Scale factors, one per stage, as a sequence of numbers or as a
+                command line has them: `"0.75,0.5"`. Stages left out at the end are at
+                the largest scale.
 
         Returns:
-            A tuple of `num_stages` integers.
+            A `Configuration`.
 
         Raises:
-            ValueError: If `config` has more entries than there are stages, or
-                a scale factor that is not in `scales`.
+            ValueError: If it has more entries than there are stages, or a scale factor
+                that is not in `scales`.
         """
-        if isinstance(config, (str, numbers.Real)):
+        if isinstance(config, numbers.Real):
             raise ValueError(
                 "A configuration is a sequence of scale factors, one per "
-                f"stage, such as {self.largest}. Received: config={config!r}"
+                f"stage, such as {self.largest!r}. Received: config={config!r}"
             )
-        config = tuple(config)
-        if len(config) > self.num_stages:
+        values = self._read(config) if isinstance(config, str) else tuple(config)
+        if len(values) > self.num_stages:
             raise ValueError(
                 f"A configuration has one scale factor for each of the "
                 f"{self.num_stages} stages. "
-                f"Received {len(config)}: config={config}"
+                f"Received {len(values)}: config={values}"
             )
         indices = []
-        for stage, scale in enumerate(config):
+        for stage, scale in enumerate(values):
             try:
                 indices.append(self.scales.index(float(str(scale))))
             except ValueError:
                 raise ValueError(
                     f"Scale factor {scale!r} of stage {stage} is not one of "
-                    f"{self.scales}. Received: config={config}"
+                    f"{self.scales}. Received: config={values}"
                 ) from None
-        return tuple(indices) + (0,) * (self.num_stages - len(indices))
+        return self.from_indices(indices + [0] * (self.num_stages - len(indices)))
 
-    def config(self, indices: Iterable[int]) -> tuple[float, ...]:
+    def select(self, configs: Iterable[ConfigLike] | None) -> list[Configuration]:
+        """Reads several configurations, each once, in their order; all of None."""
+        if configs is None:
+            return list(self.configs())
+        return list(dict.fromkeys(map(self.config, configs)))
+
+    def from_indices(self, indices: Iterable[int]) -> Configuration:
         """The configuration of `num_stages` scale indices."""
         indices = tuple(int(index) for index in indices)
         if len(indices) != self.num_stages or not all(
@@ -174,29 +231,20 @@ class SpatialSpace:
                 f"Expected {self.num_stages} scale indices, each from 0 to "
                 f"{len(self.scales) - 1}. Received: indices={indices}"
             )
-        return tuple(self.scales[index] for index in indices)
+        return Configuration((self.scales[index] for index in indices), indices)
 
-    def parse(self, text: str) -> tuple[float, ...]:
-        """Reads a configuration as a command line has it: `"0.75,0.5"`.
-
-        Raises:
-            ValueError: If it is not a configuration of this space.
-        """
+    def _read(self, text):
         try:
-            config = [float(entry) for entry in text.split(",")]
+            values = tuple(float(entry) for entry in text.split(","))
         except ValueError:
-            config = []
-        if not config or not all(map(math.isfinite, config)):
+            values = ()
+        if not values or not all(map(math.isfinite, values)):
             raise ValueError(
                 "A configuration is written as scale factors with commas "
-                f"between them, such as {self.format(self.largest)!r}, each "
+                f"between them, such as {str(self.largest)!r}, each "
                 f"one of {self.scales}. Received: {text!r}"
             )
-        return self.config(self.indices(config))
-
-    def format(self, config: Sequence[float]) -> str:
-        """Writes a whole configuration as `parse` reads it."""
-        return ",".join(str(scale) for scale in self.config(self.indices(config)))
+        return values
 
     def __eq__(self, other: object) -> bool:
         return (

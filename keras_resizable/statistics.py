@@ -70,7 +70,7 @@ class StatisticsRecord:
                 raise ValueError(
                     f"The batch normalisation of {where} never saw a batch, so "
                     "the sub-network "
-                    f"{self._space.format(self._space.config(indices))!r} would "
+                    f"{str(self._space.from_indices(indices))!r} would "
                     "answer at random. Train this scale, or cut the sub-network "
                     "out with `network.sub_network(config, calibrate_with="
                     "dataset)`. For an ablation, set `network.check_statistics "

@@ -1,7 +1,7 @@
 """Cutting sub-networks out."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -9,28 +9,21 @@ import tensorflow as tf
 
 from keras_resizable.calibration import scope_of, tables_of
 from keras_resizable.graph import is_graph, layers_of, run_through
-from keras_resizable.layers import (
-    ChannelShuffle,
-    DropPath,
-    ScaleAwareBatchNorm,
-    StageResize,
-)
-from keras_resizable.space import resized
+from keras_resizable.layers import HasStockForm
+from keras_resizable.space import Configuration
 
 if TYPE_CHECKING:
     from keras_resizable.network import ResizableNetwork
 
-_OURS = (ChannelShuffle, DropPath, ScaleAwareBatchNorm, StageResize)
-
 
 def cut_out(
-    network: "ResizableNetwork", indices: Sequence[int]
+    network: "ResizableNetwork", config: Configuration
 ) -> tuple[keras.Model, "Cut"]:
-    """The sub-network at some scale indices, of stock Keras layers only.
+    """A sub-network, of stock Keras layers only.
 
     Args:
         network: A `ResizableNetwork`.
-        indices: Scale indices, one per stage.
+        config: Its configuration.
 
     Returns:
         A functional `keras.Model` with copies of the weights, and the `Cut`, which
@@ -50,15 +43,14 @@ def cut_out(
         )
     images = keras.Input(input_shape, name="images", dtype=inputs.dtype)
     cut = Cut()
-    features = cut.part(network.stem, images)
-    for stage, scale_index in zip(network.stages, indices):
-        features = cut.part(stage, features, scale_index)
-    outputs = cut.part(network.head, features)
-    return keras.Model(images, outputs, name=network.name), cut
+    features = images
+    for part in network.parts:
+        features = part.cut_out(features, part.scale_index_in(config), cut)
+    return keras.Model(images, features, name=network.name), cut
 
 
 def as_super_network(
-    network: "ResizableNetwork", indices: Sequence[int], cut: "Cut"
+    network: "ResizableNetwork", config: Configuration, cut: "Cut"
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     """The super-network with the batch statistics of a sub-network that was cut out.
 
@@ -66,7 +58,7 @@ def as_super_network(
 
     Args:
         network: A `ResizableNetwork`.
-        indices: The scale indices of the sub-network.
+        config: The configuration of the sub-network.
         cut: The `Cut` that `cut_out` returned with it.
 
     Returns:
@@ -77,7 +69,8 @@ def as_super_network(
     def run(images):
         with scope_of(tables, rows):
             features = network.stem(images, training=False)
-            return network.run_stages(features, map(tf.constant, indices), False)
+            indices = map(tf.constant, config.indices)
+            return network.run_stages(features, indices, False)
 
     return run
 
@@ -91,9 +84,7 @@ class Cut:
 
     def __init__(self) -> None:
         self._copies: dict[int, tuple[keras.Operation, keras.Operation]] = {}
-        self._norms: list[
-            tuple[ScaleAwareBatchNorm, keras.layers.BatchNormalization, int]
-        ] = []
+        self._forms: dict[tuple[int, int], tuple[HasStockForm, Callable]] = {}
         self._names: set[str] = set()
 
     def part(
@@ -111,25 +102,18 @@ class Cut:
         """
 
         def call(layer, *args, **kwargs):
-            if isinstance(layer, StageResize):
-                return _stock_resize(layer, args[0], scale_index)
-            if isinstance(layer, ChannelShuffle):
-                return self._stock_shuffle(layer, args[0], part)
-            if isinstance(layer, DropPath):
-                return args[0]
-            if isinstance(layer, ScaleAwareBatchNorm):
-                copy = self._stock_batch_norm(layer, scale_index, part)
-                return copy(args[0], **_only_training(kwargs))
+            if isinstance(layer, HasStockForm):
+                form = self._form_of(layer, scale_index, part)
+                is_layer = isinstance(form, keras.layers.Layer)
+                return form(args[0], **(_only_training(kwargs) if is_layer else {}))
             if _holds_ours(layer):
                 return self._inside(layer, args, kwargs, call)
             return self._copy(layer, part)(*args, **kwargs)
 
-        known = len(self._norms), len(self._copies)
+        known = len(self._copies)
         others = [None] * (len(part.inputs) - 1)  # Of a stage, the scale index.
         outputs = run_through(part, [inputs, *others], call)
-        for layer, copy, row in self._norms[known[0] :]:
-            copy.set_weights(layer.get_row_weights(row))
-        for layer, copy in [*self._copies.values()][known[1] :]:
+        for layer, copy in [*self._copies.values()][known:]:
             copy_state(layer, copy)
         return outputs
 
@@ -154,7 +138,7 @@ class Cut:
 
     def _pairs(self):
         kind = keras.layers.BatchNormalization
-        pairs = [(layer, copy) for layer, copy, _ in self._norms]
+        pairs = [pair for pair in self._forms.values() if isinstance(pair[1], kind)]
         for layer, copy in self._copies.values():
             inside = zip(_with_inner(layer), _with_inner(copy))
             pairs += [pair for pair in inside if isinstance(pair[0], kind)]
@@ -167,25 +151,13 @@ class Cut:
             self._copies[id(layer)] = layer, copy
         return self._copies[id(layer)][1]
 
-    def _stock_batch_norm(self, layer, scale_index, part):
-        row = layer.row_of(scale_index)
-        for known, copy, known_row in self._norms:
-            if known is layer and known_row == row:
-                return copy
-        config = layer.get_config()
-        del config["num_scales"]
-        config["name"] = self._unused(layer.name, part)
-        copy = keras.layers.BatchNormalization.from_config(config)
-        self._norms.append((layer, copy, row))
-        return copy
-
-    def _stock_shuffle(self, layer, inputs, part):
-        height, width, channels = inputs.shape[1:]
-        groups = layer.groups
-        x = keras.layers.Reshape((height * width, groups, channels // groups))(inputs)
-        x = keras.layers.Permute((1, 3, 2))(x)
-        name = self._unused(layer.name, part)
-        return keras.layers.Reshape((height, width, channels), name=name)(x)
+    def _form_of(self, layer, scale_index, part):
+        """What stands in for a layer of this library, once for all of its calls."""
+        key = id(layer), layer.row_of(scale_index)
+        if key not in self._forms:
+            name = self._unused(layer.name, part)
+            self._forms[key] = layer, layer.stock_form(scale_index, name)
+        return self._forms[key][1]
 
     def _inside(self, layer, args, kwargs, call):
         """The layers of a model inside of a part, as if they were the part's own."""
@@ -238,18 +210,8 @@ def _with_inner(layer):
 
 
 def _holds_ours(layer):
-    return any(isinstance(inner, _OURS) for inner in _with_inner(layer)[1:])
+    return any(isinstance(inner, HasStockForm) for inner in _with_inner(layer)[1:])
 
 
 def _only_training(kwargs):
     return {"training": kwargs["training"]} if "training" in kwargs else {}
-
-
-def _stock_resize(layer, inputs, scale_index):
-    scale = layer.scales[scale_index]
-    if scale == 1.0:
-        return inputs
-    height, width = (resized(size, scale) for size in inputs.shape[1:3])
-    # Not `keras.layers.Resizing`: its `training=True` by default passes on to
-    # the batch normalisations after it (keras-team/keras#23166).
-    return keras.ops.image.resize(inputs, (height, width), "bilinear")

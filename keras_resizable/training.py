@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_resizable.graph import layers_of
 from keras_resizable.layers import drop_path
+from keras_resizable.parts import norms_by_stage
 
 if TYPE_CHECKING:
     from keras_resizable.network import ResizableNetwork
@@ -245,8 +246,8 @@ def _state_of(network):
     """What stages and head assign when they are called."""
     return [
         variable
-        for part in (*network.stages, network.head)
-        for variable in part.non_trainable_variables
+        for part in network.parts[1:]
+        for variable in part.model.non_trainable_variables
     ]
 
 
@@ -348,7 +349,7 @@ def _apply(network, gradients, plan):
     # Momentum and weight decay would move the rows that were not used.
     kept = [
         (variable, tf.convert_to_tensor(variable), used[stage][row])
-        for stage, layer in network.batch_norms
+        for stage, layer in norms_by_stage(network)
         if layer.num_scales > 1
         for row in range(layer.num_scales)
         for variable in layer.row_variables(row)
@@ -361,8 +362,7 @@ def _apply(network, gradients, plan):
 
 
 def _is_synchronized(network):
-    parts = (*network.stages, network.head)
-    layers = (layer for part in parts for layer in layers_of(part))
+    layers = (layer for part in network.parts[1:] for layer in layers_of(part.model))
     return any(getattr(layer, "synchronized", False) for layer in layers)
 
 

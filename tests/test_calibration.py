@@ -10,7 +10,7 @@ from keras import layers
 
 from keras_resizable import adapt, calibrate, search
 from keras_resizable.calibration import batch_norms
-from keras_resizable.search.tree import PrefixTree
+from keras_resizable.tree import PrefixTree
 
 
 def bright_last(count=33):

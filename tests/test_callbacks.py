@@ -5,6 +5,7 @@ from row_weights import row_weights
 
 from keras_resizable import FairSampler, FixedSampler, SwitchingSampler, calibrate
 from keras_resizable.callbacks import StartFromLargest, SubNetworkAccuracy
+from keras_resizable.parts import norms_by_stage
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def test_others_start_from_the_largest_once(trained, batch, randomize):
         "sparse_categorical_crossentropy",
         sampler=SwitchingSampler(largest, FairSampler(space), step=1),
     )
-    norms = [norm for _, norm in trained.batch_norms]
+    norms = [norm for _, norm in norms_by_stage(trained)]
     rows = []
 
     class Remember(keras.callbacks.Callback):

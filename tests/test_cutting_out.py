@@ -14,6 +14,7 @@ from odd_networks import (
 
 from keras_resizable import ScaleAwareBatchNorm, export, search, shapes
 from keras_resizable.layers import DropPath
+from keras_resizable.parts import norms_by_stage
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def nested(x, scale_index):
 
 def test_models_inside_of_stages(images, batch):
     network = tiny_network(stages=[stage_of(nested)])
-    ((_, norm),) = network.batch_norms
+    ((_, norm),) = norms_by_stage(network)
     norm.set_row_weights([np.full(3, v) for v in (0.5, 1.0, 2.0, 3.0)], [1])
     model = assert_cut_out_equals(network, images)
     assert all(type(layer).__module__.startswith("keras.") for layer in model.layers)
@@ -244,7 +245,7 @@ def test_the_network_is_as_it_was_after_counting(make_network):
 
 def test_norms_are_told_apart_by_what_they_are(images):
     network = tiny_network(stages=[norm_stage(name="one"), norm_stage(name="two")])
-    norms = [norm for _, norm in network.batch_norms]
+    norms = [norm for _, norm in norms_by_stage(network)]
     for norm, value in zip(norms, (1.0, 2.0)):
         norm.name = "bn"
         norm.moving_mean.assign(tf.fill((2, 3), value))

@@ -7,7 +7,7 @@ from odd_networks import norm_stage, stage_of, stem_of, tiny_network
 
 from keras_resizable import ScaleAwareBatchNorm, StageResize, fine_tuning
 from keras_resizable.memory import estimate_training_memory
-from keras_resizable.search.pieces import content, pieces_of_configs
+from keras_resizable.pieces import content, pieces_of_configs
 
 
 def stem_layers():

@@ -156,7 +156,7 @@ def test_numpy_configurations(network, batch):
 def test_layers_of_other_scales_are_refused(make_network):
     two = make_network(scales=[1.0, 0.5])
     with pytest.raises(
-        ValueError, match=r"'resize0' of stage 0 resizes by \(1.0, 0.5\)"
+        ValueError, match=r"Stage 0: Layer 'resize0' resizes by \(1.0, 0.5\)"
     ):
         ResizableNetwork(two.stem, two.stages, two.head, (1.0, 0.75))
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keras_resizable import FixedSampler, search
+from keras_resizable.parts import norms_by_stage
 
 
 @pytest.fixture
@@ -15,13 +16,13 @@ def network(make_network, randomize):
 
 def test_all_scales_share_and_train_it(network, batch):
     assert network.extra_params == 0
-    assert all(norm.num_scales == 1 for _, norm in network.batch_norms)
+    assert all(norm.num_scales == 1 for _, norm in norms_by_stage(network))
     network.compile(
         "sgd",
         "sparse_categorical_crossentropy",
         sampler=FixedSampler(network.space, [(0.5, 0.75)]),
     )
-    tables = [v for _, norm in network.batch_norms for v in norm.variables]
+    tables = [v for _, norm in norms_by_stage(network) for v in norm.variables]
     before = [table.numpy() for table in tables]
     network.train_on_batch(*batch)
     for table, old in zip(tables, before):

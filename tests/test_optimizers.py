@@ -7,6 +7,7 @@ from keras import layers, optimizers
 from odd_networks import classifier, norm_stage, tiny_network
 
 from keras_resizable import FixedSampler
+from keras_resizable.parts import norms_by_stage
 
 OPTIMIZERS = {
     "SGD": lambda: optimizers.SGD(0.02, momentum=0.9, weight_decay=0.01),
@@ -74,7 +75,7 @@ def test_rows_do_not_mix(make):
         keras.utils.set_random_seed(0)
         network = tiny_network(stages=[norm_stage()], head=head)
         head.layers[-1].set_weights([np.eye(3), np.zeros(3)])
-        ((_, norm),) = network.batch_norms
+        ((_, norm),) = norms_by_stage(network)
         norm.gammas[1].assign([other_gamma] * 3)
         sampler = FixedSampler(network.space, [(1.0,), (0.5,)])
         network.compile(

@@ -8,6 +8,7 @@ from odd_networks import tiny_network
 
 from keras_resizable import adapt, distillation, fine_tuning, search
 from keras_resizable.outputs import Classifier
+from keras_resizable.parts import norms_by_stage
 
 
 def head_of(end, classes=3):
@@ -131,7 +132,7 @@ def test_nan_is_never_right_and_told(labelled):
     images = labelled[0]
     labels = np.zeros(len(images), int)  # What argmax says of NaN.
     network = tiny_network()
-    ((_, norm),) = network.batch_norms
+    ((_, norm),) = norms_by_stage(network)
     norm.gammas[1].assign([np.nan] * 3)
     with pytest.warns(UserWarning, match="answer NaN.*: 0.5."):
         table = search.build_table(network, (images, labels), verbose=False)

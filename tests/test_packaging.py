@@ -23,7 +23,8 @@ SCRIPTS = sorted(
 # What each part may import, besides itself. Imports go one way.
 LAYERS = {"batches", "extras", "files", "graph", "messages", "outputs", "space"}
 CORE = LAYERS | {
-    *("calibration", "layers", "sampling", "shapes", "statistics", "sub_network"),
+    *("calibration", "flops", "layers", "parts", "sampling", "shapes", "statistics"),
+    "sub_network",
 }
 NETWORK = CORE | {"checks"} | {"distribution", "divergence", "network", "training"}
 RUN = NETWORK | {"saving", "checkpoint", "history", "averaging"}
@@ -37,6 +38,10 @@ MAY_IMPORT = {
     "checks": {"distillation", "graph", "layers", "sampling"},
     "messages": set(),
     "graph": set(),
+    "flops": {"graph", "layers", "shapes"},
+    "parts": {"calibration", "flops", "layers", "space", "sub_network"},
+    "pieces": NETWORK,
+    "tree": NETWORK,
     "calibration": {"batches", "graph", "layers"},
     "shapes": {"graph", "layers", "messages", "space"},
     "distillation": set(),
@@ -62,8 +67,8 @@ MAY_IMPORT = {
     "fine_tuning": {"graph", "outputs"},
     "export": NETWORK | {"digests"},
     "devices": LAYERS | {"export"},
-    "adapt": NETWORK | {"digests", "export", "outputs", "search"},
-    "search": NETWORK | {"digests", "devices", "export"},
+    "adapt": NETWORK | {"digests", "export", "pieces", "search", "tree"},
+    "search": NETWORK | {"digests", "devices", "export", "pieces", "tree"},
 }
 
 

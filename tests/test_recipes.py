@@ -144,7 +144,7 @@ def test_modes_draw_their_plans():
         "resizable": [(3, 3)] * 4,
         "resizable_aug": [(3, 3), (3, 3), (1, 3), (1, 3)],
     }
-    last = network.space.config(np.asarray(network.sampler(19))[0])
+    last = network.space.from_indices(np.asarray(network.sampler(19))[0])
     assert last == config
 
 

@@ -15,6 +15,7 @@ from keras_resizable import (
     SwitchingSampler,
     UniformSampler,
 )
+from keras_resizable.parts import norms_by_stage
 
 SPACE = SpatialSpace((1.0, 0.75, 0.5), 2)
 
@@ -143,11 +144,11 @@ def test_switching_takes_no_new_trace(make_network, batch):
     network.compile("sgd", "sparse_categorical_crossentropy", sampler=traced)
     for steps in range(2):
         network.fit(*batch, batch_size=4, verbose=0)
-        tables = [row_weights(norm) for _, norm in network.batch_norms]
+        tables = [row_weights(norm) for _, norm in norms_by_stage(network)]
         if steps == 0:
             before = tables
     assert len(traces) == 1
-    used = [{0: 2, 1: 1}[stage] for stage, _ in network.batch_norms]
+    used = [{0: 2, 1: 1}[stage] for stage, _ in norms_by_stage(network)]
     for old, new, row in zip(before, tables, used):
         changed = (old != new).any(axis=2)
         assert changed[row].all() and changed.sum() == len(changed[row])

@@ -1,6 +1,9 @@
+import copy
 import fractions
 import math
+import pickle
 
+import keras
 import numpy as np
 import pytest
 from hypothesis import given
@@ -29,8 +32,13 @@ def test_configs_are_all_there_once_largest_first(space):
 @given(spaces, st.data())
 def test_round_trips(space, data):
     config = data.draw(st.tuples(*[st.sampled_from(space.scales)] * space.num_stages))
-    assert space.config(space.indices(config)) == config
-    assert space.parse(space.format(config)) == config
+    read = space.config(config)
+    assert read == config and hash(read) == hash(config) and isinstance(read, tuple)
+    assert space.config(str(read)) == space.config(np.array(config)) == read
+    assert space.from_indices(read.indices) == read
+    assert space.config(",".join(map(str, read.key.split("_")))) == read
+    for copied in (copy.deepcopy(read), pickle.loads(pickle.dumps(read))):
+        assert copied == read and copied.indices == read.indices
 
 
 @given(spaces, st.data())
@@ -38,8 +46,21 @@ def test_stages_left_out_are_largest(space, data):
     config = data.draw(
         st.lists(st.sampled_from(space.scales), max_size=space.num_stages)
     )
-    padded = space.config(space.indices(config))
+    padded = space.config(config)
     assert padded == tuple(config) + space.largest[len(config) :]
+
+
+def test_several_are_read_once_each_in_order():
+    space = SpatialSpace([1.0, 0.5], 2)
+    assert space.select(["0.5", (1.0, 0.5), [0.5, 1.0]]) == [(0.5, 1.0), (1.0, 0.5)]
+    assert space.select(None) == list(space.configs())
+
+
+def test_a_configuration_in_a_model_can_be_read_again():
+    space = SpatialSpace([1.0, 0.5], 2)
+    layer = keras.layers.Layer()
+    layer.config = space.config("0.5")
+    assert space.config(layer.config).indices == (1, 0)
 
 
 @given(
@@ -59,7 +80,7 @@ def test_size_rule_where_floating_point_errs():
 def test_numpy_numbers_are_what_their_text_says():
     space = SpatialSpace(np.array([1.0, 0.7], np.float32), np.int64(2))
     assert space == SpatialSpace([0.7, 1], 2)
-    assert space.indices(np.array([0.7], np.float32)) == (1, 0)
+    assert space.config(np.array([0.7], np.float32)).indices == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -100,21 +121,21 @@ def test_bad_number_of_stages_is_named(bad):
         ((1.0, 0.6), r"0.6 of stage 1 is not one of \(1.0, 0.5\)"),
         (("big",), r"'big' of stage 0 is not one of \(1.0, 0.5\)"),
         (0.5, "config=0.5"),
-        ("0.5", "config='0.5'"),
+        ("1.0,0.6", "0.6 of stage 1 is not one of"),
     ],
 )
 def test_bad_configurations_are_named(bad, named):
     with pytest.raises(ValueError, match=named):
-        SpatialSpace([1.0, 0.5], 2).indices(bad)
+        SpatialSpace([1.0, 0.5], 2).config(bad)
 
 
 @pytest.mark.parametrize("bad", ["", "a", "0.5,", "nan", "0.5;1.0"])
 def test_bad_text_is_named(bad):
     with pytest.raises(ValueError, match=f"'1.0,1.0'.*Received: {bad!r}"):
-        SpatialSpace([1.0, 0.5], 2).parse(bad)
+        SpatialSpace([1.0, 0.5], 2).config(bad)
 
 
 @pytest.mark.parametrize("bad", [(0,), (0, 2), (0, -1)])
 def test_bad_indices_are_named(bad):
     with pytest.raises(ValueError, match="2 scale indices, each from 0 to 1"):
-        SpatialSpace([1.0, 0.5], 2).config(bad)
+        SpatialSpace([1.0, 0.5], 2).from_indices(bad)

@@ -8,6 +8,7 @@ from plain_resnet import plain_resnet
 from row_weights import row_weights
 
 from keras_resizable import FixedSampler, UniformSampler
+from keras_resizable.parts import norms_by_stage
 from keras_resizable.training import draw_plan
 
 CONFIGS = [(1.0, 1.0), (0.5, 0.75), (0.75, 0.5)]
@@ -121,9 +122,9 @@ def test_rows_that_a_plan_leaves_out_stay_bit_equal(make_network, batch, optimiz
     network.train_on_batch(*batch)  # So that there is a momentum.
     plan.assign([[0, 1], [0, 2]])
     used = [{0}, {1, 2}]
-    before = [row_weights(norm) for _, norm in network.batch_norms]
+    before = [row_weights(norm) for _, norm in norms_by_stage(network)]
     network.train_on_batch(*batch)
-    for (stage, norm), old in zip(network.batch_norms, before):
+    for (stage, norm), old in zip(norms_by_stage(network), before):
         changed = (row_weights(norm) != old).any(axis=2)
         for row in range(3):
             assert (changed[row] == (row in used[stage])).all(), (norm.path, row)

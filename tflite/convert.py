@@ -50,9 +50,9 @@ def parse_configs(space):
     if FLAGS.all:
         return list(space.configs())
     try:
-        return [space.parse(text) for text in FLAGS.config or ()] or [space.largest]
+        return space.select(FLAGS.config or [space.largest])
     except ValueError as error:
-        valid = space.format(space.smallest)
+        valid = space.smallest
         raise ValueError(
             f"{error}\nValid is: python tflite/convert.py --config {valid}"
         ) from error
@@ -78,7 +78,7 @@ def convert(network, configs, folder, quantize, dataset, metadata):
         (flops,) = search.count_flops_of_configs(network, [config])
         print(
             f"[{len(paths)}/{len(configs)}] {path.name}: "
-            f"{network.space.format(config)}, {flops / 1e6:.1f} M FLOPs, "
+            f"{config}, {flops / 1e6:.1f} M FLOPs, "
             f"{path.stat().st_size / 1e6:.2f} MB"
         )
         if result is None:

@@ -65,7 +65,7 @@ def main(argv):
     folder = run / FLAGS.folder
     network = saving.load_network(run / "supernet.keras")
     space = network.space
-    target = FLAGS.config and space.format(space.parse(FLAGS.config))
+    target = FLAGS.config and str(space.config(FLAGS.config))
     if not (run / search.TABLE).exists():
         raise FileNotFoundError(
             f"No {run / search.TABLE}. Make it: python train/search.py"
@@ -90,22 +90,22 @@ def main(argv):
     print(f"Evaluating sub-networks on {count} training images")
     configs = list(space.configs())
     counted = search.count_flops_of_configs(network, configs)
-    flops = dict(zip(map(space.format, configs), counted))
+    flops = dict(zip(map(str, configs), counted))
     if target:
-        configs = [c for c in configs if flops[space.format(c)] <= flops[target]]
+        configs = [c for c in configs if flops[str(c)] <= flops[target]]
     train = building.test_data(recipe, images, split=split)
     trained = search.build_table(network, train, configs, calibration, folder / "train")
     samples = search.load_samples(folder / "train" / search.SAMPLES)
     target = target or search.best(trained)["config"]
     chosen = adapt.choose_candidates(samples, flops, target, FLAGS.num_candidates)
-    adaptive = adapt.AdaptiveNetwork(network, map(space.parse, chosen), FLAGS.attach)
+    adaptive = adapt.AdaptiveNetwork(network, chosen, FLAGS.attach)
     if FLAGS.max_flops is not None and FLAGS.max_flops < min(adaptive.route_flops):
         raise ValueError(
             f"The cheapest route takes {min(adaptive.route_flops):.4g} FLOPs. "
             f"Received: --max_flops={FLAGS.max_flops:.4g}"
         )
     adaptive.calibrate(calibration)
-    names = [space.format(config) for config in adaptive.candidates]
+    names = list(map(str, adaptive.candidates))
     print(
         f"Target: {target}. Candidates, of {len(samples.configs)}: {'; '.join(names)}"
     )

@@ -212,7 +212,7 @@ def _first_shrunk_epoch(recipe):
 
 
 def _sampler(space, recipe, mode, config, steps_per_epoch):
-    target = space.config(space.indices(config or ()))
+    target = space.config(config or ())
     alone = keras_resizable.FixedSampler(space, [target])
     if mode == "individual":
         return alone

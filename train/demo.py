@@ -47,13 +47,13 @@ def main(argv):
     )
 
     rows = table.set_index("config")
-    largest = rows.loc[space.format(space.largest)]
+    largest = rows.loc[str(space.largest)]
     chosen = search.best(table, max_flops=largest["flops"] / 2)
     names = {"largest": largest.name, "chosen": chosen["config"]}
 
     print("Cutting out and converting")
     paths = []
-    for config in map(space.parse, names.values()):
+    for config in map(space.config, names.values()):
         sub_network = network.sub_network(config, calibrate_with=calibration)
         path = run / export.file_name(network, config)
         export.to_tflite(sub_network, path)

@@ -110,7 +110,7 @@ def train(name, seed):
             network = saving.load_network(supernet)
             model = network.sub_network(arm.config, calibration)
             fit(model, arm, recipe, images, temporary)
-            text = network.space.format(arm.config)
+            text = str(network.space.config(arm.config))
             search.save_samples(
                 search.evaluate_model(model, test, text), temporary / search.SAMPLES
             )

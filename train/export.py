@@ -35,7 +35,7 @@ def main(argv):
     run = pathlib.Path(FLAGS.run)
     network = saving.load_network(run / "supernet.keras")
     recipe = recipes.resolve(str(run / "recipe.json"))
-    configs = [network.space.parse(text) for text in FLAGS.config or ()]
+    configs = network.space.select(FLAGS.config or ())
     preprocess = None
     if FLAGS.with_preprocessing:
         preprocess = functools.partial(

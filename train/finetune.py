@@ -67,12 +67,12 @@ def read_limits():
 def choose_config(space, run, limits):
     """The configuration of the flags."""
     if not limits:
-        return space.parse(FLAGS.config)
+        return space.config(FLAGS.config)
     path = run / search.TABLE
     if not path.exists():
         raise FileNotFoundError(f"No {path}. Make it: python train/search.py")
     table = search.read_table(path, space)
-    return space.parse(search.best(table, device=FLAGS.device, **limits)["config"])
+    return space.config(search.best(table, device=FLAGS.device, **limits)["config"])
 
 
 def main(argv):
@@ -92,7 +92,7 @@ def main(argv):
     test = building.test_data(recipe, images)
     calibration = data.load_calibration(run / "calibration.npz")
     model = network.sub_network(config, calibrate_with=calibration)
-    print(f"Evaluating {network.space.format(config)}")
+    print(f"Evaluating {config}")
     before = search.evaluate_model(model, test, "before")
 
     steps = data.steps_per_epoch(images, recipe.batch_size)
@@ -111,7 +111,7 @@ def main(argv):
         **{name: FLAGS[name].value for name in names},
     }
     folder = runs.open_run(
-        network.space.format(config).replace(",", "_"),
+        config.key,
         settings,
         lambda folder: (folder / search.SAMPLES).exists(),
         run / "finetuned",

@@ -85,7 +85,7 @@ def build_table(run):
     recipe = recipes.resolve(str(run / "recipe.json"))
     with distribution.make_strategy(FLAGS.strategy).scope():
         network = saving.load_network(run / "supernet.keras")
-    configs = FLAGS.config and [network.space.parse(text) for text in FLAGS.config]
+    configs = FLAGS.config and network.space.select(FLAGS.config)
     images = building.load_data(recipe, FLAGS.data_dir)
     calibration = data.load_calibration(run / "calibration.npz")
     table = search.build_table(
@@ -97,11 +97,10 @@ def build_table(run):
     )
     measured = [search.read_table(path, network.space) for path in FLAGS.merge]
     if FLAGS.measure is not None:
-        configs = map(network.space.parse, table["config"])
         with open_device() as device:
             print(f"Measuring latencies on {device.name}")
             measured.append(
-                search.latency_table(network, device, configs, FLAGS.threads)
+                search.latency_table(network, device, table["config"], FLAGS.threads)
             )
     for new in measured:
         table = search.merge_tables(search.without_measured(table, new), new)

@@ -102,7 +102,7 @@ def print_plan():
     configs = {"largest": space.largest, "smallest": space.smallest}
     for name, config in configs.items():
         (flops,) = search.count_flops_of_configs(network, [config])
-        print(f"FLOPs, {name:13} {flops / 1e6:,.1f} M  ({space.format(config)})")
+        print(f"FLOPs, {name:13} {flops / 1e6:,.1f} M  ({config})")
     print(f"{'sub-networks':20} {space.size}")
     print(f"{'parameters':20} {network.count_params() / 1e6:,.2f} M")
     needed = memory.estimate_training_memory(network, recipe.batch_size)

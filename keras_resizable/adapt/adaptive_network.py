@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
@@ -7,13 +8,13 @@ import tensorflow as tf
 
 from keras_resizable.adapt.resize_learner import ResizeLearner
 from keras_resizable.batches import Batches, check_not_empty, image_batches
-from keras_resizable.calibration import batch_norms
+from keras_resizable.flops import count_flops
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.outputs import Classifier
-from keras_resizable.search.flops import count_flops
-from keras_resizable.search.pieces import pieces_of_configs
-from keras_resizable.search.tree import PrefixTree
+from keras_resizable.pieces import pieces_of_configs
+from keras_resizable.space import ConfigLike, Configuration
 from keras_resizable.sub_network import Cut, copy_state
+from keras_resizable.tree import PrefixTree, nodes_of
 
 _HIGHEST_PRICE = 1e3  # Of the dearest route over the cheapest, in log-probability.
 _BISECTIONS = 50
@@ -68,20 +69,19 @@ class AdaptiveNetwork(keras.Model):
     def __init__(
         self,
         network: ResizableNetwork,
-        candidates: Iterable[Sequence[float]],
+        candidates: Iterable[ConfigLike],
         attach: int | None = None,
-        base: Sequence[float] | None = None,
+        base: ConfigLike | None = None,
         learner: keras.Model | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         _ = network.classifier  # It is one.
         space = network.space
-        configs = {space.config(space.indices(config)) for config in candidates}
+        configs = space.select(candidates)
         if len(configs) < 2:
             raise ValueError(
-                "There must be at least two candidates. Received: "
-                f"{sorted(configs, reverse=True)}"
+                f"There must be at least two candidates. Received: {configs}"
             )
         attach = space.num_stages if attach is None else attach
         if not 0 <= attach <= space.num_stages:
@@ -90,13 +90,12 @@ class AdaptiveNetwork(keras.Model):
                 f"Received: attach={attach}"
             )
         costs = {c: _flops_by_level(network, c) for c in configs}
-        self.base = space.config(
-            space.indices(base or min(configs, key=lambda c: sum(costs[c])))
-        )
+        base = space.config(base or min(configs, key=lambda c: sum(costs[c])))
         self.attach = attach
-        (pieces,) = pieces_of_configs(network, [self.base])
+        (pieces,) = pieces_of_configs(network, [base])
+        first_pieces, later_pieces = pieces[: 1 + attach], pieces[1 + attach :]
         if learner is None:
-            learner = ResizeLearner(pieces[attach + 1].input_shape, len(configs))
+            learner = ResizeLearner(later_pieces[0].input_shape, len(configs))
         if learner.output_shape[-1] != len(configs):
             raise ValueError(
                 f"The router chooses from {learner.output_shape[-1]}, but there are "
@@ -112,14 +111,15 @@ class AdaptiveNetwork(keras.Model):
         copy.trainable = False
         self.network = network = copy
         self.learner = learner
-        first = sum(piece.flops for piece in pieces[: attach + 1])
-        before = first + count_flops(learner)
+        before = sum(piece.flops for piece in first_pieces) + count_flops(learner)
         route_flops = {
-            c: before + sum(costs[c][self._shared_levels(c) :]) for c in configs
+            c: before + sum(costs[c][self._num_shared(c, base) :]) for c in configs
         }
-        self.candidates = sorted(configs, key=lambda c: (route_flops[c], c))
-        self.route_flops = [route_flops[config] for config in self.candidates]
-        self._tree = PrefixTree(network, [self.base, *self.candidates])
+        configs = sorted(configs, key=lambda c: (route_flops[c], c))
+        self.route_flops = [route_flops[config] for config in configs]
+        # As text, since Keras makes plain tuples of the configurations it is given.
+        self._base, self._candidates = str(base), list(map(str, configs))
+        self._tree = PrefixTree(network, [base, *configs])
         self._statistics = {
             node: [self._statistic(row) for row in rows]
             for node, rows in self._tree.statistics().items()
@@ -142,14 +142,21 @@ class AdaptiveNetwork(keras.Model):
             name="statistic",
         )
 
-    def _shared_levels(self, config):
+    @property
+    def candidates(self) -> list[Configuration]:
+        return self.network.space.select(self._candidates)
+
+    @property
+    def base(self) -> Configuration:
+        """The configuration of the stages before the router."""
+        return self.network.space.config(self._base)
+
+    def _num_shared(self, config, base):
         """How many parts, from the stem on, a candidate need not run again."""
-        shared = 0
-        for own, base in zip(config[: self.attach], self.base):
-            if own != base:
-                break
-            shared += 1
-        return 1 + shared
+        pairs = zip(config[: self.attach], base)
+        return 1 + sum(
+            1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)
+        )
 
     def call(self, images, training=None):
         return self.run(images)[0]
@@ -195,8 +202,7 @@ class AdaptiveNetwork(keras.Model):
         return tf.argmax(scores, axis=-1, output_type=tf.int32)
 
     def _nodes(self, config):
-        path = (0, *self.network.space.indices(config), 0)
-        return [path[:length] for length in range(1, len(path) + 1)]
+        return nodes_of(self.network.space.config(config))
 
     def _values(self):
         return {
@@ -204,7 +210,7 @@ class AdaptiveNetwork(keras.Model):
             for node, rows in self._statistics.items()
         }
 
-    def run_candidate(self, config: Sequence[float], images: tf.Tensor) -> tf.Tensor:
+    def run_candidate(self, config: ConfigLike, images: tf.Tensor) -> tf.Tensor:
         """Outputs of a candidate for all of the images.
 
         Args:
@@ -226,13 +232,13 @@ class AdaptiveNetwork(keras.Model):
             A list, from the stem on.
         """
         statistics, features = self._values(), [images]
-        for node in self._nodes(self.base)[: self.attach + 1]:
+        for node in self._nodes(self.base)[: 1 + self.attach]:
             features.append(self._tree.run(features[-1], node, statistics))
         return features[1:]
 
     def _run_on(self, features, config, picked):
         """Outputs of a candidate for some of the images."""
-        shared = self._shared_levels(config)
+        shared = self._num_shared(config, self.base)
         statistics = self._values()
         x = tf.gather(features[shared - 1], picked)
         for node in self._nodes(config)[shared:]:
@@ -275,9 +281,9 @@ class AdaptiveNetwork(keras.Model):
         Returns:
             A functional `keras.Model` from images to features.
         """
-        return self._cut_out(self.base, self.attach + 1)
+        return self._cut_out(self.base, 1 + self.attach)
 
-    def sub_network(self, config: Sequence[float]) -> keras.Model:
+    def sub_network(self, config: ConfigLike) -> keras.Model:
         """A candidate as a frozen model of stock layers.
 
         Args:
@@ -286,21 +292,20 @@ class AdaptiveNetwork(keras.Model):
         Returns:
             A functional `keras.Model` from images to outputs.
         """
-        return self._cut_out(config, len(self._nodes(config)))
+        return self._cut_out(config, len(self.network.parts))
 
     def _cut_out(self, config, num_parts):
         """Frozen copies of the first parts at a configuration, from the stem on."""
         network = self.network
         (inputs,) = network.stem.inputs
         images = keras.Input(inputs.shape[1:], name="images", dtype=inputs.dtype)
-        parts = [network.stem, *network.stages, network.head]
         nodes = self._nodes(config)[:num_parts]
         x = images
         cut = Cut()
-        for part, node in zip(parts, nodes):
-            x = cut.part(part, x, node[-1])
+        for part, node in zip(network.parts, nodes):
+            x = part.cut_out(x, node[-1], cut)
             rows = self._statistics[node]
-            for norm, mean, variance in zip(batch_norms(part), rows[::2], rows[1::2]):
+            for norm, mean, variance in zip(part.batch_norms, rows[::2], rows[1::2]):
                 copy = cut.copy_of(norm)
                 copy.moving_mean.assign(mean)
                 copy.moving_variance.assign(variance)
@@ -339,9 +344,9 @@ class AdaptiveNetwork(keras.Model):
         return {
             **super().get_config(),
             "network": serialize(self.network),
-            "candidates": self.candidates,
+            "candidates": list(self._candidates),
             "attach": self.attach,
-            "base": self.base,
+            "base": self._base,
             "learner": serialize(self.learner),
         }
 

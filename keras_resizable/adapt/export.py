@@ -85,7 +85,7 @@ def to_tflite(
                 file,
                 quantize,
                 calibrate_with,
-                {"config": network.space.format(config)},
+                {"config": str(config)},
                 functools.partial(adaptive.run_candidate, config),
             )
         return export.to_bundle(paths, path)

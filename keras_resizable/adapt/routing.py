@@ -134,7 +134,7 @@ def fit_router(
     Raises:
         ValueError: If the results lack a candidate, or are of other images.
     """
-    names = map(adaptive.network.space.format, adaptive.candidates)
+    names = map(str, adaptive.candidates)
     targets = routing_targets(samples.only(list(names)).right)
     dataset = labelled_batches(dataset, adaptive.network)
     num_images = sum(len(labels) for _, labels in dataset)

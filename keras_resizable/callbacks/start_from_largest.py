@@ -1,6 +1,8 @@
 import keras
 import numpy as np
 
+from keras_resizable.parts import norms_by_stage
+
 
 class StartFromLargest(keras.callbacks.Callback):
     """Has other scale factors begin where the largest is, after delayed shrinking.
@@ -24,7 +26,7 @@ class StartFromLargest(keras.callbacks.Callback):
         if not untrained[:, 1:].all():
             return  # The run goes on in the middle of this epoch.
         with self.model.distribute_strategy.scope():
-            for stage, norm in self.model.batch_norms:
+            for stage, norm in norms_by_stage(self.model):
                 if norm.num_scales > 1:
                     rows = np.flatnonzero(untrained[stage])
                     norm.set_row_weights(norm.get_row_weights(0), rows)

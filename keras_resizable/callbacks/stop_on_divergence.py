@@ -42,5 +42,5 @@ class StopOnDivergence(keras.callbacks.Callback):
         if found is None:
             return "on another worker"
         step, config = found
-        name = self.model.space.format(config)
+        name = str(config)
         return f"at step {step + 1}, in the sub-network {name!r}"

@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import keras
 import tensorflow as tf
@@ -6,6 +6,7 @@ import tensorflow as tf
 from keras_resizable.averaging import averaged
 from keras_resizable.batches import Batches
 from keras_resizable.calibration import make_calibrator, restoring
+from keras_resizable.space import ConfigLike
 
 
 class SubNetworkAccuracy(keras.callbacks.Callback):
@@ -25,7 +26,7 @@ class SubNetworkAccuracy(keras.callbacks.Callback):
     def __init__(
         self,
         dataset: tf.data.Dataset,
-        configs: Mapping[str, Sequence[float]] | None = None,
+        configs: Mapping[str, ConfigLike] | None = None,
         calibrate_with: Batches | None = None,
     ) -> None:
         super().__init__()

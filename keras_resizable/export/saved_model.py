@@ -1,6 +1,6 @@
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import tensorflow as tf
 
@@ -8,7 +8,7 @@ from keras_resizable.batches import Batches
 from keras_resizable.calibration import calibrate, scope_of
 from keras_resizable.files import replacing_folder
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.space import SpatialSpace
+from keras_resizable.space import ConfigLike, SpatialSpace
 from keras_resizable.sub_network import cut_out
 
 _TOLERANCE = 1e-6  # Of scale factors, which come in float32.
@@ -17,7 +17,7 @@ _TOLERANCE = 1e-6  # Of scale factors, which come in float32.
 def to_saved_model(
     network: ResizableNetwork,
     path: str | os.PathLike,
-    configs: Iterable[Sequence[float]] | None = None,
+    configs: Iterable[ConfigLike] | None = None,
     calibrate_with: Batches | None = None,
     preprocess: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> None:
@@ -54,9 +54,8 @@ def to_saved_model(
         OSError: If the folder cannot be written, or holds something else.
     """
     space = network.space
-    configs = [space.largest] if configs is None else configs
-    configs = list(dict.fromkeys(space.config(space.indices(c)) for c in configs))
-    if not configs:
+    selected = space.select([space.largest] if configs is None else configs)
+    if not selected:
         raise ValueError("`configs` must hold at least one configuration.")
     if None in network.stem.input_shape[1:]:
         raise ValueError(
@@ -65,32 +64,32 @@ def to_saved_model(
             "`input_shape`, and load the weights of this one into it."
         )
     if calibrate_with is None:
-        for config in configs:
+        for config in selected:
             network.require_statistics(config)
     with replacing_folder(path, holding="saved_model.pb") as temporary:
         module = tf.Module()  # What it holds is stored.
         module.weights = [variable.value for variable in network.variables]
         module.statistics = {}
         signatures = {}
-        for config in configs:
+        for config in selected:
             name, rows = signature_name(space, config), []
             if calibrate_with is not None:
                 rows = _calibrated_rows(network, config, calibrate_with)
                 module.statistics[name] = [row for _, row in rows]
             signatures[name] = _of_config(network, config, rows, preprocess)
-        signatures["serving_default"] = signatures[signature_name(space, configs[0])]
+        signatures["serving_default"] = signatures[signature_name(space, selected[0])]
         signatures["any"] = _of_any(network, preprocess)
         tf.saved_model.save(module, str(temporary), signatures)
 
 
-def signature_name(space: SpatialSpace, config: Sequence[float]) -> str:
+def signature_name(space: SpatialSpace, config: ConfigLike) -> str:
     """The name of a configuration's signature, such as `scale_0.75_0.5_1.0`."""
-    return "scale_" + space.format(config).replace(",", "_")
+    return "scale_" + space.config(config).key
 
 
 def _calibrated_rows(network, config, dataset):
     """Batch statistics of a sub-network: pairs of a table and a variable of one row."""
-    model, cut = cut_out(network, network.space.indices(config))
+    model, cut = cut_out(network, config)
     calibrate(model, dataset)
     return [
         (table, tf.Variable(row, trainable=False))
@@ -100,7 +99,7 @@ def _calibrated_rows(network, config, dataset):
 
 def _of_config(network, config, rows, preprocess):
     """A function of images that runs one sub-network, with given statistics."""
-    indices = network.space.indices(config)
+    indices = config.indices
 
     def run(images):
         with scope_of(*zip(*rows)) if rows else contextlib.nullcontext():
@@ -136,7 +135,7 @@ def _images_spec(network, preprocess):
 
 
 def _indices(space, config):
-    """Scale indices `(stages,)` of scale factors, as `SpatialSpace.indices`."""
+    """Scale indices `(stages,)` of scale factors, as `SpatialSpace.config`."""
     scales = tf.constant(space.scales, tf.float32)
     distances = tf.abs(config[:, tf.newaxis] - scales)
     valid = tf.reduce_all(tf.reduce_any(distances <= _TOLERANCE, axis=1))

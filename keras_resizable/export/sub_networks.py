@@ -1,7 +1,7 @@
 import json
 import os
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from keras_resizable.batches import Batches, image_batches
@@ -10,12 +10,13 @@ from keras_resizable.digests import digest_of_data, digest_of_weights
 from keras_resizable.export.flatbuffer import read_metadata
 from keras_resizable.export.tflite import file_name, to_tflite
 from keras_resizable.network import ResizableNetwork
+from keras_resizable.space import ConfigLike
 from keras_resizable.sub_network import as_super_network, cut_out
 
 
 def to_tflite_files(
     network: ResizableNetwork,
-    configs: Iterable[Sequence[float]],
+    configs: Iterable[ConfigLike],
     folder: str | os.PathLike,
     quantize: str = "none",
     calibrate_with: Batches | None = None,
@@ -45,7 +46,7 @@ def to_tflite_files(
         As `to_tflite`; `ValueError` for what is not a configuration.
     """
     space = network.space
-    checked = [space.config(space.indices(config)) for config in configs]
+    checked = [space.config(config) for config in configs]
     if calibrate_with is not None:
         calibrate_with = image_batches(calibrate_with, network)
     of_all = {
@@ -56,17 +57,16 @@ def to_tflite_files(
     }
     for config in checked:
         path = pathlib.Path(folder) / file_name(network, config, quantize)
-        written = {**of_all, "config": space.format(config), "quantize": quantize}
+        written = {**of_all, "config": str(config), "quantize": quantize}
         if _has(path, written):
             yield config, path, None
             continue
         if calibrate_with is None:
             network.require_statistics(config)
-        indices = space.indices(config)
-        model, cut = cut_out(network, indices)
+        model, cut = cut_out(network, config)
         if calibrate_with is not None:
             calibrate(model, calibrate_with)
-        reference = as_super_network(network, indices, cut)
+        reference = as_super_network(network, config, cut)
         result = to_tflite(model, path, quantize, calibrate_with, written, reference)
         yield config, path, result
 

@@ -23,6 +23,7 @@ from keras_resizable.export.quantization import on_int8_grid, quantized
 from keras_resizable.extras import import_extra, version_of
 from keras_resizable.files import replacing
 from keras_resizable.network import ResizableNetwork
+from keras_resizable.space import ConfigLike
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
@@ -345,7 +346,7 @@ def _from_integers(numbers, details):
 
 
 def file_name(
-    network: ResizableNetwork, config: Sequence[float], quantize: str = "none"
+    network: ResizableNetwork, config: ConfigLike, quantize: str = "none"
 ) -> str:
     """The name of a converted sub-network's file.
 
@@ -357,6 +358,6 @@ def file_name(
     Returns:
         Such as `resnet20_0.75_0.5_1.0_float16.tflite`.
     """
-    scales = network.space.format(config).replace(",", "_")
+    key = network.space.config(config).key
     suffix = "" if quantize == "none" else f"_{quantize}"
-    return f"{network.name}_{scales}{suffix}.tflite"
+    return f"{network.name}_{key}{suffix}.tflite"

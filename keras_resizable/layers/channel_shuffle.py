@@ -1,11 +1,14 @@
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from keras_resizable.layers.stock_form import HasStockForm
+
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
-class ChannelShuffle(keras.layers.Layer):
+class ChannelShuffle(HasStockForm, keras.layers.Layer):
     """Interleaves groups of channels, for feature maps of any size.
 
     ShuffleNet (Zhang et al., 2018, https://arxiv.org/abs/1707.01083): of two
@@ -54,6 +57,18 @@ class ChannelShuffle(keras.layers.Layer):
         self, inputs_shape: tuple[int | None, ...]
     ) -> tuple[int | None, ...]:
         return inputs_shape
+
+    def stock_form(
+        self, scale_index: int, name: str
+    ) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
+        def shuffle(inputs):
+            height, width, channels = inputs.shape[1:]
+            parted = (height * width, self.groups, channels // self.groups)
+            x = keras.layers.Reshape(parted)(inputs)
+            x = keras.layers.Permute((1, 3, 2))(x)
+            return keras.layers.Reshape((height, width, channels), name=name)(x)
+
+        return shuffle
 
     def get_config(self):
         return {**super().get_config(), "groups": self.groups}

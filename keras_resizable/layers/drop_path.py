@@ -1,16 +1,18 @@
 import contextlib
 import contextvars
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from keras_resizable.layers.stock_form import HasStockForm
+
 _is_largest: contextvars.ContextVar = contextvars.ContextVar("is_largest", default=None)
 
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
-class DropPath(keras.layers.Dropout):
+class DropPath(HasStockForm, keras.layers.Dropout):
     """Leaves a residual branch out for some images, in the largest sub-network only.
 
     Stochastic depth (Huang et al., 2016, https://arxiv.org/abs/1603.09382). Only the
@@ -39,6 +41,11 @@ class DropPath(keras.layers.Dropout):
         if not training or is_largest is None:
             return inputs
         return tf.where(is_largest, super().call(inputs, training=True), inputs)
+
+    def stock_form(
+        self, scale_index: int, name: str
+    ) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
+        return lambda inputs: inputs
 
     def get_config(self):
         config = super().get_config()

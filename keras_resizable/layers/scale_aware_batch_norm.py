@@ -1,3 +1,4 @@
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -6,12 +7,14 @@ import numpy as np
 import tensorflow as tf
 from keras import initializers, ops, regularizers
 
+from keras_resizable.layers.stock_form import HasStockForm
+
 # Below this, cuDNN's fused kernel raises the epsilon.
 _MIN_FUSED_EPSILON = 1.001e-5
 
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
-class ScaleAwareBatchNorm(keras.layers.Layer):
+class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
     """Batch normalisation with private parameters for every scale factor.
 
     Resizable Neural Networks, section 3.2. Every scale factor has a row: a gamma and
@@ -169,6 +172,69 @@ class ScaleAwareBatchNorm(keras.layers.Layer):
     def row_variables(self, row: int) -> list[keras.Variable]:
         """What is trained of a row: its gamma and its beta, if there are any."""
         return [rows[row] for rows in (self.gammas, self.betas) if rows]
+
+    def stock_form(
+        self, scale_index: int, name: str
+    ) -> keras.layers.BatchNormalization:
+        config = self.get_config()
+        del config["num_scales"]
+        stock = keras.layers.BatchNormalization.from_config({**config, "name": name})
+        axes = self.input_spec.axes
+        stock.build((None,) * (self.input_spec.ndim - 1) + (axes[-1],))
+        stock.set_weights(self.get_row_weights(scale_index))
+        return stock
+
+    @classmethod
+    def from_stock(
+        cls, stock: keras.layers.BatchNormalization, num_scales: int
+    ) -> "ScaleAwareBatchNorm":
+        """The layer of which every row is a stock batch normalisation.
+
+        Args:
+            stock: A `keras.layers.BatchNormalization` of the last axis. If it is built,
+                every row gets copies of its weights.
+            num_scales: Number of scale factors.
+
+        Returns:
+            A `ScaleAwareBatchNorm` of the same name and settings.
+
+        Raises:
+            ValueError: If `stock` has what this layer has not: another axis, a
+                constraint or renormalization.
+
+        Example:
+
+        >>> import keras
+        >>> import keras_resizable
+        >>> stock = keras.layers.BatchNormalization(epsilon=1e-5)
+        >>> keras_resizable.ScaleAwareBatchNorm.from_stock(stock, 3).epsilon
+        1e-05
+        """
+        config = stock.get_config()
+        last = stock.input_spec.ndim - 1 if stock.built else 3  # Of images.
+        if config["axis"] in (-1, last):
+            config["axis"] = -1
+        ours = inspect.signature(cls).parameters.keys() | {"name", "trainable", "dtype"}
+        defaults = keras.layers.BatchNormalization().get_config()
+        for setting in sorted(config.keys() - ours):
+            if config[setting] != defaults[setting]:
+                raise ValueError(
+                    f"Layer {stock.name!r} has {setting}={config[setting]!r}, which a "
+                    "ScaleAwareBatchNorm cannot have."
+                )
+            del config[setting]
+        layer = cls(num_scales=num_scales, **config)
+        if stock.built:
+            layer.build((None,) * last + stock.moving_mean.shape)
+            layer.set_row_weights(stock.get_weights())
+        return layer
+
+    def check_scales(self, scales: tuple[float, ...]) -> None:
+        if self.num_scales not in (1, len(scales)):
+            raise ValueError(
+                f"Layer {self.name!r} has num_scales={self.num_scales}, but the "
+                f"scales are {scales}."
+            )
 
     def get_row_weights(self, scale_index: int) -> list[np.ndarray]:
         """Weights of a scale factor, as `keras.layers.BatchNormalization` has them.

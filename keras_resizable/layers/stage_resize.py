@@ -1,14 +1,15 @@
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from keras_resizable.layers.stock_form import HasStockForm
 from keras_resizable.space import check_scales, fraction, resized
 
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
-class StageResize(keras.layers.Layer):
+class StageResize(HasStockForm, keras.layers.Layer):
     """Resizes feature maps by one of a list of scale factors.
 
     Bilinear with half-pixel centres and no antialiasing, by `tf.image.resize`
@@ -76,6 +77,37 @@ class StageResize(keras.layers.Layer):
     ) -> tuple[int | None, ...]:
         batch, _, _, channels = inputs_shape
         return (batch, None, None, channels)
+
+    def stock_form(
+        self, scale_index: int, name: str
+    ) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
+        def resize(inputs):
+            size = self.sizes_at(inputs, scale_index).shape[1:3]
+            if size == inputs.shape[1:3]:
+                return inputs
+            # Not `keras.layers.Resizing`: its `training=True` by default passes on to
+            # the batch normalisations after it (keras-team/keras#23166).
+            return keras.ops.image.resize(inputs, size, "bilinear")
+
+        return resize
+
+    def sizes_at(
+        self, inputs: keras.KerasTensor, scale_index: int | None
+    ) -> keras.KerasTensor:
+        batch, height, width, channels = inputs.shape
+        if scale_index is None:
+            height = width = None
+        else:
+            scale = self.scales[scale_index]
+            height, width = (size and resized(size, scale) for size in (height, width))
+        return keras.KerasTensor((batch, height, width, channels), inputs.dtype)
+
+    def check_scales(self, scales: tuple[float, ...]) -> None:
+        if self.scales != scales:
+            raise ValueError(
+                f"Layer {self.name!r} resizes by {self.scales}, but the scales are "
+                f"{scales}."
+            )
 
     def get_config(self):
         return {**super().get_config(), "scales": self.scales}

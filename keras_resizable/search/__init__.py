@@ -1,3 +1,5 @@
+from keras_resizable.flops import count_flops
+from keras_resizable.pieces import count_flops_of_configs
 from keras_resizable.search.comparison import (
     Comparison,
     compare_seeds,
@@ -5,14 +7,12 @@ from keras_resizable.search.comparison import (
     plot_comparison,
 )
 from keras_resizable.search.evaluation import evaluate_model
-from keras_resizable.search.flops import count_flops
 from keras_resizable.search.latency import latency_table
 from keras_resizable.search.measurements import (
     metadata_of,
     result_name,
     write_measurements,
 )
-from keras_resizable.search.pieces import count_flops_of_configs
 from keras_resizable.search.query import best, check_limits, devices, pareto_front
 from keras_resizable.search.report import write_report
 from keras_resizable.search.samples import (

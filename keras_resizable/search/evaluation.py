@@ -23,7 +23,8 @@ from keras_resizable.graph import as_graph
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.outputs import Classifier, integer_labels
 from keras_resizable.search.samples import SampleResults
-from keras_resizable.search.tree import PrefixTree
+from keras_resizable.space import Configuration
+from keras_resizable.tree import PrefixTree
 
 _SECONDS_BETWEEN_SAVES = 60
 
@@ -78,7 +79,7 @@ class Scores:
 def evaluate_configs(
     network: ResizableNetwork,
     dataset: tf.data.Dataset,
-    configs: Sequence[Sequence[float]],
+    configs: Sequence[Configuration],
     calibrate_with: tf.data.Dataset | None = None,
     path: pathlib.Path | None = None,
     origin: Mapping[str, str] | None = None,
@@ -185,7 +186,7 @@ class _Evaluation:
     def __init__(self, network, configs, calibrates):
         self._network = network
         self._tree = PrefixTree(network, configs)
-        self._indices = [network.space.indices(config) for config in configs]
+        self._indices = [config.indices for config in configs]
         self._score = _make_score(network.classifier, network.distribute_strategy)
         self._own_statistics = self._tree.statistics()
         scores = (Scores.none(len(configs)),) * (2 if calibrates else 1)

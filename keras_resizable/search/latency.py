@@ -2,7 +2,7 @@ import json
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import keras
@@ -13,8 +13,9 @@ from keras_resizable.export import convert
 from keras_resizable.extras import import_extra
 from keras_resizable.files import replacing
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.search.pieces import content, cut_piece, pieces_of_configs
+from keras_resizable.pieces import content, cut_piece, pieces_of_configs
 from keras_resizable.search.table import LATENCY, MEASURED
+from keras_resizable.space import ConfigLike
 
 if TYPE_CHECKING:
     import pandas
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 def latency_table(
     network: ResizableNetwork,
     device: Device,
-    configs: Iterable[Sequence[float]] | None = None,
+    configs: Iterable[ConfigLike] | None = None,
     threads: int = 1,
     warmup: int = 3,
     runs: int = 10,
@@ -73,15 +74,13 @@ def latency_table(
             f"Received: threads={threads}, runs={runs}, rounds={rounds}, "
             f"warmup={warmup}"
         )
-    space = network.space
-    configs = space.configs() if configs is None else configs
-    configs = list(dict.fromkeys(space.config(space.indices(c)) for c in configs))
+    selected = network.space.select(configs)
     measured = (
         f"{device.description}, {threads} threads, "
         f"{rounds} rounds of {warmup} + {runs} runs, float32"
     )
     cache = pathlib.Path(cache) if cache is not None else _default_cache()
-    pieces_of = pieces_of_configs(network, configs)
+    pieces_of = pieces_of_configs(network, selected)
     key_of = {
         piece: f"{content(network, piece)} {measured}"
         for piece in dict.fromkeys(piece for pieces in pieces_of for piece in pieces)
@@ -106,7 +105,7 @@ def latency_table(
 
     return pandas.DataFrame(
         {
-            "config": [space.format(config) for config in configs],
+            "config": list(map(str, selected)),
             LATENCY + device.name: sums(lambda record: min(record["turns_ms"])),
             MEASURED + device.name: measured,
             "size_bytes": sums(lambda record: record["size_bytes"]),

@@ -2,7 +2,7 @@ import hashlib
 import os
 import pathlib
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +12,8 @@ from keras_resizable.distribution import is_chief
 from keras_resizable.extras import import_extra
 from keras_resizable.files import replacing
 from keras_resizable.network import ResizableNetwork
+from keras_resizable.pieces import count_flops_of_configs
 from keras_resizable.search.evaluation import digest, evaluate_configs
-from keras_resizable.search.pieces import count_flops_of_configs
 from keras_resizable.search.samples import (
     SAMPLES,
     SampleResults,
@@ -22,7 +22,7 @@ from keras_resizable.search.samples import (
     load_samples,
     save_samples,
 )
-from keras_resizable.space import SpatialSpace
+from keras_resizable.space import ConfigLike, SpatialSpace
 
 if TYPE_CHECKING:
     import pandas
@@ -38,7 +38,7 @@ MEASURED = "measured_"
 def build_table(
     network: ResizableNetwork,
     dataset: Batches,
-    configs: Iterable[Sequence[float]] | None = None,
+    configs: Iterable[ConfigLike] | None = None,
     calibrate_with: Batches | None = None,
     folder: str | os.PathLike | None = None,
     verbose: bool = True,
@@ -65,7 +65,7 @@ def build_table(
 
     Returns:
         A `pandas.DataFrame` with a row per configuration, those of the folder
-        included: `config` as `network.space.format` writes it, `flops`, `params`,
+        included: `config` as text, such as `"0.75,0.5,1.0"`, `flops`, `params`,
         `top1_raw` with the statistics that training left, and `top1` with its
         95 % confidence interval from `top1_low` to `top1_high`, `top5` and `loss`
         of the sub-network that `sub_network` cuts out: after calibration, if there
@@ -81,8 +81,7 @@ def build_table(
     pandas = import_extra("pandas", "search")
     import_extra("scipy", "search")
     space = network.space
-    configs = space.configs() if configs is None else configs
-    configs = list(dict.fromkeys(space.config(space.indices(c)) for c in configs))
+    selected = space.select(configs)
     dataset = labelled_batches(dataset, network)
     if calibrate_with is not None:
         calibrate_with = image_batches(calibrate_with, network)
@@ -93,21 +92,21 @@ def build_table(
         if (folder / TABLE).exists():
             table, samples = _read_results(folder, space, origin)
             known = set(table["config"])
-            configs = [c for c in configs if space.format(c) not in known]
-            if not configs:
+            selected = [config for config in selected if str(config) not in known]
+            if not selected:
                 return table
     if calibrate_with is None:
-        for config in configs:
+        for config in selected:
             network.require_statistics(config)
-    flops = count_flops_of_configs(network, configs)
+    flops = count_flops_of_configs(network, selected)
     if folder is not None:
         # Of its own for what is asked for, as another question may come first.
-        asked = hashlib.sha256(repr((origin, configs)).encode()).hexdigest()[:8]
+        asked = hashlib.sha256(repr((origin, selected)).encode()).hexdigest()[:8]
         partial = folder / f"table.partial-{asked}.npz"
     raw, scores = evaluate_configs(
-        network, dataset, configs, calibrate_with, partial, origin, verbose
+        network, dataset, selected, calibrate_with, partial, origin, verbose
     )
-    names = tuple(map(space.format, configs))
+    names = tuple(map(str, selected))
     low, high = zip(*map(confidence_interval, scores.right))
     new_table = pandas.DataFrame(
         {
@@ -232,7 +231,7 @@ def read_table(
 def _value(name, cell, space):
     """What a cell holds; raises `ValueError` if that is not valid."""
     if name == "config":
-        return cell if space is None else space.format(space.parse(cell))
+        return cell if space is None else str(space.config(cell))
     is_number = name in (*_PARTS, *_COUNTS, "loss") or name.startswith(LATENCY)
     if not is_number:
         return cell

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from keras_resizable import adapt, export, search
 from keras_resizable.calibration import batch_norms
-from keras_resizable.search.pieces import pieces_of_configs
+from keras_resizable.pieces import pieces_of_configs
 
 CANDIDATES = [(1.0, 1.0), (1.0, 0.5), (0.5, 0.75)]
 

@@ -106,7 +106,7 @@ def results_of(adaptive, labelled, **kwargs):
     network = adaptive.network
     outputs = [network(images, config=config) for config in adaptive.candidates]
     right = np.argmax(outputs, axis=-1) == labels
-    names = tuple(map(network.space.format, adaptive.candidates))
+    names = tuple(map(str, adaptive.candidates))
     return search.SampleResults(names, right, np.zeros(right.shape), **kwargs)
 
 
@@ -165,7 +165,7 @@ def test_targets_are_learned(adaptive, batch):
     targets = np.arange(60) % 3
     images += (targets - 1.0)[:, None, None, None]
     right = np.array([targets == 0, targets <= 1, targets >= 0])
-    names = tuple(map(adaptive.network.space.format, adaptive.candidates))
+    names = tuple(map(str, adaptive.candidates))
     samples = search.SampleResults(names, right, np.zeros(right.shape))
     router = adapt.fit_router(
         adaptive, (images, targets), samples, epochs=60, learning_rate=0.03

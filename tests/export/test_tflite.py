@@ -15,6 +15,7 @@ from keras_resizable.export import (
     to_tflite_files,
 )
 from keras_resizable.export.flatbuffer import count_operators
+from keras_resizable.parts import norms_by_stage
 
 
 def operators(path):
@@ -255,7 +256,7 @@ def test_channels_whose_gamma_differs_in_sign_are_counted(
 ):
     network = make_network()
     randomize(network)
-    _, norm = network.batch_norms[0]
+    _, norm = norms_by_stage(network)[0]
     gamma = norm.gammas[2].numpy()
     gamma[:3] *= -1  # Three channels at the scale factor 0.5.
     norm.gammas[2].assign(gamma)

@@ -180,3 +180,52 @@ def test_replicas_share_the_mean_of_their_statistics(strategy):
         expected = np.mean(values, axis=0)
         for value in replica_values(strategy, variable):
             np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("axis", [-1, "last"])
+def test_every_row_of_a_stock_layer_is_that_layer_and_back(shape, axis):
+    stock = keras.layers.BatchNormalization(
+        axis=len(shape) - 1 if axis == "last" else axis,
+        momentum=0.8,
+        epsilon=1e-4,
+        center=len(shape) != 2,
+        gamma_regularizer=keras.regularizers.L2(0.1),
+        name="norm",
+    )
+    inputs = tf.random.normal(shape)
+    stock.build(shape)
+    generator = np.random.default_rng(0)
+    stock.set_weights([generator.uniform(0.5, 2, w.shape) for w in stock.weights])
+    ours = ScaleAwareBatchNorm.from_stock(stock, 3)
+    assert (ours.name, ours.momentum) == ("norm", 0.8)
+    again = ours.stock_form(1, "again")
+    stock_config = {**stock.get_config(), "name": "again", "axis": -1}
+    assert again.get_config() == stock_config
+    for scale_index in range(3):
+        expected = stock(inputs, training=False)
+        np.testing.assert_allclose(
+            ours(inputs, tf.constant(scale_index)), expected, rtol=1e-5
+        )
+    np.testing.assert_array_equal(again(inputs, training=False), expected)
+
+
+def test_a_stock_layer_that_is_not_built_keeps_its_settings():
+    stock = keras.layers.BatchNormalization(axis=3, epsilon=1e-5, trainable=False)
+    ours = ScaleAwareBatchNorm.from_stock(stock, 2)
+    assert (ours.epsilon, ours.num_scales, ours.built) == (1e-5, 2, False)
+    assert not ours.trainable
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"axis": 1}, "'odd' has axis=1"),
+        ({"gamma_constraint": "non_neg"}, "'odd' has gamma_constraint="),
+        ({"renorm": True}, "'odd' has renorm=True"),
+    ],
+)
+def test_a_stock_layer_that_cannot_be_ours_is_named(settings, named):
+    stock = keras.layers.BatchNormalization(name="odd", **settings)
+    with pytest.raises(ValueError, match=named):
+        ScaleAwareBatchNorm.from_stock(stock, 2)

@@ -8,6 +8,7 @@ import pytest
 
 from keras_resizable import MobileNetV1, MobileNetV2
 from keras_resizable.models import load_stock_weights
+from keras_resizable.parts import norms_by_stage
 
 PAIRS = {
     "MobileNetV1": (MobileNetV1, keras.applications.MobileNet),
@@ -42,7 +43,7 @@ def test_cut_out_at_full_size_equals_the_stock_model(name, randomize, images):
     # The statistics of other scale factors are not right until they are trained.
     with pytest.raises(ValueError, match="scale 0.7 of stage 0 never saw a batch"):
         network.sub_network((0.7,))
-    for _, layer in network.batch_norms:
+    for _, layer in norms_by_stage(network):
         for one, other in zip(layer.get_row_weights(0), layer.get_row_weights(1)):
             np.testing.assert_array_equal(one, other)
 

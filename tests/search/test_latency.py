@@ -24,9 +24,7 @@ def test_latencies_are_sums_of_pieces(make_network, tmp_path):
     network = make_network(scales=(1.0, 0.5))
     cache = tmp_path / "folder" / "cache.json"
     table = latency_table(network, device, cache=cache, threads=2, verbose=False)
-    assert list(table.config) == list(
-        map(network.space.format, network.space.configs())
-    )
+    assert list(table.config) == list(map(str, network.space.configs()))
     assert table.latency_ms_fake.tolist() == pytest.approx(table.size_bytes / 1000)
     assert set(table.measured_fake) == {
         "Made up, 2 threads, 4 rounds of 3 + 10 runs, float32"

@@ -16,7 +16,7 @@ from keras_resizable.search import (
     read_table,
     write_table,
 )
-from keras_resizable.search.tree import PrefixTree
+from keras_resizable.tree import PrefixTree
 
 
 def accuracy(model, images, labels):
@@ -53,7 +53,7 @@ def test_table_is_that_of_the_sub_networks_alone(network, data, batches):
     assert network.config == network.space.largest
     assert len(table) == network.space.size
     for row in table.itertuples():
-        config = network.space.parse(row.config)
+        config = network.space.config(row.config)
         model = network.sub_network(config)
         assert row.flops == count_flops(model)
         assert row.params == model.count_params()
@@ -89,7 +89,7 @@ def test_shared_prefixes_change_no_image(make, scales, shape, randomize, tmp_pat
     assert len(samples.configs) == network.space.size
     run = tf.function(lambda: network(images, training=False))
     for name in samples.configs:
-        network.config = network.space.parse(name)
+        network.config = network.space.config(name)
         outputs = run().numpy()
         right = np.argmax(outputs, axis=-1) == labels
         np.testing.assert_array_equal(samples.right_of(name), right)

@@ -2,17 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import keras
 
-from keras_resizable.graph import layers_of
-from keras_resizable.layers import StageResize
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.search.flops import count_part
-from keras_resizable.space import resized
-from keras_resizable.sub_network import Cut
+from keras_resizable.shapes import inputs_of, outputs_of
+from keras_resizable.space import ConfigLike
 
 
 class Piece(NamedTuple):
@@ -22,19 +19,19 @@ class Piece(NamedTuple):
 
     Args:
         level: 0 for the stem, then the stages, then the head.
-        scale_index: Scale index of a stage, else None.
+        scale_index: Scale index of a stage, else 0.
         input_shape: `(height, width, channels)` of what comes in.
         flops: Multiply-adds.
     """
 
     level: int
-    scale_index: int | None
+    scale_index: int
     input_shape: tuple[int, ...]
     flops: int
 
 
 def pieces_of_configs(
-    network: ResizableNetwork, configs: Iterable[Sequence[float]]
+    network: ResizableNetwork, configs: Iterable[ConfigLike]
 ) -> list[list[Piece]]:
     """The pieces of sub-networks, without cutting them out.
 
@@ -48,17 +45,17 @@ def pieces_of_configs(
     Raises:
         ValueError: If the input shape is not fixed.
     """
-    parts = [network.stem, *network.stages, network.head]
     counted: dict[tuple, tuple[Piece, tuple[int | None, ...]]] = {}
     all_pieces = []
     for config in configs:
-        indices = (None, *network.space.indices(config), None)
+        config = network.space.config(config)
         shape = tuple(network.stem.inputs[0].shape)
         pieces = []
-        for level, (part, index) in enumerate(zip(parts, indices)):
+        for level, part in enumerate(network.parts):
+            index = part.scale_index_in(config)
             key = (level, index, shape)
             if key not in counted:
-                flops, output_shape = count_part(part, shape, index)
+                flops, output_shape = part.count_flops(shape, index)
                 counted[key] = Piece(level, index, shape[1:], flops), output_shape
             piece, shape = counted[key]
             pieces.append(piece)
@@ -67,7 +64,7 @@ def pieces_of_configs(
 
 
 def count_flops_of_configs(
-    network: ResizableNetwork, configs: Iterable[Sequence[float]]
+    network: ResizableNetwork, configs: Iterable[ConfigLike]
 ) -> list[int]:
     """Multiply-adds of sub-networks, without cutting them out.
 
@@ -94,10 +91,10 @@ def cut_piece(network: ResizableNetwork, piece: Piece) -> keras.Model:
     Returns:
         A functional `keras.Model` with copies of the weights.
     """
-    part = [network.stem, *network.stages, network.head][piece.level]
-    dtype = part.inputs[0].dtype
+    part = network.parts[piece.level]
+    dtype = part.model.inputs[0].dtype
     inputs = keras.Input(piece.input_shape, name="features", dtype=dtype)
-    return keras.Model(inputs, Cut().part(part, inputs, piece.scale_index or 0))
+    return keras.Model(inputs, part.cut_out(inputs, piece.scale_index))
 
 
 def content(network: ResizableNetwork, piece: Piece) -> str:
@@ -105,40 +102,38 @@ def content(network: ResizableNetwork, piece: Piece) -> str:
 
     Pieces of different networks with the same digest take the same time.
     """
-    part = [network.stem, *network.stages, network.head][piece.level]
-    names = {o.name: number for number, o in enumerate(part.operations)}
-    scale = network.space.scales[piece.scale_index or 0]
+    model = network.parts[piece.level].model
+    inputs = inputs_of(model, (1, *piece.input_shape))
+    tensors = keras.tree.flatten(inputs)  # Held, as they are told apart by identity.
+    calls = []
 
-    def describe(layer):
-        if isinstance(layer, StageResize):
-            return [resized(size, scale) for size in piece.input_shape[:2]]
-        config = layer.get_config()
-        return {key: config[key] for key in config if not _is_of_training(key)}
+    def number(tensor):
+        return next((n for n, known in enumerate(tensors) if known is tensor), None)
 
-    layers = [[type(layer).__name__, describe(layer)] for layer in part.layers]
-    connections = [node["inbound_nodes"] for node in part.get_config()["layers"]]
-    inside = {StageResize} & {type(layer) for layer in layers_of(part)}
-    scale_inside = scale if inside - {type(layer) for layer in part.layers} else None
-    described = _renamed([piece.input_shape, layers, connections, scale_inside], names)
-    return hashlib.sha256(json.dumps(described, default=str).encode()).hexdigest()
+    def note(operation, args, outputs):
+        settings = operation.get_config()
+        settings = {k: v for k, v in settings.items() if not _changes_nothing(k)}
+        of = [number(tensor) for tensor in keras.tree.flatten(args)]
+        new = keras.tree.flatten(outputs)
+        sizes = [tensor.shape for tensor in new]
+        tensors.extend(new)
+        calls.append([type(operation).__name__, settings, of, sizes])
+
+    outputs_of(model, inputs, piece.scale_index, note)
+    described = json.dumps([piece.input_shape, calls], default=str, sort_keys=True)
+    return hashlib.sha256(described.encode()).hexdigest()
 
 
-def _is_of_training(key):
+def _changes_nothing(key):
     """Whether a setting of a layer changes nothing of what inference computes."""
     return key.endswith(("_regularizer", "_initializer", "_constraint")) or key in (
         "dtype",  # Files are float32.
         "momentum",
+        "name",
         "num_scales",
         "rate",
+        "scales",  # The sizes that they lead to do.
+        "seed",
         "synchronized",
         "trainable",
     )
-
-
-def _renamed(value, names):
-    """A nested structure with numbers in place of the names of layers."""
-    if isinstance(value, dict):
-        return {key: _renamed(part, names) for key, part in sorted(value.items())}
-    if isinstance(value, (list, tuple)):
-        return [_renamed(part, names) for part in value]
-    return names.get(value, value) if isinstance(value, str) else value

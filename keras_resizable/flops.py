@@ -4,7 +4,7 @@ import warnings
 import keras
 
 from keras_resizable.graph import is_graph
-from keras_resizable.layers import ScaleAwareBatchNorm
+from keras_resizable.layers import HasStockForm
 from keras_resizable.shapes import inputs_of, outputs_of, structured
 
 _CONVOLUTIONS = (
@@ -27,7 +27,7 @@ _FREE = (
     keras.layers.LayerNormalization,
     keras.layers.Normalization,
     keras.layers.PReLU,
-    ScaleAwareBatchNorm,
+    HasStockForm,
 )
 
 

@@ -1,12 +1,11 @@
 """The configurations of a network as a tree, to compute shared prefixes once."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import tensorflow as tf
 
 from keras_resizable.calibration import (
-    batch_norms,
     estimating,
     joined,
     recoverable,
@@ -15,6 +14,7 @@ from keras_resizable.calibration import (
 )
 from keras_resizable.graph import as_graph
 from keras_resizable.network import ResizableNetwork
+from keras_resizable.space import ConfigLike, Configuration
 
 # Batch statistics by the nodes of a tree, see `PrefixTree`.
 Statistics = dict[tuple[int, ...], list[tf.Tensor]]
@@ -35,12 +35,12 @@ class PrefixTree:
     """
 
     def __init__(
-        self, network: ResizableNetwork, configs: Iterable[Sequence[float]]
+        self, network: ResizableNetwork, configs: Iterable[ConfigLike]
     ) -> None:
-        parts = [network.stem, *network.stages, network.head]
-        self._levels = [_Level(part, network.distribute_strategy) for part in parts]
-        indices = {network.space.indices(config) for config in configs}
-        self._paths = sorted((0, *path, 0) for path in indices)
+        strategy = network.distribute_strategy
+        self._levels = [_Level(part, strategy) for part in network.parts]
+        selected = network.space.select(configs)
+        self._paths = sorted(nodes_of(config)[-1] for config in selected)
 
     def statistics(self) -> Statistics:
         """The network's own batch statistics, in the way `calibrate` gives them."""
@@ -120,6 +120,12 @@ class PrefixTree:
             yield from self._descend(outputs, child, list(below), run, depth)
 
 
+def nodes_of(config: Configuration) -> list[tuple[int, ...]]:
+    """The nodes of a configuration, from that of the stem to that of the head."""
+    path = (0, *config.indices, 0)
+    return [path[:length] for length in range(1, len(path) + 1)]
+
+
 class _Level:
     """A part of a network as two graphs, for any scale and batch statistics.
 
@@ -129,7 +135,7 @@ class _Level:
 
     def __init__(self, part, strategy):
         self._part = part
-        self.norms = batch_norms(part)
+        self.norms = part.batch_norms
         self._tables = tables_of(self.norms)
         self._infer = as_graph(
             lambda *inputs: strategy.run(self.outputs, inputs)  # On all devices.
@@ -151,21 +157,16 @@ class _Level:
     def outputs(self, features, index, rows):
         """Outputs of inference mode, on one device."""
         with scope_of(self._tables, rows):
-            return self._call(features, index, training=False)
+            return self._part.run(features, index, training=False)
 
     def _outputs_and_rows(self, features, index, rows, seen):
         before = recoverable(rows)
         with estimating(self.norms), scope_of(self._tables, before) as scope:
-            outputs = self._call(features, index, training=True)
+            outputs = self._part.run(features, index, training=True)
         of_batch = [
             _row(scope.get_current_value(table), index) for table in self._tables
         ]
         return outputs, joined(rows, of_batch, seen, tf.shape(features)[0])
-
-    def _call(self, features, index, training):
-        if len(self._part.inputs) == 1:
-            return self._part(features, training=training)
-        return self._part([features, index], training=training)
 
 
 def _row(table, index):
