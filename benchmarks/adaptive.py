@@ -24,7 +24,7 @@ from absl import app, flags
 
 import keras_resizable
 from keras_resizable import adapt
-from keras_resizable.files import replacing
+from keras_resizable.utils.files import replacing
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("image_size", 96, "Height and width of the images.")

@@ -24,7 +24,7 @@ from keras_resizable.export import (
     to_saved_model,
     to_tflite_files,
 )
-from keras_resizable.files import replacing
+from keras_resizable.utils.files import replacing
 
 NETWORKS = {
     "ResNet20": (29, 33, 3),

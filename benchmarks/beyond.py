@@ -30,8 +30,8 @@ from absl import app, flags
 from training import FLAGS, SCALES, compile_model, step_seconds
 
 import keras_resizable
-from keras_resizable import distillation
-from keras_resizable.files import replacing
+from keras_resizable.training import distillation
+from keras_resizable.utils.files import replacing
 
 flags.DEFINE_enum("memory_of", None, ["plain", "ensemble"], "For an own process.")
 
@@ -53,7 +53,7 @@ def make_distilled(kind):
     network = make_network()
     space = network.space
     configs = [(scale,) * space.num_stages for scale in SCALES]
-    sampler = keras_resizable.FixedSampler(space, configs)
+    sampler = keras_resizable.FixedSampler(configs)
     compile_model(network, sampler=sampler, distillation=KINDS[kind])
     return network
 
@@ -62,8 +62,8 @@ def make_switched():
     """A network that has switched to its largest sub-network, and that alone."""
     network = make_network()
     space = network.space
-    alone = keras_resizable.FixedSampler(space, [space.largest])
-    fair = keras_resizable.FairSampler(space)
+    alone = keras_resizable.FixedSampler([space.largest])
+    fair = keras_resizable.FairSampler()
     compile_model(network, sampler=keras_resizable.SwitchingSampler(fair, alone, 1))
     stock = network.sub_network(space.largest)
     compile_model(stock)

@@ -26,7 +26,7 @@ from keras_resizable.export import (
     to_bundle,
     to_tflite_files,
 )
-from keras_resizable.files import replacing
+from keras_resizable.utils.files import replacing
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("steps", 120, "Steps to train for, of 32 images.")
@@ -49,7 +49,7 @@ def train(images):
         loss="categorical_crossentropy",
         metrics=["accuracy"],
     )
-    dataset = data.train_dataset(images, BATCH, size)
+    dataset = data.train_dataset(images, BATCH, image_size=size)
     network.fit(dataset, steps_per_epoch=FLAGS.steps, shuffle=False, verbose=2)
     return network
 
@@ -57,7 +57,9 @@ def train(images):
 def bundle(network, configs, folder, calibration):
     paths = [
         path
-        for _, path, _ in to_tflite_files(network, configs, folder, "int8", calibration)
+        for _, path, _ in to_tflite_files(
+            network, configs, folder, quantize="int8", calibrate_with=calibration
+        )
     ]
     path = pathlib.Path(folder) / "bundle.tflite"
     return paths, path, to_bundle(paths, path)

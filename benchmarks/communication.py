@@ -21,8 +21,8 @@ import tensorflow as tf
 from absl import app, flags
 
 import keras_resizable
-from keras_resizable import distribution
-from keras_resizable.files import replacing
+from keras_resizable.training import distribution
+from keras_resizable.utils.files import replacing
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("plans", ["1", "2", "4"], "Numbers of sub-networks of a step.")
@@ -39,7 +39,7 @@ def run_as_worker():
         network.compile(
             keras.optimizers.SGD(0.1, momentum=0.9),
             loss="sparse_categorical_crossentropy",
-            sampler=keras_resizable.UniformSampler(network.space, 0, FLAGS.worker),
+            sampler=keras_resizable.UniformSampler(0, FLAGS.worker),
         )
     batch = tf.zeros((8, 32, 32, 3)), tf.zeros((8,), tf.int64)
     dataset = tf.data.Dataset.from_tensors(batch).repeat()

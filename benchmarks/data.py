@@ -22,7 +22,7 @@ from absl import app, flags
 
 import keras_resizable
 from keras_resizable import data
-from keras_resizable.files import replacing
+from keras_resizable.utils.files import replacing
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("images", 256, "JPEGs to make.")
@@ -62,7 +62,9 @@ def whole(images):
 def read_per_second(images):
     """Of a pipeline that has just started: one that waits has filled buffers."""
     batches = iter(
-        data.train_dataset(images, FLAGS.batch_size, SIZE, augmentation="inception")
+        data.train_dataset(
+            images, FLAGS.batch_size, image_size=SIZE, augmentation="inception"
+        )
     )
     for _ in range(20):
         next(batches)

@@ -16,26 +16,26 @@ from typing import Any
 import numpy as np
 from absl import app, flags
 
-from keras_resizable import data, runs, saving
+from keras_resizable import data
 from keras_resizable.export import (
     run_tflite,
     signature_name,
     to_bundle,
     to_tflite_files,
 )
-from keras_resizable.files import replacing
+from keras_resizable.runs import LATEST, Run
 from keras_resizable.search import paired_test
+from keras_resizable.utils.files import replacing
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("run", str(runs.LATEST), "Folder of a run on the sample.")
+flags.DEFINE_string("run", str(LATEST), "Folder of a run on the sample.")
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "int8.json"
 
 
 def main(argv):
-    run = pathlib.Path(FLAGS.run)
-    network = saving.load_network(run / "supernet.keras")
-    calibration = data.load_calibration(run / "calibration.npz")
+    run = Run(FLAGS.run)
+    network, calibration = run.network(), run.calibration()
     shape = network.stem.input_shape[1:]
     (images, labels), *_ = data.eval_dataset(data.load("sample").test, shape, 2000)
     configs = [(scale,) * network.space.num_stages for scale in network.space.scales]
@@ -44,7 +44,7 @@ def main(argv):
         for quantize in ("none", "dynamic", "int8"):
             paths = []
             for config, path, _ in to_tflite_files(
-                network, configs, folder, quantize, calibration
+                network, configs, folder, quantize=quantize, calibrate_with=calibration
             ):
                 paths.append(path)
                 outputs = run_tflite(path, images)

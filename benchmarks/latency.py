@@ -18,7 +18,7 @@ from plain_resnet50 import plain_resnet50
 from keras_resizable import ResNet50
 from keras_resizable.devices import Host
 from keras_resizable.export import to_tflite
-from keras_resizable.files import replacing
+from keras_resizable.utils.files import replacing
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("image_size", 224, "Height and width of the images.")

@@ -20,9 +20,9 @@ from absl import app, flags
 
 from keras_resizable import ResNet50
 from keras_resizable.devices import Host
-from keras_resizable.export import convert
-from keras_resizable.files import replacing
+from keras_resizable.export.tflite import convert
 from keras_resizable.search import latency_table
+from keras_resizable.utils.files import replacing
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("image_size", 224, "Height and width of the images.")

@@ -21,7 +21,7 @@ import training
 from absl import app, flags
 
 import keras_resizable
-from keras_resizable.files import replacing
+from keras_resizable.utils.files import replacing
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list(
@@ -41,7 +41,7 @@ def measure(name):
     )
     configs = [(scale,) * network.space.num_stages for scale in training.SCALES]
     models = [network.sub_network(config) for config in configs]
-    sampler = keras_resizable.FixedSampler(network.space, configs)
+    sampler = keras_resizable.FixedSampler(configs)
     training.compile_model(network, sampler=sampler)
     for model in models:
         training.compile_model(model)

@@ -23,9 +23,9 @@ import tensorflow as tf
 from absl import app, flags
 
 import keras_resizable
-from keras_resizable.files import replacing
-from keras_resizable.search import count_flops_of_configs
+from keras_resizable import count_flops_of_configs
 from keras_resizable.tree import PrefixTree
+from keras_resizable.utils.files import replacing
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("image_size", 224, "Height and width of the images.")

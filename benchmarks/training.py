@@ -32,7 +32,7 @@ from absl import app, flags
 from plain_resnet50 import plain_resnet50
 
 import keras_resizable
-from keras_resizable.files import replacing
+from keras_resizable.utils.files import replacing
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("image_size", 96, "Height and width of the images.")
@@ -67,7 +67,7 @@ def resizable():
     size = FLAGS.image_size
     network = keras_resizable.ResNet50(SCALES, input_shape=(size, size, 3))
     configs = [(scale,) * network.space.num_stages for scale in SCALES]
-    compile_model(network, sampler=keras_resizable.FixedSampler(network.space, configs))
+    compile_model(network, sampler=keras_resizable.FixedSampler(configs))
     return network
 
 

@@ -1,7 +1,22 @@
-"""Resizable neural networks for Keras."""
+"""Resizable neural networks for Keras: one CNN, cut to any size.
 
-# Keras loads what is registered: these register more.
-from keras_resizable import adapt, distillation
+The functions that make networks return a `ResizableNetwork`. Everything else is in the
+modules listed here. Packages that only one part needs are imported when it is used.
+"""
+
+from keras_resizable import (
+    adapt,
+    callbacks,
+    data,
+    devices,
+    export,
+    layers,
+    models,
+    recipes,
+    runs,
+    search,
+    training,
+)
 from keras_resizable.calibration import calibrate
 from keras_resizable.flops import count_flops
 from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
@@ -17,22 +32,28 @@ from keras_resizable.models import (
     ShuffleNetV2,
 )
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.sampling import (
+from keras_resizable.pieces import count_flops_of_configs
+from keras_resizable.runs import load_network, train
+from keras_resizable.space import Configuration, SpatialSpace
+from keras_resizable.training import (
+    EnsembleDistillation,
     FairSampler,
     FixedSampler,
+    InPlaceDistillation,
     SandwichSampler,
     SwitchingSampler,
+    TopDownDistillation,
     UniformSampler,
 )
-from keras_resizable.space import SpatialSpace
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "adapt",
-    "distillation",
+    "Configuration",
+    "EnsembleDistillation",
     "FairSampler",
     "FixedSampler",
+    "InPlaceDistillation",
     "MobileNetV1",
     "MobileNetV2",
     "ResNet101",
@@ -48,7 +69,26 @@ __all__ = [
     "SpatialSpace",
     "StageResize",
     "SwitchingSampler",
+    "TopDownDistillation",
     "UniformSampler",
+    "adapt",
     "calibrate",
+    "callbacks",
     "count_flops",
+    "count_flops_of_configs",
+    "data",
+    "devices",
+    "export",
+    "layers",
+    "load_network",
+    "models",
+    "recipes",
+    "runs",
+    "search",
+    "train",
+    "training",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

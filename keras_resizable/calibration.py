@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import keras
 import tensorflow as tf
 
-from keras_resizable.batches import Batches, check_not_empty, image_batches
-from keras_resizable.graph import as_graph, layers_of
 from keras_resizable.layers import ScaleAwareBatchNorm
+from keras_resizable.utils.batches import Batches, check_not_empty, image_batches
+from keras_resizable.utils.graph import as_graph, layers_of
 
 if TYPE_CHECKING:
     from keras_resizable.network import ResizableNetwork
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 def calibrate(model: keras.Model, dataset: Batches, steps: int | None = None) -> None:
     """Re-estimates a model's batch statistics, in place.
 
-    The moving mean and variance of every batch normalisation become those of what
-    comes in while training mode normalises each batch by itself, whatever they were
-    before. A batch counts by its images, and the variance is that of all images, so
-    that for a layer which sees the images themselves neither their order nor the size
-    of batches matters. For deeper ones it does, as every batch is normalised by itself:
-    best are some hundred images a batch, of all classes.
+    The moving mean and variance of every batch normalisation become those of its inputs
+    while training mode normalises each batch by itself, whatever they were before. A
+    batch is weighted by its images, and the variance is that of all images, so for a
+    layer that sees the images themselves neither their order nor the batch size
+    matters. For deeper layers it does, as every batch is normalised by itself: best are
+    a few hundred images a batch, of all classes.
 
     Nothing else changes. In a super-network only the rows of `network.config` do: work
     on a copy if other configurations share them.
@@ -31,12 +31,12 @@ def calibrate(model: keras.Model, dataset: Batches, steps: int | None = None) ->
     Args:
         model: A `keras.Model`, such as a sub-network, or a `ResizableNetwork`.
         dataset: `tf.data.Dataset` of batches of images, alone or followed by targets;
-            or images as one array. Best are some thousands of images that the model was
-            trained with, in an order of chance, without augmentation.
+            or images as one array. Best are a few thousand images that the model was
+            trained with, in random order, without augmentation.
         steps: Number of batches to use; all if absent.
 
     Raises:
-        ValueError: If there is no batch, or no end of them.
+        ValueError: If the data set is empty or never ends.
 
     Example:
 
@@ -195,7 +195,7 @@ def tables_of(norms: Iterable[keras.layers.Layer]) -> list[keras.Variable]:
 
 @contextlib.contextmanager
 def restoring(network: "ResizableNetwork") -> Iterator[None]:
-    """Gives a network its configuration and batch statistics back in the end.
+    """Restores a network's configuration and batch statistics at the end.
 
     Args:
         network: A `ResizableNetwork`.

@@ -1,11 +1,13 @@
+"""Counting multiply-adds."""
+
 import math
 import warnings
 
 import keras
 
-from keras_resizable.graph import is_graph
 from keras_resizable.layers import HasStockForm
-from keras_resizable.shapes import inputs_of, outputs_of, structured
+from keras_resizable.utils.graph import is_graph
+from keras_resizable.utils.shapes import inputs_of, outputs_of, structured
 
 _CONVOLUTIONS = (
     keras.layers.Conv1D,
@@ -36,14 +38,14 @@ def count_flops(model: keras.Model) -> int:
 
     As the paper and the mobile literature count them: those of convolutions of
     all kinds and of dense layers; not biases, normalisation, activations,
-    pooling or resizing. Of another layer with a kernel it is the kernel's at each
-    position of the output; a layer whose weights are all vectors counts nothing; and a
-    layer of which neither is true is left out, with a warning that names it.
+    pooling or resizing. Another layer with a kernel counts its kernel once for each
+    position of the output; a layer whose weights are all vectors counts nothing; and
+    any other layer is skipped, with a warning that names it.
 
     Args:
         model: A functional or sequential `keras.Model` with a fixed input shape, such
             as a sub-network. Models in it are counted too, and shared layers once for
-            each call. Nothing of it is changed.
+            each call. It is not changed.
 
     Returns:
         An integer.

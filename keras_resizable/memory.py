@@ -1,9 +1,11 @@
+"""An estimate of the memory that training needs."""
+
 import math
 
 import keras
 
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.shapes import outputs_of
+from keras_resizable.utils.shapes import outputs_of
 
 _layers = keras.layers
 # What the gradient of an operation needs: its inputs, or its output.

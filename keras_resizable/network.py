@@ -1,3 +1,5 @@
+"""The resizable network: stem, stages, head, and how they are trained."""
+
 import functools
 import os
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
@@ -6,26 +8,27 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_resizable import training as algorithm
-from keras_resizable.batches import Batches
 from keras_resizable.calibration import calibrate
-from keras_resizable.checks import (
+from keras_resizable.parts import Part, norms_by_stage
+from keras_resizable.space import ConfigLike, SpatialSpace
+from keras_resizable.sub_network import cut_out
+from keras_resizable.training import distillation as distillations
+from keras_resizable.training import sampling
+from keras_resizable.training.checks import (
     check_distillation,
     check_layers,
     check_penalties,
     check_rows,
     check_stages,
 )
-from keras_resizable.distillation import Distillation
-from keras_resizable.distribution import MultiWorkerTraining
-from keras_resizable.divergence import DivergenceRecord
-from keras_resizable.outputs import Classifier
-from keras_resizable.parts import Part, norms_by_stage
-from keras_resizable.sampling import FairSampler
-from keras_resizable.shapes import check_sizes
-from keras_resizable.space import ConfigLike, SpatialSpace
-from keras_resizable.statistics import StatisticsRecord
-from keras_resizable.sub_network import cut_out
+from keras_resizable.training.distillation import Distillation
+from keras_resizable.training.distribution import MultiWorkerTraining
+from keras_resizable.training.records import DivergenceRecord, StatisticsRecord
+from keras_resizable.training.step import TrainStep
+from keras_resizable.training.variables import create_variables
+from keras_resizable.utils.batches import Batches
+from keras_resizable.utils.outputs import Classifier
+from keras_resizable.utils.shapes import check_sizes
 
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
@@ -48,18 +51,18 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
 
     Call arguments:
         images: `(batch, height, width, channels)`.
-        config: Configuration to run, scale factors; `network.config` if absent.
+        config: Configuration to run; `network.config` if absent.
         training: Whether to run in training mode.
 
     Attributes:
         space: The `SpatialSpace` of its configurations.
         check_statistics: Whether to refuse a sub-network whose batch statistics
-            were never estimated, in a network that was trained. True; set it to
-            False for ablations.
+            were never estimated, in a network that was trained. True by default;
+            set it to False for ablations.
 
     Raises:
-        ValueError: If `scales` are not valid, a layer of a stage was made for others,
-            or a part cannot run on the maps that a scale factor gives it.
+        ValueError: If `scales` are not valid, a layer of a stage has other scales, or a
+            part cannot run on the maps that a scale factor gives it.
 
     Example:
 
@@ -126,7 +129,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
 
     @property
     def extra_params(self) -> int:
-        """Number of parameters that the further scale factors add."""
+        """Number of parameters that scale factors beyond the first add."""
         return sum(
             layer.count_params() * (layer.num_scales - 1) // layer.num_scales
             for _, layer in norms_by_stage(self)
@@ -136,8 +139,11 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         if config is None:
             indices = tf.unstack(self._config_indices)
         else:
-            # Keras has made tensors of NumPy's numbers.
-            config = [tf.get_static_value(s) if tf.is_tensor(s) else s for s in config]
+            if not isinstance(config, str):
+                # Keras has made tensors of NumPy's numbers.
+                config = [
+                    tf.get_static_value(s) if tf.is_tensor(s) else s for s in config
+                ]
             indices = map(tf.constant, self.space.config(config).indices)
         features = self.stem(images, training=training)
         return self.run_stages(features, indices, training)
@@ -158,58 +164,101 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
 
     def compile(
         self,
-        *args: Any,
-        sampler: Callable[[tf.Tensor], tf.Tensor] | None = None,
+        optimizer: keras.optimizers.Optimizer | str = "rmsprop",
+        loss: Any = None,
+        *,
+        sampler: Callable[[tf.Tensor], tf.Tensor] | str = "fair",
+        distillation: Distillation | str | None = None,
         gradient_reduction: str = "mean",
-        distillation: Distillation | None = None,
-        **kwargs: Any,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
     ) -> None:
         """Configures training, as `keras.Model.compile` does.
 
         Args:
-            *args: Those of `keras.Model.compile`.
-            sampler: Callable from the optimizer step to a plan, such as
-                `UniformSampler`; `FairSampler(network.space)` if absent.
+            optimizer: As in `keras.Model.compile`.
+            loss: As in `keras.Model.compile`.
+            sampler: Which sub-networks a step trains: `"fair"`, `"sandwich"`,
+                `"uniform"`; a sampler such as `keras_resizable.FairSampler(seed=1)`; or
+                any callable from the optimizer step to a plan.
+            distillation: What sub-networks learn from each other: None for nothing,
+                `"in_place"`, `"top_down"`, `"ensemble"`, or an object such as
+                `keras_resizable.EnsembleDistillation(0.3)`. The head must classify.
             gradient_reduction: `"mean"` over the sub-networks of a step, or
-                `"sum"`, the letter of Algorithm 1, which equals it at a learning
-                rate divided by their number. In both, the penalties of
+                `"sum"`, Algorithm 1 to the letter, which equals the mean if the
+                learning rate is divided by their number. In both, the penalties of
                 regularizers count once a step.
-            distillation: What sub-networks learn from each other, such as
-                `keras_resizable.distillation.EnsembleDistillation()`; nothing if
-                absent. The head has to classify.
-            **kwargs: Those of `keras.Model.compile`.
+            loss_weights: As in `keras.Model.compile`.
+            metrics: As in `keras.Model.compile`.
+            weighted_metrics: As in `keras.Model.compile`.
+            run_eagerly: As in `keras.Model.compile`.
+            steps_per_execution: As in `keras.Model.compile`.
+            jit_compile: `"auto"` or False: XLA cannot compile a resizable network.
+            auto_scale_loss: As in `keras.Model.compile`.
 
         Raises:
-            ValueError: If `gradient_reduction` is anything else, `jit_compile` is
-                asked for, `distillation` needs plans or outputs that there are
-                not, or a weight with a regularizer is not float32.
+            ValueError: If `sampler`, `distillation` or `gradient_reduction` is not
+                valid, `jit_compile` is True, the plans or outputs do not suit
+                `distillation`, or a weight with a regularizer is not float32.
+
+        Example:
+
+        >>> import keras_resizable
+        >>> network = keras_resizable.ResNet20(scales=(1.0, 0.5))
+        >>> network.compile(
+        ...     "sgd", "sparse_categorical_crossentropy", sampler="sandwich",
+        ...     distillation="in_place", metrics=["accuracy"],
+        ... )
+        >>> network.sampler
+        SandwichSampler(seed=0, num_draws=1)
         """
         if gradient_reduction not in ("mean", "sum"):
             raise ValueError(
                 "`gradient_reduction` must be 'mean' or 'sum'. "
                 f"Received: gradient_reduction={gradient_reduction!r}"
             )
-        if kwargs.get("jit_compile") is True:
+        if jit_compile is True:
             raise ValueError(
                 "`jit_compile=True` is not possible: XLA needs sizes that are "
                 "known when it compiles, and those of a resizable network "
                 "change from step to step. Leave it out."
             )
-        sampler = sampler or FairSampler(self.space)
-        if distillation is not None:
-            check_distillation(distillation, sampler, self.head)
+        sampler = sampling.get(sampler)
+        if isinstance(sampler, sampling.Sampler):
+            sampler = sampler.for_space(self.space)
+        teaching = distillations.get(distillation)
+        if teaching is not None:
+            check_distillation(teaching, sampler, self.head)
         check_penalties(self.trainable_variables)
-        super().compile(*args, **kwargs)
+        super().compile(
+            optimizer=optimizer,
+            loss=loss,
+            loss_weights=loss_weights,
+            metrics=metrics,
+            weighted_metrics=weighted_metrics,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+            jit_compile=jit_compile,
+            auto_scale_loss=auto_scale_loss,
+        )
         self.__dict__.pop("classifier", None)  # Of the loss before.
-        self.sampler = sampler
-        self.gradient_reduction = gradient_reduction
-        self.distillation = distillation
-        if distillation is not None:
+        self.training_step = TrainStep(self, sampler, teaching, gradient_reduction)
+        if teaching is not None:
             _ = self.classifier.gives_probabilities  # Now, and not in a graph.
+
+    @property
+    def sampler(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        """The sampler that it was compiled with."""
+        return self.training_step.sampler
 
     @functools.cached_property
     def classifier(self) -> Classifier:
-        """How its outputs are read, by the loss that it was compiled with."""
+        """How to read its outputs, by the loss that it was compiled with."""
         return Classifier(self.head, self.loss if self.compiled else None)
 
     def make_train_function(self, force: bool = False) -> None:
@@ -220,13 +269,13 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
 
         def train_function(iterator):
             if not self.optimizer.built and hasattr(iterator, "element_spec"):
-                algorithm.create_variables(self, iterator.element_spec)
+                create_variables(self, iterator.element_spec)
             return train(iterator)
 
         self.train_function: Any = train_function
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        return self._logs(algorithm.train_step(self, data))
+        return self._logs(self.training_step(data))
 
     def sub_network(
         self,
@@ -237,7 +286,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         """Cuts a sub-network out, as a model of stock Keras layers.
 
         Args:
-            config: Scale factors, one per stage; those left out are the
+            config: Scale factors, one per stage; those omitted at the end are the
                 largest.
             calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
                 statistics of this configuration with. Those of the super-network
@@ -252,6 +301,14 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             ValueError: If `config` is not a configuration of this network, its
                 height and width are not fixed, or its statistics were never
                 estimated and it is not calibrated.
+
+        Example:
+
+        >>> import keras_resizable
+        >>> network = keras_resizable.ResNet20(scales=(1.0, 0.5))
+        >>> model = network.sub_network("0.5,0.5,0.5")
+        >>> keras_resizable.count_flops(model) / 1e6
+        5.866112
         """
         if check_statistics and calibrate_with is None:
             self.require_statistics(config)
@@ -261,10 +318,10 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         return model
 
     def require_statistics(self, config: ConfigLike) -> None:
-        """Refuses a sub-network whose batch statistics are not to be trusted.
+        """Refuses a sub-network whose batch statistics cannot be trusted.
 
-        Without a word if `check_statistics` is False, or if the network was
-        never trained: then it behaves as Keras's do. Statistics that are much
+        Does nothing if `check_statistics` is False, or if the network was never
+        trained: then it behaves as any Keras model. Statistics that are much
         older than the convolutions get a warning.
 
         Args:
@@ -328,11 +385,10 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
     def get_compile_config(self) -> dict[str, Any]:
         config = super().get_compile_config()
         if self.compiled:
-            config["sampler"] = keras.saving.serialize_keras_object(self.sampler)
-            config["gradient_reduction"] = self.gradient_reduction
-            config["distillation"] = keras.saving.serialize_keras_object(
-                self.distillation
-            )
+            serialize, step = keras.saving.serialize_keras_object, self.training_step
+            config["sampler"] = serialize(step.sampler)
+            config["distillation"] = serialize(step.distillation)
+            config["gradient_reduction"] = step.gradient_reduction
         return config
 
     def compile_from_config(self, config: dict[str, Any]) -> None:

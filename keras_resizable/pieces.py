@@ -8,8 +8,8 @@ from typing import NamedTuple
 import keras
 
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.shapes import inputs_of, outputs_of
 from keras_resizable.space import ConfigLike
+from keras_resizable.utils.shapes import inputs_of, outputs_of
 
 
 class Piece(NamedTuple):
@@ -74,6 +74,13 @@ def count_flops_of_configs(
 
     Returns:
         A list of integers, `count_flops(network.sub_network(config))` of each.
+
+    Example:
+
+    >>> import keras_resizable
+    >>> network = keras_resizable.ResNet20(scales=(1.0, 0.5))
+    >>> keras_resizable.count_flops_of_configs(network, ["1.0", "0.5,0.5,0.5"])
+    [40813184, 5866112]
     """
     return [
         sum(piece.flops for piece in pieces)

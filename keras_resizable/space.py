@@ -78,7 +78,7 @@ def check_scales(scales: Iterable[float]) -> tuple[float, ...]:
 class Configuration(tuple[float, ...]):
     """One scale factor per stage, a tuple of floats; made by `SpatialSpace.config`.
 
-    It equals the plain tuple, and is written as command lines have it.
+    It equals the plain tuple, and prints in the form that command lines take.
 
     >>> from keras_resizable import SpatialSpace
     >>> config = SpatialSpace(scales=(1.0, 0.75, 0.5), num_stages=2).config("0.75")
@@ -182,7 +182,7 @@ class SpatialSpace:
 
         Args:
             config: Scale factors, one per stage, as a sequence of numbers or as a
-                command line has them: `"0.75,0.5"`. Stages left out at the end are at
+                command line has them: `"0.75,0.5"`. Stages omitted at the end are at
                 the largest scale.
 
         Returns:
@@ -191,6 +191,13 @@ class SpatialSpace:
         Raises:
             ValueError: If it has more entries than there are stages, or a scale factor
                 that is not in `scales`.
+
+        Example:
+
+        >>> from keras_resizable import SpatialSpace
+        >>> space = SpatialSpace(scales=(1.0, 0.75, 0.5), num_stages=3)
+        >>> space.config("0.75,0.5")
+        (0.75, 0.5, 1.0)
         """
         if isinstance(config, numbers.Real):
             raise ValueError(
@@ -216,7 +223,15 @@ class SpatialSpace:
         return self.from_indices(indices + [0] * (self.num_stages - len(indices)))
 
     def select(self, configs: Iterable[ConfigLike] | None) -> list[Configuration]:
-        """Reads several configurations, each once, in their order; all of None."""
+        """Reads several configurations, in order and without repeats; None means all.
+
+        Example:
+
+        >>> from keras_resizable import SpatialSpace
+        >>> space = SpatialSpace(scales=(1.0, 0.5), num_stages=2)
+        >>> space.select(["1.0", (0.5,), "0.5,1.0"])
+        [(1.0, 1.0), (0.5, 1.0)]
+        """
         if configs is None:
             return list(self.configs())
         return list(dict.fromkeys(map(self.config, configs)))

@@ -8,9 +8,9 @@ import keras
 import tensorflow as tf
 
 from keras_resizable.calibration import scope_of, tables_of
-from keras_resizable.graph import is_graph, layers_of, run_through
 from keras_resizable.layers import HasStockForm
 from keras_resizable.space import Configuration
+from keras_resizable.utils.graph import is_graph, layers_of, run_through
 
 if TYPE_CHECKING:
     from keras_resizable.network import ResizableNetwork
@@ -54,7 +54,7 @@ def as_super_network(
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     """The super-network with the batch statistics of a sub-network that was cut out.
 
-    What the sub-network has to answer: it shares no layer with it.
+    What the sub-network's outputs must equal: the two share no layer.
 
     Args:
         network: A `ResizableNetwork`.

@@ -12,9 +12,9 @@ from keras_resizable.calibration import (
     scope_of,
     tables_of,
 )
-from keras_resizable.graph import as_graph
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import ConfigLike, Configuration
+from keras_resizable.utils.graph import as_graph
 
 # Batch statistics by the nodes of a tree, see `PrefixTree`.
 Statistics = dict[tuple[int, ...], list[tf.Tensor]]

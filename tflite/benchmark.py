@@ -5,14 +5,14 @@
     python tflite/benchmark.py --device android
     python tflite/benchmark.py --device android --delegate gpu --serial 0A1B2C
 
-Without files it takes all of runs/latest. One image at a time; on this machine the runs
-of all models are interleaved. Of a file with several signatures each is measured.
+Without arguments it measures all files in runs/latest. One image at a time; on this
+machine the runs of all models are interleaved. Every signature of a file is measured.
 Prints a table, and writes benchmark_<device>.json beside the first model. Latencies of
 sub-networks join the table.csv there, as latency_ms_<device>.
 
-For Android, `adb` has to be installed, and benchmark_model, TensorFlow Lite's own tool,
-built for the device: --benchmark_binary, or what `litert benchmark --android` has left
-in ~/.cache/litert-cli. See https://ai.google.dev/edge/litert/models/measurement.
+For Android you need `adb`, and benchmark_model, TensorFlow Lite's own tool, built for
+the device: give --benchmark_binary, or have what `litert benchmark --android` leaves in
+~/.cache/litert-cli. See https://ai.google.dev/edge/litert/models/measurement.
 """
 
 import pathlib
@@ -22,7 +22,8 @@ import quiet_imports  # noqa: F401
 # isort: split
 from absl import flags
 
-from keras_resizable import devices, runs, scripts, search
+from keras_resizable import devices, runs, search
+from keras_resizable.utils import scripts
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("device", "host", ["host", "android"], "What to measure on.")
@@ -32,7 +33,7 @@ flags.DEFINE_integer("warmup", 5, "Runs not timed.", lower_bound=0)
 flags.DEFINE_integer("runs", 50, "Runs timed.", lower_bound=1)
 flags.DEFINE_string("serial", None, "Android: serial number, if there are several.")
 flags.DEFINE_string("benchmark_binary", None, "Android: path of benchmark_model.")
-flags.DEFINE_enum("delegate", "xnnpack", devices.DELEGATES, "Android: what computes.")
+flags.DEFINE_enum("delegate", "xnnpack", devices.DELEGATES, "Android: delegate.")
 flags.DEFINE_string("affinity", None, "Android: mask of cores for taskset, such as f0.")
 flags.DEFINE_bool("profile", False, "Android: also time each kind of operator.")
 
@@ -43,10 +44,10 @@ def open_device():
         return devices.Android(
             FLAGS.name,
             FLAGS.serial,
-            FLAGS.benchmark_binary,
-            FLAGS.delegate,
-            FLAGS.affinity,
-            FLAGS.profile,
+            benchmark_binary=FLAGS.benchmark_binary,
+            delegate=FLAGS.delegate,
+            affinity=FLAGS.affinity,
+            profile=FLAGS.profile,
         )
     return devices.Host(FLAGS.name or "host")
 
@@ -96,7 +97,11 @@ def main(argv):
         if results:
             print_results(results)
             written = search.write_measurements(
-                results, device, FLAGS.threads, FLAGS.warmup, FLAGS.runs
+                results,
+                device,
+                threads=FLAGS.threads,
+                warmup=FLAGS.warmup,
+                runs=FLAGS.runs,
             )
             print(f"Wrote {', '.join(map(str, written))}")
         if error is not None:

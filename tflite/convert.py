@@ -6,10 +6,10 @@
     python tflite/convert.py --all --quantize float16
     python tflite/convert.py --model runs/latest/supernet.keras --output my.tflite
 
-A configuration is one scale factor per stage; stages left out are at the largest
-scale. With --bundle, one file has all that are given, as its signatures, in int8 if not
-told otherwise. Batch statistics, and ranges of int8, are estimated with the images in
-calibration.npz beside the network. What is converted already is left as it is.
+A configuration is one scale factor per stage; those omitted at the end are the largest.
+With --bundle, one file has all that are given, as its signatures, by default in int8.
+Batch statistics, and ranges of int8, are estimated with the images in calibration.npz
+beside the network. Existing files are kept.
 """
 
 import contextlib
@@ -22,24 +22,26 @@ import quiet_imports  # noqa: F401
 # isort: split
 from absl import flags
 
-from keras_resizable import data, export, files, runs, saving, scripts, search
+from keras_resizable import count_flops_of_configs, export, runs
+from keras_resizable.runs import Run
+from keras_resizable.utils import files, scripts
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string(
-    "config", None, "Scale factors of a sub-network; all the largest if absent."
+    "config", None, "Scale factors of a sub-network; the largest if absent."
 )
 flags.DEFINE_bool("all", False, "Convert all sub-networks.")
 flags.DEFINE_string(
     "model",
-    str(runs.LATEST / "supernet.keras"),
+    str(Run().network_path),
     "The trained network.",
 )
 flags.DEFINE_enum(
     "quantize",
     None,
     export.QUANTIZE,
-    "none: float32, if absent; float16: weights in float16; dynamic: weights in int8; "
-    "int8: all in int8, with --bundle if absent.",
+    "none: float32 (default); float16: weights in float16; dynamic: weights in int8; "
+    "int8: all in int8 (default with --bundle).",
 )
 flags.DEFINE_bool("bundle", False, "Write one file with a signature for each.")
 flags.DEFINE_string("output", None, "File to write; beside the network if absent.")
@@ -58,9 +60,9 @@ def parse_configs(space):
         ) from error
 
 
-def read_metadata(model):
+def read_metadata(run):
     """What the files are to say: of the images, and of the classes."""
-    labels = runs.read_labels(model.parent)
+    labels = run.labels()
     # The range of all images that a run trains with.
     metadata: dict[str, Any] = {"input_range": [-1.0, 1.0]}
     if labels is not None:
@@ -72,10 +74,15 @@ def convert(network, configs, folder, quantize, dataset, metadata):
     """Converts, says so, and returns the paths."""
     paths = []
     for config, path, result in export.to_tflite_files(
-        network, configs, folder, quantize, dataset, metadata
+        network,
+        configs,
+        folder,
+        quantize=quantize,
+        calibrate_with=dataset,
+        metadata=metadata,
     ):
         paths.append(path)
-        (flops,) = search.count_flops_of_configs(network, [config])
+        (flops,) = count_flops_of_configs(network, [config])
         print(
             f"[{len(paths)}/{len(configs)}] {path.name}: "
             f"{config}, {flops / 1e6:.1f} M FLOPs, "
@@ -91,31 +98,29 @@ def convert(network, configs, folder, quantize, dataset, metadata):
 
 
 def main(argv):
-    if argv[1:]:
-        raise ValueError(f"Not a flag: {' '.join(argv[1:])}. See --help.")
+    scripts.refuse_arguments(argv)
     if FLAGS.all and FLAGS.config:
         raise ValueError("Give either --config or --all.")
     quantize = FLAGS.quantize or ("int8" if FLAGS.bundle else "none")
     model = pathlib.Path(FLAGS.model)
-    network = saving.load_network(model)
+    network = runs.load_network(model)
     configs = parse_configs(network.space)
     if FLAGS.output and len(configs) > 1 and not FLAGS.bundle:
         raise ValueError("One --output is for one sub-network, or for a --bundle.")
     output = pathlib.Path(FLAGS.output) if FLAGS.output else None
     if output is not None and output.suffix != ".tflite":
         raise ValueError(f"--output is a `.tflite` file. Received: {FLAGS.output}")
-    dataset = None
-    calibration = model.with_name("calibration.npz")
-    if calibration.exists():
-        dataset = data.load_calibration(calibration)
+    run, dataset = Run(model.parent), None
+    if run.has_calibration():
+        dataset = run.calibration()
     else:
-        print(f"No {calibration}: the batch statistics are those of training.")
+        print(f"No images beside {model}: batch statistics are those of training.")
     with contextlib.ExitStack() as stack:
         folder = model.parent
         if output is not None:
             temporary = stack.enter_context(tempfile.TemporaryDirectory())
             folder = pathlib.Path(temporary)
-        metadata = read_metadata(model)
+        metadata = read_metadata(run)
         paths = convert(network, configs, folder, quantize, dataset, metadata)
         if FLAGS.bundle:
             name = f"{network.name}_bundle_{quantize}.tflite"

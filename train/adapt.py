@@ -6,21 +6,25 @@
 
 Evaluates sub-networks on training images, takes the most accurate as the target if none
 is given, chooses others of at most its FLOPs that complement it, trains the router, and
-evaluates it on the test images. Only the router's weights change. It is compared with
-the lookup table of the run, which train/search.py makes. Writes to <run>/adapt:
+evaluates it on the test images. Only the router's weights change. The results are
+compared with the lookup table of the run, which train/search.py makes. Writes to
+<run>/adapt:
 adaptive.keras, and for a range of budgets of FLOPs trade_off.csv and trade_off.png;
 with --quantize also adaptive_<quantize>.tflite.
 """
 
 import dataclasses
-import pathlib
 
-import building
+import quiet  # noqa: F401
+
+# isort: split
 import keras
-import recipes
 from absl import flags
 
-from keras_resizable import adapt, data, export, runs, saving, scripts, search
+import keras_resizable
+from keras_resizable import adapt, data, export, recipes, runs, search
+from keras_resizable.runs import Run
+from keras_resizable.utils import scripts
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("run", str(runs.LATEST), "Folder of the run.")
@@ -35,69 +39,66 @@ flags.DEFINE_integer(
 flags.DEFINE_integer("num_candidates", 3, "Sub-networks to choose from.", 2)
 flags.DEFINE_integer("num_samples", 50_000, "Training images (paper: 50,000).", 1)
 flags.DEFINE_bool(
-    "unused", False, "Take training images that the run, by num_images, did not use."
+    "unused", False, "Use training images that the run's num_images left unused."
 )
 flags.DEFINE_integer("epochs", 20, "Passes over these images.", 1)
-flags.DEFINE_float("learning_rate", 3e-3, "Adam's learning rate to begin with.", 0.0)
+flags.DEFINE_float("learning_rate", 3e-3, "Adam's initial learning rate.", 0.0)
 flags.DEFINE_float(
     "flops_weight", 0.0, "Weight of FLOPs in the loss, as a part of the target's.", 0.0
 )
 flags.DEFINE_float(
     "max_flops",
     None,
-    "Most FLOPs of an image, on average over these training images; what the router's "
-    "targets take if absent.",
+    "Maximum mean FLOPs per image, over these training images; if absent, the mean of "
+    "the router's targets.",
 )
 flags.DEFINE_enum(
-    "quantize", None, export.QUANTIZE, "Write a .tflite file with these numbers."
+    "quantize", None, export.QUANTIZE, "Write a .tflite file in this precision."
 )
-flags.DEFINE_string("folder", "adapt", "Folder of the results, in that of the run.")
+flags.DEFINE_string("folder", "adapt", "Folder for the results, in the run's folder.")
 flags.DEFINE_integer("num_budgets", 12, "Budgets in the trade-off.", 2)
 flags.DEFINE_integer("seed", 0, "Seed of the router and of the images' order.")
 flags.DEFINE_string("data_dir", None, "Where TensorFlow Datasets keeps its sets.")
 
 
 def main(argv):
-    if argv[1:]:
-        raise ValueError(f"Not a flag: {' '.join(argv[1:])}. See --help.")
+    scripts.refuse_arguments(argv)
     keras.utils.set_random_seed(FLAGS.seed)
-    run = pathlib.Path(FLAGS.run)
-    folder = run / FLAGS.folder
-    network = saving.load_network(run / "supernet.keras")
+    run = Run(FLAGS.run)
+    folder = run.folder / FLAGS.folder
+    network = run.network()
     space = network.space
     target = FLAGS.config and str(space.config(FLAGS.config))
-    if not (run / search.TABLE).exists():
-        raise FileNotFoundError(
-            f"No {run / search.TABLE}. Make it: python train/search.py"
-        )
+    table = run.table()
     if FLAGS.attach is not None and FLAGS.attach > space.num_stages:
         raise ValueError(
             f"--attach is at most {space.num_stages}, the number of stages. "
             f"Received: {FLAGS.attach}"
         )
-    table = search.read_table(run / search.TABLE, space)
-    recipe = recipes.resolve(str(run / "recipe.json"))
+    recipe = run.recipe
     skip = 0
     if FLAGS.unused:
         if recipe.num_images is None:
             raise ValueError("The run has used all its training images.")
         skip, recipe = recipe.num_images, dataclasses.replace(recipe, num_images=None)
-    images = building.load_data(recipe, FLAGS.data_dir)
-    calibration = data.load_calibration(run / "calibration.npz")
+    images = recipes.load_data(recipe, FLAGS.data_dir)
+    calibration = run.calibration()
     count = min(FLAGS.num_samples, images.train.num_images - skip)
     split = data.take_train(images, count, skip).train
 
     print(f"Evaluating sub-networks on {count} training images")
     configs = list(space.configs())
-    counted = search.count_flops_of_configs(network, configs)
+    counted = keras_resizable.count_flops_of_configs(network, configs)
     flops = dict(zip(map(str, configs), counted))
     if target:
         configs = [c for c in configs if flops[str(c)] <= flops[target]]
-    train = building.test_data(recipe, images, split=split)
-    trained = search.build_table(network, train, configs, calibration, folder / "train")
+    train = recipes.test_data(recipe, images, split=split)
+    trained = search.build_table(
+        network, train, configs, calibrate_with=calibration, folder=folder / "train"
+    )
     samples = search.load_samples(folder / "train" / search.SAMPLES)
     target = target or search.best(trained)["config"]
-    chosen = adapt.choose_candidates(samples, flops, target, FLAGS.num_candidates)
+    chosen = adapt.choose_candidates(samples, flops, target, count=FLAGS.num_candidates)
     adaptive = adapt.AdaptiveNetwork(network, chosen, FLAGS.attach)
     if FLAGS.max_flops is not None and FLAGS.max_flops < min(adaptive.route_flops):
         raise ValueError(
@@ -114,10 +115,10 @@ def main(argv):
         adaptive,
         train,
         samples,
-        FLAGS.flops_weight,
-        FLAGS.epochs,
-        FLAGS.learning_rate,
-        FLAGS.seed,
+        flops_weight=FLAGS.flops_weight,
+        epochs=FLAGS.epochs,
+        learning_rate=FLAGS.learning_rate,
+        seed=FLAGS.seed,
     )
     probabilities = router.predict(train, verbose=0)
     budget = FLAGS.max_flops
@@ -125,23 +126,23 @@ def main(argv):
         targets = adapt.routing_targets(samples.only(names).right)
         budget = adaptive.mean_flops(targets)
     adaptive.set_budget(probabilities, budget)
-    saving.save_network(adaptive, folder / "adaptive.keras")
+    runs.save_network(adaptive, folder / "adaptive.keras")
 
     print("Evaluating on the test images")
-    test = building.test_data(recipe, images)
+    test = recipes.test_data(recipe, images)
     results = adapt.evaluate(adaptive, test)
-    tested = search.load_samples(run / search.SAMPLES)
+    tested = search.load_samples(run.folder / search.SAMPLES)
     candidates = tested.only(names)
     swept = adapt.trade_off(
         router.predict(test, verbose=0),
         probabilities,
         candidates.right,
         adaptive.route_flops,
-        FLAGS.num_budgets,
+        num_budgets=FLAGS.num_budgets,
     )
     trade_off = adapt.trade_off_table([results, *swept], table, tested)
     search.write_table(trade_off, folder / "trade_off.csv")
-    adapt.write_trade_off(table, trade_off.iloc[1:], folder / "trade_off.png")
+    adapt.plot_trade_off(table, trade_off.iloc[1:], folder / "trade_off.png")
     row = trade_off.iloc[0]
     print(
         f"top-1         {100 * row['top1']:.2f} % at {row['flops'] / 1e6:.2f} M FLOPs"
@@ -156,7 +157,9 @@ def main(argv):
     print(f"Wrote {folder}/adaptive.keras, trade_off.csv and trade_off.png")
     if FLAGS.quantize is not None:
         path = folder / f"adaptive_{FLAGS.quantize}.tflite"
-        adapt.to_tflite(adaptive, path, calibration, FLAGS.quantize)
+        adapt.to_tflite(
+            adaptive, path, calibrate_with=calibration, quantize=FLAGS.quantize
+        )
         print(f"Wrote {path}")
 
 

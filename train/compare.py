@@ -12,7 +12,8 @@ import pathlib
 import quiet  # noqa: F401
 
 # isort: split
-from keras_resizable import scripts, search
+from keras_resizable import search
+from keras_resizable.utils import scripts
 
 
 def read(argument):

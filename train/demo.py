@@ -8,43 +8,40 @@ sub-networks, picks the most accurate one under half of the full FLOPs, cuts it
 out, converts it and the largest to TFLite, and measures both here.
 """
 
-import json
-import pathlib
+import quiet  # noqa: F401
 
-import building
+# isort: split
 import supernet
 from absl import flags
 
-from keras_resizable import data, devices, export, saving, scripts, search
+from keras_resizable import devices, export, runs, search
+from keras_resizable.utils import scripts
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(supernet)
 
 
 def main(argv):
-    if argv[1:]:
-        raise ValueError(f"Not a flag: {' '.join(argv[1:])}. See --help.")
+    scripts.refuse_arguments(argv)
     if FLAGS.dry_run:
         supernet.print_plan()
         return
     if FLAGS.strategy == "multi_worker":
         raise ValueError("The demo runs on one machine. See train/supernet.py.")
     print("Training the super-network")
-    network, run = supernet.train()
+    run = supernet.train()
+    network = run.network()
     space = network.space
 
     print(f"Evaluating {space.size} sub-networks")
-    recipe, *_ = supernet.settings()
-    calibration = data.load_calibration(run / "calibration.npz")
+    calibration = run.calibration()
     table = search.build_table(
         network,
-        building.test_data(recipe, building.load_data(recipe, FLAGS.data_dir)),
+        run.test_data(FLAGS.data_dir),
         calibrate_with=calibration,
-        folder=run,
+        folder=run.folder,
     )
-    search.write_report(
-        table, run, network.name, json.loads((run / "recipe.json").read_text())
-    )
+    search.write_report(table, run.folder, network.name, run.settings)
 
     rows = table.set_index("config")
     largest = rows.loc[str(space.largest)]
@@ -55,10 +52,10 @@ def main(argv):
     paths = []
     for config in map(space.config, names.values()):
         sub_network = network.sub_network(config, calibrate_with=calibration)
-        path = run / export.file_name(network, config)
+        path = run.folder / export.file_name(network, config)
         export.to_tflite(sub_network, path)
         paths.append(path)
-    saving.save_network(sub_network, run / "chosen.keras")
+    runs.save_network(sub_network, run.folder / "chosen.keras")
     latencies = devices.Host().measure(paths)
 
     print("\n         config            top-1   M FLOPs   latency    size")
@@ -73,8 +70,8 @@ def main(argv):
         f"All {len(table)} sub-networks: top-1 from {100 * table.top1.min():.1f} "
         f"to {100 * table.top1.max():.1f} %."
     )
-    print(f"\nWrote to {run}:")
-    for path in sorted(pathlib.Path(run).glob("[!.]*")):
+    print(f"\nWrote to {run.folder}:")
+    for path in sorted(run.folder.glob("[!.]*")):
         print(f"  {path.name}")
 
 

@@ -1,12 +1,12 @@
-"""Regenerates the comparisons in docs/results.md: what is claimed, and what is seen.
+"""Regenerates the comparisons in docs/results.md: claims and outcomes.
 
     python train/experiment.py individual
     python train/experiment.py sampling fine_tuning --seed=0
     python train/experiment.py all
 
-Trains what a claim needs and is not there yet, evaluates it on the test images, and
-writes train/experiments/<claim>.csv and .png; with --seed it only prints. Claims share
-runs, and the same command goes on where it was interrupted, at the run that was not
+Trains the runs that a claim still needs, evaluates them on the test images, and writes
+train/experiments/<claim>.csv and .png; with --seed it only prints. Claims share runs,
+and the same command resumes where it was interrupted, with the run that was not
 finished. The images are those of Debian's dataset-fashion-mnist; see --dataset.
 """
 
@@ -17,26 +17,30 @@ import shutil
 import subprocess
 import sys
 
-import building
+import quiet  # noqa: F401
+
+# isort: split
 import claims
+import comparison
 import keras
-import recipes
+import trade_offs
 from absl import flags
 
-from keras_resizable import adapt, data, files, history, saving, scripts, search
+import keras_resizable
+from keras_resizable import data, recipes, runs, search
+from keras_resizable.runs import Run
+from keras_resizable.utils import files, scripts
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
     "dataset", "/usr/share/datasets/fashion-mnist", "Where the images are."
 )
 flags.DEFINE_multi_integer(
-    "seed", None, "Train with this seed and only print; all if absent.", 0
+    "seed", None, "Train with this seed and only print; all seeds if absent.", 0
 )
 flags.DEFINE_string("runs_dir", "runs/experiments", "Folder of all runs.")
 flags.DEFINE_string("results_dir", "train/experiments", "Folder of the results.")
-flags.DEFINE_integer("progress", 0, "As `fit` has it: 0 for none, 1 for bars.", 0, 2)
-
-SETTINGS = "recipe.json"
+flags.DEFINE_integer("progress", 0, "Verbosity of `fit`: 0 for none, 1 for bars.", 0, 2)
 
 
 def recipe_of(arm, seed):
@@ -54,11 +58,15 @@ def flops_ratio(recipe, config):
 
     The stem counts for each sub-network, which is about 1 % too much.
     """
-    network = building.make_network(
-        recipe, "resizable", None, shape_of(recipe), claims.NUM_CLASSES
+    network = recipes.make_network(
+        recipe,
+        "resizable",
+        None,
+        image_shape=shape_of(recipe),
+        classes=claims.NUM_CLASSES,
     )
-    flops = search.count_flops_of_configs(network, network.space.configs())
-    (alone,) = search.count_flops_of_configs(network, [config])
+    flops = keras_resizable.count_flops_of_configs(network, network.space.configs())
+    (alone,) = keras_resizable.count_flops_of_configs(network, [config])
     return len(recipe.scales) * sum(flops) / len(flops) / alone
 
 
@@ -69,7 +77,7 @@ def shape_of(recipe):
 def load_images(arm, recipe):
     """The images of an arm."""
     if not arm.held_out:
-        return building.load_data(recipe)
+        return recipes.load_data(recipe)
     images = data.hold_out(data.load(recipe.dataset), claims.NUM_HELD_OUT)
     images = data.take_train(images, recipe.num_images)
     return data.on_canvas(images, recipe.canvas)
@@ -91,7 +99,7 @@ def train(name, seed):
     recipe = recipe_of(arm, seed)
     settings = json.loads(json.dumps(dataclasses.asdict(arm) | vars(recipe)))
     if folder.exists():
-        if json.loads((folder / SETTINGS).read_text()) != settings:
+        if json.loads((folder / runs.SETTINGS).read_text()) != settings:
             raise ValueError(f"{folder} has other settings: delete it.")
         return
     if arm.fine_tuned_from is not None:
@@ -104,10 +112,9 @@ def train(name, seed):
     # As many as a run keeps; see `data.save_calibration`.
     calibration = data.eval_dataset(images.train, images.image_shape, 250, order_seed=0)
     calibration = calibration.take(8).cache()
-    with files.replacing_folder(folder, holding=SETTINGS) as temporary:
+    with files.replacing_folder(folder, holding=runs.SETTINGS) as temporary:
         if arm.fine_tuned_from is not None:
-            supernet = folder_of(arm.fine_tuned_from, seed) / "supernet.keras"
-            network = saving.load_network(supernet)
+            network = Run(folder_of(arm.fine_tuned_from, seed)).network()
             model = network.sub_network(arm.config, calibration)
             fit(model, arm, recipe, images, temporary)
             text = str(network.space.config(arm.config))
@@ -115,13 +122,17 @@ def train(name, seed):
                 search.evaluate_model(model, test, text), temporary / search.SAMPLES
             )
         else:
-            network = building.make_network(
-                recipe, arm.mode, arm.config, images.image_shape, claims.NUM_CLASSES
+            network = recipes.make_network(
+                recipe,
+                arm.mode,
+                arm.config,
+                image_shape=images.image_shape,
+                classes=claims.NUM_CLASSES,
             )
             fit(network, arm, recipe, images, temporary)
-            saving.save_network(network, temporary / "supernet.keras")
+            runs.save_network(network, Run(temporary).network_path)
             evaluate(network, arm, recipe, test, calibration, temporary)
-        (temporary / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n")
+        (temporary / runs.SETTINGS).write_text(json.dumps(settings, indent=2) + "\n")
 
 
 def fit(model, arm, recipe, images, folder):
@@ -129,14 +140,19 @@ def fit(model, arm, recipe, images, folder):
     steps = data.steps_per_epoch(images, recipe.batch_size)
     added = []
     if arm.fine_tuned_from is not None:
-        building.compile_sub_network(
-            model, recipe, recipe.learning_rate, recipe.epochs * steps
+        recipes.compile_sub_network(
+            model,
+            recipe,
+            learning_rate=recipe.learning_rate,
+            steps=recipe.epochs * steps,
         )
     else:
-        building.compile_network(model, recipe, arm.mode, arm.config, steps)
-        added = building.training_callbacks(recipe, arm.mode)
+        recipes.compile_network(
+            model, recipe, arm.mode, arm.config, steps_per_epoch=steps
+        )
+        added = recipes.training_callbacks(recipe, arm.mode)
     trained = model.fit(
-        building.train_data(recipe, images),
+        recipes.train_data(recipe, images),
         epochs=recipe.epochs,
         steps_per_epoch=steps,
         callbacks=added,
@@ -147,7 +163,7 @@ def fit(model, arm, recipe, images, folder):
         {"epoch": epoch + 1} | dict(zip(trained.history, values))
         for epoch, values in enumerate(zip(*trained.history.values()))
     ]
-    history.write_history(rows, folder)
+    runs.write_history(rows, folder)
 
 
 def evaluate(network, arm, recipe, test, calibration, folder):
@@ -161,25 +177,30 @@ def evaluate(network, arm, recipe, test, calibration, folder):
     if arm.mode == "individual":
         alone = network
         shared = dataclasses.replace(recipe, scale_aware=False)
-        network = building.make_network(
-            shared, "resizable", None, shape_of(recipe), claims.NUM_CLASSES
+        network = recipes.make_network(
+            shared,
+            "resizable",
+            None,
+            image_shape=shape_of(recipe),
+            classes=claims.NUM_CLASSES,
         )
         network.set_weights(alone.get_weights())
         if arm.config != claims.LARGEST or not arm.calibrated:
             configs = [arm.config]
     elif arm.mode == "resizable_aug":
         configs = [arm.config]
-    search.build_table(network, test, configs, calibration, folder, verbose=False)
+    search.build_table(
+        network, test, configs, calibrate_with=calibration, folder=folder, verbose=False
+    )
 
 
 def read(arm, config, seeds):
     """Whether a sub-network is right, `(seeds, images)`."""
-    text = ",".join(map(str, config))
     folders = [folder_of(arm, seed) for seed in seeds]
     samples = [search.load_samples(folder / search.SAMPLES) for folder in folders]
     for other in samples[1:]:
         search.require_same_images(samples[0], other)
-    return [one.right_of(text) for one in samples]
+    return [one.right_of(str(config)) for one in samples]
 
 
 def read_raw(arm, config, seeds):
@@ -187,17 +208,16 @@ def read_raw(arm, config, seeds):
     paths = [folder_of(arm, seed) / search.TABLE for seed in seeds]
     if not all(path.exists() for path in paths):
         return None
-    text = ",".join(map(str, config))
     tables = [search.read_table(path).set_index("config") for path in paths]
-    return [float(table.loc[text, "top1_raw"]) for table in tables]
+    return [float(table.loc[str(config), "top1_raw"]) for table in tables]
 
 
 def compare(claim, seeds):
     """The table of a claim, from what was trained."""
-    return search.comparison_table(
-        search.Comparison(
+    return comparison.comparison_table(
+        comparison.Comparison(
             row.arm,
-            ",".join(map(str, row.config)),
+            str(row.config),
             read(row.arm, row.config, seeds),
             read_raw(row.arm, row.config, seeds),
             row.against,
@@ -214,16 +234,15 @@ def route(seed):
     if not run.exists():
         arm = claims.ARMS[claims.ADAPTIVE_ARM]
         recipe = recipe_of(arm, seed)
-        images = building.load_data(recipe)
-        with files.replacing_folder(run, holding=SETTINGS) as temporary:
-            supernet = folder_of(claims.ADAPTIVE_ARM, seed) / "supernet.keras"
-            shutil.copy(supernet, temporary)
-            path = temporary / "calibration.npz"
-            data.save_calibration(images.train, path, images.image_shape)
+        images = recipes.load_data(recipe)
+        with files.replacing_folder(run, holding=runs.SETTINGS) as temporary:
             settings = {"recipe": dataclasses.asdict(recipe), "mode": arm.mode}
-            (temporary / SETTINGS).write_text(json.dumps(settings) + "\n")
+            (temporary / runs.SETTINGS).write_text(json.dumps(settings) + "\n")
+            trained = Run(folder_of(claims.ADAPTIVE_ARM, seed))
+            shutil.copy(trained.network_path, temporary)
+            Run(temporary).keep(images)
     scripts_folder = pathlib.Path(__file__).parent
-    if not (run / search.TABLE).exists():
+    if not Run(run).table_path.exists():
         run_script(scripts_folder / "search.py", f"--run={run}")
     for arm, flags_of_arm in claims.ADAPTIVE.items():
         folder = path_name(arm)
@@ -243,7 +262,7 @@ def run_script(path, *arguments):
 def compare_adaptive(seeds):
     """The claim of adaptive inference: means over seeds at each budget."""
     runs = [route(seed) for seed in seeds]
-    table = adapt.join_trade_offs(
+    table = trade_offs.join_trade_offs(
         {
             arm: [run / path_name(arm) / "trade_off.csv" for run in runs]
             for arm in claims.ADAPTIVE
@@ -251,7 +270,7 @@ def compare_adaptive(seeds):
     )
     print(f"\n{claims.ADAPTIVE_TITLE}. Paper: {claims.ADAPTIVE_PAPER}.")
     print(table.round(4).to_string(index=False))
-    write(table, "adaptive", adapt.plot_trade_offs, claims.ADAPTIVE_TITLE)
+    write(table, "adaptive", trade_offs.plot_trade_offs, claims.ADAPTIVE_TITLE)
 
 
 def write(table, name, plot, title):
@@ -284,7 +303,7 @@ def main(argv):
         table = compare(claim, seeds)
         print(f"\n{claim.title}. Paper: {claim.paper}.")
         print(table.round(4).to_string(index=False))
-        write(table, name, search.plot_comparison, claim.title)
+        write(table, name, comparison.plot_comparison, claim.title)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
     python train/export.py --run=runs/latest --output=model
 
 It loads with TensorFlow alone. There is a signature for each configuration that is
-given, and `any`, which takes scale factors beside the images. Batch statistics are
+given, and `any`, which takes scale factors as a second input. Batch statistics are
 re-estimated for each configuration with the images in calibration.npz. With
 --with_preprocessing, signatures take uint8 images of any size. For phones see
 tflite/convert.py.
@@ -14,11 +14,14 @@ tflite/convert.py.
 import functools
 import pathlib
 
-import building
-import recipes
+import quiet  # noqa: F401
+
+# isort: split
 from absl import flags
 
-from keras_resizable import data, export, runs, saving, scripts
+from keras_resizable import data, export, recipes, runs
+from keras_resizable.runs import Run
+from keras_resizable.utils import scripts
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("run", str(runs.LATEST), "Folder of the run.")
@@ -30,26 +33,24 @@ flags.DEFINE_string("output", None, "Folder; saved_model in the run if absent.")
 
 
 def main(argv):
-    if argv[1:]:
-        raise ValueError(f"Not a flag: {' '.join(argv[1:])}. See --help.")
-    run = pathlib.Path(FLAGS.run)
-    network = saving.load_network(run / "supernet.keras")
-    recipe = recipes.resolve(str(run / "recipe.json"))
+    scripts.refuse_arguments(argv)
+    run = Run(FLAGS.run)
+    network = run.network()
     configs = network.space.select(FLAGS.config or ())
     preprocess = None
     if FLAGS.with_preprocessing:
         preprocess = functools.partial(
             data.preprocess,
             image_shape=network.stem.input_shape[1:],
-            center_crop=building.has_center_crop(recipe),
+            center_crop=recipes.has_center_crop(run.recipe),
         )
-    output = pathlib.Path(FLAGS.output or run / "saved_model")
+    output = pathlib.Path(FLAGS.output or run.folder / "saved_model")
     export.to_saved_model(
         network,
         output,
         configs or None,
-        data.load_calibration(run / "calibration.npz"),
-        preprocess,
+        calibrate_with=run.calibration(),
+        preprocess=preprocess,
     )
     size = sum(path.stat().st_size for path in output.rglob("*"))
     names = [export.signature_name(network.space, config) for config in configs]

@@ -8,44 +8,39 @@
 With limits it takes the best sub-network of the run's table.csv, which
 train/search.py makes. Images and augmentation are those of the run; the learning rate
 falls to zero along a cosine. Writes sub_network.keras, a stock Keras model, to a new
-folder in <run>/finetuned. The same command goes on with what was interrupted.
+folder in <run>/finetuned. The same command resumes an interrupted run.
 """
 
 import dataclasses
-import pathlib
 
-import building
+import quiet  # noqa: F401
+
+# isort: split
 import keras
-import recipes
 from absl import flags
 
-from keras_resizable import (
-    data,
-    fine_tuning,
-    resuming,
-    runs,
-    saving,
-    scripts,
-    search,
-)
+from keras_resizable import data, recipes, runs, search
+from keras_resizable.runs import Run
+from keras_resizable.training import fine_tuning
+from keras_resizable.utils import scripts
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("run", str(runs.LATEST), "Folder of the run.")
 flags.DEFINE_string("config", None, "Scale factors of the sub-network.")
-flags.DEFINE_float("max_flops", None, "Most multiply-adds of the sub-network.")
-flags.DEFINE_float("max_latency_ms", None, "Most milliseconds on the device.")
-flags.DEFINE_string("device", None, "Device of --max_latency_ms; the table's only one.")
+flags.DEFINE_float("max_flops", None, "Maximum multiply-adds of the sub-network.")
+flags.DEFINE_float("max_latency_ms", None, "Maximum milliseconds on the device.")
+flags.DEFINE_string("device", None, "Device of --max_latency_ms, if there are several.")
 flags.DEFINE_integer("epochs", 15, "Passes over the images (paper: 15).", 1)
-flags.DEFINE_float("learning_rate", 0.01, "Learning rate to begin with (ours).", 0.0)
+flags.DEFINE_float("learning_rate", 0.01, "Initial learning rate (ours).", 0.0)
 flags.DEFINE_enum("weights", "all", fine_tuning.WEIGHTS, "What is trained.")
 flags.DEFINE_bool(
-    "teacher", False, "Learn from the largest sub-network too, in equal parts."
+    "teacher", False, "Also learn from the largest sub-network, in equal parts."
 )
 flags.DEFINE_integer("seed", 0, "Seed of the images' order and crops.")
 flags.DEFINE_bool(
     "deterministic", False, "Compute the same bits in every run; slower on GPUs."
 )
-flags.DEFINE_bool("new_run", False, "Start anew, even if one was interrupted.")
+flags.DEFINE_bool("new_run", False, "Start a new run, even if one was interrupted.")
 flags.DEFINE_string("data_dir", None, "Where TensorFlow Datasets keeps its sets.")
 
 
@@ -68,29 +63,24 @@ def choose_config(space, run, limits):
     """The configuration of the flags."""
     if not limits:
         return space.config(FLAGS.config)
-    path = run / search.TABLE
-    if not path.exists():
-        raise FileNotFoundError(f"No {path}. Make it: python train/search.py")
-    table = search.read_table(path, space)
-    return space.config(search.best(table, device=FLAGS.device, **limits)["config"])
+    row = search.best(run.table(), device=FLAGS.device, **limits)
+    return space.config(row["config"])
 
 
 def main(argv):
-    if argv[1:]:
-        raise ValueError(f"Not a flag: {' '.join(argv[1:])}. See --help.")
+    scripts.refuse_arguments(argv)
     limits = read_limits()
     keras.utils.set_random_seed(FLAGS.seed)
     if FLAGS.deterministic:
-        resuming.make_deterministic()
-    run = pathlib.Path(FLAGS.run)
-    recipe = recipes.resolve(str(run / "recipe.json"))
-    keras.config.set_dtype_policy(recipe.precision)
-    network = saving.load_network(run / "supernet.keras")
+        runs.make_deterministic()
+    run = Run(FLAGS.run)
+    keras.config.set_dtype_policy(run.recipe.precision)
+    network = run.network()
     config = choose_config(network.space, run, limits)
-    recipe = dataclasses.replace(recipe, seed=FLAGS.seed)
-    images = building.load_data(recipe, FLAGS.data_dir)
-    test = building.test_data(recipe, images)
-    calibration = data.load_calibration(run / "calibration.npz")
+    recipe = dataclasses.replace(run.recipe, seed=FLAGS.seed)
+    images = run.images(FLAGS.data_dir)
+    test = recipes.test_data(recipe, images)
+    calibration = run.calibration()
     model = network.sub_network(config, calibrate_with=calibration)
     print(f"Evaluating {config}")
     before = search.evaluate_model(model, test, "before")
@@ -101,8 +91,8 @@ def main(argv):
     if FLAGS.teacher:
         largest = network.sub_network(network.space.largest, calibrate_with=calibration)
         trained = fine_tuning.taught_by(model, largest)
-    building.compile_sub_network(
-        trained, recipe, FLAGS.learning_rate, FLAGS.epochs * steps
+    recipes.compile_sub_network(
+        trained, recipe, learning_rate=FLAGS.learning_rate, steps=FLAGS.epochs * steps
     )
     names = ("learning_rate", "weights", "teacher", "epochs", "seed")
     settings = {
@@ -114,15 +104,15 @@ def main(argv):
         config.key,
         settings,
         lambda folder: (folder / search.SAMPLES).exists(),
-        run / "finetuned",
-        FLAGS.new_run,
+        root=run.folder / "finetuned",
+        new=FLAGS.new_run,
     )
-    resuming.fit_resumable(
+    runs.fit_resumable(
         trained,
-        lambda step: building.train_data(recipe, images, step),
-        steps,
-        FLAGS.epochs,
-        folder,
+        lambda step: recipes.train_data(recipe, images, start_step=step),
+        steps_per_epoch=steps,
+        epochs=FLAGS.epochs,
+        folder=folder,
     )
     after = search.evaluate_model(model, test, "after")
     search.save_samples(search.join_samples(before, after), folder / search.SAMPLES)

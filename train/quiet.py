@@ -1,7 +1,7 @@
-"""Imports TensorFlow without what its C++ libraries log. To be imported first.
+"""Imports TensorFlow without the log of its C++ libraries. Import this first.
 
-Their log is about graphics cards that are not there and instructions of the processor.
-What ends a program comes as an exception too. With --verbosity=1 it is all shown.
+The log is about missing GPUs and processor instructions. Errors that end a program also
+raise an exception. With --verbosity=1 everything is shown.
 """
 
 import contextlib

@@ -8,30 +8,31 @@
     python train/search.py --config=1.0,0.9 --config=0.75
     python train/search.py --merge=table_of_a_phone.csv
 
-Builds table.csv in the folder of the run, or adds to it what is not there yet, and
-goes on where it was interrupted; prints the Pareto front and the answer; and writes
+Builds table.csv in the folder of the run, or adds the missing rows to it, and resumes
+where it was interrupted; prints the Pareto front and the best sub-network; and writes
 pareto.png and report.html. Batch statistics are re-estimated for each sub-network with
 the images in calibration.npz.
 """
 
-import json
-import pathlib
+import quiet  # noqa: F401
 
-import building
-import recipes
+# isort: split
 from absl import flags
 
-from keras_resizable import data, devices, distribution, runs, saving, scripts, search
+from keras_resizable import devices, runs, search
+from keras_resizable.runs import Run
+from keras_resizable.training import distribution
+from keras_resizable.utils import scripts
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("run", str(runs.LATEST), "Folder of the run.")
 flags.DEFINE_multi_string(
     "config", None, "Scale factors of a sub-network to evaluate; all if absent."
 )
-flags.DEFINE_float("max_flops", None, "Most multiply-adds.")
-flags.DEFINE_float("max_latency_ms", None, "Most milliseconds on the device.")
-flags.DEFINE_float("max_size_bytes", None, "Most bytes of the .tflite file.")
-flags.DEFINE_float("min_top1", None, "Least accuracy, from 0 to 1.")
+flags.DEFINE_float("max_flops", None, "Maximum multiply-adds.")
+flags.DEFINE_float("max_latency_ms", None, "Maximum milliseconds on the device.")
+flags.DEFINE_float("max_size_bytes", None, "Maximum bytes of the .tflite file.")
+flags.DEFINE_float("min_top1", None, "Minimum accuracy, from 0 to 1.")
 flags.DEFINE_enum(
     "measure",
     None,
@@ -50,7 +51,7 @@ flags.DEFINE_integer("threads", 1, "Threads to measure latencies with.", 1)
 flags.DEFINE_multi_string("merge", [], "Table with latencies of another device.")
 flags.DEFINE_bool("calibrate", True, "Re-estimate batch statistics.")
 flags.DEFINE_enum(
-    "strategy", "none", ["none", "mirrored"], "Over which devices to evaluate."
+    "strategy", "none", ["none", "mirrored"], "Which devices to evaluate on."
 )
 flags.DEFINE_string("data_dir", None, "Where TensorFlow Datasets keeps its sets.")
 
@@ -64,9 +65,9 @@ def read_limits(run):
     limits = {name: value for name, value in given.items() if value is not None}
     search.check_limits(**limits)
     if {"max_latency_ms", "max_size_bytes"} & limits.keys() and not FLAGS.measure:
-        paths = [run / search.TABLE, *map(pathlib.Path, FLAGS.merge)]
-        tables = [search.read_table(path) for path in paths if path.exists()]
-        if not any(search.devices(table) for table in tables):
+        tables = [search.read_table(path) for path in FLAGS.merge]
+        tables += [run.table()] if run.table_path.exists() else []
+        if not any(search.devices_of(table) for table in tables):
             raise ValueError(
                 "--max_latency_ms and --max_size_bytes need latencies: --measure=host."
             )
@@ -76,53 +77,52 @@ def read_limits(run):
 def open_device():
     """The device of the flags."""
     if FLAGS.measure == "android":
-        return devices.Android(FLAGS.device, FLAGS.serial, FLAGS.benchmark_binary)
+        return devices.Android(
+            FLAGS.device, FLAGS.serial, benchmark_binary=FLAGS.benchmark_binary
+        )
     return devices.Host(FLAGS.device or "host")
 
 
 def build_table(run):
     """The table of the flags, in the folder of the run."""
-    recipe = recipes.resolve(str(run / "recipe.json"))
     with distribution.make_strategy(FLAGS.strategy).scope():
-        network = saving.load_network(run / "supernet.keras")
+        network = run.network()
     configs = FLAGS.config and network.space.select(FLAGS.config)
-    images = building.load_data(recipe, FLAGS.data_dir)
-    calibration = data.load_calibration(run / "calibration.npz")
     table = search.build_table(
         network,
-        building.test_data(recipe, images),
+        run.test_data(FLAGS.data_dir),
         configs,
-        calibration if FLAGS.calibrate else None,
-        run,
+        calibrate_with=run.calibration() if FLAGS.calibrate else None,
+        folder=run.folder,
     )
     measured = [search.read_table(path, network.space) for path in FLAGS.merge]
     if FLAGS.measure is not None:
         with open_device() as device:
             print(f"Measuring latencies on {device.name}")
             measured.append(
-                search.latency_table(network, device, table["config"], FLAGS.threads)
+                search.latency_table(
+                    network, device, table["config"], threads=FLAGS.threads
+                )
             )
     for new in measured:
         table = search.merge_tables(search.without_measured(table, new), new)
     if measured:
-        search.write_table(table, run / search.TABLE)
+        search.write_table(table, run.table_path)
     return network, table
 
 
 def main(argv):
-    if argv[1:]:
-        raise ValueError(f"Not a flag: {' '.join(argv[1:])}. See --help.")
-    run = pathlib.Path(FLAGS.run)
+    scripts.refuse_arguments(argv)
+    run = Run(FLAGS.run)
     limits = read_limits(run)
     network, table = build_table(run)
-    recipe = json.loads((run / "recipe.json").read_text())
-    search.write_report(table, run, network.name, recipe)
+    search.write_report(table, run.folder, network.name, run.settings)
     front = search.pareto_front(table)
     latencies = [name for name in table if name.startswith("latency_ms_")]
     print(f"\n{len(table)} sub-networks; those that no other is both cheaper and as")
     print("accurate as:\n")
     print(front[[*SHOWN, *latencies]].to_string(index=False))
-    print(f"\nWrote {run}/table.csv, samples.npz, pareto.png and report.html")
+    print(f"\nWrote {run.folder}/table.csv, samples.npz, pareto.png and report.html")
     if limits:
         row = search.best(table, device=FLAGS.device, **limits)
         print(f"\nBest within the limits: {row['config']}")

@@ -8,11 +8,7 @@ from keras_resizable.adapt.evaluation import (
     trade_off_table,
 )
 from keras_resizable.adapt.export import to_saved_model, to_tflite
-from keras_resizable.adapt.report import (
-    join_trade_offs,
-    plot_trade_offs,
-    write_trade_off,
-)
+from keras_resizable.adapt.report import plot_trade_off
 from keras_resizable.adapt.resize_learner import ResizeLearner
 from keras_resizable.adapt.routing import (
     RoutingLoss,
@@ -29,12 +25,10 @@ __all__ = [
     "choose_candidates",
     "evaluate",
     "fit_router",
-    "join_trade_offs",
-    "plot_trade_offs",
+    "plot_trade_off",
     "routing_targets",
     "to_saved_model",
     "to_tflite",
     "trade_off",
     "trade_off_table",
-    "write_trade_off",
 ]

@@ -1,23 +1,23 @@
+"""A network that sends each image to a sub-network of its own."""
+
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_resizable.adapt.budget import budget_bias
 from keras_resizable.adapt.resize_learner import ResizeLearner
-from keras_resizable.batches import Batches, check_not_empty, image_batches
 from keras_resizable.flops import count_flops
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.outputs import Classifier
 from keras_resizable.pieces import pieces_of_configs
 from keras_resizable.space import ConfigLike, Configuration
 from keras_resizable.sub_network import Cut, copy_state
 from keras_resizable.tree import PrefixTree, nodes_of
-
-_HIGHEST_PRICE = 1e3  # Of the dearest route over the cheapest, in log-probability.
-_BISECTIONS = 50
+from keras_resizable.utils.batches import Batches, check_not_empty, image_batches
+from keras_resizable.utils.outputs import Classifier
 
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
@@ -26,18 +26,18 @@ class AdaptiveNetwork(keras.Model):
 
     Resizable Neural Networks, section 3.5. The stem and the first stages run at one
     configuration, a router (`ResizeLearner`) looks at their features and chooses a
-    candidate for each image, and the images of each candidate run on together, from
+    candidate for each image, and the images of each candidate continue together, from
     the last features that they have in common with it. It keeps a frozen copy of the
-    network; what is trained is `router()`, by Keras's `fit`.
+    network; only `router()` is trained, by Keras's `fit`.
 
     Args:
         network: A `ResizableNetwork` that classifies, with a fixed input shape.
-        candidates: Configurations to choose from, at least two. The one with the
-            dearest route is the target.
+        candidates: Configurations to choose from, at least two. The one with the most
+            expensive route is the target.
         attach: Number of stages that run before the router; all if absent, as in the
             paper. After fewer, more is shared by several candidates and routing is
             cheaper.
-        base: The configuration that these stages run at; the candidate with the least
+        base: The configuration that these stages run at; the candidate with the fewest
             FLOPs if absent.
         learner: The router; a `ResizeLearner` if absent.
 
@@ -50,9 +50,9 @@ class AdaptiveNetwork(keras.Model):
             of the router.
 
     Raises:
-        ValueError: If a configuration is not valid, there are less than two candidates,
-            `attach` is not from 0 to the number of stages, or the network or the router
-            does not classify.
+        ValueError: If a configuration is not valid, there are fewer than two
+            candidates, `attach` is not from 0 to the number of stages, or the network
+            or the router does not classify.
 
     Example:
 
@@ -265,7 +265,7 @@ class AdaptiveNetwork(keras.Model):
                 row.assign(value)
 
     def router(self) -> keras.Model:
-        """The router with what runs before it, as a model of stock layers to train.
+        """The router and the stages before it, as a model of stock layers to train.
 
         Returns:
             A functional `keras.Model` from images to probabilities. Its last part is
@@ -322,12 +322,12 @@ class AdaptiveNetwork(keras.Model):
         return float(np.take(self.route_flops, routes).mean())
 
     def set_budget(self, probabilities: np.ndarray, max_flops: float) -> None:
-        """Has FLOPs cost as much as it takes to keep to a mean.
+        """Sets the price of FLOPs so that their mean stays within a budget.
 
         Args:
-            probabilities: What the router gives for some images, best not those it was
-                trained with, `(images, candidates)`.
-            max_flops: The most FLOPs of an image that are wanted, on their average.
+            probabilities: The router's outputs for some images, preferably not those it
+                was trained with, `(images, candidates)`.
+            max_flops: The most FLOPs per image, on average over these images.
 
         Raises:
             ValueError: If even the cheapest route takes more.
@@ -355,55 +355,6 @@ class AdaptiveNetwork(keras.Model):
         deserialize = keras.saving.deserialize_keras_object
         parts = {name: deserialize(config[name]) for name in ("network", "learner")}
         return cls(**(config | parts))
-
-
-def budget_bias(
-    probabilities: np.ndarray, route_flops: Sequence[float], max_flops: float
-) -> np.ndarray:
-    """What to add to a router's log-probabilities to keep to a mean of FLOPs.
-
-    A price per FLOP, of either sign, the same for all images: as high as it has to be,
-    as low as it may be.
-
-    Args:
-        probabilities: `(images, candidates)`.
-        route_flops: FLOPs of each route.
-        max_flops: The most FLOPs of an image, on their average.
-
-    Returns:
-        `(candidates,)`.
-
-    Raises:
-        ValueError: If even the cheapest route takes more, or a probability is NaN.
-    """
-    if not np.isfinite(probabilities).all():
-        raise ValueError("The router's probabilities are not finite on some images.")
-    costs = np.asarray(route_flops, float)
-    cheapest = costs.min()
-    if max_flops < cheapest:
-        raise ValueError(
-            f"The cheapest route takes {cheapest:.4g} FLOPs. "
-            f"Received: max_flops={max_flops:.4g}"
-        )
-    logits = np.log(np.asarray(probabilities, np.float32) + np.float32(1e-9))
-    parts = (costs - cheapest) / (np.ptp(costs) or 1.0)
-
-    def bias_of(price):
-        return (-price * parts).astype(np.float32)
-
-    def mean_flops(bias):
-        return costs[np.argmax(logits + bias, axis=1)].mean()
-
-    low, high = -_HIGHEST_PRICE, _HIGHEST_PRICE
-    if mean_flops(bias_of(high)) > max_flops:  # Two routes cost nearly the same.
-        return np.where(costs > cheapest, -high, 0.0).astype(np.float32)
-    for _ in range(_BISECTIONS):
-        price = (low + high) / 2
-        if mean_flops(bias_of(price)) > max_flops:
-            low = price
-        else:
-            high = price
-    return bias_of(high)
 
 
 def _flops_by_level(network, config):

@@ -1,3 +1,5 @@
+"""Evaluating adaptive networks."""
+
 import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -6,11 +8,11 @@ import numpy as np
 
 from keras_resizable import search
 from keras_resizable.adapt.adaptive_network import AdaptiveNetwork, budget_bias
-from keras_resizable.batches import Batches, check_not_empty, labelled_batches
-from keras_resizable.digests import digest_of_data
-from keras_resizable.extras import import_extra
-from keras_resizable.graph import as_graph
-from keras_resizable.outputs import integer_labels
+from keras_resizable.utils.batches import Batches, check_not_empty, labelled_batches
+from keras_resizable.utils.digests import digest_of_data
+from keras_resizable.utils.extras import import_extra
+from keras_resizable.utils.graph import as_graph
+from keras_resizable.utils.outputs import integer_labels
 
 if TYPE_CHECKING:
     import pandas
@@ -86,16 +88,18 @@ def trade_off(
     tuning_probabilities: np.ndarray,
     rights: np.ndarray,
     route_flops: Sequence[int],
+    *,
     num_budgets: int = 12,
 ) -> list[AdaptiveResults]:
     """Accuracies at several budgets of FLOPs, without running anything again.
 
-    The budgets are evenly spaced from the cheapest route's FLOPs to the dearest's.
+    The budgets are evenly spaced from the FLOPs of the cheapest route to those of the
+    most expensive one.
 
     Args:
-        probabilities: What the router gives for the images to evaluate, `(images,
+        probabilities: The router's outputs for the images to evaluate, `(images,
             candidates)`.
-        tuning_probabilities: What it gives for others, to set prices with.
+        tuning_probabilities: Its outputs for other images, to set prices with.
         rights: Boolean `(candidates, images)`, which candidates are right.
         route_flops: FLOPs of each route.
         num_budgets: How many.
@@ -104,7 +108,7 @@ def trade_off(
         A list of `AdaptiveResults`, one for each budget.
 
     Raises:
-        ValueError: If `probabilities` and `rights` are not of as many images.
+        ValueError: If the numbers of images in `probabilities` and `rights` differ.
     """
     rights = np.asarray(rights)
     if rights.shape != np.shape(probabilities)[::-1]:
@@ -127,7 +131,7 @@ def trade_off_table(
     table: "pandas.DataFrame",
     samples: search.SampleResults,
 ) -> "pandas.DataFrame":
-    """Adaptive inference beside the fixed sub-networks of equal FLOPs.
+    """Compares adaptive inference with fixed sub-networks of equal FLOPs.
 
     Args:
         results: `AdaptiveResults` at several budgets, of the images of `samples`.

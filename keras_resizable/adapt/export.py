@@ -11,19 +11,19 @@ import tensorflow as tf
 
 from keras_resizable import export
 from keras_resizable.adapt.adaptive_network import AdaptiveNetwork
-from keras_resizable.batches import Batches
-from keras_resizable.files import replacing_folder
+from keras_resizable.utils.batches import Batches
+from keras_resizable.utils.files import replacing_folder
 
 
 def to_saved_model(adaptive: AdaptiveNetwork, path: str | os.PathLike) -> None:
-    """Writes an adaptive network as a TensorFlow SavedModel that needs nothing else.
+    """Writes an adaptive network as a self-contained TensorFlow SavedModel.
 
     Its signature `serving_default` takes `images` and returns `outputs` and `route`,
     the number of the candidate that each image was sent to. Weights are stored once.
 
     Args:
         adaptive: An `AdaptiveNetwork`.
-        path: Path of the folder. A SavedModel that is there is replaced.
+        path: Path of the folder. An existing SavedModel is replaced.
 
     Raises:
         OSError: If the folder cannot be written, or holds something else.
@@ -45,6 +45,7 @@ def to_saved_model(adaptive: AdaptiveNetwork, path: str | os.PathLike) -> None:
 def to_tflite(
     adaptive: AdaptiveNetwork,
     path: str | os.PathLike,
+    *,
     calibrate_with: Batches,
     quantize: str = "int8",
 ) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def to_tflite(
 
     Args:
         adaptive: An `AdaptiveNetwork`.
-        path: Path of the `.tflite` file. One that is there is replaced.
+        path: Path of the `.tflite` file. An existing one is replaced.
         calibrate_with: `tf.data.Dataset` of batches of images, to estimate the ranges
             of features with and to compare outputs on.
         quantize: As `keras_resizable.export.to_tflite` has it.
@@ -75,18 +76,20 @@ def to_tflite(
             _scoring(adaptive),
             paths[0],
             quantize,
-            calibrate_with,
-            {"signature": "router", "routes": names},
-            lambda images: _scores(adaptive, adaptive.first_features(images)[-1]),
+            calibrate_with=calibrate_with,
+            metadata={"signature": "router", "routes": names},
+            reference=lambda images: _scores(
+                adaptive, adaptive.first_features(images)[-1]
+            ),
         )
         for config, file in zip(adaptive.candidates, paths[1:]):
             export.to_tflite(
                 adaptive.sub_network(config),
                 file,
                 quantize,
-                calibrate_with,
-                {"config": str(config)},
-                functools.partial(adaptive.run_candidate, config),
+                calibrate_with=calibrate_with,
+                metadata={"config": str(config)},
+                reference=functools.partial(adaptive.run_candidate, config),
             )
         return export.to_bundle(paths, path)
 

@@ -1,3 +1,5 @@
+"""The router."""
+
 from collections.abc import Sequence
 
 import keras
@@ -7,6 +9,7 @@ from keras import layers
 def ResizeLearner(
     input_shape: Sequence[int],
     num_candidates: int,
+    *,
     filters: int = 32,
     name: str = "resize_learner",
 ) -> keras.Model:
@@ -26,7 +29,7 @@ def ResizeLearner(
         `(batch, num_candidates)`.
 
     Raises:
-        ValueError: If there are less than two candidates.
+        ValueError: If there are fewer than two candidates.
     """
     if num_candidates < 2:
         raise ValueError(

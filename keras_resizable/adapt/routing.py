@@ -8,20 +8,20 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resizable.adapt.adaptive_network import AdaptiveNetwork
-from keras_resizable.batches import Batches, labelled_batches
 from keras_resizable.search.samples import SampleResults, require_results_of
+from keras_resizable.utils.batches import Batches, labelled_batches
 
 _SHUFFLED_BYTES = 256e6
 _BATCH_SIZE = 128
 
 
 def choose_candidates(
-    samples: SampleResults, flops: Mapping[str, float], target: str, count: int
+    samples: SampleResults, flops: Mapping[str, float], target: str, *, count: int
 ) -> list[str]:
     """Sub-networks that complement each other, of at most the target's FLOPs.
 
     Starts with the target and adds, one at a time, the sub-network that is right on
-    most images that no chosen one is right on; the cheapest of several.
+    the most images that no chosen one gets right; ties go to the cheapest.
 
     Args:
         samples: `SampleResults` of training images.
@@ -33,7 +33,7 @@ def choose_candidates(
         Configurations as text, by their FLOPs, the cheapest first.
 
     Raises:
-        ValueError: If there are not as many sub-networks of at most its FLOPs.
+        ValueError: If too few sub-networks have at most the target's FLOPs.
     """
     cheap = sorted(
         (config for config in samples.configs if flops[config] <= flops[target]),
@@ -57,7 +57,7 @@ def choose_candidates(
 def routing_targets(rights: np.ndarray) -> np.ndarray:
     """For each image the candidate to route it to.
 
-    The cheapest that is right on it; the dearest, which is the target, if none is
+    The cheapest that is right on it; if none is, the most expensive, the target
     (Resizable Neural Networks, section 3.5; that ties go to the cheapest is ours).
 
     Args:
@@ -78,8 +78,8 @@ class RoutingLoss(keras.losses.Loss):
 
     Args:
         flops: FLOPs of each route, the cheapest candidate first.
-        flops_weight: Weight of the expected FLOPs, as a part of the most expensive
-            route's. More of it sends more images to cheap sub-networks.
+        flops_weight: Weight of the expected FLOPs, as a fraction of the most expensive
+            route's. A higher weight sends more images to cheap sub-networks.
     """
 
     def __init__(
@@ -110,6 +110,7 @@ def fit_router(
     adaptive: AdaptiveNetwork,
     dataset: Batches,
     samples: SampleResults,
+    *,
     flops_weight: float = 0.0,
     epochs: int = 20,
     learning_rate: float = 3e-3,
@@ -125,14 +126,14 @@ def fit_router(
             has left in its folder when it was given this data set.
         flops_weight: See `RoutingLoss`.
         epochs: Passes over the images.
-        learning_rate: Learning rate to begin with. It falls to zero along a cosine.
+        learning_rate: Initial learning rate. It falls to zero along a cosine.
         seed: Seed of the images' order.
 
     Returns:
         The router, `adaptive.router()`, which shares its weights with `adaptive`.
 
     Raises:
-        ValueError: If the results lack a candidate, or are of other images.
+        ValueError: If the results lack a candidate, or are for other images.
     """
     names = map(str, adaptive.candidates)
     targets = routing_targets(samples.only(list(names)).right)

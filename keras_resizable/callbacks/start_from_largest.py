@@ -1,3 +1,5 @@
+"""Starts other scale factors from the largest, after delayed shrinking."""
+
 import keras
 import numpy as np
 
@@ -5,7 +7,7 @@ from keras_resizable.parts import norms_by_stage
 
 
 class StartFromLargest(keras.callbacks.Callback):
-    """Has other scale factors begin where the largest is, after delayed shrinking.
+    """Starts other scale factors from the largest, after delayed shrinking.
 
     At the beginning of an epoch, rows of batch normalisation that were never trained
     become copies of the largest scale factor's. See `SwitchingSampler`. Averages of

@@ -1,3 +1,5 @@
+"""Stops training when the loss is not finite."""
+
 import keras
 import numpy as np
 
@@ -6,12 +8,12 @@ from keras_resizable.network import ResizableNetwork
 
 
 class StopOnDivergence(keras.callbacks.Callback):
-    """Ends training when the loss is no number any more.
+    """Stops training when the loss is no longer finite.
 
     Raises:
         FloatingPointError: In `fit`, after the first step with a loss that is
-            infinite or NaN. It names the step, and of a `ResizableNetwork` the
-            sub-network. After an epoch also if batch statistics are.
+            infinite or NaN. It names the step and, for a `ResizableNetwork`, the
+            sub-network. Also after an epoch, if batch statistics are.
     """
 
     def on_train_begin(self, logs=None):

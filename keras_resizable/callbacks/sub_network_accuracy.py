@@ -1,12 +1,14 @@
+"""Evaluates sub-networks after each epoch."""
+
 from collections.abc import Mapping
 
 import keras
 import tensorflow as tf
 
-from keras_resizable.averaging import averaged
-from keras_resizable.batches import Batches
 from keras_resizable.calibration import make_calibrator, restoring
 from keras_resizable.space import ConfigLike
+from keras_resizable.training.averaging import averaged
+from keras_resizable.utils.batches import Batches
 
 
 class SubNetworkAccuracy(keras.callbacks.Callback):
@@ -20,7 +22,7 @@ class SubNetworkAccuracy(keras.callbacks.Callback):
         configs: Configurations by a name for each; the largest and the smallest
             if absent.
         calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
-            statistics of each with. The network gets its own back.
+            statistics of each with. The network's own are restored.
     """
 
     def __init__(

@@ -1,17 +1,20 @@
+"""Warns when training learns nothing."""
+
 import math
 import warnings
 
 import keras
 
+_BATCHES_BETWEEN = 10  # Of looking at the learning rate.
 _DEVIATIONS = 3  # Of an accuracy of chance, by the number of images.
 
 
 class WarnOfNoLearning(keras.callbacks.Callback):
     """Warns at the end of an epoch when training learns nothing.
 
-    That is when its accuracy is that of chance, or when its loss is higher than after
-    the first epoch. The warning names the learning rate with which the epoch began, and
-    comes once of each kind.
+    That is when the accuracy is no better than chance, or when the loss is higher than
+    after the first epoch. The warning names the highest learning rate of the epoch, and
+    each kind comes once.
 
     Args:
         classes: Number of classes.
@@ -26,11 +29,18 @@ class WarnOfNoLearning(keras.callbacks.Callback):
         self.chance = chance + _DEVIATIONS * deviation
         self.metric = metric
         self._first_loss: float | None = None
-        self._rate: float | None = None
+        self._highest_rate = 0.0
         self._warned: set[str] = set()
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._rate = float(self.model.optimizer.learning_rate)
+        self._highest_rate = self._rate()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch % _BATCHES_BETWEEN == 0:
+            self._highest_rate = max(self._highest_rate, self._rate())
+
+    def _rate(self):
+        return float(self.model.optimizer.learning_rate)
 
     def on_epoch_end(self, epoch, logs=None):
         accuracy, loss = logs.get(self.metric), logs["loss"]
@@ -54,7 +64,7 @@ class WarnOfNoLearning(keras.callbacks.Callback):
             return
         self._warned.add(kind)
         warnings.warn(
-            f"{text} The epoch began with a learning rate of {self._rate:.3g}: try a "
-            "lower one.",
+            f"{text} The learning rate was up to {self._highest_rate:.3g}: try a lower "
+            "one.",
             stacklevel=3,
         )

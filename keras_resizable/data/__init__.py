@@ -1,3 +1,5 @@
+"""Images from many sources, and the batches to train and evaluate with."""
+
 from keras_resizable.data.calibration import load_calibration, save_calibration
 from keras_resizable.data.canvas import on_canvas
 from keras_resizable.data.folder import load_folder
@@ -18,15 +20,13 @@ from keras_resizable.data.pipeline import (
     train_dataset,
 )
 from keras_resizable.data.preprocessing import AUGMENTATIONS
-from keras_resizable.data.sample import CLASS_NAMES, draw_sample, load_sample
+from keras_resizable.data.sample import load_sample
 from keras_resizable.data.tfds import load_tfds
 
 __all__ = [
     "AUGMENTATIONS",
-    "CLASS_NAMES",
     "ImageSet",
     "Split",
-    "draw_sample",
     "eval_dataset",
     "from_arrays",
     "hold_out",

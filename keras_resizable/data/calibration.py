@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_resizable.data.image_set import Split, from_arrays
 from keras_resizable.data.pipeline import eval_dataset, resolved_shape
-from keras_resizable.files import read_arrays, replacing
+from keras_resizable.utils.files import read_arrays, replacing
 
 _MAX_IMAGES = 2000
 _MAX_BYTES = 64e6
@@ -17,20 +17,21 @@ def save_calibration(
     split: Split,
     path: str | os.PathLike,
     image_shape: tuple[int, int, int],
+    *,
     center_crop: bool = False,
 ) -> None:
-    """Writes images of a split, as they are evaluated, to a `.npz` file.
+    """Writes images of a split, preprocessed as for evaluation, to a `.npz` file.
 
-    The first 2,000 in an order of chance, or as many as make 64 MB.
+    The first 2,000 in random order, or as many as fit in 64 MB.
 
     Args:
-        split: A `Split` of an `ImageSet`, best the one to train with.
+        split: A `Split` of an `ImageSet`, preferably the one to train with.
         path: Path of the file.
         image_shape: `(height, width, channels)` of the images.
         center_crop: Whether to take only the central square.
     """
     count = min(_MAX_IMAGES, max(1, int(_MAX_BYTES / np.prod(image_shape))))
-    dataset = eval_dataset(split, image_shape, 1, center_crop, order_seed=0)
+    dataset = eval_dataset(split, image_shape, 1, center_crop=center_crop, order_seed=0)
     images = [
         np.rint((batch[0] + 1) * 127.5).astype(np.uint8)
         for batch, _ in dataset.take(count).as_numpy_iterator()

@@ -1,3 +1,5 @@
+"""Images at random sizes and places on a canvas."""
+
 import dataclasses
 
 import tensorflow as tf
@@ -9,9 +11,9 @@ from keras_resizable.data.preprocessing import decode
 def on_canvas(
     image_set: ImageSet, canvas_size: int, smallest: float = 0.35
 ) -> ImageSet:
-    """An `ImageSet` whose images lie on a larger canvas, at sizes of chance.
+    """An `ImageSet` whose images lie on a larger canvas, at random sizes.
 
-    Objects at varied scale, as in the scale-varied sets of MNIST of the literature
+    Objects vary in scale, as in the scale-varied versions of MNIST in the literature
     (Kanazawa et al., 2014, https://arxiv.org/abs/1412.5104): networks need resolution
     for the small ones. Size and place depend on the image alone, so every epoch and
     every run sees the same.
@@ -19,8 +21,8 @@ def on_canvas(
     Args:
         image_set: An `ImageSet`.
         canvas_size: Height and width of the canvas, which is black.
-        smallest: The least side of an image, as a part of the canvas's. Sides are
-            uniform on a logarithmic scale up to all of it.
+        smallest: The smallest side of an image, as a fraction of the canvas's. Sides
+            are uniform on a logarithmic scale up to the whole canvas.
 
     Returns:
         An `ImageSet` of uint8 images `(canvas_size, canvas_size, channels)`.

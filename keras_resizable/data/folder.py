@@ -23,14 +23,14 @@ _NAMES_SHOWN = 3
 def load_folder(folder: str | os.PathLike) -> ImageSet:
     """Images in a folder for each class, as Keras and others lay them out.
 
-    With `train/<class>/` and one of `validation/<class>/`, `valid/<class>/`,
-    `val/<class>/` and `test/<class>/`, in this order. Or `<class>/` alone; then every
-    tenth image of a class, by the order of names, is a test image.
+    Either `train/<class>/` and the first of `validation/<class>/`, `valid/<class>/`,
+    `val/<class>/` and `test/<class>/` that exists; or `<class>/` alone, and then every
+    tenth image of a class, in the order of names, is a test image.
 
-    All images are decoded once, before anything is trained with them. A warning says
-    how many files are left out, and why: those that cannot be decoded, of formats
-    that TensorFlow does not read, in deeper folders, or hidden; and which folders are
-    no classes, as no image is left in them. JPEGs are turned upright by their EXIF
+    All images are decoded once, before training. A warning says how many files are
+    skipped, and why: those that cannot be decoded, have formats that TensorFlow does
+    not read, lie in deeper folders, or are hidden; and which folders are not classes,
+    because no image is left in them. JPEGs are turned upright by their EXIF
     orientation.
 
     Args:
@@ -41,9 +41,9 @@ def load_folder(folder: str | os.PathLike) -> ImageSet:
         TensorFlow reads them, of three channels.
 
     Raises:
-        FileNotFoundError: If there are no folders of images, or only to train or to
-            test.
-        ValueError: If a class has test images only, or there are none to test.
+        FileNotFoundError: If there are no folders of images, or only training or only
+            test folders.
+        ValueError: If a class has only test images, or there are no test images.
     """
     folder = pathlib.Path(folder)
     train_folder = folder / _TRAIN_FOLDER

@@ -31,7 +31,7 @@ def load_idx(folder: str | os.PathLike) -> tuple[Arrays, Arrays]:
     """Reads a set from a folder that holds the four files of MNIST.
 
     They are `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the two
-    that start with `t10k`, as they are or compressed (`.gz`).
+    that start with `t10k`, plain or compressed (`.gz`).
 
     Args:
         folder: Path of the folder.

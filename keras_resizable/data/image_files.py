@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from keras_resizable.files import replacing
+from keras_resizable.utils.files import replacing
 
 # Names of files that are read, if this version of TensorFlow knows the format.
 SUFFIXES = {
@@ -62,12 +62,12 @@ def check_images(
     """Decodes all images once, on all cores.
 
     JPEGs are decoded at an eighth of their size, which finds the same damage in half
-    of the time. If it lasts, it says how far it is, and keeps the result: it is then
-    checked again only when a file is another one.
+    the time. If it takes long, it shows progress, and keeps the result: files are then
+    checked again only when one has changed.
 
     Args:
         paths: Paths of files.
-        folder: What they are the images of, for what is said.
+        folder: Their folder, for messages.
 
     Returns:
         A list of a `Checked` for each path.

@@ -18,9 +18,9 @@ class Split:
         num_images: How many there are.
         read: Callable from a seed to a `tf.data.Dataset` of `(image, label)`. The
             image is encoded (a string) or uint8 `(height, width, channels)`, the
-            label an integer. The order is that of the source if the seed is
-            None. Otherwise the seed, an int64 scalar, may be a tensor, and it
-            alone decides the order.
+            label an integer. If the seed is None, the order is that of the source.
+            Otherwise the seed, an int64 scalar that may be a tensor, alone
+            determines the order.
     """
 
     num_images: int
@@ -51,7 +51,7 @@ def take_train(image_set: ImageSet, count: int, skip: int = 0) -> ImageSet:
     Args:
         image_set: An `ImageSet`.
         count: How many to draw.
-        skip: How many to draw before, and to leave out.
+        skip: How many to draw first and skip.
 
     Returns:
         An `ImageSet`.
@@ -73,10 +73,10 @@ def take_train(image_set: ImageSet, count: int, skip: int = 0) -> ImageSet:
 
 
 def hold_out(image_set: ImageSet, count: int) -> ImageSet:
-    """An `ImageSet` that is evaluated with a part of the training images.
+    """An `ImageSet` that is evaluated with some of the training images.
 
-    To choose settings with: those chosen with the test images would look better than
-    they are.
+    For choosing settings: those chosen on the test images would look better than they
+    are.
 
     Args:
         image_set: An `ImageSet`.
@@ -86,7 +86,14 @@ def hold_out(image_set: ImageSet, count: int) -> ImageSet:
         An `ImageSet` of the training images only.
 
     Raises:
-        ValueError: If there are not more than these.
+        ValueError: If that leaves no training images.
+
+    Example:
+
+    >>> from keras_resizable import data
+    >>> images = data.hold_out(data.load("sample"), 1000)
+    >>> images.train.num_images, images.test.num_images
+    (7000, 1000)
     """
     held_out = take_train(image_set, count).train
     rest = take_train(image_set, image_set.train.num_images - count, skip=count)
@@ -106,6 +113,14 @@ def from_arrays(
 
     Returns:
         An `ImageSet`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_resizable import data
+    >>> part = np.zeros((8, 32, 32, 3), np.uint8), np.arange(8) % 2
+    >>> data.from_arrays(part, part, class_names=["cat", "dog"]).class_names
+    ('cat', 'dog')
     """
     (images, labels), (test_images, test_labels) = train, test
     if class_names is None:
@@ -141,7 +156,7 @@ def _split(images, labels):
 def shuffled(
     dataset: tf.data.Dataset, buffer_size: int, seed: int | tf.Tensor
 ) -> tf.data.Dataset:
-    """Shuffles in an order that a seed, maybe a tensor, decides alone."""
+    """Shuffles in an order that depends only on a seed, which may be a tensor."""
 
     def shuffle(seed):
         # Of this graph only: or else the order depended on the program's seed.

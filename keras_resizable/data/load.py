@@ -1,3 +1,5 @@
+"""Loading an image set from any source."""
+
 import os
 import pathlib
 import re
@@ -15,7 +17,7 @@ _NAME_OF_SET = re.compile(r"\w+(:\w+)?(/[\w.=,-]+)*(:[\w.*]+)?(/[^/]+)?")
 def load(
     dataset: str | os.PathLike = "sample", data_dir: str | os.PathLike | None = None
 ) -> ImageSet:
-    """An image classification set, wherever it is.
+    """Loads an image classification set, from any source.
 
     Args:
         dataset: `"sample"` for the embedded sample of Fashion-MNIST, the path of
@@ -31,6 +33,13 @@ def load(
         NotADirectoryError: If it is a file.
         ValueError: If there is no such set, or it is damaged.
         ImportError: If it needs an extra that is not installed.
+
+    Example:
+
+    >>> from keras_resizable import data
+    >>> images = data.load("sample")
+    >>> images.train.num_images, images.image_shape
+    (8000, (28, 28, 1))
     """
     if dataset == "sample":
         return from_arrays(*load_sample(), CLASS_NAMES)

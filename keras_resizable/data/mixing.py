@@ -29,7 +29,7 @@ def make_batch_augmenter(
     """A function `(images, labels, seed) -> (images, labels)`, or None.
 
     Args:
-        cutout: Side of a gray square, as a part of the image's (DeVries & Taylor,
+        cutout: Side of a gray square, as a fraction of the image's (DeVries & Taylor,
             2017, https://arxiv.org/abs/1708.04552); 0 for none.
         mixup: Alpha of mixup (Zhang et al., 2017,
             https://arxiv.org/abs/1710.09412); 0 for none.

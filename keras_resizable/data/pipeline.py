@@ -10,6 +10,7 @@ from keras_resizable.data.mixing import make_batch_augmenter, make_image_augment
 def train_dataset(
     image_set: ImageSet,
     batch_size: int,
+    *,
     image_size: int | None = None,
     augmentation: str = "none",
     rand_augment: float = 0.0,
@@ -21,11 +22,11 @@ def train_dataset(
     num_shards: int = 1,
     shard: int = 0,
 ) -> tf.data.Dataset:
-    """Batches to train with, without end.
+    """An endless stream of batches to train with.
 
     An epoch is `image_set.train.num_images // batch_size` batches, of images
-    shuffled anew. Which images a step gets, and what is made of them, depends on
-    the seed and the step alone: a run that starts at a later step goes on as if
+    shuffled anew. Which images a step gets, and how they are augmented, depends on
+    the seed and the step alone: a run that starts at a later step continues as if
     it had never stopped.
 
     Args:
@@ -34,11 +35,11 @@ def train_dataset(
         image_size: Height and width of the images; those of the set if absent.
         augmentation: See `keras_resizable.data.preprocessing.train_image`.
         rand_augment: Magnitude of RandAugment from 0 to 1; 0 for none.
-        cutout: Side of Cutout's square, as a part of the image's; 0 for none.
+        cutout: Side of Cutout's square, as a fraction of the image's; 0 for none.
         mixup: Alpha of mixup; 0 for none.
         cutmix: Alpha of CutMix; 0 for none.
         seed: Seed of all randomness, an integer.
-        start_step: Steps to leave out.
+        start_step: Steps to skip.
         num_shards: Number of workers, each of which gets a part of every step's
             images.
         shard: Which part this is.
@@ -46,12 +47,20 @@ def train_dataset(
     Returns:
         A `tf.data.Dataset` of float32 `(batch_size, height, width, channels)` in
         [-1, 1], and one-hot labels `(batch_size, classes)`. With several shards
-        a batch holds this shard's part of `num_shards` steps:
-        `tf.distribute`, told by the options of the dataset not to shard, deals
-        it out.
+        a batch holds this shard's part of `num_shards` steps, which `tf.distribute`
+        deals to its replicas; the dataset's options tell it not to shard again.
 
     Raises:
         ValueError: If an argument is not valid, or the images do not fill a batch.
+
+    Example:
+
+    >>> from keras_resizable import data
+    >>> images = data.load("sample")
+    >>> batches = data.train_dataset(images, 32, augmentation="pad_crop_flip")
+    >>> images, labels = next(iter(batches))
+    >>> images.shape, labels.shape
+    (TensorShape([32, 28, 28, 1]), TensorShape([32, 10]))
     """
     shape = resolved_shape(image_set.image_shape, image_size)
     preprocessing.check_augmentation(augmentation)
@@ -124,6 +133,7 @@ def eval_dataset(
     split: Split,
     image_shape: tuple[int, int, int],
     batch_size: int,
+    *,
     center_crop: bool = False,
     num_classes: int | None = None,
     order_seed: int | None = None,
@@ -142,6 +152,14 @@ def eval_dataset(
     Returns:
         A `tf.data.Dataset` of float32 `(batch, height, width, channels)` in
         [-1, 1], and labels, `(batch,)` or `(batch, classes)`.
+
+    Example:
+
+    >>> from keras_resizable import data
+    >>> images = data.load("sample")
+    >>> batches = data.eval_dataset(images.test, images.image_shape, 250)
+    >>> len(batches)
+    8
     """
 
     def prepare(image, label):
@@ -162,7 +180,7 @@ def eval_dataset(
 def preprocess(
     images: tf.Tensor, image_shape: tuple[int, int, int], center_crop: bool = False
 ) -> tf.Tensor:
-    """What `eval_dataset` makes of images, as TensorFlow operations.
+    """The preprocessing of `eval_dataset`, as TensorFlow operations.
 
     Args:
         images: uint8 `(batch, height, width, channels)` of any size.

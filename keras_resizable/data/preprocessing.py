@@ -39,8 +39,8 @@ def train_image(
             eighth of the size around it, a random crop, a random flip; or
             `"inception"` (Szegedy et al., 2015, https://arxiv.org/abs/1409.4842):
             a random crop of 8 to 100 % of the area and an aspect ratio of 3/4 to
-            4/3, resized, a random flip, random brightness, contrast and, if
-            there is any, saturation.
+            4/3, resized, a random flip, random brightness, contrast and, for
+            colour images, saturation.
         seed: Integer tensor `(2,)`.
 
     Returns:

@@ -15,7 +15,7 @@ import numpy as np
 
 from keras_resizable.data.idx import load_idx
 from keras_resizable.data.image_set import Arrays
-from keras_resizable.files import replacing
+from keras_resizable.utils.files import replacing
 
 CLASS_NAMES = (
     "T-shirt/top",

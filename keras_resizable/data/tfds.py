@@ -6,15 +6,15 @@ import os
 import tensorflow as tf
 
 from keras_resizable.data.image_set import ImageSet, Split, shuffled
-from keras_resizable.extras import import_extra
-from keras_resizable.messages import first_line
+from keras_resizable.utils.extras import import_extra
+from keras_resizable.utils.messages import first_line
 
 _FILES_AT_ONCE = 16
 _SHUFFLE_BUFFER = 10_000
 
 
 def load_tfds(name: str, data_dir: str | os.PathLike | None = None) -> ImageSet:
-    """A set of TensorFlow Datasets, prepared if it is not yet.
+    """A set of TensorFlow Datasets; prepares it first if needed.
 
     Args:
         name: Its name, such as `"cifar10"` or `"imagenet2012"`.

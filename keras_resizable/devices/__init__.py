@@ -1,3 +1,5 @@
+"""Devices that `.tflite` files are measured on."""
+
 from keras_resizable.devices.adb import DeviceError
 from keras_resizable.devices.android import DELEGATES, Android
 from keras_resizable.devices.device import Device

@@ -101,8 +101,8 @@ def find_serial(serial: str | None) -> str:
             )
         if len(states) > 1:
             raise DeviceError(
-                f"There are several devices: {', '.join(states)}. Choose one by "
-                "--serial."
+                f"There are several devices: {', '.join(states)}. Choose one by its "
+                "`serial` (--serial of the scripts)."
             )
         (serial,) = states
     if serial not in states:

@@ -1,3 +1,5 @@
+"""Android devices, through adb."""
+
 import hashlib
 import os
 import pathlib
@@ -30,9 +32,9 @@ class Android:
     """An Android device on `adb`, measured by the tool `benchmark_model`.
 
     The tool is that of TensorFlow Lite
-    (https://ai.google.dev/edge/litert/models/measurement). What it and the models
-    are called on the device is a digest of their content: what is there already is
-    not sent again, and no file name is ever part of a command. `close` removes the
+    (https://ai.google.dev/edge/litert/models/measurement). On the device it and the
+    models are named by a digest of their content: existing files are not sent again,
+    and no file name of yours is ever part of a command. `close` removes the
     models and leaves the tool; use the device in a `with` statement.
 
     Args:
@@ -44,7 +46,7 @@ class Android:
             `"nnapi"`.
         affinity: Mask of the cores to run on, hexadecimal as `taskset` takes it,
             such as `"f0"`.
-        profile: Whether to time every kind of operator too, which slows a little.
+        profile: Whether to also time every kind of operator, which slows runs a little.
 
     Attributes:
         description: The device, its Android, chip and ABI, the tool, and how it is
@@ -60,6 +62,7 @@ class Android:
         self,
         name: str | None = None,
         serial: str | None = None,
+        *,
         benchmark_binary: str | os.PathLike | None = None,
         delegate: str = "xnnpack",
         affinity: str | None = None,
@@ -124,8 +127,8 @@ class Android:
         Returns:
             A list of dictionaries, one per file, or one per signature of a bundle:
             what `Host.measure` returns, and `mean_ms`; `peak_memory_mb` is that of the
-            tool. The median is the mean, and there are no percentiles, from tools that
-            print none. With `profile`, also `operators`, milliseconds of a run by kind.
+            tool. If the tool prints no percentiles, there are none, and the median is
+            the mean. With `profile`, also `operators`, milliseconds of a run by kind.
 
         Raises:
             DeviceError: If a run fails. What was measured before is in `results`.
@@ -260,8 +263,9 @@ def _find_binary(path, abi):
         if abi not in _MACHINES or not path.is_file():
             raise DeviceError(
                 f"The tool benchmark_model for {abi} is needed: give its path by "
-                "--benchmark_binary. `pip install litert-cli` and one `litert "
-                "benchmark --android` leave it where it is found; or download it as "
+                "`benchmark_binary` (--benchmark_binary of the scripts). `pip install "
+                "litert-cli` and one `litert benchmark --android` leave it where it is "
+                "found; or download it as "
                 "https://ai.google.dev/edge/litert/models/measurement says."
             )
     path = pathlib.Path(path)

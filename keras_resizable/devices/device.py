@@ -1,3 +1,5 @@
+"""What a device has to be able to do."""
+
 import os
 from collections.abc import Sequence
 from typing import Any, Protocol

@@ -1,3 +1,5 @@
+"""This machine as a device."""
+
 import importlib.metadata
 import os
 import pathlib
@@ -10,7 +12,7 @@ import numpy as np
 
 from keras_resizable.devices.names import check_name
 from keras_resizable.export import check_tflite, open_tflite
-from keras_resizable.extras import import_extra
+from keras_resizable.utils.extras import import_extra
 
 
 class Host:
@@ -51,8 +53,8 @@ class Host:
     ) -> list[dict[str, Any]]:
         """Times `.tflite` files, one image at a time.
 
-        The runs of all files are interleaved, so that what else the machine does
-        touches all alike.
+        The runs of all files are interleaved, so that other load on the machine
+        affects all alike.
 
         Args:
             paths: Paths of the files.

@@ -1,10 +1,11 @@
+"""Sub-networks as SavedModel and TFLite files."""
+
 from keras_resizable.export.flatbuffer import read_metadata
 from keras_resizable.export.saved_model import signature_name, to_saved_model
 from keras_resizable.export.sub_networks import to_tflite_files
 from keras_resizable.export.tflite import (
     QUANTIZE,
     check_tflite,
-    convert,
     file_name,
     open_tflite,
     run_tflite,
@@ -15,7 +16,6 @@ from keras_resizable.export.tflite import (
 __all__ = [
     "QUANTIZE",
     "check_tflite",
-    "convert",
     "file_name",
     "open_tflite",
     "read_metadata",

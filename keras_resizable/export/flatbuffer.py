@@ -1,4 +1,4 @@
-"""The contents of `.tflite` files: what they say of themselves, and several in one."""
+"""The contents of `.tflite` files: their metadata, and several files in one."""
 
 import collections
 import hashlib
@@ -11,7 +11,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
-from keras_resizable.extras import import_extra
+from keras_resizable.utils.extras import import_extra
 
 _METADATA = "keras_resizable"
 # It is in a file of this library twice: in the metadata and in the description.
@@ -21,14 +21,14 @@ _NO_DIGEST = "0" * 64
 
 
 def with_metadata(content: bytes, metadata: dict[str, Any]) -> bytes:
-    """A `.tflite` file that says what it is.
+    """A `.tflite` file with metadata that says what it is.
 
-    The metadata is JSON among those of the file, where tools such as Netron show it,
+    The metadata is stored in the file as JSON, where tools such as Netron show it,
     with a digest of the whole file.
 
     Args:
         content: Bytes of the file.
-        metadata: Dictionary, as JSON has it.
+        metadata: Dictionary that JSON can hold.
 
     Returns:
         Bytes.
@@ -43,7 +43,7 @@ def bundled(
 ) -> bytes:
     """Several `.tflite` files in one, as its signatures.
 
-    What they have in common byte by byte, such as weights, is stored once.
+    Identical contents, such as weights, are stored once.
 
     Args:
         named_contents: Iterable of pairs: the name of a signature, and the bytes of a
@@ -95,22 +95,23 @@ def bundled(
 
 
 def read_metadata(path: str | os.PathLike) -> dict[str, Any] | None:
-    """What a `.tflite` file of this library says of itself.
+    """The metadata of a `.tflite` file of this library.
 
     Args:
         path: Path of the file.
 
     Returns:
-        The dictionary that it was written with; None if it is not of this library.
+        The dictionary it was written with; None if this library did not write it.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is of this library and damaged.
+        ValueError: If this library wrote it, and it is damaged.
     """
     path = pathlib.Path(path)
     if not path.is_file():
         raise FileNotFoundError(
-            f"No model at {path}. Make one: python tflite/convert.py"
+            f"No model at {path}. keras_resizable.export.to_tflite makes one, and "
+            "python tflite/convert.py."
         )
     content = path.read_bytes()
     if _MARK.encode() not in content:
@@ -155,7 +156,7 @@ def count_operators(content: bytes) -> collections.Counter[str]:
 
 
 def count_differing_channels(content: bytes, other: bytes) -> dict[str, int]:
-    """Where two `.tflite` files with the same layers have other int8 weights.
+    """Counts channels whose int8 weights differ in files with the same layers.
 
     Args:
         content: Bytes of a file with one signature.

@@ -1,4 +1,4 @@
-"""`.tflite` files that this library did not write, so that nothing vouches for them."""
+"""`.tflite` files that this library did not write, and so cannot vouch for."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ interpreter.invoke()
 
 
 def try_apart(path: str | os.PathLike) -> None:
-    """Runs a file once in a process of its own, which a damaged one may end or hang.
+    """Runs a file once in a separate process, as a damaged one may crash or hang.
 
     Args:
         path: Path of a `.tflite` file.

@@ -1,9 +1,9 @@
-"""Models in other precisions than float32, which is what is converted."""
+"""Models in other precisions than float32, which conversion needs."""
 
 import keras
 
-from keras_resizable.graph import layers_of
 from keras_resizable.sub_network import copy_state
+from keras_resizable.utils.graph import layers_of
 
 # What models compute in that are converted as float32, and what that may change.
 _OTHER_DTYPES = ("float16", "bfloat16", "float64")
@@ -48,9 +48,9 @@ def float32_twin(model: keras.Model) -> keras.Model:
 
 
 def tolerance_of(model: keras.Model) -> float:
-    """How far computing in another precision may bring a model's outputs.
+    """How far a model's outputs may be from those of its float32 twin.
 
-    As a share of the largest, against those of its twin; 0 in float32.
+    As a share of the largest output; 0 in float32.
     """
     dtypes = {layer.compute_dtype for layer in layers_of(model)}
     return max([0.0, *(_TOLERANCE_OF_DTYPE.get(dtype, 0.0) for dtype in dtypes)])

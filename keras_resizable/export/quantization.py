@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 import keras
 import numpy as np
 
-from keras_resizable.extras import import_extra
-from keras_resizable.graph import layers_of
+from keras_resizable.utils.extras import import_extra
+from keras_resizable.utils.graph import layers_of
 
 # Images to estimate the ranges of features with.
 _MAX_IMAGES = 100
@@ -17,12 +17,12 @@ _MAX_IMAGES = 100
 
 @contextlib.contextmanager
 def on_int8_grid(model: keras.Model) -> Iterator[None]:
-    """Rounds the kernels of a model's convolutions to 255 steps a channel, for a while.
+    """Rounds a model's convolution kernels to 255 steps a channel, in a context.
 
     The steps are those that a quantizer would choose. A batch normalisation after the
     convolution, folded into it, then changes the size and the sign of a channel's
-    steps and not their number: sub-networks have the same int8 weights, but for the
-    sign of gamma, and a file of several stores them once.
+    steps but not their number: except for the sign of gamma, sub-networks have the
+    same int8 weights, and a file of several stores them once.
 
     Args:
         model: A `keras.Model`, such as a sub-network.
@@ -53,10 +53,10 @@ def quantized(
 
     Args:
         content: Bytes of the file. It has one signature with one input.
-        quantize: `"dynamic"`: features stay float32, and are made int8 for each
-            convolution as it runs. `"int8"`: all features, inputs and outputs are
-            int8, of ranges that are estimated with images.
-        images: Iterable of images to do so, as the file takes them.
+        quantize: `"dynamic"`: features stay float32, and are quantized to int8 for
+            each convolution as it runs. `"int8"`: all features, inputs and outputs
+            are int8, with ranges that are estimated from images.
+        images: Iterable of images to estimate with, as the file takes them.
 
     Returns:
         Bytes.

@@ -1,15 +1,17 @@
+"""A network as a SavedModel with a signature for each configuration."""
+
 import contextlib
 import os
 from collections.abc import Callable, Iterable
 
 import tensorflow as tf
 
-from keras_resizable.batches import Batches
 from keras_resizable.calibration import calibrate, scope_of
-from keras_resizable.files import replacing_folder
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import ConfigLike, SpatialSpace
 from keras_resizable.sub_network import cut_out
+from keras_resizable.utils.batches import Batches
+from keras_resizable.utils.files import replacing_folder
 
 _TOLERANCE = 1e-6  # Of scale factors, which come in float32.
 
@@ -18,10 +20,11 @@ def to_saved_model(
     network: ResizableNetwork,
     path: str | os.PathLike,
     configs: Iterable[ConfigLike] | None = None,
+    *,
     calibrate_with: Batches | None = None,
     preprocess: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> None:
-    """Writes a network as a TensorFlow SavedModel that needs nothing else.
+    """Writes a network as a self-contained TensorFlow SavedModel.
 
     It loads with `tf.saved_model.load` where neither this library nor Keras is
     installed. The weights are stored once. Its signatures, for batches of any size:
@@ -30,7 +33,7 @@ def to_saved_model(
     |---|---|
     | `serving_default` | the first configuration |
     | `scale_0.75_0.5_1.0` … | a configuration each |
-    | `any` | that of a further input `config`, float32 `(stages,)` or fewer |
+    | `any` | that of its second input `config`, float32 `(stages,)` or fewer |
 
     All take `images` and return `outputs`. `any` uses the batch statistics that
     training left, and fails with `InvalidArgumentError` if a scale factor is not one
@@ -38,14 +41,14 @@ def to_saved_model(
 
     Args:
         network: A `ResizableNetwork`.
-        path: Path of the folder. A SavedModel that is there is replaced.
-        configs: Configurations to have signatures of; the largest if absent.
+        path: Path of the folder. An existing SavedModel is replaced.
+        configs: Configurations that get a signature; the largest if absent.
         calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
             statistics of each of `configs` with. They are stored beside the weights.
         preprocess: Function, of TensorFlow operations, from uint8 images `(batch,
             height, width, channels)` of any size to those that the network takes,
             such as `keras_resizable.data.preprocess` with its other arguments given.
-            If there is one, signatures take what it takes.
+            If given, signatures take what it takes.
 
     Raises:
         ValueError: If a configuration is not valid, its statistics were never
@@ -83,7 +86,14 @@ def to_saved_model(
 
 
 def signature_name(space: SpatialSpace, config: ConfigLike) -> str:
-    """The name of a configuration's signature, such as `scale_0.75_0.5_1.0`."""
+    """The name of a configuration's signature, such as `scale_0.75_0.5_1.0`.
+
+    Example:
+
+    >>> from keras_resizable import SpatialSpace, export
+    >>> export.signature_name(SpatialSpace((1.0, 0.5), num_stages=2), "0.5")
+    'scale_0.5_1.0'
+    """
     return "scale_" + space.config(config).key
 
 

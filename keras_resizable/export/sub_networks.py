@@ -1,41 +1,44 @@
+"""Many sub-networks as `.tflite` files, one after the other."""
+
 import json
 import os
 import pathlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from keras_resizable.batches import Batches, image_batches
 from keras_resizable.calibration import calibrate
-from keras_resizable.digests import digest_of_data, digest_of_weights
 from keras_resizable.export.flatbuffer import read_metadata
 from keras_resizable.export.tflite import file_name, to_tflite
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import ConfigLike
 from keras_resizable.sub_network import as_super_network, cut_out
+from keras_resizable.utils.batches import Batches, image_batches
+from keras_resizable.utils.digests import digest_of_data, digest_of_weights
 
 
 def to_tflite_files(
     network: ResizableNetwork,
     configs: Iterable[ConfigLike],
     folder: str | os.PathLike,
+    *,
     quantize: str = "none",
     calibrate_with: Batches | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> Iterator[tuple[tuple[float, ...], pathlib.Path, dict[str, Any] | None]]:
     """Converts sub-networks to TFLite, one after the other.
 
-    One is in memory at a time. The outputs are compared with the super-network's. A
-    file that is there, of the same network and settings, is left as it is: what an
-    interruption left is gone on with.
+    One is in memory at a time. The outputs are compared with the super-network's. An
+    existing file of the same network and settings is kept, so that an interrupted
+    conversion resumes.
 
     Args:
         network: A `ResizableNetwork`.
         configs: Configurations.
         folder: Folder of the files, which are named by `file_name`.
-        quantize: As `to_tflite` has it.
+        quantize: As in `to_tflite`.
         calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
-            statistics of each with, and for what `to_tflite` does.
-        metadata: As `to_tflite` has it. The files' has the configuration too, the scale
+            statistics of each with, and then as in `to_tflite`.
+        metadata: As in `to_tflite`. Each file's also holds the configuration, the scale
             factors, and digests of the network's weights and of `calibrate_with`.
 
     Yields:
@@ -67,7 +70,14 @@ def to_tflite_files(
         if calibrate_with is not None:
             calibrate(model, calibrate_with)
         reference = as_super_network(network, config, cut)
-        result = to_tflite(model, path, quantize, calibrate_with, written, reference)
+        result = to_tflite(
+            model,
+            path,
+            quantize,
+            calibrate_with=calibrate_with,
+            metadata=written,
+            reference=reference,
+        )
         yield config, path, result
 
 

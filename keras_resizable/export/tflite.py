@@ -1,3 +1,5 @@
+"""Writing, checking and running `.tflite` files."""
+
 import functools
 import itertools
 import os
@@ -9,7 +11,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resizable.batches import Batches, check_not_empty, image_batches
 from keras_resizable.export.flatbuffer import (
     bundled,
     count_differing_channels,
@@ -20,10 +21,11 @@ from keras_resizable.export.flatbuffer import (
 from keras_resizable.export.foreign import try_apart
 from keras_resizable.export.precision import float32_twin, tolerance_of
 from keras_resizable.export.quantization import on_int8_grid, quantized
-from keras_resizable.extras import import_extra, version_of
-from keras_resizable.files import replacing
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import ConfigLike
+from keras_resizable.utils.batches import Batches, check_not_empty, image_batches
+from keras_resizable.utils.extras import import_extra, version_of
+from keras_resizable.utils.files import replacing
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
@@ -39,6 +41,7 @@ def to_tflite(
     model: keras.Model,
     path: str | os.PathLike,
     quantize: str = "none",
+    *,
     calibrate_with: Batches | None = None,
     metadata: dict[str, Any] | None = None,
     reference: Callable[[tf.Tensor], tf.Tensor] | None = None,
@@ -58,14 +61,14 @@ def to_tflite(
     Args:
         model: A `keras.Model` of stock layers with a fixed input shape and one
             output, such as a sub-network.
-        path: Path of a `.tflite` file. One that is there is replaced.
+        path: Path of a `.tflite` file. An existing one is replaced.
         quantize: See above.
         calibrate_with: `tf.data.Dataset` of batches of images, alone or followed by
             targets; or images as one array. `"int8"` needs some to estimate the ranges
             of features. The outputs are compared on them; on noise if absent.
-        metadata: Dictionary, as JSON has it, that `read_metadata` is to return.
-        reference: Callable from images to what the outputs are compared with, such as
-            the super-network that the model was cut out of; the model if absent.
+        metadata: Dictionary that JSON can hold, for `read_metadata` to return.
+        reference: Callable from images to the outputs to compare with, such as the
+            super-network that the model was cut out of; the model itself if absent.
 
     Returns:
         A dictionary: `operators`, a `collections.Counter`; `difference`, how far the
@@ -77,6 +80,17 @@ def to_tflite(
             outputs, or the outputs do not agree.
         ImportError: If the extra `tflite` is not installed.
         OSError: If the folder cannot be written.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> import keras_resizable
+    >>> from keras_resizable import export
+    >>> model = keras_resizable.ResNet20(scales=(1.0, 0.5)).sub_network("0.5")
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "sub.tflite"
+    >>> result = export.to_tflite(model, path)
+    >>> result["operators"]["CONV_2D"]
+    21
     """
     path = pathlib.Path(path)
     if path.suffix != ".tflite":
@@ -102,12 +116,14 @@ def to_tflite(
     reference = reference or functools.partial(model, training=False)
     tolerance = max(_TOLERANCE[quantize], tolerance_of(model))
     model = float32_twin(model)
+    images = list(itertools.islice(_images(model, calibrate_with), _CHECKED_IMAGES))
     with replacing(path) as temporary:
         if quantize in ("dynamic", "int8"):
             with on_int8_grid(model):
                 convert(model, temporary, metadata=metadata)
-            images = _images(model, calibrate_with)
-            content = quantized(temporary.read_bytes(), quantize, images)
+            content = quantized(
+                temporary.read_bytes(), quantize, _images(model, calibrate_with)
+            )
             # Its digest is another one now.
             content = with_metadata(content, _of(model) | metadata)
             temporary.write_bytes(content)
@@ -117,8 +133,7 @@ def to_tflite(
         operators = count_operators(content)
         if "CUSTOM" in operators:
             raise ValueError("The model has operators that TFLite does not have.")
-        images = itertools.islice(_images(model, calibrate_with), _CHECKED_IMAGES)
-        difference = _check(reference, temporary, list(images), tolerance)
+        difference = _check(reference, temporary, images, tolerance)
     return {
         "operators": operators,
         "difference": difference,
@@ -129,23 +144,23 @@ def to_tflite(
 def to_bundle(
     paths: Sequence[str | os.PathLike], path: str | os.PathLike
 ) -> dict[str, Any]:
-    """Makes one `.tflite` file of several, each a signature of it.
+    """Joins several `.tflite` files into one, each as a signature.
 
     The signatures have the names of the files' configurations, such as
     `scale_0.75_0.5_1.0`, or what the files' metadata has as `signature`. The first is
-    the one that an interpreter runs when it is not told which. What files share byte by
-    byte is stored once: for sub-networks in int8 or with dynamic ranges, the weights of
-    all convolutions, but for those whose gamma differs in sign.
+    the one that an interpreter runs by default. Identical contents are stored once: for
+    sub-networks in int8 or with dynamic ranges, the weights of all convolutions, except
+    those whose gamma differs in sign.
 
     Args:
         paths: Paths of files that `to_tflite` has written with a `config` or a
             `signature` in their metadata.
-        path: Path of the `.tflite` file to write. One that is there is replaced.
+        path: Path of the `.tflite` file to write. An existing one is replaced.
 
     Returns:
-        A dictionary: `size_bytes`; and `differing`, for each sub-network how many
-        channels have other weights than in the first, see `count_differing_channels`,
-        where weights are int8.
+        A dictionary: `size_bytes`; and where weights are int8, `differing`: for each
+        sub-network how many channels differ from the first, see
+        `count_differing_channels`.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -284,7 +299,7 @@ def open_tflite(
 
 
 def check_tflite(path: str | os.PathLike) -> None:
-    """Refuses a `.tflite` file that is damaged, and never ends the process over one.
+    """Refuses a damaged `.tflite` file, without letting it crash the process.
 
     Args:
         path: Path of the file.
@@ -306,8 +321,8 @@ def run_tflite(
 
     Args:
         path: Path of the file.
-        images: float32 `(images, height, width, channels)`. A file in int8 gets them
-            rounded to its numbers.
+        images: float32 `(images, height, width, channels)`. For an int8 file they are
+            quantized.
         signature: Name of a signature; the first if absent.
 
     Returns:
@@ -357,6 +372,13 @@ def file_name(
 
     Returns:
         Such as `resnet20_0.75_0.5_1.0_float16.tflite`.
+
+    Example:
+
+    >>> import keras_resizable
+    >>> from keras_resizable import export
+    >>> export.file_name(keras_resizable.ResNet20(), "0.75,0.5", "int8")
+    'resnet20_0.75_0.5_1.0_int8.tflite'
     """
     key = network.space.config(config).key
     suffix = "" if quantize == "none" else f"_{quantize}"

@@ -1,3 +1,5 @@
+"""The channel shuffle of ShuffleNet, for maps of any size."""
+
 from collections.abc import Callable
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""Stochastic depth, in the largest sub-network only."""
+
 import contextlib
 import contextvars
 from collections.abc import Callable, Iterator
@@ -13,7 +15,7 @@ _is_largest: contextvars.ContextVar = contextvars.ContextVar("is_largest", defau
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
 class DropPath(HasStockForm, keras.layers.Dropout):
-    """Leaves a residual branch out for some images, in the largest sub-network only.
+    """Skips a residual branch for some images, in the largest sub-network only.
 
     Stochastic depth (Huang et al., 2016, https://arxiv.org/abs/1603.09382). Only the
     largest sub-network is regularized, as smaller ones rather lack capacity (Yu et al.,
@@ -21,7 +23,7 @@ class DropPath(HasStockForm, keras.layers.Dropout):
     `1 / (1 - rate)`.
 
     Args:
-        rate: Part of the images, from 0 to 1.
+        rate: Fraction of the images, from 0 to 1.
         seed: Seed of the draws.
 
     Call arguments:

@@ -1,3 +1,5 @@
+"""Batch normalisation with a row for each scale factor."""
+
 import inspect
 from collections.abc import Sequence
 from typing import Any
@@ -24,8 +26,8 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
     computes what `keras.layers.BatchNormalization` does, with one row for all scale
     factors. The arguments are those of that layer, and the last axis is normalised.
 
-    Gammas and betas are a variable for each row, as optimizers may look at a variable
-    as a whole: to clip its gradient, to scale its step by its norm, or as a matrix.
+    Every row has its own gamma and beta variables, as optimizers may treat a variable
+    as a whole: clip its gradient, scale its step by its norm, or take it for a matrix.
 
     Under `tf.distribute` the moving statistics are the mean over the replicas,
     and `synchronized=True` normalises by the statistics of the global batch.
@@ -50,8 +52,8 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
 
     Call arguments:
         inputs: `(batch, ..., channels)`, floating point.
-        scale_index: Scalar int32 tensor, the row to use; of no effect if there is
-            one row.
+        scale_index: Scalar int32 tensor, the row to use; ignored if there is only
+            one.
         training: Whether to normalise by the statistics of the batch and to
             update the moving ones. A frozen layer (`trainable=False`) never
             does, as in Keras.
@@ -61,6 +63,16 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
 
     Raises:
         ValueError: If `num_scales` is not a positive integer.
+
+    Example:
+
+    >>> import keras
+    >>> import keras_resizable
+    >>> norm = keras_resizable.ScaleAwareBatchNorm(num_scales=3)
+    >>> norm(keras.ops.ones((2, 4, 4, 8)), keras.ops.array(2), training=True).shape
+    TensorShape([2, 4, 4, 8])
+    >>> norm.count_params()  # Three rows of four numbers for each channel.
+    96
     """
 
     def __init__(
@@ -188,7 +200,7 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
     def from_stock(
         cls, stock: keras.layers.BatchNormalization, num_scales: int
     ) -> "ScaleAwareBatchNorm":
-        """The layer of which every row is a stock batch normalisation.
+        """A layer whose rows all equal a stock batch normalisation.
 
         Args:
             stock: A `keras.layers.BatchNormalization` of the last axis. If it is built,
@@ -199,8 +211,8 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
             A `ScaleAwareBatchNorm` of the same name and settings.
 
         Raises:
-            ValueError: If `stock` has what this layer has not: another axis, a
-                constraint or renormalization.
+            ValueError: If `stock` has what this layer does not support: another axis,
+                a constraint or renormalization.
 
         Example:
 

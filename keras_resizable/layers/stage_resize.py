@@ -1,3 +1,5 @@
+"""The resize in front of a stage."""
+
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -33,6 +35,14 @@ class StageResize(HasStockForm, keras.layers.Layer):
     Raises:
         ValueError: If `scales` is empty or has anything but distinct numbers in
             (0, 1].
+
+    Example:
+
+    >>> import keras
+    >>> import keras_resizable
+    >>> resize = keras_resizable.StageResize(scales=(1.0, 0.7))
+    >>> resize(keras.ops.ones((1, 45, 45, 8)), keras.ops.array(1)).shape
+    TensorShape([1, 32, 32, 8])
     """
 
     def __init__(self, scales: Iterable[float], **kwargs: Any) -> None:

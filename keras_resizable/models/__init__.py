@@ -1,3 +1,8 @@
+"""Network families, and building blocks for your own architectures."""
+
+from collections.abc import Callable
+
+from keras_resizable.models.assemble import assemble
 from keras_resizable.models.mobilenet_v1 import MobileNetV1
 from keras_resizable.models.mobilenet_v2 import MobileNetV2
 from keras_resizable.models.pretrained import load_stock_weights
@@ -10,16 +15,22 @@ from keras_resizable.models.resnet import (
     ResNet152,
 )
 from keras_resizable.models.shufflenet_v2 import ShuffleNetV2
+from keras_resizable.network import ResizableNetwork
 
-__all__ = [
-    "MobileNetV1",
-    "MobileNetV2",
-    "ResNet20",
-    "ResNet50",
-    "ResNet56",
-    "ResNet101",
-    "ResNet152",
-    "ResizableNet",
-    "ShuffleNetV2",
-    "load_stock_weights",
-]
+# What recipes know by name. One that takes `width` or `drop_path` says so itself.
+NETWORKS: dict[str, Callable[..., ResizableNetwork]] = {
+    make.__name__: make
+    for make in (
+        MobileNetV1,
+        MobileNetV2,
+        ResNet20,
+        ResNet50,
+        ResNet56,
+        ResNet101,
+        ResNet152,
+        ResizableNet,
+        ShuffleNetV2,
+    )
+}
+
+__all__ = ["NETWORKS", *NETWORKS, "assemble", "load_stock_weights"]

@@ -9,11 +9,11 @@ import keras
 from keras import layers
 
 from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
-from keras_resizable.messages import first_line
 from keras_resizable.models.convolutions import Block, Regularizer
 from keras_resizable.models.pretrained import load_stock_weights
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import check_scales
+from keras_resizable.utils.messages import first_line
 
 
 def assemble(
@@ -35,7 +35,7 @@ def assemble(
     scale_aware: bool = True,
     imagenet: Callable[..., keras.Model] | None = None,
 ) -> ResizableNetwork:
-    """Makes a `ResizableNetwork` of blocks.
+    """Builds a `ResizableNetwork` from blocks.
 
     A block is a callable `(x, norm, regularizer) -> x`, where `norm(x, name)`
     is batch normalisation at the scale of the block's stage.
@@ -53,8 +53,8 @@ def assemble(
         weights: None for random ones, the path of a `.weights.h5` or `.keras` file of
             such a network, or `"imagenet"` for those of the `keras.applications`
             model of the same architecture, if there is one: see `load_stock_weights`
-            for what they are good for until they are trained or calibrated. They
-            expect images in [-1, 1]. The classifier is among them for 1,000 classes.
+            for their limits until they are trained or calibrated. They expect images
+            in [-1, 1]. With 1,000 classes they include the classifier.
         pooling: What the head does when `include_top=False`: None for feature
             maps, `"avg"`, or `"max"`.
         dropout: Fraction of the classifier's inputs that training drops.
@@ -70,6 +70,27 @@ def assemble(
     Raises:
         ValueError: If `scales`, `input_shape`, `pooling` or `weights` is not
             valid.
+
+    Example:
+
+    >>> from keras import layers
+    >>> from keras_resizable import models
+    >>> def block(name):
+    ...     def build(x, norm, regularizer):
+    ...         x = layers.Conv2D(8, 3, kernel_regularizer=regularizer, name=name)(x)
+    ...         return layers.ReLU()(norm(x, f"{name}_norm"))
+    ...     return build
+    >>> network = models.assemble(
+    ...     [block("stem")],
+    ...     [[block("one"), block("two")], [block("three")]],
+    ...     scales=(1.0, 0.5),
+    ...     input_shape=(32, 32, 3),
+    ...     classes=10,
+    ...     name="mine",
+    ...     epsilon=1e-3,
+    ... )
+    >>> network.space.size
+    4
     """
     scales = check_scales(scales)
     if keras.config.image_data_format() != "channels_last":

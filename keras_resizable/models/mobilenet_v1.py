@@ -1,7 +1,8 @@
 """MobileNetV1 (Howard et al., 2017, https://arxiv.org/abs/1704.04861)."""
 
 import functools
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -31,16 +32,24 @@ STACKWISE_NUM_FILTERS = (
 def MobileNetV1(
     scales: Iterable[float] = (1.0, 0.9, 0.8, 0.7),
     *,
-    alpha: float = 1.0,
+    width: float = 1.0,
+    alpha: float | None = None,
     input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
     classes: int = 1000,
+    include_top: bool = True,
+    weights: str | os.PathLike | None = None,
+    pooling: str | None = None,
+    dropout: float = 0.0,
+    classifier_activation: str | Callable[..., Any] | None = "softmax",
+    kernel_regularizer: Regularizer = None,
+    synchronized: bool = False,
+    scale_aware: bool = True,
     name: str = "mobilenet_v1",
-    **kwargs: Any,
 ) -> ResizableNetwork:
     """A resizable MobileNetV1.
 
-    Layer by layer that of `keras.applications.MobileNet`, whose weights
-    `weights="imagenet"` takes.
+    Layer by layer the same as `keras.applications.MobileNet`, whose weights
+    `weights="imagenet"` loads.
 
     | at 224 px, 1,000 classes | FLOPs |
     |---|---|
@@ -55,14 +64,25 @@ def MobileNetV1(
 
     Args:
         scales: Scale factors, distinct numbers in (0, 1]; 5 stages.
-        alpha: Width: the filters of every layer are multiplied by it.
+        width: What the number of filters of every layer is multiplied by.
+        alpha: The same, as `keras.applications` calls it.
         input_shape: `(height, width, channels)`.
         classes: Number of classes.
+        include_top: Whether the head ends in a classifier.
+        weights: None for random ones, `"imagenet"` for those of
+            `keras.applications` (valid only at full size until the network is trained
+            or calibrated; images in [-1, 1]), or the path of a `.weights.h5` or
+            `.keras` file of such a network.
+        pooling: What the head does when `include_top=False`: None for feature
+            maps, `"avg"` or `"max"`.
+        dropout: Fraction of the classifier's inputs that training drops.
+        classifier_activation: Activation of the classifier, None for logits.
+        kernel_regularizer: Regularizer of all kernels, such as
+            `keras.regularizers.L2(1e-4)`.
+        synchronized: Whether replicas share the statistics of a batch.
+        scale_aware: Whether each scale factor has batch normalisation of its own.
+            If not, all share one row: for ablations (paper, Table 5).
         name: Name of the network.
-        **kwargs: `include_top`, `weights`, `pooling`, `dropout` and
-            `classifier_activation` as in `keras.applications`,
-            `kernel_regularizer` and `synchronized`; see
-            `keras_resizable.models.assemble.assemble`.
 
     Returns:
         A `ResizableNetwork`.
@@ -70,7 +90,8 @@ def MobileNetV1(
     Raises:
         ValueError: If an argument is not valid.
     """
-    check_width("alpha", alpha)
+    width = width if alpha is None else alpha
+    check_width("width" if alpha is None else "alpha", width)
     stages: list[list[Block]] = []
     number = 0
     for group, stack in enumerate(STACKWISE_NUM_FILTERS):
@@ -82,21 +103,28 @@ def MobileNetV1(
             stages[-1].append(
                 functools.partial(
                     block,
-                    filters=max(1, int(filters * alpha)),
+                    filters=max(1, int(filters * width)),
                     stride=stride,
                     number=number,
                 )
             )
     return assemble(
-        [functools.partial(stem, filters=max(1, int(32 * alpha)))],
+        [functools.partial(stem, filters=max(1, int(32 * width)))],
         stages,
         scales=scales,
         input_shape=input_shape,
         classes=classes,
+        include_top=include_top,
+        weights=weights,
+        pooling=pooling,
+        dropout=dropout,
+        classifier_activation=classifier_activation,
+        kernel_regularizer=kernel_regularizer,
+        synchronized=synchronized,
+        scale_aware=scale_aware,
         name=name,
         epsilon=1e-3,
-        imagenet=functools.partial(keras.applications.MobileNet, alpha=alpha),
-        **kwargs,
+        imagenet=functools.partial(keras.applications.MobileNet, alpha=width),
     )
 
 

@@ -1,7 +1,8 @@
 """MobileNetV2 (Sandler et al., 2018, https://arxiv.org/abs/1801.04381)."""
 
 import functools
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -34,17 +35,25 @@ GROUPS = (
 def MobileNetV2(
     scales: Iterable[float] = (1.0, 0.9, 0.8, 0.7),
     *,
-    alpha: float = 1.0,
+    width: float = 1.0,
+    alpha: float | None = None,
     input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
     classes: int = 1000,
-    name: str = "mobilenet_v2",
+    include_top: bool = True,
+    weights: str | os.PathLike | None = None,
+    pooling: str | None = None,
+    dropout: float = 0.0,
+    classifier_activation: str | Callable[..., Any] | None = "softmax",
+    kernel_regularizer: Regularizer = None,
+    synchronized: bool = False,
+    scale_aware: bool = True,
     drop_path: float = 0.0,
-    **kwargs: Any,
+    name: str = "mobilenet_v2",
 ) -> ResizableNetwork:
     """A resizable MobileNetV2.
 
-    Layer by layer that of `keras.applications.MobileNetV2`, whose weights
-    `weights="imagenet"` takes. The paper trained it, and gives no accuracy.
+    Layer by layer the same as `keras.applications.MobileNetV2`, whose weights
+    `weights="imagenet"` loads. The paper trained it, but gives no accuracy.
 
     | at 224 px, 1,000 classes | FLOPs |
     |---|---|
@@ -57,26 +66,47 @@ def MobileNetV2(
 
     Args:
         scales: Scale factors, distinct numbers in (0, 1]; 5 stages.
-        alpha: Width: the filters of every layer are multiplied by it, and
-            rounded to a multiple of 8.
+        width: What the number of filters of every layer is multiplied by; then it
+            is rounded to a multiple of 8.
+        alpha: The same, as `keras.applications` calls it.
         input_shape: `(height, width, channels)`.
         classes: Number of classes.
-        name: Name of the network.
-        drop_path: Part of the images for which the last residual block leaves its
+        include_top: Whether the head ends in a classifier.
+        weights: None for random ones, `"imagenet"` for those of
+            `keras.applications` (valid only at full size until the network is trained
+            or calibrated; images in [-1, 1]), or the path of a `.weights.h5` or
+            `.keras` file of such a network.
+        pooling: What the head does when `include_top=False`: None for feature
+            maps, `"avg"` or `"max"`.
+        dropout: Fraction of the classifier's inputs that training drops.
+        classifier_activation: Activation of the classifier, None for logits.
+        kernel_regularizer: Regularizer of all kernels, such as
+            `keras.regularizers.L2(1e-4)`.
+        synchronized: Whether replicas share the statistics of a batch.
+        scale_aware: Whether each scale factor has batch normalisation of its own.
+            If not, all share one row: for ablations (paper, Table 5).
+        drop_path: Fraction of the images for which the last residual block leaves its
             branch out in training, in the largest sub-network only; less in those
             before, see `keras_resizable.layers.DropPath`.
-        **kwargs: `include_top`, `weights`, `pooling`, `dropout` and
-            `classifier_activation` as in `keras.applications`,
-            `kernel_regularizer` and `synchronized`; see
-            `keras_resizable.models.assemble.assemble`.
+        name: Name of the network.
 
     Returns:
         A `ResizableNetwork`.
 
     Raises:
         ValueError: If an argument is not valid.
+
+    Example:
+
+    >>> import keras_resizable
+    >>> network = keras_resizable.MobileNetV2(
+    ...     scales=(1.0, 0.5), width=0.35, input_shape=(96, 96, 3), classes=3
+    ... )
+    >>> network.output_shape
+    (None, 3)
     """
-    check_width("alpha", alpha)
+    width = width if alpha is None else alpha
+    check_width("width" if alpha is None else "alpha", width)
     rates = drop_rates(drop_path, sum(num_blocks for _, _, num_blocks, _ in GROUPS))
     stages: list[list[Block]] = []
     number = 0
@@ -92,7 +122,7 @@ def MobileNetV2(
                 functools.partial(
                     block,
                     expansion=expansion,
-                    filters=multiple_of_8(filters * alpha),
+                    filters=multiple_of_8(filters * width),
                     stride=stride,
                     drop_rate=rates[number],
                     prefix=f"block_{number}" if number else "expanded_conv",
@@ -100,18 +130,25 @@ def MobileNetV2(
             )
             number += 1
     # Wider networks have a wider last layer; narrow ones keep theirs.
-    last = functools.partial(last_conv, filters=multiple_of_8(1280 * max(1.0, alpha)))
+    last = functools.partial(last_conv, filters=multiple_of_8(1280 * max(1.0, width)))
     stages[-1].append(last)
     return assemble(
-        [functools.partial(stem, filters=multiple_of_8(32 * alpha))],
+        [functools.partial(stem, filters=multiple_of_8(32 * width))],
         stages,
         scales=scales,
         input_shape=input_shape,
         classes=classes,
+        include_top=include_top,
+        weights=weights,
+        pooling=pooling,
+        dropout=dropout,
+        classifier_activation=classifier_activation,
+        kernel_regularizer=kernel_regularizer,
+        synchronized=synchronized,
+        scale_aware=scale_aware,
         name=name,
         epsilon=1e-3,
-        imagenet=functools.partial(keras.applications.MobileNetV2, alpha=alpha),
-        **kwargs,
+        imagenet=functools.partial(keras.applications.MobileNetV2, alpha=width),
     )
 
 

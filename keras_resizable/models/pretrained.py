@@ -8,7 +8,7 @@ from keras_resizable.network import ResizableNetwork
 
 
 def load_stock_weights(network: ResizableNetwork, model: keras.Model) -> None:
-    """Takes the weights of a stock model whose layers have the same names.
+    """Loads the weights of a stock model whose layers have the same names.
 
     Every scale factor's batch normalisation becomes that of the model. Its
     statistics are only right where all scale factors are 1.0, so the network

@@ -1,20 +1,17 @@
 """Residual networks (He et al., 2016, https://arxiv.org/abs/1512.03385)."""
 
-import functools
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import keras
-from keras import layers
-
-from keras_resizable.models.assemble import assemble, check_width
-from keras_resizable.models.convolutions import (
-    Block,
-    Norm,
-    Regularizer,
-    conv,
-    drop_branch,
-    drop_rates,
+from keras_resizable.models.assemble import check_width
+from keras_resizable.models.convolutions import Regularizer
+from keras_resizable.models.residual import (
+    ResNet,
+    basic_block,
+    bottleneck_block,
+    imagenet_stem,
+    small_image_stem,
 )
 from keras_resizable.network import ResizableNetwork
 
@@ -25,8 +22,16 @@ def ResNet20(
     width: float = 1.0,
     input_shape: tuple[int | None, int | None, int] = (32, 32, 3),
     classes: int = 10,
+    include_top: bool = True,
+    weights: str | os.PathLike | None = None,
+    pooling: str | None = None,
+    dropout: float = 0.0,
+    classifier_activation: str | Callable[..., Any] | None = "softmax",
+    kernel_regularizer: Regularizer = None,
+    synchronized: bool = False,
+    scale_aware: bool = True,
+    drop_path: float = 0.0,
     name: str = "resnet20",
-    **kwargs: Any,
 ) -> ResizableNetwork:
     """A resizable ResNet-20, for images of about 32 pixels.
 
@@ -47,11 +52,22 @@ def ResNet20(
         width: What the numbers of filters (16, 32, 64) are multiplied by.
         input_shape: `(height, width, channels)`.
         classes: Number of classes.
+        include_top: Whether the head ends in a classifier.
+        weights: None for random ones, the path of a `.weights.h5` or
+            `.keras` file of such a network.
+        pooling: What the head does when `include_top=False`: None for feature
+            maps, `"avg"` or `"max"`.
+        dropout: Fraction of the classifier's inputs that training drops.
+        classifier_activation: Activation of the classifier, None for logits.
+        kernel_regularizer: Regularizer of all kernels, such as
+            `keras.regularizers.L2(1e-4)`.
+        synchronized: Whether replicas share the statistics of a batch.
+        scale_aware: Whether each scale factor has batch normalisation of its own.
+            If not, all share one row: for ablations (paper, Table 5).
+        drop_path: Fraction of the images for which the last residual block leaves its
+            branch out in training, in the largest sub-network only; less in those
+            before, see `keras_resizable.layers.DropPath`.
         name: Name of the network.
-        **kwargs: `include_top`, `weights`, `pooling`, `dropout` and
-            `classifier_activation` as in `keras.applications`,
-            `kernel_regularizer` and `synchronized`; see
-            `keras_resizable.models.assemble.assemble`.
 
     Returns:
         A `ResizableNetwork`.
@@ -62,13 +78,35 @@ def ResNet20(
         width=width,
         input_shape=input_shape,
         classes=classes,
+        include_top=include_top,
+        weights=weights,
+        pooling=pooling,
+        dropout=dropout,
+        classifier_activation=classifier_activation,
+        kernel_regularizer=kernel_regularizer,
+        synchronized=synchronized,
+        scale_aware=scale_aware,
+        drop_path=drop_path,
         name=name,
-        **kwargs,
     )
 
 
 def ResNet56(
-    scales: Iterable[float] = (1.0, 0.75, 0.5), *, name: str = "resnet56", **kwargs: Any
+    scales: Iterable[float] = (1.0, 0.75, 0.5),
+    *,
+    width: float = 1.0,
+    input_shape: tuple[int | None, int | None, int] = (32, 32, 3),
+    classes: int = 10,
+    include_top: bool = True,
+    weights: str | os.PathLike | None = None,
+    pooling: str | None = None,
+    dropout: float = 0.0,
+    classifier_activation: str | Callable[..., Any] | None = "softmax",
+    kernel_regularizer: Regularizer = None,
+    synchronized: bool = False,
+    scale_aware: bool = True,
+    drop_path: float = 0.0,
+    name: str = "resnet56",
 ) -> ResizableNetwork:
     """A resizable ResNet-56: a `ResNet20` three times as deep.
 
@@ -81,7 +119,23 @@ def ResNet56(
     0.86 M parameters, of which three scale factors add 1.9 %. Arguments and result are
     those of `ResNet20`.
     """
-    return _small_resnet((9, 9, 9), scales, name=name, **kwargs)
+    return _small_resnet(
+        (9, 9, 9),
+        scales,
+        width=width,
+        input_shape=input_shape,
+        classes=classes,
+        include_top=include_top,
+        weights=weights,
+        pooling=pooling,
+        dropout=dropout,
+        classifier_activation=classifier_activation,
+        kernel_regularizer=kernel_regularizer,
+        synchronized=synchronized,
+        scale_aware=scale_aware,
+        drop_path=drop_path,
+        name=name,
+    )
 
 
 def ResNet50(
@@ -89,8 +143,16 @@ def ResNet50(
     *,
     input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
     classes: int = 1000,
+    include_top: bool = True,
+    weights: str | os.PathLike | None = None,
+    pooling: str | None = None,
+    dropout: float = 0.0,
+    classifier_activation: str | Callable[..., Any] | None = "softmax",
+    kernel_regularizer: Regularizer = None,
+    synchronized: bool = False,
+    scale_aware: bool = True,
+    drop_path: float = 0.0,
     name: str = "resnet50",
-    **kwargs: Any,
 ) -> ResizableNetwork:
     """A resizable ResNet-50, with the stride in the 3x3 convolutions.
 
@@ -106,30 +168,66 @@ def ResNet50(
         scales: Scale factors, distinct numbers in (0, 1]; 4 stages.
         input_shape: `(height, width, channels)`.
         classes: Number of classes.
+        include_top: Whether the head ends in a classifier.
+        weights: None for random ones, the path of a `.weights.h5` or
+            `.keras` file of such a network.
+        pooling: What the head does when `include_top=False`: None for feature
+            maps, `"avg"` or `"max"`.
+        dropout: Fraction of the classifier's inputs that training drops.
+        classifier_activation: Activation of the classifier, None for logits.
+        kernel_regularizer: Regularizer of all kernels, such as
+            `keras.regularizers.L2(1e-4)`.
+        synchronized: Whether replicas share the statistics of a batch.
+        scale_aware: Whether each scale factor has batch normalisation of its own.
+            If not, all share one row: for ablations (paper, Table 5).
+        drop_path: Fraction of the images for which the last residual block leaves its
+            branch out in training, in the largest sub-network only; less in those
+            before, see `keras_resizable.layers.DropPath`.
         name: Name of the network.
-        **kwargs: `include_top`, `weights`, `pooling`, `dropout` and
-            `classifier_activation` as in `keras.applications`,
-            `kernel_regularizer` and `synchronized`; see
-            `keras_resizable.models.assemble.assemble`.
 
     Returns:
         A `ResizableNetwork`.
+
+    Example:
+
+    >>> import keras_resizable
+    >>> network = keras_resizable.ResNet50(scales=(1.0, 0.5), classes=3)
+    >>> network.space.size
+    16
     """
     return _imagenet_resnet(
         (3, 4, 6, 3),
         scales,
         input_shape=input_shape,
         classes=classes,
+        include_top=include_top,
+        weights=weights,
+        pooling=pooling,
+        dropout=dropout,
+        classifier_activation=classifier_activation,
+        kernel_regularizer=kernel_regularizer,
+        synchronized=synchronized,
+        scale_aware=scale_aware,
+        drop_path=drop_path,
         name=name,
-        **kwargs,
     )
 
 
 def ResNet101(
     scales: Iterable[float] = (1.0, 0.9, 0.8, 0.7),
     *,
+    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    classes: int = 1000,
+    include_top: bool = True,
+    weights: str | os.PathLike | None = None,
+    pooling: str | None = None,
+    dropout: float = 0.0,
+    classifier_activation: str | Callable[..., Any] | None = "softmax",
+    kernel_regularizer: Regularizer = None,
+    synchronized: bool = False,
+    scale_aware: bool = True,
+    drop_path: float = 0.0,
     name: str = "resnet101",
-    **kwargs: Any,
 ) -> ResizableNetwork:
     """A resizable ResNet-101: a deeper `ResNet50`.
 
@@ -142,14 +240,39 @@ def ResNet101(
     44.7 M parameters, of which four scale factors add 1.4 %. Arguments and result are
     those of `ResNet50`.
     """
-    return _imagenet_resnet((3, 4, 23, 3), scales, name=name, **kwargs)
+    return _imagenet_resnet(
+        (3, 4, 23, 3),
+        scales,
+        input_shape=input_shape,
+        classes=classes,
+        include_top=include_top,
+        weights=weights,
+        pooling=pooling,
+        dropout=dropout,
+        classifier_activation=classifier_activation,
+        kernel_regularizer=kernel_regularizer,
+        synchronized=synchronized,
+        scale_aware=scale_aware,
+        drop_path=drop_path,
+        name=name,
+    )
 
 
 def ResNet152(
     scales: Iterable[float] = (1.0, 0.9, 0.8, 0.7),
     *,
+    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    classes: int = 1000,
+    include_top: bool = True,
+    weights: str | os.PathLike | None = None,
+    pooling: str | None = None,
+    dropout: float = 0.0,
+    classifier_activation: str | Callable[..., Any] | None = "softmax",
+    kernel_regularizer: Regularizer = None,
+    synchronized: bool = False,
+    scale_aware: bool = True,
+    drop_path: float = 0.0,
     name: str = "resnet152",
-    **kwargs: Any,
 ) -> ResizableNetwork:
     """A resizable ResNet-152: a deeper `ResNet50`.
 
@@ -162,65 +285,25 @@ def ResNet152(
     60.3 M parameters, of which four scale factors add 1.5 %. Arguments and result are
     those of `ResNet50`.
     """
-    return _imagenet_resnet((3, 8, 36, 3), scales, name=name, **kwargs)
+    return _imagenet_resnet(
+        (3, 8, 36, 3),
+        scales,
+        input_shape=input_shape,
+        classes=classes,
+        include_top=include_top,
+        weights=weights,
+        pooling=pooling,
+        dropout=dropout,
+        classifier_activation=classifier_activation,
+        kernel_regularizer=kernel_regularizer,
+        synchronized=synchronized,
+        scale_aware=scale_aware,
+        drop_path=drop_path,
+        name=name,
+    )
 
 
-def ResNet(
-    stem: Callable[..., keras.KerasTensor],
-    block: Callable[..., keras.KerasTensor],
-    stackwise_num_blocks: Sequence[int],
-    stackwise_num_filters: Sequence[int],
-    drop_path: float = 0.0,
-    **kwargs: Any,
-) -> ResizableNetwork:
-    """A residual network of any depth and width.
-
-    Args:
-        stem: `small_image_stem` or `imagenet_stem`.
-        block: `basic_block` or `bottleneck_block`.
-        stackwise_num_blocks: Number of blocks of each group.
-        stackwise_num_filters: Number of filters of each group. The stem has
-            those of the first.
-        drop_path: Part of the images for which the last block leaves its branch out
-            in training, in the largest sub-network only; less in those before, see
-            `keras_resizable.layers.DropPath`.
-        **kwargs: Those of `keras_resizable.models.assemble.assemble`.
-
-    Returns:
-        A `ResizableNetwork` with one stage per group.
-    """
-    rates = iter(drop_rates(drop_path, sum(stackwise_num_blocks)))
-    stages: list[list[Block]] = []
-    groups = zip(stackwise_num_blocks, stackwise_num_filters)
-    for group, (num_blocks, filters) in enumerate(groups):
-        for number in range(num_blocks):
-            stride = 2 if group > 0 and number == 0 else 1
-            # A resize goes before the first block of a group that has no
-            # stride (paper, A.1). The one with a stride ends the stage before.
-            if number == (0 if group == 0 else 1):
-                stages.append([])
-            stages[-1].append(
-                functools.partial(
-                    block,
-                    filters=filters,
-                    stride=stride,
-                    drop_rate=next(rates),
-                    name=f"conv{group + 2}_block{number + 1}",
-                )
-            )
-    stem = functools.partial(stem, filters=stackwise_num_filters[0])
-    return assemble([stem], stages, epsilon=1.001e-5, **kwargs)
-
-
-def _small_resnet(
-    stackwise_num_blocks,
-    scales,
-    *,
-    width=1.0,
-    input_shape=(32, 32, 3),
-    classes=10,
-    **kwargs,
-):
+def _small_resnet(stackwise_num_blocks, scales, *, width, **kwargs):
     check_width("width", width)
     return ResNet(
         small_image_stem,
@@ -228,91 +311,16 @@ def _small_resnet(
         stackwise_num_blocks,
         stackwise_num_filters=[max(1, round(width * n)) for n in (16, 32, 64)],
         scales=scales,
-        input_shape=input_shape,
-        classes=classes,
         **kwargs,
     )
 
 
-def _imagenet_resnet(
-    stackwise_num_blocks, scales, *, input_shape=(224, 224, 3), classes=1000, **kwargs
-):
+def _imagenet_resnet(stackwise_num_blocks, scales, **kwargs):
     return ResNet(
         imagenet_stem,
         bottleneck_block,
         stackwise_num_blocks,
         stackwise_num_filters=(64, 128, 256, 512),
         scales=scales,
-        input_shape=input_shape,
-        classes=classes,
         **kwargs,
     )
-
-
-def small_image_stem(
-    x: keras.KerasTensor, norm: Norm, regularizer: Regularizer, filters: int
-) -> keras.KerasTensor:
-    x = conv(x, filters, 3, 1, regularizer, "conv1_conv")
-    x = norm(x, "conv1_bn")
-    return layers.ReLU(name="conv1_relu")(x)
-
-
-def imagenet_stem(
-    x: keras.KerasTensor, norm: Norm, regularizer: Regularizer, filters: int
-) -> keras.KerasTensor:
-    x = conv(x, filters, 7, 2, regularizer, "conv1_conv")
-    x = norm(x, "conv1_bn")
-    x = layers.ReLU(name="conv1_relu")(x)
-    return layers.MaxPooling2D(3, 2, padding="same", name="pool1_pool")(x)
-
-
-def basic_block(
-    x: keras.KerasTensor,
-    norm: Norm,
-    regularizer: Regularizer,
-    filters: int,
-    stride: int,
-    drop_rate: float,
-    name: str,
-) -> keras.KerasTensor:
-    """Two 3x3 convolutions and a shortcut."""
-    shortcut = _shortcut(x, norm, regularizer, filters, stride, name)
-    x = conv(x, filters, 3, stride, regularizer, f"{name}_1_conv")
-    x = norm(x, f"{name}_1_bn")
-    x = layers.ReLU(name=f"{name}_1_relu")(x)
-    x = conv(x, filters, 3, 1, regularizer, f"{name}_2_conv")
-    x = norm(x, f"{name}_2_bn")
-    x = drop_branch(x, drop_rate, f"{name}_drop")
-    x = layers.Add(name=f"{name}_add")([shortcut, x])
-    return layers.ReLU(name=f"{name}_out")(x)
-
-
-def bottleneck_block(
-    x: keras.KerasTensor,
-    norm: Norm,
-    regularizer: Regularizer,
-    filters: int,
-    stride: int,
-    drop_rate: float,
-    name: str,
-) -> keras.KerasTensor:
-    """A 1x1, a 3x3 and a four times wider 1x1 convolution and a shortcut."""
-    shortcut = _shortcut(x, norm, regularizer, 4 * filters, stride, name)
-    x = conv(x, filters, 1, 1, regularizer, f"{name}_1_conv")
-    x = norm(x, f"{name}_1_bn")
-    x = layers.ReLU(name=f"{name}_1_relu")(x)
-    x = conv(x, filters, 3, stride, regularizer, f"{name}_2_conv")
-    x = norm(x, f"{name}_2_bn")
-    x = layers.ReLU(name=f"{name}_2_relu")(x)
-    x = conv(x, 4 * filters, 1, 1, regularizer, f"{name}_3_conv")
-    x = norm(x, f"{name}_3_bn")
-    x = drop_branch(x, drop_rate, f"{name}_drop")
-    x = layers.Add(name=f"{name}_add")([shortcut, x])
-    return layers.ReLU(name=f"{name}_out")(x)
-
-
-def _shortcut(x, norm, regularizer, filters, stride, name):
-    if x.shape[-1] == filters and stride == 1:
-        return x
-    x = conv(x, filters, 1, stride, regularizer, f"{name}_0_conv")
-    return norm(x, f"{name}_0_bn")

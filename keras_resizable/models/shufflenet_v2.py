@@ -1,7 +1,8 @@
 """ShuffleNetV2 (Ma et al., 2018, https://arxiv.org/abs/1807.11164)."""
 
 import functools
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -33,8 +34,15 @@ def ShuffleNetV2(
     width: float = 1.5,
     input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
     classes: int = 1000,
+    include_top: bool = True,
+    weights: str | os.PathLike | None = None,
+    pooling: str | None = None,
+    dropout: float = 0.0,
+    classifier_activation: str | Callable[..., Any] | None = "softmax",
+    kernel_regularizer: Regularizer = None,
+    synchronized: bool = False,
+    scale_aware: bool = True,
     name: str = "shufflenet_v2",
-    **kwargs: Any,
 ) -> ResizableNetwork:
     """A resizable ShuffleNetV2.
 
@@ -54,11 +62,19 @@ def ShuffleNetV2(
         width: 0.5, 1.0, 1.5 or 2.0.
         input_shape: `(height, width, channels)`.
         classes: Number of classes.
+        include_top: Whether the head ends in a classifier.
+        weights: None for random ones, the path of a `.weights.h5` or
+            `.keras` file of such a network.
+        pooling: What the head does when `include_top=False`: None for feature
+            maps, `"avg"` or `"max"`.
+        dropout: Fraction of the classifier's inputs that training drops.
+        classifier_activation: Activation of the classifier, None for logits.
+        kernel_regularizer: Regularizer of all kernels, such as
+            `keras.regularizers.L2(1e-4)`.
+        synchronized: Whether replicas share the statistics of a batch.
+        scale_aware: Whether each scale factor has batch normalisation of its own.
+            If not, all share one row: for ablations (paper, Table 5).
         name: Name of the network.
-        **kwargs: `include_top`, `weights`, `pooling`, `dropout` and
-            `classifier_activation` as in `keras.applications`,
-            `kernel_regularizer` and `synchronized`; see
-            `keras_resizable.models.assemble.assemble`.
 
     Returns:
         A `ResizableNetwork`.
@@ -76,8 +92,15 @@ def ShuffleNetV2(
         scales=scales,
         input_shape=input_shape,
         classes=classes,
+        include_top=include_top,
+        weights=weights,
+        pooling=pooling,
+        dropout=dropout,
+        classifier_activation=classifier_activation,
+        kernel_regularizer=kernel_regularizer,
+        synchronized=synchronized,
+        scale_aware=scale_aware,
         name=name,
-        **kwargs,
     )
 
 

@@ -1,11 +1,5 @@
-from keras_resizable.flops import count_flops
-from keras_resizable.pieces import count_flops_of_configs
-from keras_resizable.search.comparison import (
-    Comparison,
-    compare_seeds,
-    comparison_table,
-    plot_comparison,
-)
+"""Resizable-NAS: a table of all sub-networks, and queries on it."""
+
 from keras_resizable.search.evaluation import evaluate_model
 from keras_resizable.search.latency import latency_table
 from keras_resizable.search.measurements import (
@@ -13,7 +7,7 @@ from keras_resizable.search.measurements import (
     result_name,
     write_measurements,
 )
-from keras_resizable.search.query import best, check_limits, devices, pareto_front
+from keras_resizable.search.query import best, check_limits, devices_of, pareto_front
 from keras_resizable.search.report import write_report
 from keras_resizable.search.samples import (
     SAMPLES,
@@ -39,18 +33,13 @@ from keras_resizable.search.table import (
 __all__ = [
     "SAMPLES",
     "TABLE",
-    "Comparison",
     "PairedTest",
     "SampleResults",
     "best",
     "build_table",
     "check_limits",
-    "compare_seeds",
-    "comparison_table",
     "confidence_interval",
-    "count_flops",
-    "count_flops_of_configs",
-    "devices",
+    "devices_of",
     "evaluate_model",
     "join_samples",
     "latency_table",
@@ -59,7 +48,6 @@ __all__ = [
     "metadata_of",
     "paired_test",
     "pareto_front",
-    "plot_comparison",
     "read_table",
     "require_results_of",
     "require_same_images",

@@ -11,20 +11,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resizable.batches import (
+from keras_resizable.network import ResizableNetwork
+from keras_resizable.search.samples import SampleResults
+from keras_resizable.space import Configuration
+from keras_resizable.training.distribution import is_chief
+from keras_resizable.tree import PrefixTree
+from keras_resizable.utils.batches import (
     Batches,
     check_not_empty,
     labelled_batches,
 )
-from keras_resizable.digests import digest_of_data, digest_of_weights
-from keras_resizable.distribution import is_chief
-from keras_resizable.files import read_arrays, replacing
-from keras_resizable.graph import as_graph
-from keras_resizable.network import ResizableNetwork
-from keras_resizable.outputs import Classifier, integer_labels
-from keras_resizable.search.samples import SampleResults
-from keras_resizable.space import Configuration
-from keras_resizable.tree import PrefixTree
+from keras_resizable.utils.digests import digest_of_data, digest_of_weights
+from keras_resizable.utils.files import read_arrays, replacing
+from keras_resizable.utils.graph import as_graph
+from keras_resizable.utils.outputs import Classifier, integer_labels
 
 _SECONDS_BETWEEN_SAVES = 60
 
@@ -85,7 +85,7 @@ def evaluate_configs(
     origin: Mapping[str, str] | None = None,
     verbose: bool = True,
 ) -> tuple[Scores, Scores]:
-    """Scores of sub-networks, which share what they compute.
+    """Scores of sub-networks, sharing the computations they have in common.
 
     Args:
         network: A `ResizableNetwork` that classifies.
@@ -93,13 +93,13 @@ def evaluate_configs(
         configs: Configurations.
         calibrate_with: What `image_batches` gives, to re-estimate the batch statistics
             of each with.
-        path: Path of a `.npz` file to keep what is done in, and to go on from.
-        origin: What `digest` gives for these; with `path`.
+        path: Path of a `.npz` file that saves progress, to resume from.
+        origin: What `digest` returns for these; needed with `path`.
         verbose: Whether to show progress.
 
     Returns:
         Two `Scores` in the order of `configs`: with the statistics that training
-        left, and after calibration; the same ones without `calibrate_with`.
+        left, and after calibration; without `calibrate_with` both are the same.
 
     Raises:
         ValueError: If a data set is empty, or the file at `path` is damaged.
@@ -165,7 +165,7 @@ def digest(
 
 @dataclasses.dataclass(frozen=True)
 class _Done:
-    """What is done. It is replaced as a whole, so that an end leaves it whole.
+    """Progress so far. It is replaced as a whole, so that stopping leaves it whole.
 
     Args:
         calibrated: Number of batches that `statistics` were estimated with.
@@ -253,7 +253,7 @@ class _Evaluation:
             np.savez(temporary, **arrays)
 
     def restore(self, path, key):
-        """Goes on from what was saved, if that was of the same."""
+        """Resumes from what was saved, if it has the same key."""
         arrays = read_arrays(path)
         if str(arrays.get("key")) != key or "counts" not in arrays:
             return

@@ -1,3 +1,5 @@
+"""Latencies of sub-networks, as sums over the pieces they are made of."""
+
 import json
 import os
 import pathlib
@@ -9,13 +11,13 @@ import keras
 
 from keras_resizable.devices import Device
 from keras_resizable.devices.names import check_name
-from keras_resizable.export import convert
-from keras_resizable.extras import import_extra
-from keras_resizable.files import replacing
+from keras_resizable.export.tflite import convert
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.pieces import content, cut_piece, pieces_of_configs
 from keras_resizable.search.table import LATENCY, MEASURED
 from keras_resizable.space import ConfigLike
+from keras_resizable.utils.extras import import_extra
+from keras_resizable.utils.files import replacing
 
 if TYPE_CHECKING:
     import pandas
@@ -25,6 +27,7 @@ def latency_table(
     network: ResizableNetwork,
     device: Device,
     configs: Iterable[ConfigLike] | None = None,
+    *,
     threads: int = 1,
     warmup: int = 3,
     runs: int = 10,
@@ -36,13 +39,13 @@ def latency_table(
 
     Sub-networks are made of few distinct pieces: of ResNet-50's 256 at four scale
     factors, 62 stages at an input size and a scale, a stem, and 6 heads. Each piece is
-    converted and timed once, and added up. What was measured is kept by what a piece
+    converted and timed once, and the latencies summed. They are cached by what a piece
     computes, so that another network, another call, or a call after an interruption
     measures only what is new.
 
-    A piece's latency is the least of the medians of its turns, in some rounds through
-    sub-networks that together have all pieces: what else a machine does only adds to
-    it. A piece that many sub-networks have gets more turns.
+    A piece's latency is the smallest of the medians of its turns, in several rounds
+    through sub-networks that together have all pieces: other load on the machine only
+    adds to it. A piece that many sub-networks have gets more turns.
 
     Args:
         network: A `ResizableNetwork` with a fixed input shape.
@@ -52,7 +55,7 @@ def latency_table(
         warmup: Runs of each piece in each round that are not timed.
         runs: Runs of each piece in each round that are.
         rounds: Number of rounds.
-        cache: Path of a `.json` file to keep what was measured in; if absent,
+        cache: Path of a `.json` file to cache latencies in; if absent,
             `keras_resizable/latency.json` in Keras's folder, `~/.keras`.
         verbose: Whether to show progress.
 

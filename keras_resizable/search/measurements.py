@@ -1,3 +1,5 @@
+"""Latencies of whole files, measured on a device, and how they join the table."""
+
 import json
 import pathlib
 import re
@@ -7,7 +9,6 @@ from typing import Any
 from keras_resizable.devices import Device
 from keras_resizable.devices.names import check_name, printable
 from keras_resizable.export import QUANTIZE, read_metadata
-from keras_resizable.files import replacing
 from keras_resizable.search.samples import SAMPLES, load_samples
 from keras_resizable.search.table import (
     LATENCY,
@@ -16,16 +17,18 @@ from keras_resizable.search.table import (
     read_table,
     write_table,
 )
+from keras_resizable.utils.files import replacing
 
 
 def write_measurements(
     results: Sequence[dict[str, Any]],
     device: Device,
+    *,
     threads: int,
     warmup: int,
     runs: int,
 ) -> list[pathlib.Path]:
-    """Keeps what a device measured of whole `.tflite` files.
+    """Writes what a device measured of whole `.tflite` files.
 
     Everything goes into `benchmark_<device>.json` beside the first file. If a lookup
     table is there too, the latencies of those files that are sub-networks of its
@@ -35,9 +38,9 @@ def write_measurements(
     Args:
         results: What `device.measure` returned.
         device: A device.
-        threads: As `device.measure` has it.
-        warmup: As `device.measure` has it.
-        runs: As `device.measure` has it.
+        threads: As in `device.measure`.
+        warmup: As in `device.measure`.
+        runs: As in `device.measure`.
 
     Returns:
         A list of the paths of the files that were written.

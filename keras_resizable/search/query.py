@@ -1,3 +1,5 @@
+"""Queries on the lookup table: the best row within limits, and the Pareto front."""
+
 from typing import TYPE_CHECKING
 
 from keras_resizable.search.table import LATENCY
@@ -18,7 +20,7 @@ def best(
     """The best sub-network within limits.
 
     The most accurate one; or, if the only limit is `min_top1`, the one with the
-    fewest FLOPs. Of equal ones the one with the fewest FLOPs, or the more accurate.
+    fewest FLOPs. Ties go to the one with the fewest FLOPs, or to the more accurate one.
 
     Args:
         table: A table of `build_table`.
@@ -33,10 +35,25 @@ def best(
         The row of the table, a `pandas.Series`.
 
     Raises:
-        ValueError: If no sub-network is within the limits, or the table does not
-            have what a limit is for.
+        ValueError: If no sub-network is within the limits, or the table lacks the
+            column for a limit.
+
+    Example:
+
+    >>> import pandas
+    >>> from keras_resizable import search
+    >>> table = pandas.DataFrame(
+    ...     {"config": ["1.0,1.0", "0.5,0.5"], "flops": [4e7, 6e6], "top1": [0.9, 0.8]}
+    ... )
+    >>> search.best(table, max_flops=2e7)["config"]
+    '0.5,0.5'
     """
-    check_limits(max_flops, max_latency_ms, max_size_bytes, min_top1)
+    check_limits(
+        max_flops=max_flops,
+        max_latency_ms=max_latency_ms,
+        max_size_bytes=max_size_bytes,
+        min_top1=min_top1,
+    )
     maxima = {}
     if max_flops is not None:
         maxima["flops"] = max_flops
@@ -76,15 +93,16 @@ def best(
 
 
 def check_limits(
+    *,
     max_flops: float | None = None,
     max_latency_ms: float | None = None,
     max_size_bytes: float | None = None,
     min_top1: float | None = None,
 ) -> None:
-    """Refuses limits that cannot be meant; see `best`.
+    """Refuses limits that make no sense; see `best`.
 
     Raises:
-        ValueError: If one is not a positive number, or `min_top1` not from 0 to 1.
+        ValueError: If a limit is not a positive number, or `min_top1` not in [0, 1].
     """
     maxima = {
         "max_flops": max_flops,
@@ -99,7 +117,7 @@ def check_limits(
 
 
 def pareto_front(table: "pandas.DataFrame", cost: str = "flops") -> "pandas.DataFrame":
-    """The sub-networks that no other is both cheaper and as accurate as.
+    """The sub-networks for which no other is both cheaper and as accurate.
 
     Args:
         table: A table of `build_table`.
@@ -108,10 +126,21 @@ def pareto_front(table: "pandas.DataFrame", cost: str = "flops") -> "pandas.Data
 
     Returns:
         Rows of the table, the cheapest first; each is more accurate than those
-        before. Rows without the cost or the accuracy are left out.
+        before it. Rows without the cost or the accuracy are skipped.
 
     Raises:
         ValueError: If the table has no such column.
+
+    Example:
+
+    >>> import pandas
+    >>> from keras_resizable import search
+    >>> configs = ["1.0,1.0", "1.0,0.5", "0.5,0.5"]
+    >>> table = pandas.DataFrame(
+    ...     {"config": configs, "flops": [4e7, 2e7, 6e6], "top1": [0.9, 0.7, 0.8]}
+    ... )
+    >>> search.pareto_front(table)["config"].tolist()
+    ['0.5,0.5', '1.0,1.0']
     """
     for name in (cost, "top1"):
         _check_column(table, name)
@@ -121,7 +150,7 @@ def pareto_front(table: "pandas.DataFrame", cost: str = "flops") -> "pandas.Data
     return rows[rows["top1"] > highest_before]
 
 
-def devices(table: "pandas.DataFrame") -> list[str]:
+def devices_of(table: "pandas.DataFrame") -> list[str]:
     """Names of the devices that a table has latencies of."""
     return [
         name.removeprefix(LATENCY) for name in table.columns if name.startswith(LATENCY)
@@ -138,7 +167,7 @@ def latency_column(table: "pandas.DataFrame", device: str | None = None) -> str:
     Raises:
         ValueError: If the table does not have it.
     """
-    known = devices(table)
+    known = devices_of(table)
     if device is None and len(known) == 1:
         device = known[0]
     if device not in known:

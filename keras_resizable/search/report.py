@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_resizable.extras import import_extra
-from keras_resizable.files import replacing
-from keras_resizable.search.query import devices, pareto_front
+from keras_resizable.search.query import devices_of, pareto_front
 from keras_resizable.search.table import LATENCY
+from keras_resizable.utils.extras import import_extra
+from keras_resizable.utils.files import replacing
 
 if TYPE_CHECKING:
     import pandas
@@ -32,17 +32,17 @@ def write_report(
     Every sub-network is a dot of accuracy against FLOPs, and against its latency on
     each device of the table; a line is the Pareto front. In `report.html`, which
     needs neither a network nor other files, pointing at a dot shows its
-    configuration, limits can be set, and a table can be sorted. All names are shown as
-    they are: none of them is markup or a formula.
+    configuration, limits can be set, and a table can be sorted. All names are shown
+    literally, never as markup or a formula.
 
     Args:
         table: A table of `build_table`.
         folder: The folder to write to.
         title: Title of both, such as the name of the network.
-        recipe: What the network was trained by, as JSON has it.
+        recipe: The recipe that the network was trained by, as JSON.
 
     Raises:
-        ValueError: If there is something else than numbers in a column of them.
+        ValueError: If a numeric column holds anything but numbers.
         ImportError: If the extra `search` is not installed.
     """
     folder = pathlib.Path(folder)
@@ -60,7 +60,7 @@ def _costs(table):
     Names of devices are in no field's name, as Bokeh reads these out of templates.
     """
     costs = {"flops": ("flops", "M FLOPs", 1e6)}
-    for number, device in enumerate(devices(table)):
+    for number, device in enumerate(devices_of(table)):
         costs[LATENCY + device] = (f"latency_{number}", f"ms on {device}", 1)
     return costs
 

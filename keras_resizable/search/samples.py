@@ -1,4 +1,4 @@
-"""Which images each sub-network classifies rightly, and how sure it is."""
+"""Which images each sub-network gets right, and how confident it is."""
 
 import dataclasses
 import json
@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from keras_resizable.digests import digest_of_data
-from keras_resizable.extras import import_extra
-from keras_resizable.files import read_arrays, replacing
+from keras_resizable.utils.digests import digest_of_data
+from keras_resizable.utils.extras import import_extra
+from keras_resizable.utils.files import read_arrays, replacing
 
 SAMPLES = "samples.npz"
 
@@ -25,7 +25,7 @@ class SampleResults:
             probable class.
         confidence: float16 `(configurations, images)`, the probability of the most
             probable class.
-        origin: Digests of what they are results of, by name: `network`, `data` and
+        origin: Digests of what the results come from, by name: `network`, `data` and
             `calibration`.
     """
 
@@ -68,9 +68,9 @@ class SampleResults:
 
     @property
     def oracle_top1(self) -> float:
-        """The part of the images that at least one sub-network is right on.
+        """The fraction of the images that at least one sub-network gets right.
 
-        No choice of a sub-network for each image can be right on more.
+        No choice of a sub-network for each image can get more right.
         """
         return float(self.right.any(axis=0).mean())
 
@@ -100,7 +100,7 @@ def join_samples(samples: SampleResults, others: SampleResults) -> SampleResults
 def require_results_of(
     samples: SampleResults, dataset: tf.data.Dataset, count: int | None = None
 ) -> None:
-    """Refuses results that are not of the images of a data set.
+    """Refuses results on other images than those of a data set.
 
     Args:
         samples: `SampleResults`.
@@ -144,7 +144,7 @@ def save_samples(samples: SampleResults, path: str | os.PathLike) -> None:
 
     Args:
         samples: `SampleResults`.
-        path: Path of a `.npz` file. One that is there is replaced.
+        path: Path of a `.npz` file. An existing one is replaced.
     """
     with replacing(path) as temporary:
         np.savez_compressed(
@@ -181,13 +181,20 @@ def confidence_interval(right: np.ndarray, level: float = 0.95) -> tuple[float, 
 
     Args:
         right: Boolean `(images,)`.
-        level: How often the interval should hold the accuracy.
+        level: How often the interval should contain the true accuracy.
 
     Returns:
         Its lower and its upper end.
 
     Raises:
         ImportError: If the extra `search` is not installed.
+
+    Example:
+
+    >>> from keras_resizable import search
+    >>> low, high = search.confidence_interval([True] * 80 + [False] * 20)
+    >>> f"{low:.3f} to {high:.3f}"
+    '0.711 to 0.867'
     """
     stats = import_extra("scipy.stats", "search")
     counted = stats.binomtest(int(np.sum(right)), len(right))
@@ -202,8 +209,8 @@ class PairedTest:
     Args:
         difference: The first accuracy minus the second.
         standard_error: Its standard error.
-        p_value: How probable one at least as far from zero is if both are the same
-            (the exact test of McNemar, two-sided).
+        p_value: The probability of a difference at least as far from zero if both are
+            equally accurate (McNemar's exact test, two-sided).
     """
 
     difference: float
@@ -214,7 +221,7 @@ class PairedTest:
 def paired_test(right: np.ndarray, other_right: np.ndarray) -> PairedTest:
     """Compares two sub-networks on the same images.
 
-    Only images on which exactly one is right tell them apart, so that it sees
+    Only images on which exactly one is right tell them apart, so the test detects
     smaller differences than two confidence intervals do.
 
     Args:
@@ -225,8 +232,15 @@ def paired_test(right: np.ndarray, other_right: np.ndarray) -> PairedTest:
         A `PairedTest`.
 
     Raises:
-        ValueError: If they are not of the same images, by their number.
+        ValueError: If their numbers of images differ.
         ImportError: If the extra `search` is not installed.
+
+    Example:
+
+    >>> from keras_resizable import search
+    >>> test = search.paired_test([True] * 20 + [False] * 4, [True] * 12 + [False] * 12)
+    >>> round(test.difference, 3), round(test.p_value, 4)
+    (0.333, 0.0078)
     """
     right, other_right = np.asarray(right, bool), np.asarray(other_right, bool)
     if right.shape != other_right.shape:

@@ -1,3 +1,5 @@
+"""The lookup table: building, reading, writing and merging it."""
+
 import hashlib
 import os
 import pathlib
@@ -7,10 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_resizable.batches import Batches, image_batches, labelled_batches
-from keras_resizable.distribution import is_chief
-from keras_resizable.extras import import_extra
-from keras_resizable.files import replacing
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.pieces import count_flops_of_configs
 from keras_resizable.search.evaluation import digest, evaluate_configs
@@ -23,6 +21,10 @@ from keras_resizable.search.samples import (
     save_samples,
 )
 from keras_resizable.space import ConfigLike, SpatialSpace
+from keras_resizable.training.distribution import is_chief
+from keras_resizable.utils.batches import Batches, image_batches, labelled_batches
+from keras_resizable.utils.extras import import_extra
+from keras_resizable.utils.files import replacing
 
 if TYPE_CHECKING:
     import pandas
@@ -39,6 +41,7 @@ def build_table(
     network: ResizableNetwork,
     dataset: Batches,
     configs: Iterable[ConfigLike] | None = None,
+    *,
     calibrate_with: Batches | None = None,
     folder: str | os.PathLike | None = None,
     verbose: bool = True,
@@ -47,8 +50,8 @@ def build_table(
 
     Resizable Neural Networks, section 3.3. All are evaluated in one pass over the
     data, in which those that begin with the same scale factors share what they
-    compute. The network stays as it is. It runs on the devices of the strategy that
-    the network was made in.
+    compute. The network is not changed. It runs on the devices of the strategy that
+    the network was created under.
 
     Args:
         network: A `ResizableNetwork` that classifies.
@@ -57,10 +60,10 @@ def build_table(
         configs: Configurations; all if absent.
         calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
             statistics of each configuration with.
-        folder: Folder for `table.csv` and `samples.npz` (see `load_samples`). What
-            is there already is not evaluated again, and what an interruption left
-            is gone on with. Then the data sets have to give the same batches
-            whenever they are read.
+        folder: Folder for `table.csv` and `samples.npz` (see `load_samples`).
+            Existing rows are not evaluated again, and an interrupted evaluation
+            resumes. For that the data sets must give the same batches whenever they
+            are read.
         verbose: Whether to show progress.
 
     Returns:
@@ -69,14 +72,27 @@ def build_table(
         `top1_raw` with the statistics that training left, and `top1` with its
         95 % confidence interval from `top1_low` to `top1_high`, `top5` and `loss`
         of the sub-network that `sub_network` cuts out: after calibration, if there
-        is any. Accuracies are from 0 to 1, the loss is the cross-entropy. Of a head
-        with one output, `top1` is the accuracy at 0.5. What answers NaN is wrong.
+        is any. Accuracies are from 0 to 1, the loss is the cross-entropy. For a head
+        with one output, `top1` is the accuracy at 0.5. NaN outputs count as wrong.
 
     Raises:
         ValueError: If the network does not classify; if a configuration's statistics
             were never estimated and it is not calibrated; or if the folder holds a
             table that is damaged, or of another network or other data.
         ImportError: If the extra `search` is not installed.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import keras_resizable
+    >>> from keras_resizable import search
+    >>> network = keras_resizable.ResNet20(scales=(1.0, 0.5), width=0.25)
+    >>> data = np.zeros((8, 32, 32, 3), np.float32), np.arange(8)
+    >>> table = search.build_table(network, data, ["1.0", "0.5"], verbose=False)
+    >>> table[["config", "flops"]]
+            config    flops
+    0  1.0,1.0,1.0  2633888
+    1  0.5,1.0,1.0   741536
     """
     pandas = import_extra("pandas", "search")
     import_extra("scipy", "search")
@@ -174,7 +190,7 @@ def write_table(table: "pandas.DataFrame", path: str | os.PathLike) -> None:
 
     Args:
         table: A `pandas.DataFrame`.
-        path: Path of the file. One that is there is replaced.
+        path: Path of the file. An existing one is replaced.
     """
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False)
@@ -187,14 +203,14 @@ def read_table(
 
     Args:
         path: Path of a `.csv` file.
-        space: `SpatialSpace` that its configurations have to be of, if given.
+        space: `SpatialSpace` that its configurations must belong to, if given.
 
     Returns:
         A `pandas.DataFrame`.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged or something else, with the line.
+        ValueError: If it is damaged or not a table; the message names the line.
         ImportError: If the extra `search` is not installed.
     """
     pandas = import_extra("pandas", "search")
@@ -273,6 +289,17 @@ def merge_tables(*tables: "pandas.DataFrame") -> "pandas.DataFrame":
 
     Raises:
         ValueError: If two tables disagree on a value.
+
+    Example:
+
+    >>> import pandas
+    >>> from keras_resizable import search
+    >>> flops = pandas.DataFrame({"config": ["1.0", "0.5"], "flops": [4, 1]})
+    >>> latency = pandas.DataFrame({"config": ["0.5"], "latency_ms_phone": [2.5]})
+    >>> search.merge_tables(flops, latency)
+      config  flops  latency_ms_phone
+    0    1.0      4               NaN
+    1    0.5      1               2.5
     """
     merged = tables[0].set_index("config")
     for table in tables[1:]:

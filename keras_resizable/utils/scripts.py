@@ -54,6 +54,16 @@ def run_script(main: Callable[[list[str]], Any]) -> None:
     app.run(run, flags_parser=_parse_flags)
 
 
+def refuse_arguments(argv: list[str]) -> None:
+    """Refuses what is not a flag, for a script that takes only flags.
+
+    Raises:
+        ValueError: If there is any.
+    """
+    if argv[1:]:
+        raise ValueError(f"Not a flag: {' '.join(argv[1:])}. See --help.")
+
+
 def _format_warning(message, *args, **kwargs):
     return f"warning: {message}\n"
 

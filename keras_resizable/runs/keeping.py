@@ -1,3 +1,5 @@
+"""The callback that saves a run: checkpoints, networks and the history."""
+
 import os
 import pathlib
 import tempfile
@@ -7,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resizable.averaging import averaged, take_averages
-from keras_resizable.checkpoint import (
+from keras_resizable.network import ResizableNetwork
+from keras_resizable.runs.checkpoint import (
     load_checkpoint,
     require_finite,
     restore_callbacks,
@@ -16,35 +18,35 @@ from keras_resizable.checkpoint import (
     states_of_callbacks,
     update_state,
 )
-from keras_resizable.distribution import is_chief
-from keras_resizable.extras import import_extra
-from keras_resizable.history import write_history
-from keras_resizable.messages import first_line
-from keras_resizable.network import ResizableNetwork
-from keras_resizable.saving import save_network
+from keras_resizable.runs.history import write_history
+from keras_resizable.runs.saving import save_network
+from keras_resizable.training.averaging import averaged, take_averages
+from keras_resizable.training.distribution import is_chief
+from keras_resizable.utils.extras import import_extra
+from keras_resizable.utils.messages import first_line
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Keeps a run, so that it can go on after anything that ends it.
+    """Saves a run, so that it can resume after any interruption.
 
     At the end of an epoch it writes `supernet.keras`, or `sub_network.keras` if no
-    `ResizableNetwork` is trained, and `best.keras` if what is monitored was never
+    `ResizableNetwork` is trained, and `best.keras` if the monitored value was never
     higher, both with averages of the weights if the optimizer keeps any; `history.csv`
     and `history.png`; and then `checkpoint.npz`. Of Keras's `Distiller` it writes the
-    student. That the network can be saved is tried out before the first step. See
+    student. Before the first step it checks that the network can be saved. See
     `keras_resizable.resuming.fit_resumable`.
 
     Args:
         folder: The folder of the run.
         steps_per_epoch: Number of steps of an epoch.
         every_steps: Number of steps between further checkpoints inside an epoch,
-            of a `ResizableNetwork`; none if absent. With `steps_per_execution` they
-            are as soon as such a number is passed.
-        monitor: What is higher in the best network, a name in the logs; if absent,
-            no network is kept as the best.
-        callbacks: Further callbacks of the run, which come before this one in `fit`:
+            of a `ResizableNetwork`; none if absent. With `steps_per_execution` one
+            is written as soon as such a number is passed.
+        monitor: Name in the logs of the value that is highest in the best network;
+            if absent, no best network is kept.
+        callbacks: Other callbacks of the run, which come before this one in `fit`:
             how long `EarlyStopping` and `ReduceLROnPlateau` have waited, and the best
-            weights that the first has seen, are kept too.
+            weights that the former has seen, are saved too.
 
     Raises:
         FloatingPointError: In `fit`, before anything is written, if the weights
@@ -59,6 +61,7 @@ class Checkpoint(keras.callbacks.Callback):
         self,
         folder: str | os.PathLike,
         steps_per_epoch: int,
+        *,
         every_steps: int | None = None,
         monitor: str | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -78,7 +81,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._of_callbacks: tuple[list[dict[str, Any]], list[np.ndarray]] = [], []
 
     def restore(self, model: keras.Model) -> None:
-        """Brings a compiled model to where the last checkpoint was, if any."""
+        """Restores a compiled model from the last checkpoint, if any."""
         loaded = load_checkpoint(model, self.folder)
         if loaded is not None:
             state, self._metrics, arrays = loaded
@@ -146,10 +149,10 @@ class Checkpoint(keras.callbacks.Callback):
             )
 
     def finish(self, model: keras.Model) -> None:
-        """Keeps what `fit` has ended with, and that it has.
+        """Saves the weights that `fit` ended with, and that it has ended.
 
-        Callbacks may change weights in the end, as `EarlyStopping` gives the best ones
-        back. The checkpoint keeps those that more epochs would go on from.
+        Callbacks may change weights at the end, as `EarlyStopping` restores the best
+        ones. The checkpoint keeps those that further epochs would start from.
         """
         require_finite(model, self.folder)
         if is_chief(model.distribute_strategy):
@@ -158,9 +161,9 @@ class Checkpoint(keras.callbacks.Callback):
             update_state(self.folder, has_finished=True)
 
     def load_finished(self, model: keras.Model) -> None:
-        """Gives a model the weights that `fit` has ended with.
+        """Gives a model the weights that `fit` ended with.
 
-        If it was killed before they were kept, they are made again.
+        If it was killed before they were saved, they are computed again.
         """
         network = _saved_of(model)
         if self.has_finished:

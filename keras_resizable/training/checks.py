@@ -1,4 +1,4 @@
-"""What a network and its training cannot be, said before anything runs."""
+"""Errors in a network or its training, reported before anything runs."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resizable.distillation import Distillation
-from keras_resizable.graph import layers_of
 from keras_resizable.layers import HasStockForm, ScaleAwareBatchNorm
-from keras_resizable.sampling import SwitchingSampler
+from keras_resizable.training.distillation import Distillation
+from keras_resizable.training.sampling import SwitchingSampler
+from keras_resizable.utils.graph import layers_of
 
-_CHECKED_STEPS = 10  # Training notices what later plans lack.
+_DRAWN_STEPS = 10  # Of a sampler that does not say what it draws.
 
 
 def check_distillation(
@@ -26,17 +26,34 @@ def check_distillation(
         )
     if not distillation.needs_largest:
         return
+    step = step_without_largest(sampler)
+    if step is not None:
+        raise ValueError(
+            f"{type(distillation).__name__} needs plans with the largest "
+            f"sub-network. {sampler} has none at step {step}: use SandwichSampler."
+        )
+
+
+def step_without_largest(sampler: Callable[[tf.Tensor], tf.Tensor]) -> int | None:
+    """The first step whose plan does not have the largest sub-network, if known.
+
+    Args:
+        sampler: A sampler that knows its space. One from outside this module is called
+            for its first plans.
+
+    Returns:
+        An integer; None if there is none.
+    """
+    if getattr(sampler, "always_has_largest", False):
+        return None
+    steps = list(range(_DRAWN_STEPS))
     if isinstance(sampler, SwitchingSampler):
-        check_distillation(distillation, sampler.sampler, head)
-        check_distillation(distillation, sampler.then, head)
-        return
-    for step in range(_CHECKED_STEPS):
-        plan = tf.convert_to_tensor(sampler(tf.constant(step, tf.int64)))
-        if not np.any(np.all(plan.numpy() == 0, axis=1)):
-            raise ValueError(
-                f"{type(distillation).__name__} needs plans with the largest "
-                f"sub-network. {sampler} has none at step {step}: use SandwichSampler."
-            )
+        steps += range(sampler.step, sampler.step + _DRAWN_STEPS)
+    for step in steps:
+        plan = np.asarray(sampler(tf.constant(step, tf.int64)))
+        if not np.any(np.all(plan == 0, axis=1)):
+            return step
+    return None
 
 
 def check_rows(stages: Sequence[keras.Model]) -> None:

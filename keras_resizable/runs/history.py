@@ -5,8 +5,8 @@ import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from keras_resizable.extras import import_extra
-from keras_resizable.files import replacing
+from keras_resizable.utils.extras import import_extra
+from keras_resizable.utils.files import replacing
 
 
 def write_history(

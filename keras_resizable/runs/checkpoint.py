@@ -10,9 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resizable.distribution import is_chief
-from keras_resizable.files import read_arrays, replacing
 from keras_resizable.network import ResizableNetwork
+from keras_resizable.training.distribution import is_chief
+from keras_resizable.utils.files import read_arrays, replacing
 
 _FILE = "checkpoint.npz"
 _PREVIOUS = "checkpoint.previous.npz"
@@ -27,13 +27,13 @@ def save_checkpoint(
 ) -> None:
     """Writes weights, optimizer, metrics and state, whole or not at all.
 
-    The file that is there becomes `checkpoint.previous.npz`. On several machines
-    all have to call it, and the chief writes.
+    An existing file becomes `checkpoint.previous.npz`. On several machines all must
+    call it, and the chief writes.
 
     Args:
         model: A compiled `keras.Model`.
         folder: The folder of the run; the file is `checkpoint.npz`.
-        state: What else to keep, such as step and history, as JSON has it.
+        state: What else to keep, such as step and history; JSON must hold it.
         arrays: Further arrays to keep.
 
     Raises:
@@ -56,7 +56,7 @@ def save_checkpoint(
 
 
 def require_finite(model: keras.Model, folder: str | os.PathLike) -> None:
-    """Refuses to save weights that are no numbers any more.
+    """Refuses to save weights that are no longer finite.
 
     Args:
         model: A compiled `keras.Model`.
@@ -78,10 +78,10 @@ def require_finite(model: keras.Model, folder: str | os.PathLike) -> None:
 def load_checkpoint(
     model: keras.Model, folder: str | os.PathLike
 ) -> tuple[dict[str, Any], list[np.ndarray], list[np.ndarray]] | None:
-    """Reads what `save_checkpoint` wrote last, and sets weights and optimizer.
+    """Reads the last checkpoint, and sets weights and optimizer.
 
     Args:
-        model: A model compiled as it was then.
+        model: A model compiled as the saved one was.
         folder: The folder of the run.
 
     Returns:
@@ -89,7 +89,7 @@ def load_checkpoint(
         and the further arrays. None if nothing was saved.
 
     Raises:
-        ValueError: If the file is damaged, or of another model.
+        ValueError: If the file is damaged, or belongs to another model.
     """
     found = _read(folder)
     if found is None:
@@ -147,7 +147,7 @@ def update_state(folder: str | os.PathLike, **changes: Any) -> None:
 
     Args:
         folder: The folder of the run.
-        **changes: What becomes other, as JSON has it.
+        **changes: New values by name; JSON must hold them.
 
     Raises:
         ValueError: If the file is damaged.
@@ -184,8 +184,8 @@ def states_of_callbacks(
         callbacks: Callbacks, of any kind.
 
     Returns:
-        A list with a dictionary for each of these two kinds, as JSON has it, and a list
-        of arrays.
+        A list with a dictionary for each of these callbacks, which JSON can hold, and a
+        list of arrays.
     """
     states: list[dict] = []
     arrays: list[np.ndarray] = []

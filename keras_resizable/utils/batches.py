@@ -1,4 +1,4 @@
-"""Images in batches, in the ways that people have them, checked once."""
+"""Batches of images in the forms that users pass them, checked once."""
 
 from typing import TypeAlias
 

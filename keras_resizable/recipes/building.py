@@ -1,33 +1,21 @@
 """What a recipe stands for: its images, its network, and how that is compiled."""
 
-import quiet  # noqa: F401
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any
 
-# isort: split
 import keras
+import tensorflow as tf
 
-import keras_resizable
-from keras_resizable import callbacks, data, distillation, sampling
+from keras_resizable import data
+from keras_resizable.callbacks import StartFromLargest
+from keras_resizable.models import NETWORKS
+from keras_resizable.network import ResizableNetwork
+from keras_resizable.recipes.recipe import Recipe
+from keras_resizable.space import ConfigLike
+from keras_resizable.training import distillation, sampling
 
-_WIDTH = {
-    "MobileNetV1": "alpha",
-    "MobileNetV2": "alpha",
-    "ResNet20": "width",
-    "ResNet56": "width",
-    "ShuffleNetV2": "width",
-}
-_DISTILLATIONS = {
-    "in_place": distillation.InPlaceDistillation,
-    "top_down": distillation.TopDownDistillation,
-    "ensemble": distillation.EnsembleDistillation,
-}
-_WITH_DROP_PATH = {
-    "MobileNetV2",
-    "ResNet20",
-    "ResNet50",
-    "ResNet56",
-    "ResNet101",
-    "ResNet152",
-}
 # Training images, classes and image shapes, for what is told without the data.
 KNOWN_SETS = {
     "cifar10": (50_000, 10, (32, 32, 3)),
@@ -39,7 +27,9 @@ KNOWN_SETS = {
 }
 
 
-def size_of_set(recipe, data_dir=None):
+def size_of_set(
+    recipe: Recipe, data_dir: str | None = None
+) -> tuple[int, int, tuple[int | None, int | None, int]]:
     """Training images, classes and image shape, without the images if possible.
 
     Raises:
@@ -58,7 +48,7 @@ def size_of_set(recipe, data_dir=None):
     return images.train.num_images, len(images.class_names), images.image_shape
 
 
-def load_data(recipe, data_dir=None):
+def load_data(recipe: Recipe, data_dir: str | None = None) -> data.ImageSet:
     """The images of a recipe, an `ImageSet`."""
     images = data.load(recipe.dataset, data_dir)
     if recipe.num_images is not None:
@@ -68,18 +58,25 @@ def load_data(recipe, data_dir=None):
     return images
 
 
-def has_center_crop(recipe):
-    """Whether to evaluate with the middle of an image: crops train larger objects."""
+def has_center_crop(recipe: Recipe) -> bool:
+    """Whether to evaluate on a central crop: random crops train on larger objects."""
     return recipe.augmentation == "inception"
 
 
-def train_data(recipe, images, start_step=0, num_shards=1, shard=0):
+def train_data(
+    recipe: Recipe,
+    images: data.ImageSet,
+    *,
+    start_step: int = 0,
+    num_shards: int = 1,
+    shard: int = 0,
+) -> tf.data.Dataset:
     """The batches that a recipe trains with; see `data.train_dataset`."""
     return data.train_dataset(
         images,
         recipe.batch_size,
-        recipe.image_size,
-        recipe.augmentation,
+        image_size=recipe.image_size,
+        augmentation=recipe.augmentation,
         rand_augment=recipe.rand_augment,
         cutout=recipe.cutout,
         mixup=recipe.mixup,
@@ -91,7 +88,13 @@ def train_data(recipe, images, start_step=0, num_shards=1, shard=0):
     )
 
 
-def test_data(recipe, images, num_classes=None, split=None):
+def test_data(
+    recipe: Recipe,
+    images: data.ImageSet,
+    *,
+    num_classes: int | None = None,
+    split: data.Split | None = None,
+) -> tf.data.Dataset:
     """The batches to evaluate with, of the test images or of another split.
 
     See `data.eval_dataset`.
@@ -100,12 +103,37 @@ def test_data(recipe, images, num_classes=None, split=None):
         split or images.test,
         data.resolved_shape(images.image_shape, recipe.image_size),
         max(recipe.batch_size, 256),
-        has_center_crop(recipe),
-        num_classes,
+        center_crop=has_center_crop(recipe),
+        num_classes=num_classes,
     )
 
 
-def make_network(recipe, mode, config, image_shape, classes):
+def find_network(name: str) -> Callable[..., ResizableNetwork]:
+    """The function that makes a network.
+
+    Args:
+        name: A name of `keras_resizable.models.NETWORKS`, or `package.module:function`.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if name in NETWORKS:
+        return NETWORKS[name]
+    module, _, function = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (AttributeError, ImportError, ValueError) as error:
+        raise ValueError(f"There is no network {name!r}: {error}") from error
+
+
+def make_network(
+    recipe: Recipe,
+    mode: str,
+    config: ConfigLike | None,
+    *,
+    image_shape: tuple[int | None, int | None, int],
+    classes: int,
+) -> ResizableNetwork:
     """The network of a recipe.
 
     Args:
@@ -132,16 +160,18 @@ def make_network(recipe, mode, config, image_shape, classes):
             f"{recipe.distillation!r} with the mode 'individual'."
         )
     scales = recipe.scales if mode != "individual" else set(config or (1.0,))
-    options = {}
-    if recipe.network in _WIDTH:
-        options[_WIDTH[recipe.network]] = recipe.width
+    make = find_network(recipe.network)
+    taken = inspect.signature(make).parameters
+    options: dict[str, Any] = {}
+    if "width" in taken:
+        options["width"] = recipe.width
     elif recipe.width != 1.0:
         raise ValueError(f"{recipe.network} has no width. Received: {recipe.width}")
-    if recipe.network in _WITH_DROP_PATH:
+    if "drop_path" in taken:
         options["drop_path"] = recipe.drop_path
     elif recipe.drop_path:
         raise ValueError(f"{recipe.network} has no residual branches to drop.")
-    network = getattr(keras_resizable, recipe.network)(
+    network = make(
         scales,
         input_shape=image_shape,
         classes=classes,
@@ -161,12 +191,20 @@ def make_network(recipe, mode, config, image_shape, classes):
     return network
 
 
-def compile_network(network, recipe, mode, config, steps_per_epoch):
-    """Compiles a network as a recipe has it, for one-hot labels."""
+def compile_network(
+    network: ResizableNetwork,
+    recipe: Recipe,
+    mode: str,
+    config: ConfigLike | None,
+    *,
+    steps_per_epoch: int,
+) -> None:
+    """Compiles a network by a recipe, for one-hot labels."""
     steps = recipe.epochs * steps_per_epoch
     teaching = None
     if recipe.distillation != "none":
-        teaching = _DISTILLATIONS[recipe.distillation](recipe.distillation_weight)
+        kind = distillation.DISTILLATIONS[recipe.distillation]
+        teaching = kind(recipe.distillation_weight)
     network.compile(
         keras.optimizers.SGD(
             _schedule(recipe, steps, steps_per_epoch),
@@ -185,7 +223,9 @@ def compile_network(network, recipe, mode, config, steps_per_epoch):
     )
 
 
-def compile_sub_network(model, recipe, learning_rate, steps):
+def compile_sub_network(
+    model: keras.Model, recipe: Recipe, *, learning_rate: float, steps: int
+) -> None:
     """Compiles for one-hot labels, with a learning rate that falls to zero."""
     model.compile(
         keras.optimizers.SGD(
@@ -200,11 +240,11 @@ def compile_sub_network(model, recipe, learning_rate, steps):
     )
 
 
-def training_callbacks(recipe, mode):
+def training_callbacks(recipe: Recipe, mode: str) -> list[keras.callbacks.Callback]:
     """The callbacks that a recipe needs to be trained as it says."""
     if mode == "individual" or not recipe.shrink:
         return []
-    return [callbacks.StartFromLargest(_first_shrunk_epoch(recipe))]
+    return [StartFromLargest(_first_shrunk_epoch(recipe))]
 
 
 def _first_shrunk_epoch(recipe):
@@ -212,22 +252,20 @@ def _first_shrunk_epoch(recipe):
 
 
 def _sampler(space, recipe, mode, config, steps_per_epoch):
-    target = space.config(config or ())
-    alone = keras_resizable.FixedSampler(space, [target])
+    alone = sampling.FixedSampler([space.config(config or ())])
     if mode == "individual":
         return alone
-    sampler: sampling.Sampler = keras_resizable.FairSampler(space, recipe.seed)
-    if recipe.sampler == "uniform":
-        sampler = keras_resizable.UniformSampler(space, recipe.seed, recipe.draws)
-    elif recipe.sampler == "sandwich":
-        sampler = keras_resizable.SandwichSampler(space, recipe.seed, recipe.draws)
+    kind, options = sampling.SAMPLERS[recipe.sampler], {"seed": recipe.seed}
+    if "num_draws" in inspect.signature(kind).parameters:
+        options["num_draws"] = recipe.draws
+    sampler = kind(**options)
     if recipe.shrink:
-        largest = keras_resizable.FixedSampler(space, [space.largest])
+        largest = sampling.FixedSampler([space.largest])
         step = _first_shrunk_epoch(recipe) * steps_per_epoch
-        sampler = keras_resizable.SwitchingSampler(largest, sampler, step)
+        sampler = sampling.SwitchingSampler(largest, sampler, step)
     if mode == "resizable_aug":
         step = round(recipe.switch * recipe.epochs * steps_per_epoch)
-        sampler = keras_resizable.SwitchingSampler(sampler, alone, step)
+        sampler = sampling.SwitchingSampler(sampler, alone, step)
     return sampler
 
 

@@ -1,4 +1,4 @@
-"""Which batch statistics of a network have been estimated, and when."""
+"""What a network knows of its training: what was trained when, where it diverged."""
 
 import warnings
 from collections.abc import Mapping, MutableMapping, Sequence
@@ -17,8 +17,8 @@ class StatisticsRecord:
     """The training step at which each scale of each stage was last trained.
 
     Batch normalisation at a scale that was never trained holds its initial
-    statistics, and accuracy collapses without a word. This record lets a network
-    say so. It is saved with the network, but holds no parameters of it.
+    statistics, and accuracy silently collapses. This record lets a network report
+    that. It is saved with the network, but holds no parameters of it.
 
     Args:
         space: The `SpatialSpace` of the network.
@@ -49,9 +49,9 @@ class StatisticsRecord:
         return self._last_trained.numpy() == 0
 
     def check(self, indices: Sequence[int]) -> None:
-        """Raises or warns if a sub-network's statistics are not to be trusted.
+        """Raises or warns if a sub-network's statistics cannot be trusted.
 
-        A network that was never trained passes: it behaves as Keras's do.
+        A network that was never trained passes, as any Keras model would.
 
         Args:
             indices: Scale indices of the sub-network.
@@ -92,6 +92,58 @@ class StatisticsRecord:
     def load(self, store: Mapping[str, Any]) -> None:
         self._step.assign(store["step"])
         self._last_trained.assign(store["last_trained"])
+
+
+class DivergenceRecord:
+    """The first training step with a loss that is not finite, and where.
+
+    Every replica notes its own, which costs no communication.
+
+    Args:
+        space: The `SpatialSpace` of the network.
+    """
+
+    def __init__(self, space: SpatialSpace) -> None:
+        self._space = space
+        # The step, then the scale indices of the sub-network; -1 for none.
+        self._first = tf.Variable(
+            [-1] * (1 + space.num_stages),
+            dtype=tf.int64,
+            trainable=False,
+            synchronization=tf.VariableSynchronization.ON_READ,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+
+    def add_step(self, step: tf.Tensor, plan: tf.Tensor, row: tf.Tensor) -> None:
+        """Notes a training step, in a graph.
+
+        Args:
+            step: The optimizer step, an integer tensor.
+            plan: Its plan.
+            row: The first row of the plan whose loss was not finite, or -1.
+        """
+        step = tf.cast(step, tf.int64)
+        where = tf.concat([[step], tf.cast(plan[tf.maximum(row, 0)], tf.int64)], 0)
+        is_first = (row >= 0) & (self._first[0] < 0)
+        self._first.assign(tf.where(is_first, where, self._first))
+
+    def read(
+        self, strategy: tf.distribute.Strategy
+    ) -> tuple[int, tuple[float, ...]] | None:
+        """The step and the configuration, or None if no replica here has any."""
+        entries = [
+            entry.numpy().tolist()
+            for entry in strategy.experimental_local_results(self._first)
+        ]
+        found = sorted(entry for entry in entries if entry[0] >= 0)
+        if not found:
+            return None
+        step, *indices = found[0]
+        return step, self._space.from_indices(indices)
+
+    def reset(self) -> None:
+        """Forgets."""
+        self._first.assign([-1] * (1 + self._space.num_stages))
 
 
 def _counter(shape):

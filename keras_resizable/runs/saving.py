@@ -7,8 +7,8 @@ import zlib
 
 import keras
 
-from keras_resizable.files import replacing
 from keras_resizable.network import ResizableNetwork
+from keras_resizable.utils.files import replacing
 
 
 def save_network(network: keras.Model, path: str | os.PathLike) -> None:
@@ -16,7 +16,7 @@ def save_network(network: keras.Model, path: str | os.PathLike) -> None:
 
     Args:
         network: A `ResizableNetwork`, or any `keras.Model`.
-        path: Path of a `.keras` file. One that is there is replaced.
+        path: Path of a `.keras` file. An existing one is replaced.
 
     Raises:
         ValueError: If `path` does not end in `.keras`.
@@ -43,11 +43,21 @@ def load_network(path: str | os.PathLike) -> ResizableNetwork:
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged, Keras cannot load it, or it holds something else.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> import keras_resizable
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "network.keras"
+    >>> keras_resizable.ResNet20(scales=(1.0, 0.5)).save(path)
+    >>> keras_resizable.load_network(path).space
+    SpatialSpace(scales=(1.0, 0.5), num_stages=3)
     """
     path = pathlib.Path(path)
     if not path.is_file():
         raise FileNotFoundError(
-            f"No network at {path}. Train one: python train/supernet.py"
+            f"No network at {path}. keras_resizable.runs.train trains one, and "
+            "python train/supernet.py."
         )
     _require_whole(path)
     try:

@@ -1,8 +1,8 @@
 """What the sub-networks of a training step learn from each other.
 
-With `network.compile(distillation=EnsembleDistillation())` sub-networks that have a
+With `network.compile(distillation="ensemble")` sub-networks that have a
 teacher learn from labels by the loss of `compile`, and from the teacher's class
-probabilities by the cross-entropy with them. Teachers get no gradient for it.
+probabilities by the cross-entropy with them. Teachers get no gradient from it.
 """
 
 import keras
@@ -54,7 +54,7 @@ class InPlaceDistillation(_Distillation):
     """The largest sub-network teaches all others.
 
     Yu & Huang, 2019, https://arxiv.org/abs/1903.05134, section 3.3, where `weight` is
-    1. Plans need the largest: `SandwichSampler` has it in each, `FairSampler` has not.
+    1. Plans need the largest: those of `SandwichSampler` have it, `FairSampler`'s not.
 
     Args:
         weight: The teacher's part of the loss, from 0 to 1; the labels have the rest.
@@ -91,12 +91,22 @@ class EnsembleDistillation(_Distillation):
     """The ensemble of all sub-networks of the plan teaches each of them.
 
     After RS-Nets (Wang et al., 2020, https://arxiv.org/abs/2007.09558, section 3.3),
-    which learns a weight for each of its few sub-networks: with plans of chance the
+    which learns a weight for each of its few sub-networks: with random plans the
     teacher is the mean of the probabilities. All sub-networks run forward once before
     the first is trained, one at a time.
 
     Args:
         weight: The teacher's part of the loss, from 0 to 1; the labels have the rest.
+
+    Example:
+
+    >>> import keras_resizable
+    >>> network = keras_resizable.ResNet20()
+    >>> network.compile(
+    ...     "sgd",
+    ...     "categorical_crossentropy",
+    ...     distillation=keras_resizable.EnsembleDistillation(weight=0.3),
+    ... )
     """
 
     runs_ahead = True
@@ -111,3 +121,29 @@ class EnsembleDistillation(_Distillation):
 
 
 Distillation = InPlaceDistillation | TopDownDistillation | EnsembleDistillation
+
+DISTILLATIONS: dict[str, type[Distillation]] = {
+    "in_place": InPlaceDistillation,
+    "top_down": TopDownDistillation,
+    "ensemble": EnsembleDistillation,
+}
+
+
+def get(distillation: Distillation | str | None) -> Distillation | None:
+    """A kind of distillation, from its name or as it is.
+
+    Args:
+        distillation: `"in_place"`, `"top_down"` or `"ensemble"`; an object of one of
+            the classes above; or None.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    if isinstance(distillation, str) and distillation in DISTILLATIONS:
+        return DISTILLATIONS[distillation]()
+    if distillation is not None and not isinstance(distillation, _Distillation):
+        raise ValueError(
+            f"`distillation` is None, one of {', '.join(map(repr, DISTILLATIONS))}, or "
+            f"such as EnsembleDistillation(). Received: distillation={distillation!r}"
+        )
+    return distillation

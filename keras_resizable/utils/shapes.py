@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from keras_resizable.graph import is_graph, run_through
 from keras_resizable.layers import HasStockForm
-from keras_resizable.messages import first_line
+from keras_resizable.utils.graph import is_graph, run_through
+from keras_resizable.utils.messages import first_line
 
 if TYPE_CHECKING:
     from keras_resizable.network import ResizableNetwork

@@ -9,13 +9,16 @@ import pathlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from keras_resizable.extras import version_of
-from keras_resizable.files import replacing
+from keras_resizable.utils.extras import version_of
+from keras_resizable.utils.files import replacing
 
 LATEST = pathlib.Path("runs") / "latest"
-LABELS = "labels.json"  # Names of the classes in the folder of a run, a list.
+# What is in the folder of a run; see `keras_resizable.runs.Run`.
+SETTINGS = "recipe.json"
+NETWORK = "supernet.keras"
+CALIBRATION = "calibration.npz"
+LABELS = "labels.json"  # Names of the classes, a list.
 _OLD_LABELS = "labels.txt"  # A line each.
-_SETTINGS = "recipe.json"
 _locks: dict[pathlib.Path, int] = {}
 _VERSIONED = ("tensorflow", "keras", "numpy", "keras-resizable")
 
@@ -24,20 +27,21 @@ def open_run(
     name: str,
     settings: Mapping[str, Any],
     is_complete: Callable[[pathlib.Path], bool],
+    *,
     root: str | os.PathLike = "runs",
     new: bool = False,
 ) -> pathlib.Path:
     """The folder of a run that was interrupted, or of a new one.
 
     `latest` points to it. Its `recipe.json` holds the settings, and the versions of
-    what it was started with.
+    the packages it was started with.
 
     Args:
         name: What is run, part of the folder's name.
-        settings: Dictionary, as JSON has it. A run is the same if these are.
+        settings: Dictionary that JSON can hold. Runs with equal settings are the same.
         is_complete: Callable from the folder of a run to whether it has ended.
         root: Folder of all runs.
-        new: Whether to start a new one in any case.
+        new: Whether to always start a new one.
 
     Returns:
         The `pathlib.Path` of the folder.
@@ -54,7 +58,7 @@ def open_run(
     else:
         folder = _create(name, root)
         versions = {package: version_of(package) for package in _VERSIONED}
-        with replacing(folder / _SETTINGS) as path:
+        with replacing(folder / SETTINGS) as path:
             contents = {**settings, "versions": versions}
             path.write_text(json.dumps(contents, indent=2) + "\n")
     _lock(folder)
@@ -85,14 +89,14 @@ def _lock(folder):
             os.close(descriptor)
             raise BlockingIOError(
                 f"Another process trains in {folder}. To train beside it, start a new "
-                "run (--new_run)."
+                "run (new=True; --new_run of the scripts)."
             ) from error
         _locks[folder] = descriptor
 
 
 def _settings(folder):
     try:
-        settings = json.loads((folder / _SETTINGS).read_text())
+        settings = json.loads((folder / SETTINGS).read_text())
     except (OSError, ValueError):
         return None
     settings.pop("versions", None)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_resizable.extras import import_extra
-from keras_resizable.files import replacing
 from keras_resizable.search.samples import PairedTest
+from keras_resizable.utils.extras import import_extra
+from keras_resizable.utils.files import replacing
 
 if TYPE_CHECKING:
     import pandas
@@ -116,7 +116,7 @@ def plot_comparison(
     Args:
         table: A `pandas.DataFrame` with the columns `arm`, `config` and `top1`, and
             `top1_0`, `top1_1` … for the seeds, from 0 to 1.
-        path: Path of a `.png` file. One that is there is replaced.
+        path: Path of a `.png` file. An existing one is replaced.
         title: What to write above.
 
     Raises:

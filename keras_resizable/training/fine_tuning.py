@@ -3,14 +3,14 @@
 import keras
 import tensorflow as tf
 
-from keras_resizable.graph import layers_of
-from keras_resizable.outputs import Classifier
+from keras_resizable.utils.graph import layers_of
+from keras_resizable.utils.outputs import Classifier
 
 WEIGHTS = ("all", "classifier")
 
 
 def train_only(model: keras.Model, weights: str) -> None:
-    """Chooses what of a model is trained.
+    """Chooses which weights of a model are trained.
 
     Args:
         model: A `keras.Model`, such as a sub-network.
@@ -20,6 +20,15 @@ def train_only(model: keras.Model, weights: str) -> None:
 
     Raises:
         ValueError: If `weights` is anything else, or the model has no such layers.
+
+    Example:
+
+    >>> import keras_resizable
+    >>> from keras_resizable import training
+    >>> model = keras_resizable.ResNet20().sub_network("0.5")
+    >>> training.train_only(model, "classifier")
+    >>> [layer.name for layer in model.layers if layer.trainable and layer.weights]
+    ['conv4_block3_2_bn', 'predictions']
     """
     if weights not in WEIGHTS:
         raise ValueError(
@@ -60,6 +69,15 @@ def taught_by(model: keras.Model, teacher: keras.Model) -> keras.distillation.Di
 
     Raises:
         ValueError: If one of them gives logits, or does not classify.
+
+    Example:
+
+    >>> import keras_resizable
+    >>> from keras_resizable import training
+    >>> network = keras_resizable.ResNet20(scales=(1.0, 0.5))
+    >>> small, largest = network.sub_network("0.5"), network.sub_network("1.0")
+    >>> taught = training.taught_by(small, largest)
+    >>> taught.compile("sgd", "sparse_categorical_crossentropy")
     """
     for taking_part in (model, teacher):
         if not Classifier(taking_part).gives_probabilities:

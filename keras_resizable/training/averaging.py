@@ -8,9 +8,9 @@ import keras
 
 @contextlib.contextmanager
 def averaged(model: keras.Model) -> Iterator[None]:
-    """Gives a model the average of its weights for a while, if there is one.
+    """Gives a model the average of its weights inside a context, if there is one.
 
-    Batch statistics stay those of the weights themselves: calibrate.
+    Batch statistics are still those of the plain weights: calibrate.
 
     Args:
         model: A compiled `keras.Model`.

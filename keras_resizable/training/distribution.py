@@ -20,12 +20,19 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     Args:
         name: `"none"`; `"mirrored"` for all devices of this machine; or
             `"multi_worker"` for all machines that the environment variable
-            `TF_CONFIG` names, which has to come before anything else that
-            TensorFlow does.
+            `TF_CONFIG` names, which has to be made before TensorFlow does anything
+            else.
 
     Raises:
         ValueError: If there is no such strategy, or `TF_CONFIG` is not set or
             not valid.
+
+    Example:
+
+    >>> import keras_resizable
+    >>> from keras_resizable import training
+    >>> with training.make_strategy("none").scope():
+    ...     network = keras_resizable.ResNet20()
     """
     if name == "none":
         return tf.distribute.get_strategy()
@@ -60,7 +67,7 @@ def _check_tf_config():
 
 
 def is_multi_worker(strategy: tf.distribute.Strategy) -> bool:
-    """Whether a strategy is one of several machines."""
+    """Whether a strategy spans several machines."""
     return shards(strategy)[0] > 1
 
 
@@ -112,14 +119,14 @@ def agree(strategy: tf.distribute.Strategy, text: str) -> str:
 def clear_worker_errors(
     strategy: tf.distribute.Strategy, advice: str = "Start all workers again."
 ) -> Iterator[None]:
-    """Says it in a sentence if another worker has stopped.
+    """Raises a clear error if another worker has stopped.
 
     Args:
         strategy: The strategy of what runs in the context.
         advice: What to do, for the message.
 
     Raises:
-        ConnectionError: In place of what TensorFlow raises then.
+        ConnectionError: In place of TensorFlow's own error.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Training that goes on after anything that ended it."""
+"""Training that resumes after any interruption."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -7,23 +7,25 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_resizable.averaging import KeepWeights
-from keras_resizable.callbacks import Checkpoint, StopOnDivergence
-from keras_resizable.checkpoint import saved_step
-from keras_resizable.distribution import (
+from keras_resizable.callbacks import StopOnDivergence
+from keras_resizable.network import ResizableNetwork
+from keras_resizable.runs.checkpoint import saved_step
+from keras_resizable.runs.keeping import Checkpoint
+from keras_resizable.training.averaging import KeepWeights
+from keras_resizable.training.distribution import (
     agree,
     clear_worker_errors,
     is_chief,
     is_multi_worker,
 )
-from keras_resizable.files import remove_temporaries
-from keras_resizable.network import ResizableNetwork
-from keras_resizable.training import create_variables
+from keras_resizable.training.variables import create_variables
+from keras_resizable.utils.files import remove_temporaries
 
 
 def fit_resumable(
     model: keras.Model,
     make_dataset: Callable[[int], tf.data.Dataset],
+    *,
     steps_per_epoch: int,
     epochs: int,
     folder: str | os.PathLike,
@@ -34,8 +36,8 @@ def fit_resumable(
 ) -> list[dict[str, float]]:
     """Trains, from the last checkpoint in a folder if there is one.
 
-    A run that was killed and started again ends with the same weights as one that
-    was not, if the data set is a function of the step and TensorFlow computes
+    A run that was killed and restarted ends with the same weights as one that was
+    not, if the data set is a function of the step and TensorFlow computes
     deterministically (`tf.config.experimental.enable_op_determinism`).
 
     Args:
@@ -48,12 +50,12 @@ def fit_resumable(
         folder: The folder of the run; see `Checkpoint` for what it gets.
         every_steps: Number of steps between checkpoints inside an epoch, of a
             `ResizableNetwork`; none if absent.
-        monitor: What is higher in the best network, a name in the logs; if absent,
-            no network is kept as the best.
-        callbacks: Further callbacks. What they add to the logs of an epoch joins
-            the history. A run that one of them has ended is done: the same call trains
-            no more. Other state of theirs than that of `EarlyStopping` and
-            `ReduceLROnPlateau` begins anew after an interruption.
+        monitor: Name in the logs of the value that is highest in the best network;
+            if absent, no best network is kept.
+        callbacks: Other callbacks. What they add to the logs of an epoch joins the
+            history. A run that one of them has stopped is done: the same call trains
+            no further. After an interruption, only `EarlyStopping` and
+            `ReduceLROnPlateau` keep their state.
         **fit_options: Further arguments of `model.fit`.
 
     Returns:
@@ -68,7 +70,13 @@ def fit_resumable(
     """
     if epochs < 1:
         raise ValueError(f"`epochs` is at least 1. Received: epochs={epochs}")
-    checkpoint = Checkpoint(folder, steps_per_epoch, every_steps, monitor, callbacks)
+    checkpoint = Checkpoint(
+        folder,
+        steps_per_epoch,
+        every_steps=every_steps,
+        monitor=monitor,
+        callbacks=callbacks,
+    )
     strategy = model.distribute_strategy
     if is_chief(strategy):
         remove_temporaries(folder)
@@ -137,7 +145,7 @@ def _require_same_step(strategy, folder):
 
 
 def make_deterministic() -> None:
-    """Has TensorFlow compute the same bits in every run, where it is slower too.
+    """Makes TensorFlow compute the same bits in every run, even where that is slower.
 
     Call it before anything else, and seed: `keras.utils.set_random_seed`.
     """

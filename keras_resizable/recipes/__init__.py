@@ -1,0 +1,37 @@
+"""Recipes: named training settings, and what they stand for."""
+
+from keras_resizable.recipes.building import (
+    compile_network,
+    compile_sub_network,
+    has_center_crop,
+    load_data,
+    make_network,
+    size_of_set,
+    test_data,
+    train_data,
+    training_callbacks,
+)
+from keras_resizable.recipes.known import RECIPES
+from keras_resizable.recipes.recipe import FIELDS, MODES, Recipe, checked
+from keras_resizable.recipes.resolving import is_run, read_config, read_run, resolve
+
+__all__ = [
+    "FIELDS",
+    "MODES",
+    "RECIPES",
+    "Recipe",
+    "checked",
+    "compile_network",
+    "compile_sub_network",
+    "has_center_crop",
+    "is_run",
+    "load_data",
+    "make_network",
+    "read_config",
+    "read_run",
+    "resolve",
+    "size_of_set",
+    "test_data",
+    "train_data",
+    "training_callbacks",
+]

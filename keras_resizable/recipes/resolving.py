@@ -1,0 +1,125 @@
+"""Finding a recipe by its name, and replacing its values."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from keras_resizable.recipes.known import RECIPES
+from keras_resizable.recipes.recipe import FIELDS, MODES, Recipe, checked
+from keras_resizable.space import ConfigLike
+
+
+def resolve(
+    name: str, mode: str = "resizable", overrides: Mapping[str, Any] | None = None
+) -> Recipe:
+    """A recipe with some of its values replaced.
+
+    Args:
+        name: Name of a recipe, or the path of a `recipe.json` of a run.
+        mode: One of `MODES`.
+        overrides: Values by field, as text or as they are.
+
+    Returns:
+        A `Recipe`.
+
+    Raises:
+        ValueError: If a name, key or value is not valid.
+
+    Example:
+
+    >>> from keras_resizable import recipes
+    >>> recipes.resolve("resnet50", "individual").epochs
+    100
+    """
+    if mode not in MODES:
+        raise ValueError(f"A mode is one of {MODES}. Received: {mode!r}")
+    if is_run(name):
+        values = dict(read_run(name)["recipe"])
+    elif name in RECIPES:
+        values = dataclasses.asdict(RECIPES[name][mode])
+    else:
+        raise ValueError(
+            f"There is no recipe {name!r}. The recipes are: {', '.join(RECIPES)}."
+        )
+    values |= overrides or {}
+    for key in values:
+        if key not in FIELDS:
+            raise ValueError(
+                f"A recipe has no {key!r}. It has: {', '.join(sorted(FIELDS))}."
+            )
+    recipe = Recipe(
+        **{key: _parse(FIELDS[key], value) for key, value in values.items()}
+    )
+    return checked(recipe)
+
+
+def read_config(config: ConfigLike | None) -> tuple[float, ...] | None:
+    """Scale factors of a target, for a space that is not known yet.
+
+    Args:
+        config: Numbers, or numbers between commas; None for no target.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    if config is None:
+        return None
+    if isinstance(config, str):
+        return numbers("config", config)
+    return tuple(float(str(scale)) for scale in config)
+
+
+def is_run(name: str) -> bool:
+    """Whether a recipe's name is the path of a run's `recipe.json`."""
+    return name.endswith(".json")
+
+
+def read_run(path: str | os.PathLike) -> dict[str, Any]:
+    """What the `recipe.json` of a run holds: `recipe`, `mode`, `config`.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    try:
+        contents = json.loads(pathlib.Path(path).read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if not isinstance(contents, dict) or not contents.keys() >= {"recipe", "mode"}:
+        raise ValueError(f"{path} is not the recipe.json of a run.")
+    return contents
+
+
+def numbers(name: str, text: str) -> tuple[float, ...]:
+    """Numbers between commas; `name` is for the error."""
+    return tuple(_as(name, float, part) for part in text.split(",") if part != "")
+
+
+def _parse(field, value):
+    kind = typing.get_type_hints(Recipe)[field.name]
+    if isinstance(kind, types.UnionType):
+        if value in (None, "None"):
+            return None
+        kind = typing.get_args(kind)[0]
+    if typing.get_origin(kind) is tuple:
+        if isinstance(value, str):
+            return numbers(field.name, value)
+        return tuple(_as(field.name, typing.get_args(kind)[0], part) for part in value)
+    return _as(field.name, kind, value)
+
+
+def _as(name, kind, value):
+    if kind is bool:
+        texts = {"true": True, "false": False, "1": True, "0": False}
+        if str(value).lower() in texts:
+            return texts[str(value).lower()]
+    else:
+        try:
+            return kind(value)
+        except (TypeError, ValueError):
+            pass
+    raise ValueError(f"{name} is of type {kind.__name__}. Received: {value!r}")

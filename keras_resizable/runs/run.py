@@ -1,0 +1,154 @@
+"""The folder of a run, and what is in it."""
+
+import functools
+import os
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from keras_resizable import recipes, search
+from keras_resizable.data import (
+    ImageSet,
+    load_calibration,
+    resolved_shape,
+    save_calibration,
+)
+from keras_resizable.network import ResizableNetwork
+from keras_resizable.runs.folders import (
+    CALIBRATION,
+    LATEST,
+    NETWORK,
+    SETTINGS,
+    read_labels,
+    write_labels,
+)
+from keras_resizable.runs.saving import load_network
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class Run:
+    """A run: the folder that `keras_resizable.runs.train` has written.
+
+    Files are read again on every call, except the settings.
+
+    Args:
+        folder: Its folder; the newest of those in `runs/` if absent.
+
+    Attributes:
+        folder: The `pathlib.Path` of the folder.
+
+    Example:
+
+    >>> from keras_resizable import export, runs
+    >>> run = runs.Run("runs/latest")
+    >>> network, images = run.network(), run.calibration()  # doctest: +SKIP
+    >>> model = network.sub_network("0.75,0.5", calibrate_with=images)  # doctest: +SKIP
+    """
+
+    def __init__(self, folder: str | os.PathLike = LATEST) -> None:
+        self.folder = pathlib.Path(folder)
+
+    @functools.cached_property
+    def settings(self) -> dict[str, Any]:
+        """What it was started with: recipe, mode, target and versions of packages.
+
+        Raises:
+            FileNotFoundError: If the folder is not that of a run.
+            ValueError: If they are damaged.
+        """
+        path = self.folder / SETTINGS
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{self.folder} is not a run: it has no {SETTINGS}."
+            )
+        return recipes.read_run(path)
+
+    @functools.cached_property
+    def recipe(self) -> recipes.Recipe:
+        """Its recipe."""
+        _ = self.settings  # They are there.
+        return recipes.resolve(str(self.folder / SETTINGS))
+
+    @property
+    def network_path(self) -> pathlib.Path:
+        """The path of its trained network."""
+        return self.folder / NETWORK
+
+    def network(self) -> ResizableNetwork:
+        """Its trained network.
+
+        Raises:
+            FileNotFoundError: If there is none yet.
+            ValueError: If the file is damaged.
+        """
+        return load_network(self.network_path)
+
+    def images(self, data_dir: str | None = None) -> ImageSet:
+        """The images it was trained and evaluated with.
+
+        Args:
+            data_dir: Where TensorFlow Datasets keeps its sets.
+        """
+        return recipes.load_data(self.recipe, data_dir)
+
+    def test_data(self, data_dir: str | None = None) -> tf.data.Dataset:
+        """The batches that it was evaluated with, images and labels.
+
+        Args:
+            data_dir: Where TensorFlow Datasets keeps its sets.
+        """
+        return recipes.test_data(self.recipe, self.images(data_dir))
+
+    def calibration(self) -> tf.data.Dataset:
+        """Batches of images to calibrate sub-networks with.
+
+        Raises:
+            FileNotFoundError: If there are none.
+            ValueError: If the file is damaged.
+        """
+        return load_calibration(self.folder / CALIBRATION)
+
+    def has_calibration(self) -> bool:
+        """Whether there are images to calibrate with."""
+        return (self.folder / CALIBRATION).exists()
+
+    @property
+    def table_path(self) -> pathlib.Path:
+        """The path of its lookup table."""
+        return self.folder / search.TABLE
+
+    def table(self) -> "pandas.DataFrame":
+        """Its lookup table, see `keras_resizable.search.build_table`.
+
+        Raises:
+            FileNotFoundError: If there is none yet.
+            ValueError: If it is damaged.
+        """
+        if not self.table_path.exists():
+            raise FileNotFoundError(
+                f"No {self.table_path}. keras_resizable.search.build_table makes it, "
+                "and python train/search.py."
+            )
+        return search.read_table(self.table_path)
+
+    def labels(self) -> list[str] | None:
+        """The names of the classes; None if they are not known."""
+        return read_labels(self.folder)
+
+    def keep(self, images: ImageSet) -> None:
+        """Saves what will be needed of the images later, unless it is saved already.
+
+        Args:
+            images: The images that it is trained with.
+        """
+        if not self.has_calibration():
+            save_calibration(
+                images.train,
+                self.folder / CALIBRATION,
+                resolved_shape(images.image_shape, self.recipe.image_size),
+                center_crop=recipes.has_center_crop(self.recipe),
+            )
+        write_labels(images.class_names, self.folder)

@@ -1,0 +1,30 @@
+"""What a training step does: plans, distillation, several devices; fine-tuning."""
+
+from keras_resizable.training.distillation import (
+    EnsembleDistillation,
+    InPlaceDistillation,
+    TopDownDistillation,
+)
+from keras_resizable.training.distribution import make_strategy
+from keras_resizable.training.fine_tuning import taught_by, train_only
+from keras_resizable.training.sampling import (
+    FairSampler,
+    FixedSampler,
+    SandwichSampler,
+    SwitchingSampler,
+    UniformSampler,
+)
+
+__all__ = [
+    "EnsembleDistillation",
+    "FairSampler",
+    "FixedSampler",
+    "InPlaceDistillation",
+    "SandwichSampler",
+    "SwitchingSampler",
+    "TopDownDistillation",
+    "UniformSampler",
+    "make_strategy",
+    "taught_by",
+    "train_only",
+]

@@ -1,0 +1,65 @@
+"""Plans: the sub-networks of one training step."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from keras_resizable.space import SpatialSpace
+
+
+def draw_plan(
+    sampler: Callable[[tf.Tensor], tf.Tensor], space: SpatialSpace, step: tf.Tensor
+) -> tf.Tensor:
+    """The plan of a step, the largest sub-network first.
+
+    Args:
+        sampler: Callable from the optimizer step to a plan.
+        space: The `SpatialSpace` of the network.
+        step: The optimizer step, a scalar int64 tensor.
+
+    Returns:
+        Scale indices, int32 `(sub-networks, num_stages)`.
+
+    Raises:
+        ValueError: If the sampler returns another shape.
+    """
+    plan = tf.cast(tf.convert_to_tensor(sampler(step)), tf.int32)
+    if plan.shape.rank != 2 or plan.shape[1] != space.num_stages:
+        raise ValueError(
+            "A sampler must return scale indices of shape (sub-networks, "
+            f"{space.num_stages}). Received shape {plan.shape} from {sampler}."
+        )
+    # FLOPs follow the area of the feature maps, and stages cost about the
+    # same at equal scale.
+    scales = tf.gather(tf.constant(space.scales), plan)
+    areas = tf.reduce_sum(tf.math.cumprod(scales, axis=1) ** 2, axis=1)
+    order = tf.argsort(areas, direction="DESCENDING", stable=True)
+    return tf.gather(plan, order)
+
+
+def with_largest(
+    plan: tf.Tensor, sampler: Callable[[tf.Tensor], tf.Tensor], needed_by: str
+) -> tf.Tensor:
+    """A plan that fails in the graph if it lacks the largest sub-network.
+
+    Args:
+        plan: A plan, the largest sub-network first.
+        sampler: Where it comes from.
+        needed_by: Name of what needs the largest.
+    """
+    check = tf.debugging.Assert(
+        is_largest(plan[0]),
+        [
+            f"{needed_by} needs plans with the largest sub-network, but {sampler} has "
+            "drawn:",
+            plan,
+        ],
+        summarize=1000,
+    )
+    with tf.control_dependencies([check]):
+        return tf.identity(plan)
+
+
+def is_largest(indices: tf.Tensor) -> tf.Tensor:
+    """Whether scale indices are those of the largest sub-network."""
+    return tf.reduce_all(indices == 0)

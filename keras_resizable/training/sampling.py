@@ -1,0 +1,378 @@
+"""Samplers: which sub-networks an optimizer step trains.
+
+A sampler is any callable from the optimizer step, a scalar int64 tensor, to the
+plan of that step: scale indices, int32 `(sub-networks, num_stages)`. It is
+called while a graph is traced, so what changes from step to step has to come
+from the tensor. Those below draw from stateless random numbers, so every replica
+and every resumed run draws the same plan at the same step. `compile` gives them the
+network's configurations.
+"""
+
+import copy
+from collections.abc import Callable, Iterable
+from typing import Self
+
+import keras
+import tensorflow as tf
+
+from keras_resizable.space import ConfigLike, Configuration, SpatialSpace
+
+
+class Sampler:
+    """What the samplers of this module share."""
+
+    _space: SpatialSpace | None = None
+
+    @property
+    def length(self) -> int | None:
+        """Number of sub-networks of a plan; None if it changes or is not known yet."""
+        return None
+
+    @property
+    def always_has_largest(self) -> bool:
+        """Whether the largest sub-network is in every plan."""
+        return False
+
+    @property
+    def space(self) -> SpatialSpace:
+        """The configurations to draw from.
+
+        Raises:
+            ValueError: If they are not known yet.
+        """
+        if self._space is None:
+            raise ValueError(
+                f"{self} does not know the configurations yet: "
+                "`network.compile(sampler=...)` or `sampler.for_space(space)` tells it."
+            )
+        return self._space
+
+    def for_space(self, space: SpatialSpace) -> Self:
+        """A copy that draws from the configurations of a space.
+
+        Args:
+            space: A `SpatialSpace`, such as `network.space`.
+        """
+        sampler = copy.copy(self)
+        sampler._space = space
+        return sampler
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        raise NotImplementedError
+
+    def get_config(self):
+        return {}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        settings = (f"{name}={value!r}" for name, value in self.get_config().items())
+        return f"{type(self).__name__}({', '.join(settings)})"
+
+
+class _RandomSampler(Sampler):
+    """What the samplers that draw share: a seed."""
+
+    def __init__(self, seed: int = 0) -> None:
+        if isinstance(seed, SpatialSpace):
+            raise ValueError(
+                "A sampler gets its space from `network.compile`, or by its "
+                f"`for_space`. Received: seed={seed!r}"
+            )
+        self.seed = seed
+
+    def _random(self, step, shape, maxval=None):
+        """Integers below `maxval`, or any, seeded by the seed and the step."""
+        seed = tf.stack([tf.cast(self.seed, tf.int64), tf.cast(step, tf.int64)])
+        return tf.random.stateless_uniform(
+            shape,
+            seed,
+            minval=None if maxval is None else 0,
+            maxval=maxval,
+            dtype=tf.int32,
+            alg="philox",
+        )
+
+    def _draw(self, step, count):
+        """Configurations that are drawn independently."""
+        shape = (count, self.space.num_stages)
+        return self._random(step, shape, maxval=len(self.space.scales))
+
+    def get_config(self):
+        return {"seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="keras_resizable")
+class FairSampler(_RandomSampler):
+    """Trains every scale factor of every stage exactly once a step.
+
+    One sub-network per scale factor; the scale factors of a stage are a random
+    permutation over them (Resizable Neural Networks, section 3.2, "Fair
+    Sampling").
+
+    Args:
+        seed: An integer. With the optimizer step it decides the plan.
+
+    Example:
+
+    >>> from keras_resizable import FairSampler, SpatialSpace
+    >>> sampler = FairSampler(seed=1).for_space(SpatialSpace((1.0, 0.5), num_stages=3))
+    >>> sampler(0).shape
+    TensorShape([2, 3])
+    """
+
+    @property
+    def length(self) -> int | None:
+        return None if self._space is None else len(self._space.scales)
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        shape = (len(self.space.scales), self.space.num_stages)
+        return tf.argsort(self._random(step, shape), axis=0, stable=True)
+
+
+@keras.saving.register_keras_serializable(package="keras_resizable")
+class UniformSampler(_RandomSampler):
+    """Trains independently drawn configurations: the naive way.
+
+    The paper's baseline of fair sampling (Resizable Neural Networks, section
+    3.2).
+
+    Args:
+        seed: An integer. With the optimizer step it decides the plan.
+        num_draws: Configurations per step.
+
+    Example:
+
+    >>> from keras_resizable import SpatialSpace, UniformSampler
+    >>> sampler = UniformSampler(num_draws=4).for_space(SpatialSpace((1.0, 0.5), 3))
+    >>> sampler(0).shape
+    TensorShape([4, 3])
+    """
+
+    def __init__(self, seed: int = 0, num_draws: int = 1) -> None:
+        super().__init__(seed)
+        self.num_draws = _check_draws(num_draws, least=1)
+
+    @property
+    def length(self) -> int:
+        return self.num_draws
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        return self._draw(step, self.num_draws)
+
+    def get_config(self):
+        return {**super().get_config(), "num_draws": self.num_draws}
+
+
+@keras.saving.register_keras_serializable(package="keras_resizable")
+class SandwichSampler(_RandomSampler):
+    """Trains the largest, the smallest, and independently drawn configurations.
+
+    The sandwich rule (Yu & Huang, 2019, https://arxiv.org/abs/1903.05134, section
+    3.2). Its plans have the largest, which `InPlaceDistillation` needs.
+
+    Args:
+        seed: An integer. With the optimizer step it decides the plan.
+        num_draws: Configurations per step besides the largest and the smallest.
+
+    Example:
+
+    >>> from keras_resizable import SandwichSampler, SpatialSpace
+    >>> sampler = SandwichSampler(num_draws=0).for_space(SpatialSpace((1.0, 0.5), 3))
+    >>> sampler(0).numpy().tolist()
+    [[0, 0, 0], [1, 1, 1]]
+    """
+
+    def __init__(self, seed: int = 0, num_draws: int = 1) -> None:
+        super().__init__(seed)
+        self.num_draws = _check_draws(num_draws, least=0)
+
+    @property
+    def length(self) -> int:
+        return 2 + self.num_draws
+
+    @property
+    def always_has_largest(self) -> bool:
+        return True
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        ends = [self.space.largest.indices, self.space.smallest.indices]
+        drawn = self._draw(step, self.num_draws)
+        return tf.concat([tf.constant(ends), drawn], axis=0)
+
+    def get_config(self):
+        return {**super().get_config(), "num_draws": self.num_draws}
+
+
+@keras.saving.register_keras_serializable(package="keras_resizable")
+class FixedSampler(Sampler):
+    """Trains the same configurations in every step.
+
+    Args:
+        configs: Configurations, at least one.
+
+    Raises:
+        ValueError: If there is no configuration; or later, if one is not of the space.
+
+    Example:
+
+    >>> from keras_resizable import FixedSampler, SpatialSpace
+    >>> sampler = FixedSampler(["1.0", "0.5"]).for_space(SpatialSpace((1.0, 0.5), 3))
+    >>> sampler(0).numpy().tolist()
+    [[0, 0, 0], [1, 0, 0]]
+    """
+
+    def __init__(self, configs: Iterable[ConfigLike]) -> None:
+        if isinstance(configs, (str, SpatialSpace)):
+            raise ValueError(
+                f"`configs` is a list of configurations. Received: configs={configs!r}"
+            )
+        self.configs = list(configs)
+        if not self.configs:
+            raise ValueError("`configs` must hold at least one configuration.")
+
+    @property
+    def length(self) -> int:
+        return len(self.configs)
+
+    @property
+    def always_has_largest(self) -> bool:
+        return self._space is not None and self.space.largest in self._read()
+
+    def for_space(self, space: SpatialSpace) -> Self:
+        sampler = super().for_space(space)
+        sampler._read()
+        return sampler
+
+    def _read(self) -> list[Configuration]:
+        return [self.space.config(config) for config in self.configs]
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        return tf.constant([config.indices for config in self._read()])
+
+    def get_config(self):
+        return {"configs": [_plain(config) for config in self.configs]}
+
+
+@keras.saving.register_keras_serializable(package="keras_resizable")
+class SwitchingSampler(Sampler):
+    """Draws from one sampler up to a step, and then from another.
+
+    The training step is not traced again. Two uses:
+
+    - Scheduled switching (Resizable Neural Networks, section 3.4): `FairSampler`,
+      then a `FixedSampler` of the target alone. Batch normalisation of other scale
+      factors stays as it is.
+    - Delayed shrinking (DepS, 2024, https://arxiv.org/abs/2407.06167): a
+      `FixedSampler` of the largest, then `FairSampler`, with the callback
+      `StartFromLargest`.
+
+    Args:
+        sampler: The sampler to start with, one of this module or its name.
+        then: The sampler to switch to.
+        step: The first optimizer step that draws from the second.
+
+    Example:
+
+    >>> from keras_resizable import FixedSampler, SwitchingSampler
+    >>> SwitchingSampler("fair", FixedSampler(["0.5,0.5"]), step=1000)
+    SwitchingSampler(FairSampler(seed=0), FixedSampler(configs=['0.5,0.5']), step=1000)
+    """
+
+    def __init__(self, sampler: Sampler | str, then: Sampler | str, step: int) -> None:
+        self.sampler, self.then = _of_this_module(sampler), _of_this_module(then)
+        self.step = int(step)
+
+    @property
+    def length(self) -> int | None:
+        first, second = self.sampler.length, self.then.length
+        return first if first == second else None
+
+    @property
+    def always_has_largest(self) -> bool:
+        return self.sampler.always_has_largest and self.then.always_has_largest
+
+    def for_space(self, space: SpatialSpace) -> Self:
+        switching = super().for_space(space)
+        switching.sampler = self.sampler.for_space(space)
+        switching.then = self.then.for_space(space)
+        return switching
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        plan = tf.cond(
+            tf.convert_to_tensor(step) < self.step,
+            lambda: tf.cast(self.sampler(step), tf.int32),
+            lambda: tf.cast(self.then(step), tf.int32),
+        )
+        return tf.ensure_shape(plan, (self.length, self.space.num_stages))
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "sampler": serialize(self.sampler),
+            "then": serialize(self.then),
+            "step": self.step,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        deserialize = keras.saving.deserialize_keras_object
+        samplers = {name: deserialize(config[name]) for name in ("sampler", "then")}
+        return cls(**samplers, step=config["step"])
+
+    def __repr__(self) -> str:
+        return f"SwitchingSampler({self.sampler}, {self.then}, step={self.step})"
+
+
+SAMPLERS: dict[str, type[Sampler]] = {
+    "fair": FairSampler,
+    "uniform": UniformSampler,
+    "sandwich": SandwichSampler,
+}
+
+
+def get(
+    sampler: Callable[[tf.Tensor], tf.Tensor] | str,
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A sampler, from its name or as it is.
+
+    Args:
+        sampler: A sampler, or `"fair"`, `"uniform"` or `"sandwich"`.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    if isinstance(sampler, str) and sampler in SAMPLERS:
+        return SAMPLERS[sampler]()
+    if isinstance(sampler, type) or not callable(sampler):
+        raise ValueError(
+            f"`sampler` is one of {', '.join(map(repr, SAMPLERS))}, or a callable such "
+            f"as FairSampler(seed=1). Received: sampler={sampler!r}"
+        )
+    return sampler
+
+
+def _of_this_module(sampler):
+    sampler = get(sampler)
+    if not isinstance(sampler, Sampler):
+        raise ValueError(
+            f"A SwitchingSampler takes samplers of this library. Received: {sampler!r}"
+        )
+    return sampler
+
+
+def _plain(config):
+    return (
+        config if isinstance(config, str) else [float(str(scale)) for scale in config]
+    )
+
+
+def _check_draws(num_draws, least):
+    if not isinstance(num_draws, int) or num_draws < least:
+        raise ValueError(
+            f"`num_draws` must be an integer of at least {least}. "
+            f"Received: num_draws={num_draws!r}"
+        )
+    return num_draws

@@ -1,0 +1,390 @@
+"""Algorithm 1: what a training step of a resizable network does."""
+
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from keras_resizable.layers import drop_path
+from keras_resizable.parts import norms_by_stage
+from keras_resizable.training.distillation import Distillation
+from keras_resizable.training.plans import draw_plan, is_largest, with_largest
+from keras_resizable.training.replicas import assign_state, num_replicas, with_an_image
+from keras_resizable.utils.graph import layers_of
+
+if TYPE_CHECKING:
+    from keras_resizable.network import ResizableNetwork
+
+
+class Batch(NamedTuple):
+    """What a sub-network is trained with.
+
+    Args:
+        features: What comes out of the stem.
+        images: The images.
+        targets: What Keras calls `y`.
+        sample_weight: Weights of the images, or None.
+        num_images: Number of images that this replica got, maybe none.
+    """
+
+    features: tf.Tensor
+    images: tf.Tensor
+    targets: Any
+    sample_weight: Any
+    num_images: tf.Tensor
+
+
+class TrainStep:
+    """Trains the sub-networks of a plan, one at a time, and updates once.
+
+    Resizable Neural Networks, Algorithm 1. `ResizableNetwork.compile` makes it. Each
+    point in which rules of training may differ is a method:
+
+    - `batch_of`: which images a sub-network sees (here: all).
+    - `share_of`: the weight of its loss (here: the same for all).
+    - `loss_of`: its loss (here: of labels, and of a teacher if there is one).
+    - `handed_on`: what later sub-networks get from it (here: as distillation says).
+
+    Args:
+        network: The `ResizableNetwork`.
+        sampler: Callable from the optimizer step to a plan.
+        distillation: What sub-networks learn from each other, or None.
+        gradient_reduction: `"mean"` or `"sum"` over the plan.
+    """
+
+    def __init__(
+        self,
+        network: "ResizableNetwork",
+        sampler: Callable[[tf.Tensor], tf.Tensor],
+        distillation: Distillation | None,
+        gradient_reduction: str,
+    ) -> None:
+        self.network = network
+        self.sampler = sampler
+        self.distillation = distillation
+        self.gradient_reduction = gradient_reduction
+
+    def batch_of(self, number: tf.Tensor, count: tf.Tensor, batch: Batch) -> Batch:
+        """What a sub-network is trained with.
+
+        Args:
+            number: Its place in the plan, a scalar integer tensor.
+            count: Number of sub-networks of the plan.
+            batch: The whole batch.
+        """
+        return batch
+
+    def share_of(
+        self, number: tf.Tensor, count: tf.Tensor, loss: tf.Tensor
+    ) -> tf.Tensor:
+        """What the loss of a sub-network adds to the loss that is minimized.
+
+        Args:
+            number: Its place in the plan.
+            count: Number of sub-networks of the plan.
+            loss: Its loss, penalties included, scaled as the optimizer wants it.
+        """
+        return loss / tf.cast(count, loss.dtype)
+
+    def loss_of(
+        self, number: tf.Tensor, batch: Batch, outputs: Any, teacher: tf.Tensor
+    ) -> tf.Tensor:
+        """The loss of a sub-network, penalties of weights included.
+
+        Args:
+            number: Its place in the plan.
+            batch: What `batch_of` returned.
+            outputs: Its outputs.
+            teacher: What the sub-networks before have handed on.
+        """
+        network, distillation = self.network, self.distillation
+        loss = network.compute_loss(
+            batch.images, batch.targets, outputs, batch.sample_weight, training=True
+        )
+        if distillation is None:
+            return loss
+        # The teacher's part of the loss is instead of that of the labels.
+        taught = keras.losses.CategoricalCrossentropy(
+            from_logits=not network.classifier.gives_probabilities
+        )(teacher, outputs, batch.sample_weight)
+        penalties = _sum(network.losses) / num_replicas()
+        part = tf.where(distillation.has_teacher(number), distillation.weight, 0.0)
+        return loss + part * (taught - (loss - penalties))
+
+    def handed_on(
+        self, number: tf.Tensor, outputs: Any, teacher: tf.Tensor
+    ) -> tf.Tensor:
+        """What the sub-networks after this one get.
+
+        Args:
+            number: Its place in the plan.
+            outputs: Its outputs.
+            teacher: What the sub-networks before have handed on.
+        """
+        if self.distillation is None:
+            return teacher
+        probabilities = self.network.classifier.probabilities(outputs)
+        return self.distillation.next_teacher(teacher, number, probabilities)
+
+    def __call__(self, data: Any) -> dict[str, tf.Tensor]:
+        """Trains, in a graph.
+
+        Args:
+            data: A batch as Keras's `train_step` gets it.
+
+        Returns:
+            The results of loss and metrics by name, means over the plan.
+        """
+        network = self.network
+        num_images = tf.shape(keras.tree.flatten(data)[0])[0]
+        if num_replicas() > 1:
+            data = with_an_image(data, num_images, self._is_synchronized())
+        images, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        plan = self.draw_plan()
+        of_stem = network.stem.non_trainable_variables
+        with tf.GradientTape(persistent=True) as stem_tape:
+            with _collecting([(v, tf.convert_to_tensor(v)) for v in of_stem]) as scope:
+                features = network.stem(images, training=True)
+            activities = _sum(scope.losses) / num_replicas()
+            penalty = network.optimizer.scale_loss(activities)
+        batch = Batch(features, images, targets, sample_weight, num_images)
+        gradients, features_gradient, diverged, state_values = self._run_plan(
+            plan, batch, activities
+        )
+        values_of_stem = map(scope.get_current_value, of_stem)
+        assign_state(
+            [*of_stem, *self._state()], [*values_of_stem, *state_values], num_images
+        )
+        network.divergence.add_step(network.optimizer.iterations, plan, diverged)
+        stem_weights = [weight.value for weight in network.stem.trainable_variables]
+        position = {id(w): i for i, w in enumerate(network.trainable_variables)}
+        positions = [position[id(w)] for w in network.stem.trainable_variables]
+
+        def add(new_gradients):
+            for place, gradient in zip(positions, new_gradients):
+                gradients[place] += gradient
+
+        add(
+            stem_tape.gradient(
+                features,
+                stem_weights,
+                output_gradients=tf.cast(features_gradient, features.dtype),
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            )
+        )
+        if self.gradient_reduction == "sum":
+            gradients = self._sums(gradients, tf.shape(plan)[0])
+        if scope.losses:
+            add(
+                stem_tape.gradient(
+                    penalty,
+                    stem_weights,
+                    unconnected_gradients=tf.UnconnectedGradients.ZERO,
+                )
+            )
+        if num_replicas() > 1:
+            # Of the black image that stands in, only what regularizers say of weights.
+            gradients = [
+                tf.where(num_images > 0, gradient, penalty)
+                for gradient, penalty in zip(gradients, self._penalty_gradients())
+            ]
+        self._apply(gradients, plan)
+        return network.get_metrics_result()
+
+    def draw_plan(self) -> tf.Tensor:
+        """The sub-networks of this step, the largest first."""
+        plan = draw_plan(
+            self.sampler, self.network.space, self.network.optimizer.iterations
+        )
+        if self.distillation is not None and self.distillation.needs_largest:
+            plan = with_largest(plan, self.sampler, type(self.distillation).__name__)
+        return plan
+
+    def _run_plan(self, plan, batch, activities):
+        """Runs the sub-networks of a plan, one at a time, on stem features.
+
+        Returns:
+            The mean gradients of the trainable variables, without what comes to
+            them through the stem; that of the features, in float32 at least; the first
+            row of the plan whose loss is not finite, or -1; and the new values of the
+            state of stages and head.
+        """
+        network = self.network
+        count = tf.shape(plan)[0]
+        loss_metric = next(m for m in network.metrics if m.name == "loss")
+        # Tapes need TensorFlow's own variables for gradients that are zero.
+        weights = [weight.value for weight in network.trainable_variables]
+        state = self._state()
+        precision = keras.backend.result_type(batch.features.dtype.name, "float32")
+        # Replicas cannot exchange statistics in a loop.
+        unrolled = num_replicas() > 1 and self._is_synchronized()
+
+        def train_sub_network(
+            k, gradients, features_gradient, state_values, diverged, teacher
+        ):
+            with tf.GradientTape() as tape:
+                tape.watch(batch.features)
+                own = self.batch_of(k, count, batch)
+                # An assignment in a loop cannot be reduced over replicas. So
+                # the state is handed on, and assigned when the loop has ended.
+                with _collecting(zip(state, state_values)) as scope:
+                    outputs = self._run_row(own.features, plan[k])
+                loss = self.loss_of(k, own, outputs, teacher)
+                loss += activities + _sum(scope.losses) / num_replicas()
+                share = self.share_of(k, count, network.optimizer.scale_loss(loss))
+            *new_gradients, new_features_gradient = tape.gradient(
+                share,
+                [*weights, batch.features],
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            )
+            loss_metric.update_state(
+                loss * num_replicas(), sample_weight=own.num_images
+            )
+            self._update_metrics(own, outputs)
+            return (
+                k + 1,
+                [old + new for old, new in zip(gradients, new_gradients)],
+                features_gradient + tf.cast(new_features_gradient, precision),
+                [scope.get_current_value(variable) for variable in state],
+                tf.where((diverged < 0) & ~tf.math.is_finite(loss), k, diverged),
+                self.handed_on(k, outputs, teacher),
+            )
+
+        loop = (
+            tf.constant(0),
+            [tf.zeros(weight.shape, weight.dtype) for weight in weights],
+            tf.zeros_like(batch.features, precision),
+            [tf.convert_to_tensor(variable) for variable in state],
+            tf.constant(-1),
+            self._first_teacher(plan, batch.features, state, unrolled),
+        )
+        loop = _for_each_row(plan, train_sub_network, loop, unrolled)
+        _, gradients, features_gradient, state_values, diverged, _ = loop
+        return gradients, features_gradient, diverged, state_values
+
+    def _update_metrics(self, batch, outputs):
+        arguments = batch.images, batch.targets, outputs, batch.sample_weight
+        if num_replicas() == 1:
+            self.network.compute_metrics(*arguments)
+            return
+
+        def update():
+            self.network.compute_metrics(*arguments)
+
+        tf.cond(batch.num_images > 0, update, lambda: None)
+
+    def _first_teacher(self, plan, features, state, unrolled):
+        """What the first sub-network is handed."""
+        if self.distillation is None:
+            return tf.zeros(())
+        classes = self.network.head.output_shape[-1]
+        nothing = tf.zeros((tf.shape(features)[0], classes))
+        if not self.distillation.runs_ahead:
+            return nothing
+
+        def add_sub_network(k, total):
+            # Values of a loop of its own would not be known outside.
+            with keras.StatelessScope([(v, tf.convert_to_tensor(v)) for v in state]):
+                outputs = self._run_row(features, plan[k])
+            return k + 1, total + self.network.classifier.probabilities(outputs)
+
+        loop = (tf.constant(0), nothing)
+        _, total = _for_each_row(plan, add_sub_network, loop, unrolled)
+        return total / tf.cast(tf.shape(plan)[0], total.dtype)
+
+    def _run_row(self, features, row):
+        """Outputs of one sub-network of a plan, in training mode."""
+        with drop_path.running(is_largest(row)):
+            return self.network.run_stages(features, tf.unstack(row), training=True)
+
+    def _state(self):
+        """What stages and head assign when they are called."""
+        return [
+            variable
+            for part in self.network.parts[1:]
+            for variable in part.model.non_trainable_variables
+        ]
+
+    def _sums(self, gradients, count):
+        """Sums instead of means, but for the penalties of regularizers."""
+        return [
+            (mean - penalty) * tf.cast(count, mean.dtype) + penalty
+            for mean, penalty in zip(gradients, self._penalty_gradients())
+        ]
+
+    def _penalty_gradients(self):
+        """What the regularizers of weights add to this replica's gradients."""
+        weights = self.network.trainable_variables
+        with tf.GradientTape() as tape:
+            penalty = tf.zeros(())
+            for weight in weights:
+                if weight.regularizer is not None:
+                    of_weight = tf.cast(weight.regularizer(weight), tf.float32)
+                    penalty += of_weight / num_replicas()
+            penalty = self.network.optimizer.scale_loss(penalty)
+        return tape.gradient(
+            penalty,
+            [weight.value for weight in weights],
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )
+
+    def _apply(self, gradients, plan):
+        """Updates the weights; batch normalisation only where the plan was."""
+        network = self.network
+        if not network.trainable_variables:
+            warnings.warn(
+                "The model does not have any trainable weights.", stacklevel=2
+            )
+            return
+        used = tf.reduce_any(
+            tf.one_hot(plan, len(network.space.scales), True, False), axis=0
+        )
+        # Momentum and weight decay would move the rows that were not used.
+        kept = [
+            (variable, tf.convert_to_tensor(variable), used[stage][row])
+            for stage, layer in norms_by_stage(network)
+            if layer.num_scales > 1
+            for row in range(layer.num_scales)
+            for variable in layer.row_variables(row)
+            if variable.trainable
+        ]
+        network.optimizer.apply_gradients(zip(gradients, network.trainable_variables))
+        for variable, before, is_used in kept:
+            variable.assign(tf.where(is_used, variable, before))
+        network.statistics.add_step(used)
+
+    def _is_synchronized(self):
+        layers = (
+            layer for part in self.network.parts[1:] for layer in layers_of(part.model)
+        )
+        return any(getattr(layer, "synchronized", False) for layer in layers)
+
+
+def _collecting(values):
+    """A scope that keeps what layers assign, and what they add to the loss."""
+    return keras.StatelessScope(values, collect_losses=True)
+
+
+def _sum(losses):
+    return tf.add_n([tf.zeros(()), *(tf.cast(loss, tf.float32) for loss in losses)])
+
+
+def _for_each_row(plan, body, loop, unrolled):
+    """Runs a body, which counts the first of its variables up, for each row."""
+    if unrolled:
+        for _ in range(_static_length(plan)):
+            loop = body(*loop)
+        return loop
+    count = tf.shape(plan)[0]
+    return tf.while_loop(lambda k, *_: k < count, body, loop, parallel_iterations=1)
+
+
+def _static_length(plan):
+    if plan.shape[0] is None:
+        raise ValueError(
+            "With synchronized batch normalisation on several replicas, a "
+            "sampler must return plans of a fixed number of sub-networks."
+        )
+    return plan.shape[0]

@@ -1,0 +1,1 @@
+"""What the other parts share; not for users."""
