@@ -9,24 +9,28 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 BIN = .venv/bin
 INSTALLED = .venv/installed
+SOURCES = pyproject.toml $(shell find keras_resizable -type f -not -path '*/__pycache__/*')
 
 .PHONY: demo test format
 
 demo: $(INSTALLED)
 	$(BIN)/python train/demo.py
 
+# What is tested is what is installed: a wheel, not this folder.
 test: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/pytest --pyargs tests keras_resizable
 
 format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-$(INSTALLED): pyproject.toml
+$(INSTALLED): $(SOURCES)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable '.[all]'
+	test -d .venv || $(PYTHON) -m venv .venv
+	rm -rf build
+	$(BIN)/python -m pip install --quiet '.[all]'
+	rm -rf build
 	touch $@

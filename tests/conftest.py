@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resizable.models import resnet
+from keras_resizable.models import assemble, resnet
+from keras_resizable.models.convolutions import conv, drop_branch
+
+collect_ignore = ["preloaded.py"]
 
 # Two replicas on one machine. It has to come before anything touches a device.
 tf.config.set_logical_device_configuration(
@@ -39,10 +42,43 @@ narrow_resnet = functools.partial(
 )
 
 
+def small_network(
+    scales=(1.0, 0.75, 0.5),
+    input_shape=(12, 12, 2),
+    classes=3,
+    name="small",
+    drop_path=0.0,
+    **options,
+):
+    """Of as many stages, with a convolution for each block: traced in half the time."""
+
+    def block(filters, stride, name):
+        def build(x, norm, regularizer):
+            x = conv(x, filters, 3, stride, regularizer, f"{name}_conv")
+            x = keras.layers.ReLU()(norm(x, f"{name}_bn"))
+            return drop_branch(x, drop_path, f"{name}_drop")
+
+        return build
+
+    return assemble(
+        [block(4, 1, "conv1")],
+        [[block(6, 2, "conv2")], [block(6, 1, "conv3")]],
+        scales=scales,
+        input_shape=input_shape,
+        classes=classes,
+        name=name,
+        epsilon=1e-3,
+        **options,
+    )
+
+
 @pytest.fixture
-def make_network():
-    """A factory of narrow networks, of 2 stages and 3 scales if not told."""
-    return narrow_resnet
+def make_network(request):
+    """A factory of narrow networks, of 2 stages and 3 scales if not told.
+
+    A test file where the architecture does not matter has `MAKE_NETWORK`.
+    """
+    return getattr(request.module, "MAKE_NETWORK", narrow_resnet)
 
 
 @pytest.fixture

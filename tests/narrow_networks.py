@@ -14,6 +14,20 @@ _shufflenet = functools.partial(
     stem_filters=4,
 )
 
+
+def narrow(scales, **options):
+    """Three stages, for scripts: `--network=narrow_networks:narrow`."""
+    return resnet.ResNet(
+        resnet.small_image_stem,
+        resnet.basic_block,
+        stackwise_num_blocks=(1, 2, 2),
+        stackwise_num_filters=(4, 6, 8),
+        scales=scales,
+        name="narrow",
+        **options,
+    )
+
+
 NARROW = {
     "ResNet20": functools.partial(
         resnet.ResNet,

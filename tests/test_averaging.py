@@ -4,13 +4,16 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import small_network
 
 from keras_resizable import FixedSampler, SandwichSampler, SwitchingSampler
-from keras_resizable.averaging import averaged
 from keras_resizable.callbacks import StartFromLargest, SubNetworkAccuracy
-from keras_resizable.distillation import InPlaceDistillation
-from keras_resizable.resuming import fit_resumable
-from keras_resizable.saving import load_network
+from keras_resizable.runs.resuming import fit_resumable
+from keras_resizable.runs.saving import load_network
+from keras_resizable.training.averaging import averaged
+from keras_resizable.training.distillation import InPlaceDistillation
+
+MAKE_NETWORK = small_network
 
 STEPS = 2
 
@@ -67,9 +70,9 @@ def test_saved_are_averages_and_an_interrupted_run_goes_on_with_weights(
         fit_resumable(
             network,
             lambda step: dataset,
-            STEPS,
-            3,
-            tmp_path / folder,
+            steps_per_epoch=STEPS,
+            epochs=3,
+            folder=tmp_path / folder,
             every_steps=1,
             callbacks=callbacks,
             verbose=0,
@@ -94,11 +97,11 @@ def test_all_at_once_on_two_replicas_in_mixed_precision(strategy, make_network, 
         with strategy.scope():
             network = make_network(drop_path=0.5)
             space = network.space
-            largest = FixedSampler(space, [space.largest])
+            largest = FixedSampler([space.largest])
             network.compile(
                 keras.optimizers.SGD(0.05, use_ema=True, ema_momentum=0.7),
                 "sparse_categorical_crossentropy",
-                sampler=SwitchingSampler(largest, SandwichSampler(space), step=1),
+                sampler=SwitchingSampler(largest, SandwichSampler(), step=1),
                 distillation=InPlaceDistillation(),
             )
     finally:

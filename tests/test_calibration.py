@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import small_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
@@ -11,6 +12,8 @@ from keras import layers
 from keras_resizable import adapt, calibrate, search
 from keras_resizable.calibration import batch_norms
 from keras_resizable.tree import PrefixTree
+
+MAKE_NETWORK = small_network
 
 
 def bright_last(count=33):

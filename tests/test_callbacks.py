@@ -1,11 +1,14 @@
 import keras
 import numpy as np
 import pytest
+from conftest import small_network
 from row_weights import row_weights
 
 from keras_resizable import FairSampler, FixedSampler, SwitchingSampler, calibrate
 from keras_resizable.callbacks import StartFromLargest, SubNetworkAccuracy
 from keras_resizable.parts import norms_by_stage
+
+MAKE_NETWORK = small_network
 
 
 @pytest.fixture
@@ -72,11 +75,11 @@ def test_under_a_strategy(strategy, make_network, batch, tf_dataset, synchronize
 def test_others_start_from_the_largest_once(trained, batch, randomize):
     randomize(trained)
     space = trained.space
-    largest = FixedSampler(space, [space.largest])
+    largest = FixedSampler([space.largest])
     trained.compile(
         keras.optimizers.SGD(0.05),
         "sparse_categorical_crossentropy",
-        sampler=SwitchingSampler(largest, FairSampler(space), step=1),
+        sampler=SwitchingSampler(largest, FairSampler(), step=1),
     )
     norms = [norm for _, norm in norms_by_stage(trained)]
     rows = []

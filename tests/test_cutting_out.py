@@ -12,9 +12,11 @@ from odd_networks import (
     tiny_network,
 )
 
-from keras_resizable import ScaleAwareBatchNorm, export, search, shapes
+import keras_resizable
+from keras_resizable import ScaleAwareBatchNorm, export
 from keras_resizable.layers import DropPath
 from keras_resizable.parts import norms_by_stage
+from keras_resizable.utils import shapes
 
 
 @pytest.fixture
@@ -109,8 +111,8 @@ def test_models_inside_of_stages(images, batch):
     network.train_on_batch(images, np.arange(4) % 3)
     network.train_on_batch(images, np.arange(4) % 3)
     np.testing.assert_array_equal(norm.get_row_weights(0), before)
-    (flops,) = search.count_flops_of_configs(network, [(0.5,)])
-    assert flops == search.count_flops(network.sub_network((0.5,)))
+    (flops,) = keras_resizable.count_flops_of_configs(network, [(0.5,)])
+    assert flops == keras_resizable.count_flops(network.sub_network((0.5,)))
 
 
 class Opaque(layers.Layer):
@@ -155,7 +157,9 @@ def test_stages_may_use_a_name_twice(images, tmp_path, randomize):
     names = [layer.name for layer in model.layers]
     assert len(names) == len(set(names)) and "same" in names
     model.save(tmp_path / "sub.keras")
-    export.to_saved_model(network, tmp_path / "saved", [(0.5, 1.0)], images)
+    export.to_saved_model(
+        network, tmp_path / "saved", [(0.5, 1.0)], calibrate_with=images
+    )
     calibrated = network.sub_network((0.5, 1.0), calibrate_with=images)
     signature = tf.saved_model.load(tmp_path / "saved").signatures["serving_default"]
     np.testing.assert_allclose(
@@ -225,7 +229,7 @@ def test_other_precisions_are_converted_as_float32(
     finally:
         keras.config.set_dtype_policy("float32")
     ((_, path, result),) = export.to_tflite_files(
-        network, [(0.5, 0.5)], tmp_path, "none", batch[0]
+        network, [(0.5, 0.5)], tmp_path, quantize="none", calibrate_with=batch[0]
     )
     assert result["difference"] < 0.02
     model = network.sub_network((0.5, 0.5), calibrate_with=batch[0])
@@ -238,8 +242,8 @@ def test_the_network_is_as_it_was_after_counting(make_network):
     network = make_network()
     layer = network.stem.get_layer("conv1_conv")
     before = layer.output
-    search.count_flops_of_configs(network, [(0.5, 0.5)])
-    search.count_flops(network.sub_network((0.5, 0.5)))
+    keras_resizable.count_flops_of_configs(network, [(0.5, 0.5)])
+    keras_resizable.count_flops(network.sub_network((0.5, 0.5)))
     assert layer.output is before
 
 

@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 from conftest import narrow_resnet
 
-from keras_resizable import data, saving, search
+from keras_resizable import data, search
 from keras_resizable.export import (
-    convert,
     open_tflite,
     read_metadata,
     run_tflite,
     to_bundle,
     to_tflite_files,
 )
+from keras_resizable.export.tflite import convert
+from keras_resizable.runs import saving
 from keras_resizable.search.latency import _read as read_latency_cache
 
 

@@ -4,25 +4,23 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import small_network
 
-from keras_resizable import (
-    FairSampler,
-    FixedSampler,
-    SandwichSampler,
-    SwitchingSampler,
-)
-from keras_resizable.distillation import (
+from keras_resizable import FairSampler, FixedSampler, SandwichSampler, SwitchingSampler
+from keras_resizable.training.distillation import (
     EnsembleDistillation,
     InPlaceDistillation,
     TopDownDistillation,
 )
+
+MAKE_NETWORK = small_network
 
 CONFIGS = [(1.0, 1.0), (0.75, 1.0), (0.5, 0.5)]
 KINDS = [InPlaceDistillation, TopDownDistillation, EnsembleDistillation]
 
 
 def compile_network(network, distillation, **options):
-    options.setdefault("sampler", FixedSampler(network.space, CONFIGS))
+    options.setdefault("sampler", FixedSampler(CONFIGS))
     options.setdefault("optimizer", keras.optimizers.SGD(1.0))
     network.compile(
         loss="sparse_categorical_crossentropy", distillation=distillation, **options
@@ -84,7 +82,7 @@ def test_gradients_are_those_of_the_written_loss(
     network.compile(
         keras.optimizers.SGD(1.0),
         keras.losses.SparseCategoricalCrossentropy(from_logits),
-        sampler=FixedSampler(network.space, CONFIGS),
+        sampler=FixedSampler(CONFIGS),
         distillation=kind(0.3),
     )
     reported = network.train_on_batch(images, labels, sample_weight)
@@ -114,7 +112,7 @@ def test_mirrored_and_mixed_precision(strategy, make_network, batch, kind):
             compile_network(
                 network,
                 kind(),
-                sampler=SandwichSampler(network.space),
+                sampler=SandwichSampler(),
                 optimizer=keras.optimizers.SGD(0.01, momentum=0.9),
             )
     finally:
@@ -142,17 +140,16 @@ def test_compiled_distillation_is_saved(make_network, batch, tmp_path):
     network.train_on_batch(*batch)
     network.save(tmp_path / "network.keras")
     copy = keras.saving.load_model(tmp_path / "network.keras")
-    assert isinstance(copy.distillation, TopDownDistillation)
-    assert copy.distillation.weight == 0.25
+    assert isinstance(copy.training_step.distillation, TopDownDistillation)
+    assert copy.training_step.distillation.weight == 0.25
     losses = [model.train_on_batch(*batch) for model in (network, copy)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
 def test_plans_without_the_largest_are_refused(make_network, batch):
     network = make_network()
-    space = network.space
-    fair, without = FairSampler(space), FixedSampler(space, [(0.5, 1.0)])
-    late = SwitchingSampler(SandwichSampler(space), without, step=1000)
+    fair, without = FairSampler(), FixedSampler([(0.5, 1.0)])
+    late = SwitchingSampler(SandwichSampler(), without, step=1000)
     for sampler in (fair, without, late):
         with pytest.raises(
             ValueError, match="InPlaceDistillation needs plans.*Sampler"

@@ -4,14 +4,17 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import small_network
 
 from keras_resizable import FixedSampler, calibrate
 from keras_resizable.calibration import batch_norms
 from keras_resizable.callbacks import StopOnDivergence
 
+MAKE_NETWORK = small_network
+
 
 def compiled(network, **kwargs):
-    sampler = FixedSampler(network.space, [(1.0, 1.0), (0.5, 0.75)])
+    sampler = FixedSampler([(1.0, 1.0), (0.5, 0.75)])
     network.compile(
         keras.optimizers.SGD(0.1),
         "sparse_categorical_crossentropy",
@@ -69,7 +72,7 @@ def test_statistics_count_by_images(strategy, make_network, batch):
     images, labels = batch[0][:3], batch[1][:3]
     with strategy.scope():
         network = compiled(make_network())
-    norm = next(n for n in batch_norms(network.stages[0]) if "block1_1" in n.name)
+    norm = next(n for n in batch_norms(network.stages[0]) if n.name == "conv2_bn")
     expected = []
     for part in (images[:2], images[2:]):
         alone = make_network()

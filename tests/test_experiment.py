@@ -1,14 +1,14 @@
 """What is claimed, and a claim that is regenerated, tiny."""
 
 import pathlib
-import subprocess
-import sys
 
 import claims
 import pandas
+import processes
 import pytest
-import recipes
 from idx_files import write_random_set
+
+from keras_resizable import recipes
 
 ROOT = pathlib.Path(__file__).parents[1]
 PROGRAM = f"""
@@ -18,6 +18,7 @@ import claims
 claims.RECIPE = "sample_resnet20"
 claims.NUM_CLASSES = 2
 claims.SETTING = {{"num_images": 48, "canvas": 12, "batch_size": 16, "epochs": 1}}
+claims.SETTING["network"] = "narrow_networks:narrow"
 claims.CLAIMS = {{
     "tiny": claims.Claim(
         "A tiny claim",
@@ -31,7 +32,7 @@ claims.CLAIMS = {{
     )
 }}
 import experiment
-from keras_resizable import scripts
+from keras_resizable.utils import scripts
 scripts.run_script(experiment.main)
 """
 
@@ -53,11 +54,8 @@ def test_a_claim_is_regenerated_and_goes_on(tmp_path):
     write_random_set(tmp_path / "data", (64, 32), size=8)
 
     def run(*arguments):
-        return subprocess.run(
-            [sys.executable, "-c", PROGRAM, *arguments, "--dataset=data"],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
+        return processes.run(
+            "-c", PROGRAM, *arguments, "--dataset=data", folder=tmp_path
         )
 
     result = run("tiny", "--results_dir=results")

@@ -7,9 +7,9 @@ import os
 import keras
 import pytest
 
-from keras_resizable.files import remove_temporaries, replacing
-from keras_resizable.runs import _locks, count_epochs, open_run
-from keras_resizable.saving import load_network, save_network
+from keras_resizable.runs.folders import _locks, count_epochs, open_run
+from keras_resizable.runs.saving import load_network, save_network
+from keras_resizable.utils.files import remove_temporaries, replacing
 
 
 def test_a_file_is_written_whole(tmp_path):

@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from keras_resizable.graph import is_graph, layers_of, run_through
+from keras_resizable.utils.graph import is_graph, layers_of, run_through
 
 
 class Holder(layers.Layer):

@@ -8,7 +8,8 @@ import pytest
 from keras import layers
 from odd_networks import stage_of, stem_of, tiny_network
 
-from keras_resizable import FixedSampler, ScaleAwareBatchNorm, distillation
+from keras_resizable import FixedSampler, ScaleAwareBatchNorm
+from keras_resizable.training import distillation
 
 PENALTY = keras.regularizers.L2(0.05)
 
@@ -81,7 +82,7 @@ def test_the_stem_counts_once_whatever_the_plan(data, teaching):
     for copies in (1, 3):
         keras.utils.set_random_seed(0)
         network = make(scales=(1.0, 0.5))
-        sampler = FixedSampler(network.space, [(1.0,)] * copies)
+        sampler = FixedSampler([(1.0,)] * copies)
         network.compile(
             keras.optimizers.SGD(0.1),
             "sparse_categorical_crossentropy",

@@ -1,19 +1,17 @@
 """Two real worker processes on this machine."""
 
 import json
-import os
 import pathlib
 import socket
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pandas
+import processes
 import pytest
 from idx_files import write_random_set
 
-from keras_resizable import distribution
+from keras_resizable.training import distribution
 
 TESTS = pathlib.Path(__file__).parent
 SUPERNET = TESTS.parent / "train" / "supernet.py"
@@ -27,22 +25,25 @@ def start(arguments, folder, workers=2):
     addresses = [f"127.0.0.1:{server.getsockname()[1]}" for server in sockets]
     for server in sockets:
         server.close()
-    processes = []
+    started = []
     for index in range(workers):
         task = {"type": "worker", "index": index}
         config = {"cluster": {"worker": addresses}, "task": task}
-        log = (folder / f"worker{index}.txt").open("w")
-        with log:
-            processes.append(
-                subprocess.Popen(
-                    [sys.executable, *(part.format(index) for part in arguments)],
-                    cwd=folder,
-                    env={**os.environ, "TF_CONFIG": json.dumps(config)},
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                )
+        started.append(
+            processes.start(
+                *(part.format(index) for part in arguments),
+                folder=folder,
+                output=folder / f"worker{index}.txt",
+                env={"TF_CONFIG": json.dumps(config)},
             )
-    return processes
+        )
+    return started
+
+
+def wait(process, seconds=300):
+    """The exit code."""
+    process.join(seconds)
+    return process.exitcode
 
 
 def log(folder, index):
@@ -54,13 +55,13 @@ def trained(tmp_path_factory):
     """What two workers trained, and what one process did."""
     folder = tmp_path_factory.mktemp("workers")
     script = str(TESTS / "train_as_worker.py")
-    processes = start([script, "multi_worker", "worker{}.npz"], folder)
+    workers = start([script, "multi_worker", "worker{}.npz"], folder)
     (folder / "alone").mkdir()
     alone = start([script, "multi_worker", "../alone.npz"], folder / "alone", workers=1)
-    subprocess.run([sys.executable, script, "none", "one.npz"], cwd=folder, check=True)
-    for index, process in enumerate(processes):
-        assert process.wait(300) == 0, log(folder, index)
-    assert alone[0].wait(300) == 0, log(folder / "alone", 0)
+    assert processes.run(script, "none", "one.npz", folder=folder).returncode == 0
+    for index, process in enumerate(workers):
+        assert wait(process) == 0, log(folder, index)
+    assert wait(alone[0]) == 0, log(folder / "alone", 0)
     return [
         {name: value for name, value in np.load(folder / f"{name}.npz").items()}
         for name in ("worker0", "worker1", "one", "alone")
@@ -111,21 +112,20 @@ def test_a_worker_that_is_killed_ends_the_others_and_all_go_on(tmp_path):
     command = (
         str(SUPERNET),
         "--dataset=data",
+        "--network=narrow_networks:narrow",
         "--strategy=multi_worker",
         "--epochs=1",
         "--batch_size=16",
         "--checkpoint_steps=2",
     )
-    processes = start(command, tmp_path)
+    workers = start(command, tmp_path)
     latest = tmp_path / "runs" / "latest"
     while not (latest / "checkpoint.npz").exists():
-        assert [process.poll() for process in processes] == [None, None], log(
-            tmp_path, 0
-        )
+        assert [worker.exitcode for worker in workers] == [None] * 2, log(tmp_path, 0)
         time.sleep(0.1)
-    processes[1].kill()
-    assert processes[0].wait(SECONDS_UNTIL_NOTICED) == 1
-    processes[1].wait()
+    workers[1].kill()
+    assert wait(workers[0], SECONDS_UNTIL_NOTICED) == 1
+    wait(workers[1])
     _, said, error = log(tmp_path, 0).partition("error: A worker has stopped or ")
     assert said, log(tmp_path, 0)
     run = latest.resolve()
@@ -133,7 +133,7 @@ def test_a_worker_that_is_killed_ends_the_others_and_all_go_on(tmp_path):
     assert "Traceback" not in log(tmp_path, 0)
 
     for process in start(command, tmp_path):
-        assert process.wait(300) == 0
+        assert wait(process) == 0
     assert latest.resolve() == run
     assert "Going on from step" in log(tmp_path, 1)
     assert len(pandas.read_csv(run / "history.csv")) == 1

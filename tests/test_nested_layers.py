@@ -5,9 +5,10 @@ import numpy as np
 from keras import layers
 from odd_networks import norm_stage, stage_of, stem_of, tiny_network
 
-from keras_resizable import ScaleAwareBatchNorm, StageResize, fine_tuning
+from keras_resizable import ScaleAwareBatchNorm, StageResize
 from keras_resizable.memory import estimate_training_memory
 from keras_resizable.pieces import content, pieces_of_configs
+from keras_resizable.training import fine_tuning
 
 
 def stem_layers():

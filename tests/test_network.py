@@ -2,16 +2,20 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import small_network
 from odd_networks import stem_of, tiny_network
 
-from keras_resizable import FairSampler, FixedSampler, ResizableNetwork, saving
-from keras_resizable.statistics import STALE_STEPS
+from keras_resizable import FairSampler, FixedSampler, ResizableNetwork
+from keras_resizable.runs import saving
+from keras_resizable.training.records import STALE_STEPS
+
+MAKE_NETWORK = small_network
 
 
 def compile_network(network, configs=None):
-    sampler = FairSampler(network.space, seed=3)
+    sampler = FairSampler(seed=3)
     if configs is not None:
-        sampler = FixedSampler(network.space, configs)
+        sampler = FixedSampler(configs)
     network.compile(
         keras.optimizers.SGD(0.1, momentum=0.9),
         loss="sparse_categorical_crossentropy",
@@ -73,7 +77,7 @@ def test_keras_file_round_trip(network, batch, tmp_path):
     assert isinstance(copy, ResizableNetwork)
     assert copy.space == network.space
     assert copy.config == network.space.largest  # It is not saved.
-    assert copy.gradient_reduction == "sum" and copy.sampler.seed == 3
+    assert copy.training_step.gradient_reduction == "sum" and copy.sampler.seed == 3
     network.config = copy.config
     for _ in range(2):  # It goes on where it was.
         np.testing.assert_allclose(
@@ -185,7 +189,7 @@ def test_weights_of_another_model_are_named(make_network, tmp_path):
     other = keras.applications.MobileNet((32, 32, 3), 0.25, weights=None, classes=3)
     path = tmp_path / "mobilenet.weights.h5"
     other.save_weights(path)
-    with pytest.raises(ValueError, match="does not hold the weights of a 'narrow_res"):
+    with pytest.raises(ValueError, match="does not hold the weights of a 'small'"):
         make_network(weights=path)
     network = make_network()
     network.save(tmp_path / "network.keras")

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from conftest import small_network
 
 from keras_resizable import FixedSampler, search
 from keras_resizable.parts import norms_by_stage
+
+MAKE_NETWORK = small_network
 
 
 @pytest.fixture
@@ -20,7 +23,7 @@ def test_all_scales_share_and_train_it(network, batch):
     network.compile(
         "sgd",
         "sparse_categorical_crossentropy",
-        sampler=FixedSampler(network.space, [(0.5, 0.75)]),
+        sampler=FixedSampler([(0.5, 0.75)]),
     )
     tables = [v for _, norm in norms_by_stage(network) for v in norm.variables]
     before = [table.numpy() for table in tables]
@@ -34,7 +37,9 @@ def test_sub_networks_and_table_are_those_of_the_network(
     network, batch, tf_dataset, tmp_path
 ):
     configs = [(0.5, 0.75), (1.0, 0.5)]
-    table = search.build_table(network, tf_dataset, configs, tf_dataset, verbose=False)
+    table = search.build_table(
+        network, tf_dataset, configs, calibrate_with=tf_dataset, verbose=False
+    )
     images, labels = batch
     for config, raw, calibrated in zip(configs, table["top1_raw"], table["top1"]):
         sub_network = network.sub_network(config)

@@ -77,7 +77,7 @@ def test_rows_do_not_mix(make):
         head.layers[-1].set_weights([np.eye(3), np.zeros(3)])
         ((_, norm),) = norms_by_stage(network)
         norm.gammas[1].assign([other_gamma] * 3)
-        sampler = FixedSampler(network.space, [(1.0,), (0.5,)])
+        sampler = FixedSampler([(1.0,), (0.5,)])
         network.compile(
             make(), "sparse_categorical_crossentropy", sampler=sampler, run_eagerly=True
         )

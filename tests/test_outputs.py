@@ -6,9 +6,10 @@ import pytest
 from keras import layers, ops
 from odd_networks import tiny_network
 
-from keras_resizable import adapt, distillation, fine_tuning, search
-from keras_resizable.outputs import Classifier
+from keras_resizable import adapt, search
 from keras_resizable.parts import norms_by_stage
+from keras_resizable.training import distillation, fine_tuning
+from keras_resizable.utils.outputs import Classifier
 
 
 def head_of(end, classes=3):

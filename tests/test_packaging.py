@@ -1,15 +1,19 @@
 import ast
+import inspect
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+import types
 
+import keras
+import processes
 import pytest
 
 import keras_resizable
-from keras_resizable.extras import import_extra
+from keras_resizable.utils.extras import import_extra
 
 ROOT = pathlib.Path(__file__).parents[1]
 LIBRARY = ROOT / "keras_resizable"
@@ -21,54 +25,30 @@ SCRIPTS = sorted(
 )
 
 # What each part may import, besides itself. Imports go one way.
-LAYERS = {"batches", "extras", "files", "graph", "messages", "outputs", "space"}
-CORE = LAYERS | {
-    *("calibration", "flops", "layers", "parts", "sampling", "shapes", "statistics"),
-    "sub_network",
-}
-NETWORK = CORE | {"checks"} | {"distribution", "divergence", "network", "training"}
-RUN = NETWORK | {"saving", "checkpoint", "history", "averaging"}
+CORE = {"space", "layers", "utils", "calibration", "flops", "sub_network", "parts"}
+NETWORK = CORE | {"network", "training"}
 MAY_IMPORT = {
     "space": set(),
-    "files": set(),
-    "digests": set(),
-    "extras": set(),
-    "averaging": set(),
-    "batches": set(),
-    "checks": {"distillation", "graph", "layers", "sampling"},
-    "messages": set(),
-    "graph": set(),
-    "flops": {"graph", "layers", "shapes"},
-    "parts": {"calibration", "flops", "layers", "space", "sub_network"},
+    "utils": {"layers", "space"},
+    "layers": {"space"},
+    "calibration": {"layers", "utils"},
+    "flops": {"layers", "utils"},
+    "sub_network": {"calibration", "layers", "space", "utils"},
+    "parts": CORE,
+    "training": CORE,
+    "network": NETWORK,
     "pieces": NETWORK,
     "tree": NETWORK,
-    "calibration": {"batches", "graph", "layers"},
-    "shapes": {"graph", "layers", "messages", "space"},
-    "distillation": set(),
-    "outputs": set(),
-    "scripts": set(),
-    "distribution": set(),
-    "divergence": {"space"},
-    "runs": {"files", "extras"},
-    "history": LAYERS,
-    "layers": LAYERS,
-    "sampling": LAYERS,
-    "statistics": LAYERS,
-    "sub_network": LAYERS | {"calibration", "layers"},
-    "training": CORE,
-    "network": NETWORK | {"distillation"},
     "memory": NETWORK,
-    "saving": NETWORK,
-    "checkpoint": NETWORK,
-    "callbacks": RUN,
-    "resuming": RUN | {"callbacks"},
+    "callbacks": NETWORK,
     "models": NETWORK,
     "data": NETWORK,
-    "fine_tuning": {"graph", "outputs"},
-    "export": NETWORK | {"digests"},
-    "devices": LAYERS | {"export"},
-    "adapt": NETWORK | {"digests", "export", "pieces", "search", "tree"},
-    "search": NETWORK | {"digests", "devices", "export", "pieces", "tree"},
+    "export": NETWORK,
+    "devices": {"export", "utils"},
+    "search": NETWORK | {"devices", "export", "pieces", "tree"},
+    "adapt": NETWORK | {"export", "flops", "pieces", "search", "tree"},
+    "recipes": NETWORK | {"callbacks", "data", "models"},
+    "runs": NETWORK | {"callbacks", "data", "recipes", "search"},
 }
 
 
@@ -99,6 +79,12 @@ def test_imports_go_one_way():
                 assert used == part or used in MAY_IMPORT[part], path
 
 
+def test_every_part_has_its_line():
+    found = {path.stem for path in LIBRARY.glob("*.py")} - {"__init__"}
+    found |= {path.parent.name for path in LIBRARY.glob("*/__init__.py")}
+    assert found == MAY_IMPORT.keys()
+
+
 def test_space_imports_no_tensorflow():
     assert not {"tensorflow", "keras"} & set(imported(LIBRARY / "space.py"))
 
@@ -113,15 +99,17 @@ def test_scripts_import_only_the_library_and_the_library_no_flags():
             for module in imported(path)
             if module.split(".")[0] not in sys.stdlib_module_names | beside
         }
-        assert third_party <= {"absl", "keras", "keras_resizable"}, path
+        assert third_party <= {"absl", "keras", "keras_resizable", "numpy", "pandas"}, (
+            path
+        )
     for path in LIBRARY.rglob("*.py"):
-        if path == LIBRARY / "scripts.py":
+        if path == LIBRARY / "utils/scripts.py":
             continue  # It is what the scripts share, flags included.
         modules = {module.split(".")[0] for module in imported(path)}
         assert not {"absl", "argparse"} & modules, path
 
 
-def test_import_needs_only_the_base_dependencies():
+def test_import_needs_only_the_base_dependencies(tmp_path):
     code = """
 import sys
 for name in (
@@ -129,11 +117,11 @@ for name in (
     "ai_edge_litert", "litert_quantizer", "tensorflow_datasets", "tensorboard",
 ):
     sys.modules[name] = None
-import keras_resizable.adapt, keras_resizable.distillation
-import keras_resizable.data, keras_resizable.export, keras_resizable.search
-import keras_resizable.devices, keras_resizable.resuming
+import keras_resizable
+for name in keras_resizable.__all__:
+    getattr(keras_resizable, name)
 """
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
 
 
 def test_a_missing_extra_is_named():
@@ -208,3 +196,55 @@ def test_bazel_sees_the_same_targets():
         check=True,
     ).stdout.split()
     assert {label.removeprefix("//:") for label in listed} == set(evaluate_build())
+
+
+def test_every_module_says_what_it_is_for():
+    for path in [*LIBRARY.rglob("*.py"), *SCRIPTS]:
+        assert ast.get_docstring(ast.parse(path.read_text())), path
+
+
+def test_public_names_are_listed_and_internal_ones_are_not():
+    assert dir(keras_resizable) == sorted(keras_resizable.__all__)
+    assert "utils" not in keras_resizable.__all__
+    for name in keras_resizable.__all__:
+        public = getattr(keras_resizable, name)
+        if isinstance(public, types.ModuleType):
+            assert set(public.__all__) <= set(dir(public)), name
+            for inner in public.__all__:
+                thing = getattr(public, inner)
+                assert not callable(thing) or thing.__doc__, (name, inner)
+
+
+def test_options_are_given_by_name():
+    """Calls read without the signature at hand: few arguments go by place."""
+    too_many = {}
+    for name in keras_resizable.__all__:
+        public = getattr(keras_resizable, name)
+        inner = getattr(public, "__all__", ()) if inspect.ismodule(public) else ()
+        for thing in [public, *(getattr(public, other) for other in inner)]:
+            if (
+                not callable(thing)
+                or inspect.isclass(thing)
+                and issubclass(thing, (keras.Layer, tuple))
+            ):
+                continue  # As Keras has it; and named tuples.
+            by_place = [
+                parameter.name
+                for parameter in inspect.signature(thing).parameters.values()
+                if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+            ]
+            if len(by_place) > 4:
+                too_many[thing.__qualname__] = by_place
+    assert not too_many
+
+
+@pytest.mark.skipif(
+    "site-packages" not in keras_resizable.__file__, reason="It is installed editable"
+)
+def test_what_is_tested_is_what_is_installed():
+    code = "import sys, keras_resizable; print(keras_resizable.__file__)"
+    result = processes.run("-c", code, folder=ROOT / "tests")
+    assert result.stdout.strip() == keras_resizable.__file__
+    for path in LIBRARY.rglob("*.py"):
+        installed = pathlib.Path(keras_resizable.__file__).parent
+        assert (installed / path.relative_to(LIBRARY)).read_bytes() == path.read_bytes()

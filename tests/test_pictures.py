@@ -1,10 +1,12 @@
 """Names in pictures are text, also where Matplotlib would read a formula."""
 
+import comparison
 import pandas
 import pytest
+import trade_offs
 
-from keras_resizable import adapt, search
-from keras_resizable.history import write_history
+from keras_resizable import search
+from keras_resizable.runs.history import write_history
 
 NAME = r"loss of $\frac$ and acc $x_1$ \ & % {0}"
 
@@ -19,7 +21,7 @@ def draw_comparison(path):
     table = pandas.DataFrame(
         {"arm": NAME, "config": [NAME, "1.0"], "top1": 0.5, "top1_0": 0.5}
     )
-    search.plot_comparison(table, path, NAME)
+    comparison.plot_comparison(table, path, NAME)
     return path
 
 
@@ -27,7 +29,7 @@ def draw_trade_offs(path):
     table = pandas.DataFrame(
         {"arm": NAME, "flops": [1e6, 2e6], "difference": 0.1, "spread": 0.01}
     )
-    adapt.plot_trade_offs(table, path, NAME)
+    trade_offs.plot_trade_offs(table, path, NAME)
     return path
 
 

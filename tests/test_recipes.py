@@ -1,15 +1,14 @@
 import dataclasses
 import json
 
-import building
 import keras
 import numpy as np
 import pytest
-import recipes
 
 import keras_resizable
-from keras_resizable.distillation import InPlaceDistillation
+from keras_resizable import recipes
 from keras_resizable.layers import DropPath
+from keras_resizable.training.distillation import InPlaceDistillation
 
 
 @pytest.mark.parametrize("mode", recipes.MODES)
@@ -110,7 +109,7 @@ def test_unknown_names_list_the_valid():
 def test_learning_rates_end_where_the_schedule_says(name):
     recipe = recipes.resolve(name, "individual")
     network = keras_resizable.ResNet20(scales=[1.0])
-    building.compile_network(network, recipe, "individual", None, steps_per_epoch=10)
+    recipes.compile_network(network, recipe, "individual", None, steps_per_epoch=10)
     rates = [
         float(network.optimizer._learning_rate(step))
         for step in range(0, 10 * recipe.epochs + 1)
@@ -136,8 +135,10 @@ def test_modes_draw_their_plans():
     config = (0.75, 0.5, 0.75)
     plans = {}
     for mode in recipes.MODES:
-        network = building.make_network(recipe, mode, config, (16, 16, 1), 10)
-        building.compile_network(network, recipe, mode, config, steps_per_epoch=10)
+        network = recipes.make_network(
+            recipe, mode, config, image_shape=(16, 16, 1), classes=10
+        )
+        recipes.compile_network(network, recipe, mode, config, steps_per_epoch=10)
         plans[mode] = [np.shape(network.sampler(step)) for step in (0, 9, 10, 19)]
     assert plans == {
         "individual": [(1, 3)] * 4,
@@ -151,7 +152,9 @@ def test_modes_draw_their_plans():
 @pytest.mark.parametrize("name", ["sample_resnet20", "sample_mobilenet_v1"])
 def test_weight_decay_is_on_every_kernel(name):
     recipe = recipes.resolve(name)
-    network = building.make_network(recipe, "resizable", None, (64, 64, 1), 10)
+    network = recipes.make_network(
+        recipe, "resizable", None, image_shape=(64, 64, 1), classes=10
+    )
     kernels = [v for v in network.trainable_variables if v.path.endswith("kernel")]
     penalty = recipe.weight_decay * sum(np.sum(np.square(v)) for v in kernels)
     assert len(network.losses) == len(kernels) > 20 and penalty > 0
@@ -161,19 +164,23 @@ def test_weight_decay_is_on_every_kernel(name):
 def test_switching_and_synchronized_statistics_exclude_each_other():
     recipe = recipes.resolve("sample_resnet20", overrides={"synchronized": "true"})
     with pytest.raises(ValueError, match="'resizable_aug' and `shrink` do not"):
-        building.make_network(recipe, "resizable_aug", None, (32, 32, 1), 10)
+        recipes.make_network(
+            recipe, "resizable_aug", None, image_shape=(32, 32, 1), classes=10
+        )
 
 
 def compiled(mode="resizable", network="sample_resnet20", **changes):
     recipe = recipes.resolve(network, mode, {"epochs": 4, **changes})
-    network = building.make_network(recipe, mode, None, (64, 64, 1), 10)
-    building.compile_network(network, recipe, mode, None, steps_per_epoch=10)
-    return network, building.training_callbacks(recipe, mode)
+    network = recipes.make_network(
+        recipe, mode, None, image_shape=(64, 64, 1), classes=10
+    )
+    recipes.compile_network(network, recipe, mode, None, steps_per_epoch=10)
+    return network, recipes.training_callbacks(recipe, mode)
 
 
 def test_what_recipes_have_beyond_the_paper():
     network, _ = compiled(sampler="sandwich", draws=2, distillation="in_place")
-    assert isinstance(network.distillation, InPlaceDistillation)
+    assert isinstance(network.training_step.distillation, InPlaceDistillation)
     assert np.shape(network.sampler(0)) == (4, 3)
     network, callbacks = compiled(
         "resizable_aug", shrink=0.25, distillation="ensemble", distillation_weight=0.3
@@ -181,7 +188,7 @@ def test_what_recipes_have_beyond_the_paper():
     plans = [np.shape(network.sampler(step)) for step in (0, 9, 10, 19, 20)]
     assert plans == [(1, 3), (1, 3), (3, 3), (3, 3), (1, 3)]
     assert [callback.epoch for callback in callbacks] == [1]
-    assert network.distillation.weight == 0.3
+    assert network.training_step.distillation.weight == 0.3
     network, callbacks = compiled(scale_aware="false", drop_path=0.1, ema=0.99)
     assert not callbacks and network.extra_params == 0
     assert network.optimizer.use_ema and network.optimizer.ema_momentum == 0.99
@@ -197,9 +204,13 @@ def test_what_recipes_have_beyond_the_paper():
 def test_widths_belong_to_networks_that_have_them():
     recipe = recipes.resolve("resnet50", overrides={"width": "0.5"})
     with pytest.raises(ValueError, match="ResNet50 has no width. Received: 0.5"):
-        building.make_network(recipe, "resizable", None, (32, 32, 3), 10)
+        recipes.make_network(
+            recipe, "resizable", None, image_shape=(32, 32, 3), classes=10
+        )
     recipe = recipes.resolve("sample_mobilenet_v1")
-    network = building.make_network(recipe, "resizable", None, (64, 64, 1), 10)
+    network = recipes.make_network(
+        recipe, "resizable", None, image_shape=(64, 64, 1), classes=10
+    )
     assert network.stem.output_shape[-1] == 8
     assert isinstance(network, keras.Model)
 
@@ -209,6 +220,6 @@ def test_a_plan_refuses_more_images_than_there_are(dataset):
     changes = {"dataset": dataset, "num_images": 60_001}
     recipe = recipes.resolve("sample_resnet20", overrides=changes)
     with pytest.raises(ValueError, match="to train with. Received: 60001"):
-        building.size_of_set(recipe)
+        recipes.size_of_set(recipe)
     recipe = dataclasses.replace(recipe, num_images=36)
-    assert building.size_of_set(recipe) == (36, 10, (28, 28, 1))
+    assert recipes.size_of_set(recipe) == (36, 10, (28, 28, 1))

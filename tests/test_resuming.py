@@ -2,76 +2,83 @@
 
 import errno
 import functools
+import itertools
 import json
 import os
 import pathlib
 import random
 import resource
 import signal
-import subprocess
-import sys
 import time
 
 import keras
 import numpy as np
 import pandas
+import processes
 import pytest
 import tensorflow as tf
+from conftest import small_network
 
 from keras_resizable import FairSampler, ResizableNetwork, data
-from keras_resizable.callbacks import Checkpoint
-from keras_resizable.checkpoint import load_checkpoint, save_checkpoint
 from keras_resizable.parts import norms_by_stage
-from keras_resizable.resuming import fit_resumable
+from keras_resizable.runs import Checkpoint
+from keras_resizable.runs.checkpoint import load_checkpoint, save_checkpoint
+from keras_resizable.runs.resuming import fit_resumable
+
+MAKE_NETWORK = small_network
 
 SCRIPT = pathlib.Path(__file__).with_name("train_until_done.py")
 STEPS = 5
 
 
-def start(folder):
-    return subprocess.Popen(
-        [sys.executable, SCRIPT, folder],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+class Training:
+    """A process that trains in a folder."""
+
+    def __init__(self, folder):
+        self.output = folder.with_name(f"{folder.name}-{next(_numbers)}.txt")
+        self.process = processes.start(
+            SCRIPT, folder, folder=folder.parent, output=self.output, errors=os.devnull
+        )
+
+    def wait_until_it_trains(self):
+        while not self.output.exists() or "trains\n" not in self.output.read_text():
+            assert self.process.is_alive(), "It ended before it trained."
+            time.sleep(0.001)
+
+    def kill(self):
+        self.process.kill()
+        self.process.join()
+
+    def wait(self):
+        """What it printed."""
+        self.process.join()
+        return self.output.read_text().split()
 
 
-def kill(process):
-    process.kill()
-    process.communicate()
-
-
-def wait_for_training(process):
-    for line in process.stdout:
-        if line == "trains\n":
-            return
-    pytest.fail("It ended before it trained.")
+_numbers = itertools.count()
 
 
 def test_a_run_killed_at_any_moment_ends_as_one_that_was_not(tmp_path):
-    reference = start(tmp_path / "reference")
+    reference = Training(tmp_path / "reference")
     killed = tmp_path / "killed"
     generator = random.Random(0)
     for _ in range(5):
-        process = start(killed)
-        wait_for_training(process)
+        training = Training(killed)
+        training.wait_until_it_trains()
         time.sleep(generator.uniform(0, 0.4))
-        kill(process)
+        training.kill()
     # Once more, while it writes a checkpoint.
     for _ in range(5):
-        process = start(killed)
-        wait_for_training(process)
-        while process.poll() is None and not any(killed.glob(".temporary-*")):
+        training = Training(killed)
+        training.wait_until_it_trains()
+        while training.process.is_alive() and not any(killed.glob(".temporary-*")):
             pass
-        kill(process)
+        training.kill()
         if any(killed.glob(".temporary-*")):
             break
     else:
         pytest.fail("The run was never caught writing.")
-    outputs = [
-        process.communicate()[0].split() for process in (reference, start(killed))
-    ]
+    outputs = [training.wait() for training in (reference, Training(killed))]
     digests = [output[-1] for output in outputs]
     assert len(digests[0]) == 64 and digests[0] == digests[1]
     # It did not train everything again in the end.
@@ -102,9 +109,9 @@ def fit(images, tmp_path):
         return fit_resumable(
             network,
             lambda step: data.train_dataset(images, 8, start_step=step),
-            STEPS,
-            epochs,
-            folder,
+            steps_per_epoch=STEPS,
+            epochs=epochs,
+            folder=folder,
             verbose=0,
             **options,
         )
@@ -338,9 +345,9 @@ def test_checkpoints_come_as_soon_as_their_step_is_passed(
         fit_resumable(
             network,
             lambda step: data.train_dataset(images, 8, start_step=step),
-            steps,
-            1,
-            tmp_path,
+            steps_per_epoch=steps,
+            epochs=1,
+            folder=tmp_path,
             every_steps=4,
             callbacks=callbacks,
             verbose=0,
@@ -492,7 +499,7 @@ def test_more_epochs_go_on_from_the_last_one(compiled, fit, tmp_path):
 
 class NotSerializable:
     def __init__(self, space):
-        self.sampler = FairSampler(space)
+        self.sampler = FairSampler().for_space(space)
 
     def __call__(self, step):
         return self.sampler(step)
@@ -504,7 +511,7 @@ def test_what_cannot_be_saved_is_refused_before_training(make_network, fit, kind
     sampler = {
         "partial": functools.partial(lambda seed, step: [[0, 0]], 1),
         "object": NotSerializable(network.space),
-        "layer": FairSampler(network.space),
+        "layer": FairSampler(),
     }[kind]
     loss = keras.losses.CategoricalCrossentropy()
     if kind == "layer":

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from keras_resizable import runs
+from keras_resizable.runs import folders as runs
 
 NAMES = ["cat", "two\nlines", "\r", "", " a ", "caf\udce9", '"\\', "猫", "\u2028"]
 
@@ -30,7 +30,7 @@ def test_labels_of_older_runs_are_read_and_damaged_ones_named(tmp_path):
 @pytest.mark.parametrize("name", ["net", "net[0]", "n?t*"])
 def test_a_run_is_found_again_by_whatever_name(tmp_path, name):
     def open_run():
-        return runs.open_run(name, {"epochs": 1}, lambda folder: False, tmp_path)
+        return runs.open_run(name, {"epochs": 1}, lambda folder: False, root=tmp_path)
 
     first = open_run()
     assert name in first.name and open_run() == first

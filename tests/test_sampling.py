@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import small_network
 from row_weights import row_weights
 
 from keras_resizable import (
@@ -16,12 +17,15 @@ from keras_resizable import (
     UniformSampler,
 )
 from keras_resizable.parts import norms_by_stage
+from keras_resizable.training import checks, sampling
+
+MAKE_NETWORK = small_network
 
 SPACE = SpatialSpace((1.0, 0.75, 0.5), 2)
 
 
 def plans(sampler, steps):
-    draw = tf.function(sampler)
+    draw = tf.function(sampler.for_space(SPACE))
     return np.stack([draw(tf.constant(step, tf.int64)) for step in range(steps)])
 
 
@@ -38,7 +42,7 @@ def critical_value(freedom):
 
 
 def test_fair_plans_train_every_scale_of_every_stage_once():
-    drawn = plans(FairSampler(SPACE), 200)
+    drawn = plans(FairSampler(), 200)
     assert drawn.shape == (200, 3, 2)
     np.testing.assert_array_equal(
         np.sort(drawn, axis=1), np.broadcast_to([[0, 0], [1, 1], [2, 2]], (200, 3, 2))
@@ -46,13 +50,13 @@ def test_fair_plans_train_every_scale_of_every_stage_once():
 
 
 def test_fair_plans_are_uniform():
-    drawn = plans(FairSampler(SPACE), 1000)
+    drawn = plans(FairSampler(), 1000)
     counts = collections.Counter(tuple(plan.ravel()) for plan in drawn)
     assert chi_square(counts, 36) < critical_value(35)
 
 
 def test_uniform_draws_are_uniform():
-    drawn = plans(UniformSampler(SPACE, num_draws=4), 1000)
+    drawn = plans(UniformSampler(num_draws=4), 1000)
     assert drawn.shape == (1000, 4, 2)
     counts = collections.Counter(map(tuple, drawn.reshape(-1, 2)))
     assert chi_square(counts, 9) < critical_value(8)
@@ -62,14 +66,14 @@ def test_uniform_draws_are_uniform():
 
 @pytest.mark.parametrize("kind", [FairSampler, UniformSampler])
 def test_plans_depend_on_seed_and_step_alone(kind):
-    first = plans(kind(SPACE, seed=3), 20)
-    np.testing.assert_array_equal(first, plans(kind(SPACE, seed=3), 20))
-    assert not np.array_equal(first, plans(kind(SPACE, seed=4), 20))
+    first = plans(kind(seed=3), 20)
+    np.testing.assert_array_equal(first, plans(kind(seed=3), 20))
+    assert not np.array_equal(first, plans(kind(seed=4), 20))
     assert any(not np.array_equal(a, b) for a, b in itertools.pairwise(first))
 
 
 def test_replicas_draw_the_same_plan(strategy):
-    sampler = FairSampler(SPACE)
+    sampler = FairSampler().for_space(SPACE)
     step = tf.constant(5, tf.int64)
     drawn = tf.function(lambda: strategy.run(sampler, (step,)))()
     for plan in strategy.experimental_local_results(drawn):
@@ -77,7 +81,7 @@ def test_replicas_draw_the_same_plan(strategy):
 
 
 def test_sandwich_plans_have_both_ends_and_uniform_draws():
-    drawn = plans(SandwichSampler(SPACE, num_draws=2), 500)
+    drawn = plans(SandwichSampler(num_draws=2), 500)
     np.testing.assert_array_equal(drawn[:, 0], np.zeros((500, 2)))
     np.testing.assert_array_equal(drawn[:, 1], np.full((500, 2), 2))
     counts = collections.Counter(map(tuple, drawn[:, 2:].reshape(-1, 2)))
@@ -85,17 +89,17 @@ def test_sandwich_plans_have_both_ends_and_uniform_draws():
 
 
 def test_fixed_plan():
-    sampler = FixedSampler(SPACE, [(1.0, 0.5), (0.75,)])
+    sampler = FixedSampler([(1.0, 0.5), "0.75"]).for_space(SPACE)
     np.testing.assert_array_equal(sampler(tf.constant(7)), [[0, 2], [1, 0]])
 
 
 @pytest.mark.parametrize(
     "sampler",
     [
-        FairSampler(SPACE, seed=5),
-        UniformSampler(SPACE, seed=6, num_draws=2),
-        SandwichSampler(SPACE, seed=7, num_draws=3),
-        FixedSampler(SPACE, [(0.5, 0.5)]),
+        FairSampler(seed=5),
+        UniformSampler(seed=6, num_draws=2),
+        SandwichSampler(seed=7, num_draws=3),
+        FixedSampler([(0.5, 0.5)]),
     ],
 )
 def test_config_round_trip(sampler):
@@ -108,34 +112,66 @@ def test_config_round_trip(sampler):
 
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="num_draws=0"):
-        UniformSampler(SPACE, num_draws=0)
+        UniformSampler(num_draws=0)
     with pytest.raises(ValueError, match="at least 0.*num_draws=-1"):
-        SandwichSampler(SPACE, num_draws=-1)
+        SandwichSampler(num_draws=-1)
     with pytest.raises(ValueError, match="at least one"):
-        FixedSampler(SPACE, [])
+        FixedSampler([])
     with pytest.raises(ValueError, match="0.6 of stage 1"):
-        FixedSampler(SPACE, [(0.5, 0.6)])
+        FixedSampler([(0.5, 0.6)]).for_space(SPACE)
+    with pytest.raises(ValueError, match="list of configurations.*'0.5,0.5'"):
+        FixedSampler("0.5,0.5")
+    with pytest.raises(ValueError, match="space from `network.compile`.*Spatial"):
+        FairSampler(SPACE)
+    with pytest.raises(ValueError, match=r"FairSampler\(seed=2\) does not know"):
+        FairSampler(2)(0)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "length", "has_largest"),
+    [
+        (FairSampler(), 3, False),
+        (UniformSampler(num_draws=4), 4, False),
+        (SandwichSampler(num_draws=0), 2, True),
+        (FixedSampler(["0.5", "1.0"]), 2, True),
+        (FixedSampler(["0.5"]), 1, False),
+        (SwitchingSampler("sandwich", FixedSampler(["1.0"]), 5), None, True),
+        (SwitchingSampler("fair", UniformSampler(num_draws=3), 5), 3, False),
+    ],
+)
+def test_samplers_say_what_their_plans_are_like(sampler, length, has_largest):
+    bound = sampler.for_space(SPACE)
+    assert (bound.length, bound.always_has_largest) == (length, has_largest)
+    drawn = bound(tf.constant(3, tf.int64))
+    assert drawn.shape == (length or 3, 2)
+    assert (checks.step_without_largest(bound) is None) == has_largest
+
+
+def test_names_are_taken_for_samplers():
+    assert repr(sampling.get("uniform")) == "UniformSampler(seed=0, num_draws=1)"
+    for bad in ("fare", FairSampler, 3):
+        with pytest.raises(ValueError, match="one of 'fair', 'uniform', 'sandwich'"):
+            sampling.get(bad)
+    with pytest.raises(ValueError, match="takes samplers of this library"):
+        SwitchingSampler(lambda step: [[0, 0]], "fair", 3)
 
 
 def test_switching_trains_one_configuration_from_a_step_on():
-    fair = FairSampler(SPACE, seed=3)
-    sampler = SwitchingSampler(fair, FixedSampler(SPACE, [(0.75, 0.5)]), step=2)
+    fair = FairSampler(seed=3).for_space(SPACE)
+    sampler = SwitchingSampler(fair, FixedSampler([(0.75, 0.5)]), step=2)
     config = keras.saving.serialize_keras_object(sampler)
     for one in (sampler, keras.saving.deserialize_keras_object(config)):
-        draw = tf.function(one)
+        draw = tf.function(one.for_space(SPACE))
         for step in range(4):
             expected = fair(step) if step < 2 else [[1, 2]]
             np.testing.assert_array_equal(draw(tf.constant(step, tf.int64)), expected)
-    with pytest.raises(ValueError, match=r"same space.*\(1.0, 0.5\)"):
-        SwitchingSampler(fair, FairSampler(SpatialSpace((1.0, 0.5), 2)), step=2)
 
 
 def test_switching_takes_no_new_trace(make_network, batch):
     network = make_network()
     traces = []
-    space = network.space
-    target = FixedSampler(space, [(0.5, 0.75)])
-    sampler = SwitchingSampler(FairSampler(space), target, step=2)
+    target = FixedSampler([(0.5, 0.75)])
+    sampler = SwitchingSampler("fair", target, step=2).for_space(network.space)
 
     def traced(step):
         traces.append(step)

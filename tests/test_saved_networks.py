@@ -15,7 +15,8 @@ from conftest import narrow_resnet
 from narrow_networks import NARROW
 
 import keras_resizable
-from keras_resizable import adapt, distillation
+from keras_resizable import adapt
+from keras_resizable.training import distillation
 
 PROGRAM = """
 import sys
@@ -36,20 +37,19 @@ LARGEST, SMALLEST = (1.0, 1.0), (0.5, 0.5)
 def networks():
     """Networks by what is special about them."""
     network = narrow_resnet(scales=(1.0, 0.5), drop_path=0.1)
-    space = network.space
-    fixed = keras_resizable.FixedSampler(space, [LARGEST])
-    fair = keras_resizable.FairSampler(space)
+    fixed = keras_resizable.FixedSampler([LARGEST])
+    fair = keras_resizable.FairSampler()
     adaptive = adapt.AdaptiveNetwork(network, [LARGEST, SMALLEST])
     router = adaptive.router()
     router.compile("sgd", adapt.RoutingLoss(adaptive.route_flops, 0.1))
     compiled = {
         "fair": (fair, distillation.TopDownDistillation(0.3)),
         "uniform": (
-            keras_resizable.UniformSampler(space, num_draws=2),
+            keras_resizable.UniformSampler(num_draws=2),
             distillation.EnsembleDistillation(),
         ),
         "sandwich": (
-            keras_resizable.SandwichSampler(space),
+            keras_resizable.SandwichSampler(),
             distillation.InPlaceDistillation(),
         ),
         "fixed": (fixed, None),

@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 from absl import logging
 
-from keras_resizable import scripts
+from keras_resizable.utils import scripts
 
 ROOT = pathlib.Path(__file__).parents[1]
 

@@ -10,27 +10,24 @@ import sys
 import keras
 import numpy as np
 import pandas
+import processes
 import pytest
-import recipes
 import tensorflow as tf
 from idx_files import write_random_set
 
-from keras_resizable import runs
+from keras_resizable import recipes
 from keras_resizable.adapt import AdaptiveNetwork
 from keras_resizable.export import read_metadata
-from keras_resizable.saving import load_network
+from keras_resizable.runs import folders as runs
+from keras_resizable.runs.saving import load_network
 
 ROOT = pathlib.Path(__file__).parents[1]
+NETWORK = "--network=narrow_networks:narrow"  # Quicker to trace.
 README = (ROOT / "README.md").read_text()
 
 
 def run(script, *arguments, folder, fails=False):
-    result = subprocess.run(
-        [sys.executable, ROOT / script, *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
+    result = processes.run(ROOT / script, *arguments, folder=folder)
     assert (result.returncode != 0) == fails, result.stdout + result.stderr
     if fails:
         assert "Traceback" not in result.stderr
@@ -44,7 +41,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scripts")
     # Alike in brightness, as ranges of int8 are averages over images.
     write_random_set(folder / "data", (64, 32), size=16, contrast=20)
-    arguments = ("--dataset=data", "--epochs=2", "--batch_size=16")
+    arguments = ("--dataset=data", "--epochs=2", "--batch_size=16", NETWORK)
     output = run("train/demo.py", *arguments, folder=folder)
     return folder, output
 
@@ -63,7 +60,7 @@ def test_demo_leaves_what_it_says(folder):
         "pareto.png",
         "recipe.json",
         "report.html",
-        "resnet20_1.0_1.0_1.0.tflite",
+        "narrow_1.0_1.0_1.0.tflite",
         "samples.npz",
         "supernet.keras",
         "table.csv",
@@ -84,7 +81,7 @@ def test_demo_leaves_what_it_says(folder):
 def test_convert_then_benchmark(folder):
     folder, _ = folder
     output = run("tflite/convert.py", "--config", "0.75,0.5", folder=folder)
-    assert "[1/1] resnet20_0.75_0.5_1.0.tflite: 0.75,0.5,1.0" in output
+    assert "[1/1] narrow_0.75_0.5_1.0.tflite: 0.75,0.5,1.0" in output
     arguments = ("--config=0.5", "--quantize=float16", "--output=half.tflite")
     run("tflite/convert.py", *arguments, folder=folder)
     output = run("tflite/benchmark.py", "--runs=3", folder=folder)
@@ -101,12 +98,13 @@ def test_bundle_then_switch(folder):
     latest = folder / "runs" / "latest"
     arguments = ("--bundle", "--config=1.0", "--config=0.5", "--config=0.5,0.5,0.5")
     output = run("tflite/convert.py", *arguments, folder=folder)
-    assert "[3/3] resnet20_0.5_0.5_0.5_int8.tflite: 0.5,0.5,0.5" in output
-    assert "21 CONV_2D, 9 ADD" in output and "of the largest output of Keras" in output
-    assert "A bundle of 3: 1." in output
+    assert "[3/3] narrow_0.5_0.5_0.5_int8.tflite: 0.5,0.5,0.5" in output
+    assert "13 CONV_2D, 5 ADD" in output and "of the largest output of Keras" in output
+    # Less than three files, though in one so narrow the graphs weigh as weights do.
+    assert re.search(r"A bundle of 3: [12]\.\d\d x one file", output)
     assert "scale_0.5_0.5_0.5: " in output and "channels have other" in output
-    assert "Wrote runs/latest/resnet20_bundle_int8.tflite" in output
-    metadata = read_metadata(latest / "resnet20_bundle_int8.tflite")["signatures"]
+    assert "Wrote runs/latest/narrow_bundle_int8.tflite" in output
+    metadata = read_metadata(latest / "narrow_bundle_int8.tflite")["signatures"]
     first = metadata["scale_1.0_1.0_1.0"]
     assert first["labels"] == ["0", "1"]
     assert first["input_range"] == [-1.0, 1.0] and first["quantize"] == "int8"
@@ -114,6 +112,7 @@ def test_bundle_then_switch(folder):
     assert output.count("as it was") == 3
 
     (program,) = re.findall(r"```python\n(import time\n.*?)```", README, re.DOTALL)
+    program = program.replace("resnet20_bundle", "narrow_bundle")
     images = np.zeros((30, 1, 16, 16, 1), np.int8)
     for budget, expected in (("1e-9", "level == 2"), ("60", "level == 0")):
         program = re.sub(
@@ -121,12 +120,13 @@ def test_bundle_then_switch(folder):
         )
         code = f"import numpy as np\nimages = np.zeros({images.shape}, np.int8)\n"
         code += f"{program}\nassert {expected}, level\n"
-        subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
+        result = processes.run("-c", code, folder=folder)
+        assert result.returncode == 0, result.stderr
 
     before = pandas.read_csv(latest / "table.csv")
     arguments = ("--runs=2", "--name=desk")
     output = run("tflite/benchmark.py", *arguments, folder=folder)
-    assert "resnet20_bundle_int8.tflite:scale_0.5_0.5_0.5" in output
+    assert "narrow_bundle_int8.tflite:scale_0.5_0.5_0.5" in output
     assert "Wrote runs/latest/benchmark_desk.json, runs/latest/table.csv" in output
     contents = json.loads((latest / "benchmark_desk.json").read_text())
     assert {"first_ms", "init_ms", "median_ms"} <= contents["results"][0].keys()
@@ -149,6 +149,7 @@ def test_saved_model(folder):
 def test_search_then_fine_tune(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     arguments = (f"--dataset={folder[0] / 'data'}", "--epochs=1", "--batch_size=16")
+    arguments += (NETWORK,)
     run("train/supernet.py", *arguments, "--scales=1.0,0.5", folder=tmp_path)
     latest = tmp_path / "runs" / "latest"
     output = run(
@@ -171,7 +172,7 @@ def test_search_then_fine_tune(folder, tmp_path, monkeypatch):
     output = run("train/finetune.py", *arguments, folder=tmp_path)
     tuned = latest / "finetuned" / "latest"
     assert "top-1 after" in output and str(tuned.resolve().name) in output
-    assert keras.saving.load_model(tuned / "sub_network.keras").count_params() > 2e5
+    assert keras.saving.load_model(tuned / "sub_network.keras").count_params() > 2e3
     assert len(pandas.read_csv(tuned / "history.csv")) == 1
     output = run(
         "train/compare.py",
@@ -195,7 +196,9 @@ def test_adapt(folder):
     assert isinstance(adaptive, AdaptiveNetwork)
     assert len(adaptive.candidates) == 2
     table = pandas.read_csv(results / "trade_off.csv")
-    assert len(table) == 13 and table.flops[1] == min(adaptive.route_flops)
+    low, high = adaptive.route_flops
+    assert len(table) == 13 and table.flops.between(low, high).all()
+    assert table.flops[1] < table.flops[12]
     assert {"trade_off.png", "adaptive_none.tflite"} <= {
         path.name for path in results.iterdir()
     }
@@ -205,7 +208,8 @@ def test_adapt(folder):
     code = "import numpy as np\nimage = np.zeros((1, 16, 16, 1), np.float32)\n"
     code += program
     code += "\nassert probabilities.shape == (1, 2)"
-    subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
+    result = processes.run("-c", code, folder=folder)
+    assert result.returncode == 0, result.stderr
 
 
 def test_bad_input_is_one_clear_error(folder, tmp_path):
@@ -273,6 +277,7 @@ def test_one_sub_network_alone_then_the_same_command_is_a_new_run(folder, tmp_pa
         "--config=0.5,0.75,0.5",
         "--epochs=1",
         "--batch_size=32",
+        NETWORK,
         "--precision=mixed_bfloat16",
         "--deterministic",
     )
@@ -280,7 +285,7 @@ def test_one_sub_network_alone_then_the_same_command_is_a_new_run(folder, tmp_pa
     latest = tmp_path / "runs" / "latest"
     network = load_network(latest / "supernet.keras")
     assert network.space.scales == (0.75, 0.5)
-    assert network.sampler.configs == [(0.5, 0.75, 0.5)]
+    assert network.sampler.configs == [[0.5, 0.75, 0.5]]
     history = pandas.read_csv(latest / "history.csv")
     assert "val_accuracy_target" in history
     # Complete, so the same command is not the same run.
@@ -298,6 +303,7 @@ def test_one_sub_network_alone_then_the_same_command_is_a_new_run(folder, tmp_pa
         data,
         "--mode=individual",
         "--config=0.5",
+        NETWORK,
         folder=tmp_path,
         fails=True,
     )
@@ -323,11 +329,16 @@ def test_a_folder_with_odd_files_is_told_and_trained_with(tmp_path):
         (images / name).parent.mkdir()
         (images / name).write_bytes(jpeg)
     arguments = ("--dataset=photos", "--image_size=12", "--augmentation=inception")
-    arguments += ("--mode=individual", "--config=0.5,1,1", "--epochs=1")
+    arguments += ("--mode=individual", "--config=0.5,1,1", "--epochs=1", NETWORK)
     result = subprocess.run(
         [sys.executable, ROOT / "train/supernet.py", *arguments, "--batch_size=16"],
         cwd=tmp_path,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},  # As it is if not set.
+        # The level is as it is if not set.
+        env={
+            **os.environ,
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "PYTHONPATH": str(ROOT / "tests"),
+        },
         capture_output=True,
         text=True,
     )
@@ -363,7 +374,10 @@ def test_a_folder_with_odd_files_is_told_and_trained_with(tmp_path):
     ],
 )
 def test_help_opens_with_commands(script):
-    result = subprocess.run(
-        [sys.executable, ROOT / script, "--help"], capture_output=True, text=True
-    )
+    if script == "tflite/convert.py":  # One that imports by itself what it needs.
+        result = subprocess.run(
+            [sys.executable, ROOT / script, "--help"], capture_output=True, text=True
+        )
+    else:
+        result = processes.run(ROOT / script, "--help", folder=ROOT)
     assert f"    python {script}" in result.stdout.split("flags:")[0]

@@ -9,14 +9,13 @@ from row_weights import row_weights
 
 from keras_resizable import FixedSampler, UniformSampler
 from keras_resizable.parts import norms_by_stage
-from keras_resizable.training import draw_plan
 
 CONFIGS = [(1.0, 1.0), (0.5, 0.75), (0.75, 0.5)]
 
 
 def compile_network(network, optimizer=None, configs=None, **kwargs):
     if configs is not None:
-        kwargs["sampler"] = FixedSampler(network.space, configs)
+        kwargs["sampler"] = FixedSampler(configs)
     network.compile(
         optimizer or keras.optimizers.SGD(0.1, momentum=0.9),
         loss="sparse_categorical_crossentropy",
@@ -166,7 +165,7 @@ def test_plan_runs_the_largest_first(make_network):
     compile_network(network, sampler=lambda step: rows)
     network.optimizer.build(network.trainable_variables)
     np.testing.assert_array_equal(
-        draw_plan(network), [[0, 0], [0, 2], [1, 0], [2, 0], [2, 2]]
+        network.training_step.draw_plan(), [[0, 0], [0, 2], [1, 0], [2, 0], [2, 2]]
     )
 
 
@@ -322,5 +321,5 @@ def test_synchronized_plans_need_a_fixed_length(strategy, make_network, batch):
 
 def test_uniform_sampler_trains(make_network, batch):
     network = make_network()
-    compile_network(network, sampler=UniformSampler(network.space, num_draws=2))
+    compile_network(network, sampler=UniformSampler(num_draws=2))
     assert np.isfinite(network.fit(*batch, verbose=0).history["loss"]).all()

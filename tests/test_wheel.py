@@ -13,44 +13,34 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 LIBRARY = ROOT / "keras_resizable"
 
-# A network of each kind; the deeper ResNets only take longer.
 PROGRAM = """
 import pathlib
 import sys
 
-import keras
 import keras_resizable
-from keras_resizable import adapt, callbacks, data, devices, export, search
-from keras_resizable.models import resnet
+from keras_resizable import export, search
 
-DEEP = ("ResNet56", "ResNet101", "ResNet152")
 folder = pathlib.Path(sys.argv[1])
 assert pathlib.Path(keras_resizable.__file__).parent == folder / "keras_resizable"
-for name in sorted(keras_resizable.__all__):
-    make = getattr(keras_resizable, name)
-    if (name[-1].isdigit() or name == "ResizableNet") and name not in DEEP:
-        network = make(scales=(1.0,), input_shape=(32, 32, 1), classes=10)
-        assert network.space.num_stages >= 3, name
 
-images = data.load("sample")
-network = resnet.ResNet(
-    resnet.small_image_stem,
-    resnet.basic_block,
-    stackwise_num_blocks=(1, 2),
-    stackwise_num_filters=(4, 6),
-    scales=(1.0, 0.5),
-    input_shape=images.image_shape,
-    classes=10,
-    name="narrow",
+run = keras_resizable.train(
+    "sample_resnet20", epochs=1, width=0.25, scales=(1.0, 0.5), num_images=128
 )
-network.compile("sgd", "categorical_crossentropy")
-network.train_on_batch(*next(iter(data.train_dataset(images, 8))))
-test = data.eval_dataset(images.test, images.image_shape, 8).take(1)
-configs = [(1.0, 1.0), (0.5, 0.5)]
-table = search.build_table(network, test, configs, test, folder, verbose=False)
-assert table["top1"].between(0, 1).all()
-sub_network = network.sub_network(configs[1], calibrate_with=test)
-assert export.to_tflite(sub_network, folder / "sub.tflite")["size_bytes"] > 1000
+network = run.network()
+table = search.build_table(
+    network,
+    run.test_data().take(1),
+    ["1.0", "0.5,0.5,0.5"],
+    calibrate_with=run.calibration().take(1),
+    folder=run.folder,
+)
+row = search.best(run.table(), max_flops=table["flops"].max() - 1)
+(converted,) = export.to_tflite_files(
+    network, [row["config"]], run.folder, calibrate_with=run.calibration().take(1)
+)
+config, path, _ = converted
+assert str(config) == "0.5,0.5,0.5"
+assert export.read_metadata(path)["config"] == str(config)
 """
 
 

@@ -14,8 +14,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resizable import data, distribution
+from keras_resizable import data
 from keras_resizable.models import resnet
+from keras_resizable.training import distribution
 
 
 def main(strategy_name, output):

@@ -9,8 +9,9 @@ import sys
 import keras
 import numpy as np
 
-from keras_resizable import data, resuming
+from keras_resizable import data
 from keras_resizable.models import resnet
+from keras_resizable.runs import resuming
 
 
 def main(folder, epochs=3):
@@ -47,9 +48,9 @@ def main(folder, epochs=3):
     history = resuming.fit_resumable(
         network,
         make_dataset,
-        data.steps_per_epoch(images, 8),
-        epochs,
-        folder,
+        steps_per_epoch=data.steps_per_epoch(images, 8),
+        epochs=epochs,
+        folder=folder,
         every_steps=3,
         callbacks=[
             keras.callbacks.LambdaCallback(

@@ -2,10 +2,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import small_network
 
-from keras_resizable import adapt, export, search
+import keras_resizable
+from keras_resizable import adapt, export
 from keras_resizable.calibration import batch_norms
 from keras_resizable.pieces import pieces_of_configs
+
+MAKE_NETWORK = small_network
 
 CANDIDATES = [(1.0, 1.0), (1.0, 0.5), (0.5, 0.75)]
 
@@ -85,7 +89,7 @@ def test_groups_of_any_size(network, batch):
 )
 def test_flops_count_everything_once(network, attach, base, shared):
     adaptive = adapt.AdaptiveNetwork(network, CANDIDATES, attach, base)
-    before = search.count_flops(adaptive.router())
+    before = keras_resizable.count_flops(adaptive.router())
     flops = dict(zip(adaptive.candidates, adaptive.route_flops))
     for config, levels in zip([(0.5, 0.75), (1.0, 0.5), (1.0, 1.0)], shared):
         (pieces,) = pieces_of_configs(network, [config])
@@ -147,7 +151,7 @@ def test_saved_model(network, batch, tf_dataset, tmp_path):
 def test_int8_stores_weights_once(network, tf_dataset, tmp_path):
     adaptive = adapt.AdaptiveNetwork(network, CANDIDATES, attach=1)
     path = tmp_path / "adaptive.tflite"
-    differing = adapt.to_tflite(adaptive, path, tf_dataset)["differing"]
+    differing = adapt.to_tflite(adaptive, path, calibrate_with=tf_dataset)["differing"]
     assert (
         list(differing) == export.read_metadata(path)["signatures"]["router"]["routes"]
     )
@@ -159,7 +163,7 @@ def test_tflite_routes_as_keras(network, batch, tf_dataset, tmp_path):
     adaptive.calibrate(tf_dataset)
     adaptive.bias.assign([0.1, 0.0, -0.1])
     path = tmp_path / "adaptive.tflite"
-    adapt.to_tflite(adaptive, path, tf_dataset, quantize="none")
+    adapt.to_tflite(adaptive, path, calibrate_with=tf_dataset, quantize="none")
     routes = export.read_metadata(path)["signatures"]["router"]["routes"]
     outputs, expected = adaptive.run(batch[0])
     scores = export.run_tflite(path, batch[0], "router")

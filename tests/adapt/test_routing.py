@@ -23,14 +23,17 @@ SAMPLES = search.SampleResults(tuple(FLOPS), RIGHT, np.zeros((5, 6), np.float16)
 
 
 def test_candidates_complement_the_target():
-    assert adapt.choose_candidates(SAMPLES, FLOPS, "target", 2) == ["small", "target"]
-    assert adapt.choose_candidates(SAMPLES, FLOPS, "target", 3) == [
+    assert adapt.choose_candidates(SAMPLES, FLOPS, "target", count=2) == [
+        "small",
+        "target",
+    ]
+    assert adapt.choose_candidates(SAMPLES, FLOPS, "target", count=3) == [
         "small",
         "middle",
         "target",
     ]
     with pytest.raises(ValueError, match="4 sub-networks.*target.*Received: 5"):
-        adapt.choose_candidates(SAMPLES, FLOPS, "target", 5)
+        adapt.choose_candidates(SAMPLES, FLOPS, "target", count=5)
 
 
 def test_targets_are_the_cheapest_that_is_right():
@@ -116,7 +119,7 @@ def test_trade_off_is_what_the_network_does(adaptive, batch):
     probabilities = router.predict(images, verbose=0)
     samples = results_of(adaptive, batch)
     swept = adapt.trade_off(
-        probabilities, probabilities, samples.right, adaptive.route_flops, 4
+        probabilities, probabilities, samples.right, adaptive.route_flops, num_budgets=4
     )
     budgets = np.linspace(min(adaptive.route_flops), max(adaptive.route_flops), 4)
     taken = []

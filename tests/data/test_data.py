@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from idx_files import write_idx
 
-from keras_resizable.data import draw_sample, load_idx, load_sample
-from keras_resizable.data.sample import _PATH
+from keras_resizable.data import load_idx, load_sample
+from keras_resizable.data.sample import _PATH, draw_sample
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ def test_what_a_device_says_is_no_path_and_no_command(
         monkeypatch.chdir(tmp_path)
         os.rename(model, "-p.tflite")
         (result,) = android.measure(["-p.tflite"], runs=1)
-        (path,) = write_measurements([result], android, 1, 1, 1)
+        (path,) = write_measurements([result], android, threads=1, warmup=1, runs=1)
     assert path == pathlib.Path(f"benchmark_{android.name}.json")
     assert not list(tmp_path.rglob("x"))
     device(properties={"ro.product.model": "=1+1", "ro.product.cpu.abi": "arm64-v8a"})
@@ -194,7 +194,9 @@ def test_a_device_is_found_or_named(device, binary):
     assert "Connect one by USB with USB debugging on" in message()
     assert "No device has the serial number 'R5CT'" in message(serial="R5CT")
     device(states={"R5CT": "device", "emulator-5554": "device"})
-    assert "several devices: R5CT, emulator-5554. Choose one by --serial" in message()
+    assert (
+        "several devices: R5CT, emulator-5554. Choose one by its `serial`" in message()
+    )
     assert Android(serial="R5CT", benchmark_binary=binary).serial == "R5CT"
     device(states={"R5CT": "unauthorized"})
     assert "unlock it, and allow USB debugging" in message()
@@ -278,6 +280,8 @@ def test_an_interruption_leaves_nothing_running(device, model, binary):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # Shells ignore it for what they start in the background, as these tests may be.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     running = device.folder / "keras_resizable" / "running"
     wait_until(lambda: running.exists() and running.read_text().strip())

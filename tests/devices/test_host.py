@@ -2,7 +2,8 @@ import keras
 import pytest
 
 from keras_resizable.devices import Host
-from keras_resizable.export import convert, to_bundle, to_tflite_files
+from keras_resizable.export import to_bundle, to_tflite_files
+from keras_resizable.export.tflite import convert
 
 
 @pytest.fixture(scope="module")

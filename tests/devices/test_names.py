@@ -34,7 +34,11 @@ def test_a_name_that_could_be_more_than_one_is_refused(name, tmp_path, monkeypat
         lambda: Host(name),
         lambda: search.latency_table(None, device),
         lambda: search.write_measurements(
-            [{"path": "a.tflite", "signature": None}], device, 1, 1, 1
+            [{"path": "a.tflite", "signature": None}],
+            device,
+            threads=1,
+            warmup=1,
+            runs=1,
         ),
     ]
     if name is not None:  # The device's own.

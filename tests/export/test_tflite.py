@@ -1,7 +1,9 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
+from conftest import narrow_resnet
 
 import keras_resizable
 from keras_resizable import ResNet20, ResNet50
@@ -83,22 +85,42 @@ def test_every_configuration_equals_the_super_network(
 
 
 @pytest.fixture(scope="module")
+def small_model():
+    """For what does not depend on the model: it converts in a moment."""
+    images = keras.Input((12, 12, 2))
+    x = keras.layers.Conv2D(4, 3, activation="relu")(images)
+    x = keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x))
+    outputs = keras.layers.Softmax()(x)
+    return keras.Model(images, outputs, name="small")
+
+
+@pytest.fixture(scope="module")
 def calibration():
     images = np.random.default_rng(0).random((20, 12, 12, 2), np.float32)
     return tf.data.Dataset.from_tensor_slices(images).batch(8)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A sub-network whose weights weigh more than its graph, and its file's size."""
+    keras.utils.set_random_seed(0)
+    network = ResNet20(input_shape=(12, 12, 2), width=0.5)
+    model = network.sub_network((0.75,))
+    result = to_tflite(model, tmp_path_factory.mktemp("whole") / "whole.tflite")
+    return model, result["size_bytes"]
+
+
 @pytest.mark.parametrize(
     ("quantize", "part"), [("float16", 0.6), ("dynamic", 0.4), ("int8", 0.4)]
 )
-def test_quantized_files_are_small_and_agree(tmp_path, quantize, part, calibration):
-    network = ResNet20(input_shape=(12, 12, 2), width=0.5)
-    model = network.sub_network((0.75,))
+def test_quantized_files_are_small_and_agree(
+    whole, tmp_path, quantize, part, calibration
+):
+    model, size = whole
     before = [weight.numpy() for weight in model.weights]
-    whole = to_tflite(model, tmp_path / "whole.tflite")
     path = tmp_path / "quantized.tflite"
-    result = to_tflite(model, path, quantize, calibration)
-    assert result["size_bytes"] == path.stat().st_size < part * whole["size_bytes"]
+    result = to_tflite(model, path, quantize, calibrate_with=calibration)
+    assert result["size_bytes"] == path.stat().st_size < part * size
     assert result["difference"] < 0.02
     for weight, old in zip(model.weights, before):
         np.testing.assert_array_equal(weight, old)
@@ -116,17 +138,16 @@ def test_quantized_files_are_small_and_agree(tmp_path, quantize, part, calibrati
     }
 
 
-def test_int8_needs_images(make_network, tmp_path):
+def test_int8_needs_images(small_model, tmp_path):
     with pytest.raises(ValueError, match="int8 needs `calibrate_with`"):
-        to_tflite(make_network().sub_network(()), tmp_path / "a.tflite", "int8")
+        to_tflite(small_model, tmp_path / "a.tflite", "int8")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
 @pytest.mark.parametrize("kind", ["array", "batches", "labelled"])
 def test_images_to_calibrate_with_come_as_people_have_them(
-    make_network, tmp_path, calibration, dtype, kind
+    small_model, tmp_path, calibration, dtype, kind
 ):
-    network = make_network()
     images = np.concatenate([batch for batch in calibration.as_numpy_iterator()])
     images = (images if dtype != "uint8" else 20 * images).astype(dtype)
     given = {
@@ -134,13 +155,18 @@ def test_images_to_calibrate_with_come_as_people_have_them(
         "batches": tf.data.Dataset.from_tensor_slices(images).batch(5),
         "labelled": tf.data.Dataset.from_tensors((images, np.zeros(len(images)))),
     }[kind]
-    model = network.sub_network((0.5,), calibrate_with=images)
-    result = to_tflite(model, tmp_path / "x.tflite", "int8", given)
+    path = tmp_path / "x.tflite"
+    result = to_tflite(small_model, path, "int8", calibrate_with=given)
     assert result["difference"] < 0.1
 
 
-def test_images_that_are_none_are_named(make_network, tmp_path):
-    model = make_network().sub_network((0.5,))
+def test_images_that_are_none_are_named_before_the_work(
+    small_model, tmp_path, monkeypatch
+):
+    def convert(*args, **kwargs):
+        raise AssertionError("It has begun.")
+
+    monkeypatch.setattr("keras_resizable.export.tflite.convert", convert)
     nothing = tf.data.Dataset.from_generator(
         lambda: iter(()), output_signature=tf.TensorSpec((None, 12, 12, 2))
     )
@@ -151,15 +177,15 @@ def test_images_that_are_none_are_named(make_network, tmp_path):
         (tf.data.Dataset.from_tensors(np.zeros((1, 12, 12, 2))).repeat(), "never"),
     ):
         with pytest.raises(ValueError, match=message):
-            to_tflite(model, tmp_path / "x.tflite", "int8", bad)
+            to_tflite(small_model, tmp_path / "x.tflite", "int8", calibrate_with=bad)
     assert not any(tmp_path.iterdir())
 
 
-def test_files_say_what_they_are(make_network, tmp_path):
+def test_files_say_what_they_are(small_model, tmp_path):
     path = tmp_path / "model.tflite"
-    to_tflite(make_network().sub_network(()), path, metadata={"labels": ["a", "ü"]})
+    to_tflite(small_model, path, metadata={"labels": ["a", "ü"]})
     assert read_metadata(path) == {
-        "name": "narrow_resnet",
+        "name": "small",
         "version": keras_resizable.__version__,
         "quantize": "none",
         "labels": ["a", "ü"],
@@ -202,10 +228,11 @@ def test_sub_networks_convert_one_after_the_other(
     # What is damaged, or of other settings or weights, is converted again.
     path.write_bytes(path.read_bytes()[:-1])
     assert [result is None for _, _, result in convert()] == [True, False]
-    assert all(r for _, _, r in convert(metadata={"labels": ["a"]}))
-    assert all(r for _, _, r in convert(calibrate_with=calibration))
+    assert all(r for _, _, r in convert(configs[:1], metadata={"labels": ["a"]}))
+    one = configs[:1]
+    assert all(r for _, _, r in convert(one, calibrate_with=calibration))
     network.head.weights[0].assign_add(tf.ones_like(network.head.weights[0]))
-    assert all(r for _, _, r in convert(calibrate_with=calibration))
+    assert all(r for _, _, r in convert(one, calibrate_with=calibration))
     with pytest.raises(ValueError, match="0.3"):
         convert([(1.0,), (0.3,)])
 
@@ -217,7 +244,9 @@ def test_a_bundle_has_the_same_sub_networks(
     network = make_network(stackwise_num_filters=(16, 32), input_shape=(12, 12, 2))
     randomize(network)
     configs = [(0.75, 0.5), (1.0,), (0.5, 0.5)]
-    files = to_tflite_files(network, configs, tmp_path, quantize, calibration)
+    files = to_tflite_files(
+        network, configs, tmp_path, quantize=quantize, calibrate_with=calibration
+    )
     paths = [path for _, path, _ in files]
     bundle = tmp_path / "bundle.tflite"
     result = to_bundle(paths, bundle)
@@ -261,7 +290,9 @@ def test_channels_whose_gamma_differs_in_sign_are_counted(
     gamma[:3] *= -1  # Three channels at the scale factor 0.5.
     norm.gammas[2].assign(gamma)
     configs = [(1.0,), (0.75,), (0.5,)]
-    files = to_tflite_files(network, configs, tmp_path, "int8", calibration)
+    files = to_tflite_files(
+        network, configs, tmp_path, quantize="int8", calibrate_with=calibration
+    )
     result = to_bundle([path for _, path, _ in files], tmp_path / "bundle.tflite")
     counts = [counts["channels"] for counts in result["differing"].values()]
     assert counts == [0, 0, 3]
@@ -295,8 +326,8 @@ def test_names_of_files(make_network):
     )
 
 
-def test_bad_arguments_are_named(make_network, tmp_path):
-    model = make_network().sub_network((1.0,))
+def test_bad_arguments_are_named(small_model, tmp_path):
+    model = small_model
     with pytest.raises(ValueError, match="model.lite"):
         to_tflite(model, tmp_path / "model.lite")
     with pytest.raises(ValueError, match="quantize='int4'"):
@@ -307,20 +338,20 @@ def test_bad_arguments_are_named(make_network, tmp_path):
 
 
 def test_a_conversion_that_does_not_agree_leaves_no_file(
-    make_network, tmp_path, monkeypatch
+    small_model, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(
         "keras_resizable.export.tflite.run_tflite", lambda path, images: np.ones((1, 3))
     )
     with pytest.raises(ValueError, match="is off by"):
-        to_tflite(make_network().sub_network((1.0,)), tmp_path / "model.tflite")
+        to_tflite(small_model, tmp_path / "model.tflite")
     assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture(scope="module")
 def tflite_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("tflite") / "model.tflite"
-    to_tflite(ResNet20(input_shape=(12, 12, 2)).sub_network((0.75,)), path)
+    to_tflite(narrow_resnet().sub_network((0.75,)), path)
     return path
 
 

@@ -37,7 +37,7 @@ def test_training_drops_in_the_largest_sub_network_only(make_network, batch, con
         network.compile(
             "sgd",
             "sparse_categorical_crossentropy",
-            sampler=FixedSampler(network.space, [config]),
+            sampler=FixedSampler([config]),
         )
         losses.append(network.train_on_batch(*batch))
     assert (losses[0] == losses[1]) == (config != (1.0, 1.0))

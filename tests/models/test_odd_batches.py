@@ -1,27 +1,20 @@
-import os
 import pathlib
-import subprocess
-import sys
 
 import keras
+import processes
 import pytest
 from narrow_networks import NARROW
 
 import keras_resizable
 from keras_resizable.adapt import ResizeLearner
-from keras_resizable.graph import layers_of
+from keras_resizable.utils.graph import layers_of
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
 def test_no_family_dies_of_odd_batches():
     """In a process of its own, which it would take along."""
-    done = subprocess.run(
-        [sys.executable, ROOT / "tests" / "train_odd_batches.py"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-    )
+    done = processes.run(ROOT / "tests" / "train_odd_batches.py", folder=ROOT)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.split() == ["wide", *NARROW, "router"]
 

@@ -1,7 +1,6 @@
 import pytest
 
-from keras_resizable import ResNet20, ResNet50
-from keras_resizable.search import count_flops_of_configs
+from keras_resizable import ResNet20, ResNet50, count_flops_of_configs
 
 
 @pytest.fixture(scope="module")

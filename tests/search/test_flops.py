@@ -7,11 +7,8 @@ import tensorflow as tf
 from keras import layers
 from odd_networks import stage_of, tiny_network
 
-from keras_resizable.search import (
-    build_table,
-    count_flops,
-    count_flops_of_configs,
-)
+from keras_resizable import count_flops, count_flops_of_configs
+from keras_resizable.search import build_table
 
 
 def profiled_flops(model):

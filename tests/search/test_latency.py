@@ -1,8 +1,11 @@
 import pathlib
 
 import pytest
+from conftest import small_network
 
-from keras_resizable.search import latency_table
+from keras_resizable.search import latency, latency_table
+
+MAKE_NETWORK = small_network
 
 
 class FakeDevice:
@@ -17,6 +20,16 @@ class FakeDevice:
     def measure(self, paths, threads, warmup, runs):
         self.measured |= set(paths)
         return [{"median_ms": pathlib.Path(p).stat().st_size / 1000} for p in paths]
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Writes files without converting: what a device makes of them does not matter."""
+
+    def convert(model, path):
+        path.write_bytes(bytes(100 + 4 * model.count_params()))
+
+    monkeypatch.setattr(latency, "convert", convert)
 
 
 def test_latencies_are_sums_of_pieces(make_network, tmp_path):
@@ -44,7 +57,7 @@ def test_latencies_are_sums_of_pieces(make_network, tmp_path):
     assert again.equals(table)
 
 
-def test_only_what_is_new_is_measured(make_network, tmp_path):
+def test_only_what_is_new_is_measured(make_network, tmp_path, quick):
     device = FakeDevice()
     options = {"device": device, "cache": tmp_path / "cache.json", "verbose": False}
     network = make_network(scales=(1.0, 0.5))
@@ -59,7 +72,7 @@ def test_only_what_is_new_is_measured(make_network, tmp_path):
     assert len(device.measured) == 10
 
 
-def test_the_least_of_the_rounds_counts(make_network, tmp_path):
+def test_the_least_of_the_rounds_counts(make_network, tmp_path, quick):
     class Busy(FakeDevice):
         def measure(self, *args):
             self.round = getattr(self, "round", 0) + 1
@@ -76,7 +89,7 @@ def test_the_least_of_the_rounds_counts(make_network, tmp_path):
     assert tables[0].equals(tables[1])
 
 
-def test_an_interrupted_measurement_goes_on(make_network, tmp_path):
+def test_an_interrupted_measurement_goes_on(make_network, tmp_path, quick):
     class Interrupted(FakeDevice):
         calls = 0
 

@@ -26,7 +26,7 @@ def files(tmp_path_factory):
     network = narrow_resnet(scales=(1.0, 0.5))
     search.build_table(network, dataset, folder=folder, verbose=False)
     files = list(to_tflite_files(network, [(1.0,), (0.5,)], folder))
-    files += to_tflite_files(network, [(0.5,)], folder, "dynamic")
+    files += to_tflite_files(network, [(0.5,)], folder, quantize="dynamic")
     network.head.weights[0].assign_add(np.ones(network.head.weights[0].shape))
     network.name = "other"
     files += to_tflite_files(network, [(1.0, 0.5)], folder)
@@ -48,7 +48,7 @@ def measured(files, tmp_path):
 def test_measurements_join_the_table_of_their_network(measured):
     folder, results = measured
     before = search.read_table(folder / "table.csv")
-    written = search.write_measurements(results, Phone(), 2, 3, 4)
+    written = search.write_measurements(results, Phone(), threads=2, warmup=3, runs=4)
     assert written == [folder / "benchmark_phone.json", folder / "table.csv"]
     contents = json.loads(written[0].read_text())
     assert contents["results"] == results and contents["threads"] == 2
@@ -64,7 +64,7 @@ def test_measurements_join_the_table_of_their_network(measured):
     )
     assert table.top1.tolist() == before.top1.tolist()
     results[0]["median_ms"] = 9.0  # Measured again.
-    search.write_measurements(results[:1], Phone(), 1, 3, 4)
+    search.write_measurements(results[:1], Phone(), threads=1, warmup=3, runs=4)
     table = search.read_table(written[1]).set_index("config")
     assert table.latency_ms_phone.tolist()[0] == 9.0
     assert "1 threads" in table.measured_phone["1.0,1.0"]
@@ -76,7 +76,7 @@ def test_measurements_join_the_table_of_their_network(measured):
 def test_without_a_table_there_is_the_json_alone(measured):
     folder, results = measured
     (folder / "samples.npz").unlink()
-    assert search.write_measurements(results, Phone(), 1, 1, 1) == [
+    assert search.write_measurements(results, Phone(), threads=1, warmup=1, runs=1) == [
         folder / "benchmark_phone.json"
     ]
     assert search.result_name(results[0]) == "narrow_resnet_1.0_1.0.tflite"
@@ -103,7 +103,7 @@ def test_what_a_file_says_of_itself_names_no_column(measured, changes):
     metadata = read_metadata(path) | changes
     path.write_bytes(with_metadata(path.read_bytes(), metadata))
     assert search.metadata_of(result) == {}
-    written = search.write_measurements([result], Phone(), 1, 1, 1)
+    written = search.write_measurements([result], Phone(), threads=1, warmup=1, runs=1)
     assert written == [folder / "benchmark_phone.json"]
 
 

@@ -21,7 +21,7 @@ def table():
     top1 = 0.8 + 0.02 * areas + generator.normal(0, 0.01, len(configs))
     return pandas.DataFrame(
         {
-            "config": map(space.format, configs),
+            "config": map(str, configs),
             "flops": (1e7 * areas).astype(int),
             "params": 270_000,
             "top1": top1,

@@ -3,12 +3,12 @@ import numpy as np
 import pandas
 import pytest
 import tensorflow as tf
+from conftest import narrow_resnet
 from narrow_networks import NARROW
 
-from keras_resizable import FixedSampler, ResNet20
+from keras_resizable import FixedSampler, ResNet20, count_flops
 from keras_resizable.search import (
     build_table,
-    count_flops,
     evaluate_model,
     evaluation,
     load_samples,
@@ -320,7 +320,7 @@ def test_untrained_statistics_are_refused_before_any_work(make_network, data):
     network.compile(
         "sgd",
         "sparse_categorical_crossentropy",
-        sampler=FixedSampler(network.space, [(1.0, 1.0)]),
+        sampler=FixedSampler([(1.0, 1.0)]),
     )
     network.fit(*data, verbose=0)
     with pytest.raises(ValueError, match="never saw a batch"):
@@ -435,9 +435,9 @@ def test_tables_of_several_devices_merge():
         merge_tables(table, pandas.DataFrame({"config": ["b"], "flops": [5]}))
 
 
-def test_nothing_of_tensorflow_is_printed(make_network, batch, capfd, caplog):
+def test_nothing_of_tensorflow_is_printed(batch, capfd, caplog):
     """Neither retracing warnings, of parts and sizes, nor others."""
-    network = make_network(
+    network = narrow_resnet(
         stackwise_num_blocks=(1, 2, 2), stackwise_num_filters=(2,) * 3
     )
     dataset = tf.data.Dataset.from_tensor_slices(batch).batch(3)
