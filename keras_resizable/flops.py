@@ -5,7 +5,7 @@ import warnings
 
 import keras
 
-from keras_resizable.layers import HasStockForm
+from keras_resizable.layers import ScaleAwareBatchNorm
 from keras_resizable.utils.graph import is_graph
 from keras_resizable.utils.shapes import inputs_of, outputs_of, structured
 
@@ -29,7 +29,7 @@ _FREE = (
     keras.layers.LayerNormalization,
     keras.layers.Normalization,
     keras.layers.PReLU,
-    HasStockForm,
+    ScaleAwareBatchNorm,
 )
 
 

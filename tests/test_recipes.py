@@ -59,6 +59,11 @@ def test_values_are_replaced_and_read_back(tmp_path):
     run = {"recipe": dataclasses.asdict(recipe), "mode": "individual"}
     path.write_text(json.dumps(run))
     assert recipes.resolve(str(path)) == recipe
+    assert recipes.resolve(recipe, overrides={"seed": 5}) == recipe
+    # As the run had it, if not told otherwise.
+    assert recipes.resolve_run(str(path)) == (recipe, "individual", None)
+    told = recipes.resolve_run(recipe, config="0.5,1", overrides={"epochs": 191})
+    assert told[1:] == ("resizable", (0.5, 1.0)) and told[0].epochs == 191
     for text, named in (("{", "is damaged"), ("[]", "is not the recipe.json of a run")):
         path.write_text(text)
         with pytest.raises(ValueError, match=named):

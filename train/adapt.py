@@ -69,7 +69,7 @@ def main(argv):
     network = run.network()
     space = network.space
     target = FLAGS.config and str(space.config(FLAGS.config))
-    table = run.table()
+    table = run.table(space)
     if FLAGS.attach is not None and FLAGS.attach > space.num_stages:
         raise ValueError(
             f"--attach is at most {space.num_stages}, the number of stages. "

@@ -63,7 +63,7 @@ def choose_config(space, run, limits):
     """The configuration of the flags."""
     if not limits:
         return space.config(FLAGS.config)
-    row = search.best(run.table(), device=FLAGS.device, **limits)
+    row = search.best(run.table(space), device=FLAGS.device, **limits)
     return space.config(row["config"])
 
 

@@ -60,16 +60,12 @@ flags.DEFINE_alias("alpha", "width")  # As the MobileNets have it.
 
 def settings():
     """The recipe, mode and target of the flags."""
-    run = recipes.read_run(FLAGS.recipe) if recipes.is_run(FLAGS.recipe) else {}
-    mode = FLAGS.mode or run.get("mode", "resizable")
-    config = run.get("config") if FLAGS.config is None else FLAGS.config
     overrides = {
         name: FLAGS[name].value
         for name in recipes.FIELDS
         if name in FLAGS and FLAGS[name].value is not None
     }
-    recipe = recipes.resolve(FLAGS.recipe, mode, overrides)
-    return recipe, mode, recipes.read_config(config)
+    return recipes.resolve_run(FLAGS.recipe, FLAGS.mode, FLAGS.config, overrides)
 
 
 def print_plan():

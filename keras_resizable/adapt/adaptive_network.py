@@ -1,6 +1,5 @@
 """A network that sends each image to a sub-network of its own."""
 
-import itertools
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
@@ -153,10 +152,12 @@ class AdaptiveNetwork(keras.Model):
 
     def _num_shared(self, config, base):
         """How many parts, from the stem on, a candidate need not run again."""
-        pairs = zip(config[: self.attach], base)
-        return 1 + sum(
-            1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)
-        )
+        shared = 1
+        for own, other in zip(config[: self.attach], base):
+            if own != other:
+                break
+            shared += 1
+        return shared
 
     def call(self, images, training=None):
         return self.run(images)[0]

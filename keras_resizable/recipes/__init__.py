@@ -12,24 +12,22 @@ from keras_resizable.recipes.building import (
     training_callbacks,
 )
 from keras_resizable.recipes.known import RECIPES
-from keras_resizable.recipes.recipe import FIELDS, MODES, Recipe, checked
-from keras_resizable.recipes.resolving import is_run, read_config, read_run, resolve
+from keras_resizable.recipes.recipe import FIELDS, MODES, Recipe
+from keras_resizable.recipes.resolving import read_run, resolve, resolve_run
 
 __all__ = [
     "FIELDS",
     "MODES",
     "RECIPES",
     "Recipe",
-    "checked",
     "compile_network",
     "compile_sub_network",
     "has_center_crop",
-    "is_run",
     "load_data",
     "make_network",
-    "read_config",
     "read_run",
     "resolve",
+    "resolve_run",
     "size_of_set",
     "test_data",
     "train_data",

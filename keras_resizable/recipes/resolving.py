@@ -15,12 +15,14 @@ from keras_resizable.space import ConfigLike
 
 
 def resolve(
-    name: str, mode: str = "resizable", overrides: Mapping[str, Any] | None = None
+    name: str | Recipe,
+    mode: str = "resizable",
+    overrides: Mapping[str, Any] | None = None,
 ) -> Recipe:
     """A recipe with some of its values replaced.
 
     Args:
-        name: Name of a recipe, or the path of a `recipe.json` of a run.
+        name: Name of a recipe, the path of a run's `recipe.json`, or a `Recipe`.
         mode: One of `MODES`.
         overrides: Values by field, as text or as they are.
 
@@ -38,7 +40,9 @@ def resolve(
     """
     if mode not in MODES:
         raise ValueError(f"A mode is one of {MODES}. Received: {mode!r}")
-    if is_run(name):
+    if isinstance(name, Recipe):
+        values = dataclasses.asdict(name)
+    elif is_run(name):
         values = dict(read_run(name)["recipe"])
     elif name in RECIPES:
         values = dataclasses.asdict(RECIPES[name][mode])
@@ -56,6 +60,30 @@ def resolve(
         **{key: _parse(FIELDS[key], value) for key, value in values.items()}
     )
     return checked(recipe)
+
+
+def resolve_run(
+    name: str | Recipe,
+    mode: str | None = None,
+    config: ConfigLike | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> tuple[Recipe, str, tuple[float, ...] | None]:
+    """The recipe, mode and target to train by; those of a run if it is one's.
+
+    Args:
+        name: As `resolve` has it.
+        mode: One of `MODES`; that of the run, or `"resizable"`, if absent.
+        config: The target; that of the run, if any, if absent.
+        overrides: As `resolve` has it.
+
+    Raises:
+        ValueError: If a name, key or value is not valid.
+    """
+    of_run = not isinstance(name, Recipe) and is_run(name)
+    run = read_run(str(name)) if of_run else {}
+    mode = mode or run.get("mode", "resizable")
+    config = run.get("config") if config is None else config
+    return resolve(name, mode, overrides), mode, read_config(config)
 
 
 def read_config(config: ConfigLike | None) -> tuple[float, ...] | None:

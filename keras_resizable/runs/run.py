@@ -24,6 +24,7 @@ from keras_resizable.runs.folders import (
     write_labels,
 )
 from keras_resizable.runs.saving import load_network
+from keras_resizable.space import SpatialSpace
 
 if TYPE_CHECKING:
     import pandas
@@ -120,8 +121,11 @@ class Run:
         """The path of its lookup table."""
         return self.folder / search.TABLE
 
-    def table(self) -> "pandas.DataFrame":
+    def table(self, space: SpatialSpace | None = None) -> "pandas.DataFrame":
         """Its lookup table, see `keras_resizable.search.build_table`.
+
+        Args:
+            space: `SpatialSpace` that its configurations must belong to, if given.
 
         Raises:
             FileNotFoundError: If there is none yet.
@@ -132,7 +136,7 @@ class Run:
                 f"No {self.table_path}. keras_resizable.search.build_table makes it, "
                 "and python train/search.py."
             )
-        return search.read_table(self.table_path)
+        return search.read_table(self.table_path, space)
 
     def labels(self) -> list[str] | None:
         """The names of the classes; None if they are not known."""

@@ -20,7 +20,7 @@ _CALIBRATION_BATCHES = 2  # For what is shown after an epoch.
 
 def train(
     recipe: str | recipes.Recipe = "sample_resnet20",
-    mode: str = "resizable",
+    mode: str | None = None,
     config: ConfigLike | None = None,
     *,
     root: str | os.PathLike = "runs",
@@ -41,7 +41,7 @@ def train(
             the `recipe.json` of a run; or a `Recipe`.
         mode: `"resizable"` trains all sub-networks; `"individual"` one alone; and
             `"resizable_aug"` all, then the target alone (Resizable Neural Networks,
-            section 3.4).
+            section 3.4). That of the `recipe.json`, or `"resizable"`, if absent.
         config: Configuration of the target: what `"individual"` trains, and
             `"resizable_aug"` trains last. The largest if absent.
         root: Folder of all runs. `latest` in it points to this one.
@@ -68,11 +68,7 @@ def train(
     >>> run = runs.train("sample_resnet20", epochs=1, width=0.5)  # doctest: +SKIP
     >>> network = run.network()  # doctest: +SKIP
     """
-    if isinstance(recipe, recipes.Recipe):
-        recipe = recipes.checked(dataclasses.replace(recipe, **overrides))
-    else:
-        recipe = recipes.resolve(recipe, mode, overrides)
-    target = recipes.read_config(config)
+    recipe, mode, target = recipes.resolve_run(recipe, mode, config, overrides)
     devices = distribution.make_strategy(strategy)
     keras.utils.set_random_seed(recipe.seed)
     if deterministic:
