@@ -170,6 +170,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         sampler: Callable[[tf.Tensor], tf.Tensor] | str = "fair",
         distillation: Distillation | str | None = None,
         gradient_reduction: str = "mean",
+        split_batch: bool = False,
         loss_weights: Any = None,
         metrics: Any = None,
         weighted_metrics: Any = None,
@@ -193,6 +194,10 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
                 `"sum"`, Algorithm 1 to the letter, which equals the mean if the
                 learning rate is divided by their number. In both, the penalties of
                 regularizers count once a step.
+            split_batch: Whether each sub-network of a step gets its own share of the
+                images ("dealt training"), rather than all (Algorithm 1). An epoch then
+                costs what the mean sub-network costs. A step needs as many images as
+                sub-networks, and better 16 times as many.
             loss_weights: As in `keras.Model.compile`.
             metrics: As in `keras.Model.compile`.
             weighted_metrics: As in `keras.Model.compile`.
@@ -247,7 +252,9 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             auto_scale_loss=auto_scale_loss,
         )
         self.__dict__.pop("classifier", None)  # Of the loss before.
-        self.training_step = TrainStep(self, sampler, teaching, gradient_reduction)
+        self.training_step = TrainStep(
+            self, sampler, teaching, gradient_reduction, split_batch
+        )
         if teaching is not None:
             _ = self.classifier.gives_probabilities  # Now, and not in a graph.
 
@@ -389,6 +396,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             config["sampler"] = serialize(step.sampler)
             config["distillation"] = serialize(step.distillation)
             config["gradient_reduction"] = step.gradient_reduction
+            config["split_batch"] = step.split_batch
         return config
 
     def compile_from_config(self, config: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ def narrow(scales, **options):
     return resnet.ResNet(
         resnet.small_image_stem,
         resnet.basic_block,
-        stackwise_num_blocks=(1, 2, 2),
+        stackwise_num_blocks=(1, 1, 1),
         stackwise_num_filters=(4, 6, 8),
         scales=scales,
         name="narrow",

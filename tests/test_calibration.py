@@ -111,11 +111,16 @@ def test_calibration_recovers_where_nothing_comes_in():
 
 def test_statistics_of_nan_are_not_hidden_where_nothing_is_calibrated(make_network):
     network = make_network()
+    images = np.random.default_rng(0).random((1, 12, 12, 2), np.float32)
+    before = network(images, config=(0.5, 0.5))
     for norm in batch_norms(network):
         norm.moving_mean.assign(tf.fill(norm.moving_mean.shape, np.nan))
     tree = PrefixTree(network, [(0.5, 0.5)])
-    ((_, outputs),) = tree.outputs(np.zeros((1, 12, 12, 2)), tree.statistics())
-    assert np.isnan(outputs).all()
+    statistics = tree.statistics()
+    assert any(np.isnan(part).all() for part in keras.tree.flatten(statistics))
+    ((_, outputs),) = tree.outputs(images, statistics)
+    # Not NaN everywhere: on some processors a ReLU in a graph makes zeros of it.
+    assert not np.allclose(outputs, before)
 
 
 class Block(layers.Layer):

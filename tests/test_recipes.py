@@ -228,3 +228,21 @@ def test_a_plan_refuses_more_images_than_there_are(dataset):
         recipes.size_of_set(recipe)
     recipe = dataclasses.replace(recipe, num_images=36)
     assert recipes.size_of_set(recipe) == (36, 10, (28, 28, 1))
+
+
+def lacks_arguments(scales, input_shape, classes):
+    """A network function of one's own that recipes cannot call."""
+
+
+def test_what_is_wrong_with_a_network_of_ones_own_is_one_sentence():
+    def make(name):
+        recipe = recipes.resolve("sample_resnet20", overrides={"network": name})
+        return recipes.make_network(
+            recipe, "resizable", None, image_shape=(28, 28, 1), classes=10
+        )
+
+    with pytest.raises(ValueError, match="has to take weights, dropout, kernel_reg"):
+        make(f"{__name__}:lacks_arguments")
+    for name in ("no_such_module:make", f"{__name__}:no_such"):
+        with pytest.raises(ValueError, match=f"no network '{name}'.*PYTHONPATH"):
+            make(name)

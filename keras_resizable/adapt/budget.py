@@ -6,6 +6,7 @@ import numpy as np
 
 _HIGHEST_PRICE = 1e3  # Of the dearest route over the cheapest, in log-probability.
 _BISECTIONS = 50
+_MARGIN = 1e-3  # In log-probability; rounding is a thousandth of it.
 
 
 def budget_bias(
@@ -14,7 +15,8 @@ def budget_bias(
     """What to add to a router's log-probabilities to stay within mean FLOPs.
 
     A price per FLOP, of either sign, the same for all images: the lowest that keeps
-    within the budget.
+    within the budget, and a little more, so that rounding decides nothing where a
+    router runs as another program.
 
     Args:
         probabilities: `(images, candidates)`.
@@ -54,4 +56,10 @@ def budget_bias(
             low = price
         else:
             high = price
-    return bias_of(high)
+    # Halfway, at most, to the price at which an image takes a cheaper route.
+    every = np.arange(len(logits))
+    taken = np.argmax(logits + bias_of(high), axis=1)
+    saved = parts[taken, np.newaxis] - parts
+    lost = logits[every, taken][:, np.newaxis] - logits
+    at = np.divide(lost, saved, where=saved > 0, out=np.full(saved.shape, np.inf))
+    return bias_of(high + min(_MARGIN, max(0.0, at.min() - high) / 2))

@@ -4,6 +4,7 @@ import functools
 import itertools
 import os
 import pathlib
+import tempfile
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -210,22 +211,28 @@ def convert(
     """Converts a model to float32 or float16 without a check; see `to_tflite`."""
     path = pathlib.Path(path)
     model = float32_twin(model)
-    target: dict[str, Any] = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
-    options: dict[str, Any] = {"target_spec": target}
-    if quantize == "float16":
-        target["supported_types"] = [tf.float16]
-        options["optimizations"] = [tf.lite.Optimize.DEFAULT]
-    (images,) = model.inputs
-    shape = (1, *images.shape[1:])
-    model.export(
-        str(path),
-        format="litert",
-        input_signature=[tf.TensorSpec(shape, images.dtype)],
-        verbose=False,
-        **options,
+    (inputs,) = model.inputs
+    # Weights as constants: variables take several times as long to convert.
+    weights = [(variable, tf.constant(variable.numpy())) for variable in model.variables]
+
+    # Named as `keras.Model.export` names inputs.
+    @tf.function(
+        input_signature=[tf.TensorSpec((1, *inputs.shape[1:]), inputs.dtype, "args_0")],
+        autograph=False,
     )
-    content = with_metadata(path.read_bytes(), _of(model) | (metadata or {}))
-    path.write_bytes(content)
+    def run(images):
+        with keras.StatelessScope(weights):
+            return model(images, training=False)
+
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(tf.Module(), folder, run.get_concrete_function())
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        if quantize == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        content = converter.convert()
+    path.write_bytes(with_metadata(content, _of(model) | (metadata or {})))
 
 
 def _of(model):

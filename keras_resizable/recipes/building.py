@@ -123,7 +123,10 @@ def find_network(name: str) -> Callable[..., ResizableNetwork]:
     try:
         return getattr(importlib.import_module(module), function)
     except (AttributeError, ImportError, ValueError) as error:
-        raise ValueError(f"There is no network {name!r}: {error}") from error
+        raise ValueError(
+            f"There is no network {name!r}: {error}. A module of your own is found in "
+            "the folders of PYTHONPATH."
+        ) from error
 
 
 def make_network(
@@ -162,7 +165,21 @@ def make_network(
     scales = recipe.scales if mode != "individual" else set(config or (1.0,))
     make = find_network(recipe.network)
     taken = inspect.signature(make).parameters
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {
+        "input_shape": image_shape,
+        "classes": classes,
+        "weights": recipe.weights,
+        "dropout": recipe.dropout,
+        "kernel_regularizer": keras.regularizers.L2(recipe.weight_decay),
+        "synchronized": recipe.synchronized,
+        "scale_aware": recipe.scale_aware,
+    }
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in taken.values())
+    if missing := [name for name in options if name not in taken and not takes_any]:
+        raise ValueError(
+            f"The network {recipe.network!r} has to take {', '.join(missing)}, as those "
+            "of keras_resizable do."
+        )
     if "width" in taken:
         options["width"] = recipe.width
     elif recipe.width != 1.0:
@@ -171,17 +188,7 @@ def make_network(
         options["drop_path"] = recipe.drop_path
     elif recipe.drop_path:
         raise ValueError(f"{recipe.network} has no residual branches to drop.")
-    network = make(
-        scales,
-        input_shape=image_shape,
-        classes=classes,
-        weights=recipe.weights,
-        dropout=recipe.dropout,
-        kernel_regularizer=keras.regularizers.L2(recipe.weight_decay),
-        synchronized=recipe.synchronized,
-        scale_aware=recipe.scale_aware,
-        **options,
-    )
+    network = make(scales, **options)
     stages = network.space.num_stages
     if mode == "individual" and config is not None and len(config) != stages:
         raise ValueError(

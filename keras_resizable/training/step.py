@@ -26,6 +26,7 @@ class Batch(NamedTuple):
         images: The images.
         targets: What Keras calls `y`.
         sample_weight: Weights of the images, or None.
+        teacher: What the sub-networks before have handed on.
         num_images: Number of images that this replica got, maybe none.
     """
 
@@ -33,6 +34,7 @@ class Batch(NamedTuple):
     images: tf.Tensor
     targets: Any
     sample_weight: Any
+    teacher: tf.Tensor
     num_images: tf.Tensor
 
 
@@ -42,16 +44,18 @@ class TrainStep:
     Resizable Neural Networks, Algorithm 1. `ResizableNetwork.compile` makes it. Each
     point in which rules of training may differ is a method:
 
-    - `batch_of`: which images a sub-network sees (here: all).
-    - `share_of`: the weight of its loss (here: the same for all).
-    - `loss_of`: its loss (here: of labels, and of a teacher if there is one).
-    - `handed_on`: what later sub-networks get from it (here: as distillation says).
+    - `batch_of`: which images a sub-network sees: all, or its share.
+    - `weight_of`: the weight of its loss, by its images.
+    - `loss_of`: its loss, of labels, and of a teacher if there is one.
+    - `handed_on`: what later sub-networks get from it, as distillation says.
 
     Args:
         network: The `ResizableNetwork`.
         sampler: Callable from the optimizer step to a plan.
         distillation: What sub-networks learn from each other, or None.
         gradient_reduction: `"mean"` or `"sum"` over the plan.
+        split_batch: Whether each sub-network gets its own share of the images, rather
+            than all.
     """
 
     def __init__(
@@ -60,44 +64,54 @@ class TrainStep:
         sampler: Callable[[tf.Tensor], tf.Tensor],
         distillation: Distillation | None,
         gradient_reduction: str,
+        split_batch: bool = False,
     ) -> None:
         self.network = network
         self.sampler = sampler
         self.distillation = distillation
         self.gradient_reduction = gradient_reduction
+        self.split_batch = split_batch
 
     def batch_of(self, number: tf.Tensor, count: tf.Tensor, batch: Batch) -> Batch:
         """What a sub-network is trained with.
 
         Args:
             number: Its place in the plan, a scalar integer tensor.
-            count: Number of sub-networks of the plan.
+            count: Number of sub-networks of the plan, at most that of the images.
             batch: The whole batch.
         """
-        return batch
+        if not self.split_batch:
+            return batch
+        # By turns, so that what a division leaves over goes to all alike.
+        step = tf.cast(self.network.optimizer.iterations, count.dtype)
+        place, size = (number + step) % count, tf.shape(batch.features)[0]
+        start, end = place * size // count, (place + 1) * size // count
+        parts = keras.tree.map_structure(
+            lambda part: None if part is None else part[start:end],
+            (batch.features, batch.images, batch.targets, batch.sample_weight),
+        )
+        teacher = batch.teacher[start:end] if batch.teacher.shape.rank else batch.teacher
+        return Batch(*parts, teacher, tf.minimum(end - start, batch.num_images))
 
-    def share_of(
-        self, number: tf.Tensor, count: tf.Tensor, loss: tf.Tensor
-    ) -> tf.Tensor:
-        """What the loss of a sub-network adds to the loss that is minimized.
+    def weight_of(self, count: tf.Tensor, own: Batch, batch: Batch) -> tf.Tensor:
+        """The weight of the loss of a sub-network; those of a plan add up to 1.
 
         Args:
-            number: Its place in the plan.
             count: Number of sub-networks of the plan.
-            loss: Its loss, penalties included, scaled as the optimizer wants it.
+            own: What `batch_of` returned.
+            batch: The whole batch.
         """
-        return loss / tf.cast(count, loss.dtype)
+        if not self.split_batch:
+            return 1 / count
+        return tf.shape(own.features)[0] / tf.shape(batch.features)[0]
 
-    def loss_of(
-        self, number: tf.Tensor, batch: Batch, outputs: Any, teacher: tf.Tensor
-    ) -> tf.Tensor:
+    def loss_of(self, number: tf.Tensor, batch: Batch, outputs: Any) -> tf.Tensor:
         """The loss of a sub-network, penalties of weights included.
 
         Args:
             number: Its place in the plan.
             batch: What `batch_of` returned.
             outputs: Its outputs.
-            teacher: What the sub-networks before have handed on.
         """
         network, distillation = self.network, self.distillation
         loss = network.compute_loss(
@@ -108,7 +122,7 @@ class TrainStep:
         # The teacher's part of the loss is instead of that of the labels.
         taught = keras.losses.CategoricalCrossentropy(
             from_logits=not network.classifier.gives_probabilities
-        )(teacher, outputs, batch.sample_weight)
+        )(batch.teacher, outputs, batch.sample_weight)
         penalties = _sum(network.losses) / num_replicas()
         part = tf.where(distillation.has_teacher(number), distillation.weight, 0.0)
         return loss + part * (taught - (loss - penalties))
@@ -143,13 +157,16 @@ class TrainStep:
             data = with_an_image(data, num_images, self._is_synchronized())
         images, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         plan = self.draw_plan()
+        if self.split_batch:
+            plan = self._with_images(plan, num_images)
         of_stem = network.stem.non_trainable_variables
         with tf.GradientTape(persistent=True) as stem_tape:
             with _collecting([(v, tf.convert_to_tensor(v)) for v in of_stem]) as scope:
                 features = network.stem(images, training=True)
             activities = _sum(scope.losses) / num_replicas()
             penalty = network.optimizer.scale_loss(activities)
-        batch = Batch(features, images, targets, sample_weight, num_images)
+        nothing = tf.zeros(())
+        batch = Batch(features, images, targets, sample_weight, nothing, num_images)
         gradients, features_gradient, diverged, state_values = self._run_plan(
             plan, batch, activities
         )
@@ -202,6 +219,21 @@ class TrainStep:
             plan = with_largest(plan, self.sampler, type(self.distillation).__name__)
         return plan
 
+    def _with_images(self, plan, num_images):
+        """The sub-networks of a plan that get an image, the largest of them."""
+        if num_replicas() > 1 and self._is_synchronized():
+            check = tf.debugging.Assert(
+                num_images >= tf.shape(plan)[0],
+                [
+                    "With synchronized batch normalisation and a split batch each "
+                    "replica needs an image for each sub-network of a step: batch the "
+                    "data set with drop_remainder=True."
+                ],
+            )
+            with tf.control_dependencies([check]):
+                return tf.identity(plan)
+        return plan[: tf.maximum(num_images, 1)]
+
     def _run_plan(self, plan, batch, activities):
         """Runs the sub-networks of a plan, one at a time, on stem features.
 
@@ -226,14 +258,15 @@ class TrainStep:
         ):
             with tf.GradientTape() as tape:
                 tape.watch(batch.features)
-                own = self.batch_of(k, count, batch)
+                own = self.batch_of(k, count, batch._replace(teacher=teacher))
                 # An assignment in a loop cannot be reduced over replicas. So
                 # the state is handed on, and assigned when the loop has ended.
                 with _collecting(zip(state, state_values)) as scope:
                     outputs = self._run_row(own.features, plan[k])
-                loss = self.loss_of(k, own, outputs, teacher)
+                loss = self.loss_of(k, own, outputs)
                 loss += activities + _sum(scope.losses) / num_replicas()
-                share = self.share_of(k, count, network.optimizer.scale_loss(loss))
+                scaled = network.optimizer.scale_loss(loss)
+                share = scaled * tf.cast(self.weight_of(count, own, batch), loss.dtype)
             *new_gradients, new_features_gradient = tape.gradient(
                 share,
                 [*weights, batch.features],
@@ -341,9 +374,15 @@ class TrainStep:
         used = tf.reduce_any(
             tf.one_hot(plan, len(network.space.scales), True, False), axis=0
         )
+        if num_replicas() > 1 and self.split_batch:
+            # A replica with few images has not trained all of the plan.
+            context = tf.distribute.get_replica_context()
+            count = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.cast(used, "int32"))
+            used = count > 0
+        is_used = [tf.unstack(rows) for rows in tf.unstack(used)]
         # Momentum and weight decay would move the rows that were not used.
         kept = [
-            (variable, tf.convert_to_tensor(variable), used[stage][row])
+            (variable, tf.convert_to_tensor(variable), is_used[stage][row])
             for stage, layer in norms_by_stage(network)
             if layer.num_scales > 1
             for row in range(layer.num_scales)
@@ -351,8 +390,8 @@ class TrainStep:
             if variable.trainable
         ]
         network.optimizer.apply_gradients(zip(gradients, network.trainable_variables))
-        for variable, before, is_used in kept:
-            variable.assign(tf.where(is_used, variable, before))
+        for variable, before, moves in kept:
+            variable.assign(tf.where(moves, variable, before))
         network.statistics.add_step(used)
 
     def _is_synchronized(self):

@@ -60,6 +60,7 @@ def test_trains_saves_cuts_out_and_converts(name, randomize, tmp_path):
         keras.optimizers.SGD(0.1),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
+        run_eagerly=True,  # Graphs of all families: test_odd_batches.py.
     )
     images = np.random.default_rng(0).random((4, 43, 37, 3), np.float32)
     before = [weight.numpy() for weight in network.trainable_weights]
