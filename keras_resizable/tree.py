@@ -137,10 +137,12 @@ class _Level:
         self._part = part
         self.norms = part.batch_norms
         self._tables = tables_of(self.norms)
+        shape = part.model.inputs[0].shape
         self._infer = as_graph(
-            lambda *inputs: strategy.run(self.outputs, inputs)  # On all devices.
+            lambda *inputs: strategy.run(self.outputs, inputs),  # On all devices.
+            shape,
         )
-        self._train = as_graph(self._outputs_and_rows)
+        self._train = as_graph(self._outputs_and_rows, shape)
 
     def own_rows(self, index):
         """The batch statistics that the network has for a scale."""

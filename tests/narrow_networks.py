@@ -2,8 +2,11 @@
 
 import functools
 
+import keras
+
 from keras_resizable import MobileNetV1, MobileNetV2
-from keras_resizable.models import resnet
+from keras_resizable.models import assemble, resnet
+from keras_resizable.models.convolutions import conv, drop_branch
 from keras_resizable.models.shufflenet_v2 import ShuffleNet
 
 _shufflenet = functools.partial(
@@ -15,17 +18,26 @@ _shufflenet = functools.partial(
 )
 
 
+def convolutions(filters, drop_path=0.0, **options):
+    """A stem, and stages of a convolution each; the first has a stride of 2."""
+
+    def block(number, stride):
+        name = f"conv{number}"
+
+        def build(x, norm, regularizer):
+            x = conv(x, filters[number], 3, stride, regularizer, f"{name}_conv")
+            x = keras.layers.ReLU()(norm(x, f"{name}_bn"))
+            return drop_branch(x, drop_path, f"{name}_drop")
+
+        return build
+
+    stages = [[block(number, 1 + (number == 1))] for number in range(1, len(filters))]
+    return assemble([block(0, 1)], stages, epsilon=1e-3, **options)
+
+
 def narrow(scales, **options):
     """Three stages, for scripts: `--network=narrow_networks:narrow`."""
-    return resnet.ResNet(
-        resnet.small_image_stem,
-        resnet.basic_block,
-        stackwise_num_blocks=(1, 1, 1),
-        stackwise_num_filters=(4, 6, 8),
-        scales=scales,
-        name="narrow",
-        **options,
-    )
+    return convolutions((4, 6, 8, 8), scales=scales, name="narrow", **options)
 
 
 NARROW = {

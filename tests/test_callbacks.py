@@ -61,7 +61,7 @@ def test_calibrated_accuracies_leave_the_network_as_it_was(trained, batch, tf_da
 @pytest.mark.parametrize("synchronized", [False, True])
 def test_under_a_strategy(strategy, make_network, batch, tf_dataset, synchronized):
     with strategy.scope():
-        network = make_network(synchronized=synchronized)
+        network = make_network(scales=(1.0, 0.5), synchronized=synchronized)
         network.compile(keras.optimizers.SGD(0.05), "sparse_categorical_crossentropy")
     callback = SubNetworkAccuracy(tf_dataset, calibrate_with=tf_dataset)
     history = fit(network, batch, callback)

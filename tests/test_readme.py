@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from absl import flags
+from narrow_networks import convolutions
 
 import keras_resizable
 from keras_resizable import devices, export
 from keras_resizable.export.flatbuffer import with_metadata
-from keras_resizable.models import resnet
 from keras_resizable.runs import saving
 from keras_resizable.search import latency
 
@@ -34,15 +34,8 @@ COMMANDS = re.findall(
 )
 
 # In the place of ResNet50: four stages too, in seconds.
-narrow_resnet = functools.partial(
-    resnet.ResNet,
-    resnet.small_image_stem,
-    resnet.basic_block,
-    stackwise_num_blocks=(1, 2, 2, 2),
-    stackwise_num_filters=(2, 2, 2, 2),
-    input_shape=(16, 16, 1),
-    classes=3,
-    name="narrow_resnet",
+narrow_network = functools.partial(
+    convolutions, (2,) * 5, input_shape=(16, 16, 1), classes=3, name="narrow"
 )
 
 
@@ -51,7 +44,7 @@ def names(monkeypatch, tmp_path):
     """What the text leaves open: images, and that all is small and measured soon."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    monkeypatch.setattr(keras_resizable, "ResNet50", narrow_resnet)
+    monkeypatch.setattr(keras_resizable, "ResNet50", narrow_network)
     # Latencies of 256 sub-networks would be those of 60 files.
     monkeypatch.setattr(latency, "convert", lambda model, path: path.touch())
     monkeypatch.setattr(

@@ -99,7 +99,7 @@ def test_bundle_then_switch(folder):
     arguments = ("--bundle", "--config=1.0", "--config=0.5", "--config=0.5,0.5,0.5")
     output = run("tflite/convert.py", *arguments, folder=folder)
     assert "[3/3] narrow_0.5_0.5_0.5_int8.tflite: 0.5,0.5,0.5" in output
-    assert "13 CONV_2D, 5 ADD" in output and "of the largest output of Keras" in output
+    assert "4 CONV_2D" in output and "of the largest output of Keras" in output
     # Less than three files, though in one so narrow the graphs weigh as weights do.
     assert re.search(r"A bundle of 3: [12]\.\d\d x one file", output)
     assert "scale_0.5_0.5_0.5: " in output and "channels have other" in output
@@ -172,7 +172,7 @@ def test_search_then_fine_tune(folder, tmp_path, monkeypatch):
     output = run("train/finetune.py", *arguments, folder=tmp_path)
     tuned = latest / "finetuned" / "latest"
     assert "top-1 after" in output and str(tuned.resolve().name) in output
-    assert keras.saving.load_model(tuned / "sub_network.keras").count_params() > 2e3
+    assert keras.saving.load_model(tuned / "sub_network.keras").count_params() > 1e3
     assert len(pandas.read_csv(tuned / "history.csv")) == 1
     output = run(
         "train/compare.py",

@@ -4,12 +4,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import narrow_resnet, small_network
 from plain_resnet import plain_resnet
 from row_weights import row_weights
 
 from keras_resizable import FixedSampler, UniformSampler
 from keras_resizable.parts import norms_by_stage
 
+MAKE_NETWORK = small_network
 CONFIGS = [(1.0, 1.0), (0.5, 0.75), (0.75, 0.5)]
 
 
@@ -29,11 +31,11 @@ def assert_same_weights(got, expected, **tolerance):
         np.testing.assert_allclose(one, other, **tolerance)
 
 
-def test_one_scale_trains_as_the_plain_keras_model(make_network, batch):
+def test_one_scale_trains_as_the_plain_keras_model(batch):
     images, labels = batch
     weights = np.linspace(0.5, 1.5, len(labels), dtype=np.float32)
     regularizer = keras.regularizers.L2(0.01)
-    network = make_network(scales=[1.0], kernel_regularizer=regularizer)
+    network = narrow_resnet(scales=[1.0], kernel_regularizer=regularizer)
     plain = plain_resnet(network.stem.input_shape[1:], 3, regularizer)
     plain_of = match_variables(network, plain)
     for ours, stock in plain_of:

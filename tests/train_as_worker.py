@@ -13,9 +13,9 @@ import sys
 import keras
 import numpy as np
 import tensorflow as tf
+from narrow_networks import convolutions
 
 from keras_resizable import data
-from keras_resizable.models import resnet
 from keras_resizable.training import distribution
 
 
@@ -46,11 +46,8 @@ def train(strategy, synchronized):
     )
     images = data.from_arrays(train, test)
     with strategy.scope():
-        network = resnet.ResNet(
-            resnet.small_image_stem,
-            resnet.basic_block,
-            stackwise_num_blocks=(1, 2),
-            stackwise_num_filters=(4, 6),
+        network = convolutions(
+            (4, 6, 6),
             scales=(1.0, 0.75, 0.5),
             input_shape=(12, 12, 2),
             classes=3,

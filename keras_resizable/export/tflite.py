@@ -213,7 +213,9 @@ def convert(
     model = float32_twin(model)
     (inputs,) = model.inputs
     # Weights as constants: variables take several times as long to convert.
-    weights = [(variable, tf.constant(variable.numpy())) for variable in model.variables]
+    weights = [
+        (variable, tf.constant(variable.numpy())) for variable in model.variables
+    ]
 
     # Named as `keras.Model.export` names inputs.
     @tf.function(

@@ -177,8 +177,8 @@ def make_network(
     takes_any = any(p.kind is p.VAR_KEYWORD for p in taken.values())
     if missing := [name for name in options if name not in taken and not takes_any]:
         raise ValueError(
-            f"The network {recipe.network!r} has to take {', '.join(missing)}, as those "
-            "of keras_resizable do."
+            f"The network {recipe.network!r} has to take {', '.join(missing)}, as "
+            "those of keras_resizable do."
         )
     if "width" in taken:
         options["width"] = recipe.width

@@ -86,12 +86,15 @@ class TrainStep:
         step = tf.cast(self.network.optimizer.iterations, count.dtype)
         place, size = (number + step) % count, tf.shape(batch.features)[0]
         start, end = place * size // count, (place + 1) * size // count
-        parts = keras.tree.map_structure(
-            lambda part: None if part is None else part[start:end],
-            (batch.features, batch.images, batch.targets, batch.sample_weight),
+
+        def share(part):
+            if part is None or part.shape.rank == 0:  # There is no teacher.
+                return part
+            return part[start:end]
+
+        return keras.tree.map_structure(share, batch)._replace(
+            num_images=tf.minimum(end - start, batch.num_images)
         )
-        teacher = batch.teacher[start:end] if batch.teacher.shape.rank else batch.teacher
-        return Batch(*parts, teacher, tf.minimum(end - start, batch.num_images))
 
     def weight_of(self, count: tf.Tensor, own: Batch, batch: Batch) -> tf.Tensor:
         """The weight of the loss of a sub-network; those of a plan add up to 1.
@@ -377,7 +380,9 @@ class TrainStep:
         if num_replicas() > 1 and self.split_batch:
             # A replica with few images has not trained all of the plan.
             context = tf.distribute.get_replica_context()
-            count = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.cast(used, "int32"))
+            count = context.all_reduce(
+                tf.distribute.ReduceOp.SUM, tf.cast(used, "int32")
+            )
             used = count > 0
         is_used = [tf.unstack(rows) for rows in tf.unstack(used)]
         # Momentum and weight decay would move the rows that were not used.

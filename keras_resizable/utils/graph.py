@@ -5,7 +5,7 @@ functional model one by one. `tests/test_graph.py` notices when Keras changes ei
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -72,19 +72,33 @@ def _functional():
     return type(keras.Model(images, images))
 
 
-def as_graph(function: Callable[..., Any]) -> Callable[..., Any]:
+def as_graph(
+    function: Callable[..., Any], shape: Sequence[int | None] | None = None
+) -> Callable[..., Any]:
     """A function of tensors as a graph that takes any sizes.
 
-    The first sizes have a graph of their own, and others one for all. TensorFlow counts
-    how often functions of the same code are traced, and would warn of a network's many
-    parts; a partial function has no code to count by.
+    If `shape` is not given, the first sizes have a graph of their own, and others one
+    for all. TensorFlow counts how often functions of the same code are traced, and
+    would warn of a network's many parts; a partial function has no code to count by.
 
     Args:
         function: Callable from tensors to tensors.
+        shape: All that is known of the shape of the first.
 
     Returns:
-        A `tf.function`.
+        A callable.
     """
-    return tf.function(
+    graph = tf.function(
         functools.partial(function), reduce_retracing=True, autograph=False
     )
+    if shape is None:
+        return graph
+    traced: list[Callable[..., Any]] = []
+
+    def run(first, *others):
+        if not traced and tf.is_tensor(first):  # Not one of several devices.
+            spec = tf.TensorSpec(shape, first.dtype)
+            traced.append(graph.get_concrete_function(spec, *others))
+        return graph(first, *others)
+
+    return run

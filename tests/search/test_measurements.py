@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import narrow_resnet
+from conftest import small_network
 
 from keras_resizable import search
 from keras_resizable.export import to_tflite_files
@@ -23,7 +23,7 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
     images = np.random.default_rng(0).random((4, 12, 12, 2), np.float32)
     dataset = tf.data.Dataset.from_tensors((images, np.arange(4) % 3))
-    network = narrow_resnet(scales=(1.0, 0.5))
+    network = small_network(scales=(1.0, 0.5))
     search.build_table(network, dataset, folder=folder, verbose=False)
     files = list(to_tflite_files(network, [(1.0,), (0.5,)], folder))
     files += to_tflite_files(network, [(0.5,)], folder, quantize="dynamic")
@@ -79,7 +79,7 @@ def test_without_a_table_there_is_the_json_alone(measured):
     assert search.write_measurements(results, Phone(), threads=1, warmup=1, runs=1) == [
         folder / "benchmark_phone.json"
     ]
-    assert search.result_name(results[0]) == "narrow_resnet_1.0_1.0.tflite"
+    assert search.result_name(results[0]) == "small_1.0_1.0.tflite"
     bundled = {"path": "a/b.tflite", "signature": "scale_1.0"}
     assert search.result_name(bundled) == "b.tflite:scale_1.0"
 

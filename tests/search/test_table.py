@@ -3,7 +3,7 @@ import numpy as np
 import pandas
 import pytest
 import tensorflow as tf
-from conftest import narrow_resnet
+from conftest import narrow_resnet, small_network
 from narrow_networks import NARROW
 
 from keras_resizable import FixedSampler, ResNet20, count_flops
@@ -17,6 +17,8 @@ from keras_resizable.search import (
     write_table,
 )
 from keras_resizable.tree import PrefixTree
+
+MAKE_NETWORK = small_network
 
 
 def accuracy(model, images, labels):
@@ -43,7 +45,9 @@ def network(make_network, randomize):
     return network
 
 
-def test_table_is_that_of_the_sub_networks_alone(network, data, batches):
+def test_table_is_that_of_the_sub_networks_alone(randomize, data, batches):
+    network = narrow_resnet()
+    randomize(network)
     images, labels = data
     calibration = tf.data.Dataset.from_tensor_slices(images[:30]).batch(15)
     before = network.get_weights()
@@ -437,9 +441,7 @@ def test_tables_of_several_devices_merge():
 
 def test_nothing_of_tensorflow_is_printed(batch, capfd, caplog):
     """Neither retracing warnings, of parts and sizes, nor others."""
-    network = narrow_resnet(
-        stackwise_num_blocks=(1, 2, 2), stackwise_num_filters=(2,) * 3
-    )
+    network = small_network()
     dataset = tf.data.Dataset.from_tensor_slices(batch).batch(3)
     for _ in range(2):
         build_table(network, dataset, calibrate_with=dataset, verbose=False)
