@@ -227,6 +227,10 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
                 "`gradient_reduction` must be 'mean' or 'sum'. "
                 f"Received: gradient_reduction={gradient_reduction!r}"
             )
+        if split_batch not in (True, False):
+            raise ValueError(
+                f"`split_batch` is True or False. Received: split_batch={split_batch!r}"
+            )
         if jit_compile is True:
             raise ValueError(
                 "`jit_compile=True` is not possible: XLA needs sizes that are "
@@ -238,7 +242,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             sampler = sampler.for_space(self.space)
         teaching = distillations.get(distillation)
         if teaching is not None:
-            check_distillation(teaching, sampler, self.head)
+            check_distillation(teaching, sampler, self.head, split_batch)
         check_penalties(self.trainable_variables)
         super().compile(
             optimizer=optimizer,
@@ -277,7 +281,10 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         def train_function(iterator):
             if not self.optimizer.built and hasattr(iterator, "element_spec"):
                 create_variables(self, iterator.element_spec)
-            return train(iterator)
+            logs = train(iterator)
+            if self.training_step.split_batch:
+                self.training_step.shares.check(self.distribute_strategy)
+            return logs
 
         self.train_function: Any = train_function
 

@@ -22,7 +22,7 @@ def convolutions(filters, drop_path=0.0, **options):
     """A stem, and stages of a convolution each; the first has a stride of 2."""
 
     def block(number, stride):
-        name = f"conv{number}"
+        name = f"conv{number + 1}"
 
         def build(x, norm, regularizer):
             x = conv(x, filters[number], 3, stride, regularizer, f"{name}_conv")

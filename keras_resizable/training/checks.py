@@ -15,9 +15,25 @@ _DRAWN_STEPS = 10  # Of a sampler that does not say what it draws.
 
 
 def check_distillation(
-    distillation: Distillation, sampler: Callable[..., tf.Tensor], head: keras.Model
+    distillation: Distillation,
+    sampler: Callable[..., tf.Tensor],
+    head: keras.Model,
+    split_batch: bool,
 ) -> None:
-    """Refuses a head that does not classify, and plans without the largest."""
+    """Refuses what cannot be taught: a head, plans, or images.
+
+    Args:
+        distillation: What sub-networks learn from each other.
+        sampler: A sampler that knows its space.
+        head: The head; it has to classify.
+        split_batch: Whether a teacher sees other images than those it teaches.
+    """
+    if split_batch and not distillation.runs_ahead:
+        raise ValueError(
+            f"With `split_batch=True` no sub-network sees the images of another, so "
+            f"{type(distillation).__name__} has no teachers: use EnsembleDistillation, "
+            "whose sub-networks all run on all images before."
+        )
     shapes = [tuple(output.shape) for output in head.outputs]
     if [len(shape) for shape in shapes] != [2] or shapes[0][1] == 1:
         raise ValueError(

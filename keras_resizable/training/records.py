@@ -11,6 +11,8 @@ from keras_resizable.space import SpatialSpace
 
 # Statistics this many steps older than the convolutions get a warning.
 STALE_STEPS = 100
+# Images for batch normalisation to estimate a scale's statistics of.
+SMALL_SHARE = 16
 
 
 class StatisticsRecord:
@@ -144,6 +146,68 @@ class DivergenceRecord:
     def reset(self) -> None:
         """Forgets."""
         self._first.assign([-1] * (1 + self._space.num_stages))
+
+
+class ShareRecord:
+    """How many images and sub-networks shared a batch, in the first step.
+
+    Keras tells a graph nothing of the size of batches, and the last is smaller.
+    """
+
+    def __init__(self) -> None:
+        self._first = tf.Variable(
+            [0, 0],
+            trainable=False,
+            synchronization=tf.VariableSynchronization.ON_READ,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+        self._checked = False
+
+    def add_step(self, num_images: tf.Tensor, count: tf.Tensor) -> None:
+        """Notes a training step, in a graph.
+
+        Args:
+            num_images: Number of images that this replica got.
+            count: Number of sub-networks of the plan.
+        """
+        step = tf.stack([num_images, count])
+        self._first.assign(tf.where(self._first == 0, step, self._first))
+
+    def check(self, strategy: tf.distribute.Strategy) -> None:
+        """Checks what was noted, once.
+
+        Raises:
+            ValueError: If there were more sub-networks than images.
+        """
+        if self._checked:
+            return
+        self._checked = True
+        first = strategy.experimental_local_results(self._first)[0].numpy()
+        check_shares(*map(int, first))
+
+
+def check_shares(num_images: int, count: int) -> None:
+    """Refuses a batch that cannot be split, and warns of small shares.
+
+    Args:
+        num_images: Number of images of a step, on one device.
+        count: Number of sub-networks of its plan.
+
+    Raises:
+        ValueError: If there are more sub-networks than images.
+    """
+    if num_images < count:
+        raise ValueError(
+            f"With `split_batch=True` each of the {count} sub-networks of a step needs "
+            f"an image. A batch has {num_images} on a device."
+        )
+    if num_images < SMALL_SHARE * count:
+        warnings.warn(
+            f"With `split_batch=True` each of {count} sub-networks gets "
+            f"{num_images // count} images of a batch: batch normalisation wants "
+            f"{SMALL_SHARE} or more, so batches of {SMALL_SHARE * count} images.",
+            stacklevel=2,
+        )
 
 
 def _counter(shape):

@@ -11,6 +11,7 @@ from keras_resizable.layers import drop_path
 from keras_resizable.parts import norms_by_stage
 from keras_resizable.training.distillation import Distillation
 from keras_resizable.training.plans import draw_plan, is_largest, with_largest
+from keras_resizable.training.records import ShareRecord
 from keras_resizable.training.replicas import assign_state, num_replicas, with_an_image
 from keras_resizable.utils.graph import layers_of
 
@@ -71,6 +72,8 @@ class TrainStep:
         self.distillation = distillation
         self.gradient_reduction = gradient_reduction
         self.split_batch = split_batch
+        with network.distribute_strategy.scope():
+            self.shares = ShareRecord()
 
     def batch_of(self, number: tf.Tensor, count: tf.Tensor, batch: Batch) -> Batch:
         """What a sub-network is trained with.
@@ -161,6 +164,7 @@ class TrainStep:
         images, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         plan = self.draw_plan()
         if self.split_batch:
+            self.shares.add_step(num_images, tf.shape(plan)[0])
             plan = self._with_images(plan, num_images)
         of_stem = network.stem.non_trainable_variables
         with tf.GradientTape(persistent=True) as stem_tape:
