@@ -93,7 +93,8 @@ def _run(script, arguments, folder, output, errors, env):
     sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     if script == "-c":
-        sys.argv, sys.path[0] = ["-c", *arguments[1:]], ""
+        sys.argv = ["-c", *arguments[1:]]
+        sys.path.insert(0, "")
         exec(compile(arguments[0], "<string>", "exec"), {"__name__": "__main__"})
         return
     sys.argv = [script, *arguments]

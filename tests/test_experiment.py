@@ -16,9 +16,9 @@ import sys
 sys.path.insert(0, {str(ROOT / "train")!r})
 import claims
 claims.RECIPE = "sample_resnet20"
-claims.NUM_CLASSES = 2
-claims.SETTING = {{"num_images": 48, "canvas": 12, "batch_size": 16, "epochs": 1}}
-claims.SETTING["network"] = "narrow_networks:narrow"
+changes = {{"num_images": 48, "canvas": 12, "batch_size": 16, "epochs": 1}}
+changes["network"] = "narrow_networks:narrow"
+claims.SETTINGS["fashion_mnist"] = claims.Setting("", changes, (12, 12, 1), classes=2)
 claims.CLAIMS = {{
     "tiny": claims.Claim(
         "A tiny claim",
@@ -26,6 +26,7 @@ claims.CLAIMS = {{
         [
             claims.Row("alone 0.5", claims.SMALLEST),
             claims.Row("resizable", claims.SMALLEST, "alone 0.5"),
+            claims.Row("resizable", None),
             claims.Row("fine-tuned 0.5", claims.SMALLEST, "resizable"),
         ],
         seeds=1,
@@ -43,7 +44,8 @@ def test_claims_compare_what_is_trained(name):
     rows = {(row.arm, row.config) for row in claim.rows}
     for row in claim.rows:
         arm = claims.ARMS[row.arm]
-        recipes.resolve(claims.RECIPE, arm.mode, claims.SETTING | arm.changes)
+        changes = claims.SETTINGS[arm.setting].changes | arm.changes
+        recipes.resolve(claims.RECIPE, arm.mode, changes)
         assert row.against is None or (row.against, row.config) in rows
         assert arm.fine_tuned_from is None or arm.fine_tuned_from in claims.ARMS
         if arm.mode != "resizable" and arm.config != claims.LARGEST:
@@ -55,13 +57,18 @@ def test_a_claim_is_regenerated_and_goes_on(tmp_path):
 
     def run(*arguments):
         return processes.run(
-            "-c", PROGRAM, *arguments, "--dataset=data", folder=tmp_path
+            "-c", PROGRAM, *arguments, "--fashion_mnist=data", folder=tmp_path
         )
 
     result = run("tiny", "--results_dir=results")
     assert "A tiny claim. Paper: not given." in result.stdout, result.stderr
     table = pandas.read_csv(tmp_path / "results" / "tiny.csv")
-    assert table.arm.tolist() == ["alone 0.5", "resizable", "fine-tuned 0.5"]
+    assert table.arm.tolist() == [
+        "alone 0.5",
+        "resizable",
+        "resizable",
+        "fine-tuned 0.5",
+    ]
     assert table.difference[1] == pytest.approx(table.top1[1] - table.top1[0])
     assert (tmp_path / "results" / "tiny.png").exists()
     runs = tmp_path / "runs" / "experiments"

@@ -1,31 +1,67 @@
 """What is claimed, by the paper and by us, as runs to compare; see experiment.py.
 
-All train a ResNet-20 of half the width on 4,000 images of Fashion-MNIST, placed on a
-canvas at random sizes, without augmentation: it takes two cores a few minutes,
-resolution matters, and the images are memorized, as in the paper's long training
-runs.
+All train a ResNet-20 of half the width, which takes two cores minutes: on 4,000 images
+of Fashion-MNIST, placed on a canvas at random sizes, without augmentation, so that
+resolution matters and the images are memorized, as in the paper's long training runs;
+or on 10,000 images of CIFAR-10, with crops and flips.
 """
 
 import dataclasses
 
 from keras_resizable import Configuration, SpatialSpace
 
-SETTING = {
-    "num_images": 4000,
-    "canvas": 28,
-    "batch_size": 64,
-    "epochs": 20,
-    "learning_rate": 0.1,
-    "augmentation": "none",
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """Images, and what the arms on them have in common.
+
+    Args:
+        dataset: Where the images are, if no flag says otherwise.
+        changes: Fields of the recipe that differ from `RECIPE`.
+        image_shape: `(height, width, channels)`.
+        classes: Number of classes.
+    """
+
+    dataset: str
+    changes: dict
+    image_shape: tuple[int, int, int]
+    classes: int = 10
+
+
+SETTINGS = {
+    "fashion_mnist": Setting(
+        "/usr/share/datasets/fashion-mnist",
+        {
+            "num_images": 4000,
+            "canvas": 28,
+            "batch_size": 64,
+            "epochs": 20,
+            "learning_rate": 0.1,
+            "augmentation": "none",
+        },
+        (28, 28, 1),
+    ),
+    "cifar10": Setting(
+        "cifar10",
+        {
+            "num_images": 10_000,
+            "batch_size": 96,
+            "learning_rate": 0.1,
+            "weight_decay": 5e-4,
+            "warmup": 0.05,
+        },
+        (32, 32, 3),
+    ),
 }
 # The best of those that were tried, see the claim "learning_rate".
 RATE_ALONE = 0.4
+# FLOPs of the arm `resizable`.
+BUDGET = 28.0
 SCALES = (1.0, 0.75, 0.5)
 UNIFORM = SpatialSpace(SCALES, num_stages=3).select([(s,) * 3 for s in SCALES])
 LARGEST, _, SMALLEST = UNIFORM
 RECIPE = "fashion_mnist_resnet20"
 NUM_HELD_OUT = 5000
-NUM_CLASSES = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,9 +71,10 @@ class Arm:
     Args:
         mode: One of `recipes.MODES`.
         config: The target, if there is one.
-        changes: Fields of the recipe that differ from `SETTING`.
-        same_compute: Whether to train for as many epochs as make the FLOPs of the arm
-            `resizable`, rather than for as many epochs.
+        changes: Fields of the recipe that differ from its setting.
+        setting: Name of a setting.
+        budget: FLOPs to train for, in epochs of the largest sub-network alone, instead
+            of the epochs of the recipe.
         fine_tuned_from: The arm whose sub-network at `config` is trained further.
         held_out: Whether to evaluate with `NUM_HELD_OUT` further training images, not
             with the test images: for what is tuned.
@@ -48,7 +85,8 @@ class Arm:
     mode: str = "resizable"
     config: Configuration | None = None
     changes: dict = dataclasses.field(default_factory=dict)
-    same_compute: bool = False
+    setting: str = "fashion_mnist"
+    budget: float | None = None
     fine_tuned_from: str | None = None
     held_out: bool = False
     calibrated: bool = True
@@ -62,7 +100,7 @@ ARMS = {
     "resizable": Arm(),
     **{f"alone {c[0]}": _alone(c) for c in UNIFORM},
     **{
-        f"alone {c[0]}, same FLOPs": dataclasses.replace(_alone(c), same_compute=True)
+        f"alone {c[0]}, same FLOPs": dataclasses.replace(_alone(c), budget=BUDGET)
         for c in (LARGEST, SMALLEST)
     },
     **{
@@ -102,6 +140,59 @@ for _rate in RATES:
             _alone(_config, **_change), held_out=True
         )
 
+# On CIFAR-10, each with the best batch size and rate of its tuning at a third of the
+# budget. Three networks alone share a budget, for as many epochs each.
+BUDGET_OF_CIFAR10 = 28.0
+EPOCHS_ALONE = 17
+KINDS: dict[str, dict] = {
+    "alone 1.0": {},
+    "fair": {},
+    "one draw": {"sampler": "uniform"},
+    "dealt": {"split_batch": True},
+}
+TUNED = {
+    "alone 1.0": ((32, 0.05), (32, 0.1), (64, 0.1), (64, 0.2), (128, 0.2)),
+    "fair": ((32, 0.05), (32, 0.1), (96, 0.1), (96, 0.2)),
+    "one draw": ((32, 0.05), (32, 0.1), (64, 0.1), (64, 0.2)),
+    "dealt": ((48, 0.05), (48, 0.1), (96, 0.1), (96, 0.2), (192, 0.2)),
+}
+BEST = {"alone 1.0": (32, 0.1), "fair": (32, 0.1), "one draw": (32, 0.1)}
+BEST["dealt"] = (96, 0.2)
+
+
+def _on_cifar10(kind, chosen, budget=BUDGET_OF_CIFAR10, mode="resizable", **options):
+    changes = KINDS[kind] | dict(zip(("batch_size", "learning_rate"), chosen))
+    changes |= options.pop("changes", {})
+    alone = kind == "alone 1.0"
+    return Arm(
+        "individual" if alone else mode,
+        options.pop("config", LARGEST if alone or mode == "resizable_aug" else None),
+        changes,
+        setting="cifar10",
+        budget=budget,
+        **options,
+    )
+
+
+for _kind, _choices in TUNED.items():
+    for _choice in _choices:
+        ARMS[f"cifar10, tuned: {_kind}, {_choice[0]}, {_choice[1]}"] = _on_cifar10(
+            _kind, _choice, BUDGET_OF_CIFAR10 / 3, held_out=True
+        )
+    ARMS[f"cifar10, {_kind}"] = _on_cifar10(_kind, BEST[_kind])
+for _config in UNIFORM:
+    ARMS[f"cifar10, alone {_config[0]}, {EPOCHS_ALONE} epochs"] = _on_cifar10(
+        "alone 1.0",
+        BEST["alone 1.0"],
+        budget=None,
+        config=_config,
+        changes={"epochs": EPOCHS_ALONE},
+    )
+for _part, _switch in (("tenth", 0.9), ("third", 2 / 3)):
+    ARMS[f"cifar10, dealt, last {_part} the largest"] = _on_cifar10(
+        "dealt", BEST["dealt"], mode="resizable_aug", changes={"switch": _switch}
+    )
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
@@ -109,13 +200,13 @@ class Row:
 
     Args:
         arm: Name of the arm.
-        config: Configuration.
+        config: Configuration; None for the mean of all.
         against: Name of the arm to compare with, at the same configuration; None for
             what others are compared with.
     """
 
     arm: str
-    config: Configuration
+    config: Configuration | None
     against: str | None = None
 
 
@@ -138,6 +229,10 @@ class Claim:
 
 def _at_all(arm, against=None):
     return [Row(arm, config, against) for config in UNIFORM]
+
+
+def _and_mean(arm, against=None):
+    return [*_at_all(arm, against), Row(arm, None, against)]
 
 
 CLAIMS = {
@@ -251,6 +346,51 @@ CLAIMS = {
             *_at_all("in-place", "sandwich"),
         ],
         seeds=2,
+    ),
+    "cifar10_tuning": Claim(
+        "Which batch size and rate is best for each side (on held-out images)",
+        "not given",
+        [
+            Row(f"cifar10, tuned: {kind}, {size}, {rate}", config)
+            for kind, choices in TUNED.items()
+            for size, rate in choices
+            for config in ([LARGEST] if kind == "alone 1.0" else [*UNIFORM, None])
+        ],
+        seeds=1,
+    ),
+    "dealt": Claim(
+        "Dealt training beats three networks alone, and the paper's, at equal FLOPs",
+        "ours",
+        [
+            *(Row(f"cifar10, alone {c[0]}, {EPOCHS_ALONE} epochs", c) for c in UNIFORM),
+            *_and_mean("cifar10, fair"),
+            *_and_mean("cifar10, one draw"),
+            *(
+                Row(
+                    "cifar10, dealt",
+                    c,
+                    f"cifar10, alone {c[0]}, {EPOCHS_ALONE} epochs",
+                )
+                for c in UNIFORM
+            ),
+            *_and_mean("cifar10, dealt", "cifar10, fair"),
+            *_and_mean("cifar10, dealt", "cifar10, one draw"),
+        ],
+    ),
+    "largest_last": Claim(
+        "The largest of dealt training, trained last, reaches the largest alone",
+        "ours",
+        [
+            Row("cifar10, alone 1.0", LARGEST),
+            *(
+                Row(arm, LARGEST, "cifar10, alone 1.0")
+                for arm in (
+                    "cifar10, dealt",
+                    "cifar10, dealt, last tenth the largest",
+                    "cifar10, dealt, last third the largest",
+                )
+            ),
+        ],
     ),
 }
 

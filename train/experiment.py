@@ -7,7 +7,8 @@
 Trains the runs that a claim still needs, evaluates them on the test images, and writes
 train/experiments/<claim>.csv and .png; with --seed it only prints. Claims share runs,
 and the same command resumes where it was interrupted, with the run that was not
-finished. The images are those of Debian's dataset-fashion-mnist; see --dataset.
+finished. The images are those of Debian's dataset-fashion-mnist, and CIFAR-10 of
+TensorFlow Datasets or a folder; see --fashion_mnist and --cifar10.
 """
 
 import dataclasses
@@ -23,6 +24,8 @@ import quiet  # noqa: F401
 import claims
 import comparison
 import keras
+import numpy as np
+import tensorflow as tf
 import trade_offs
 from absl import flags
 
@@ -31,10 +34,13 @@ from keras_resizable import data, recipes, runs, search
 from keras_resizable.runs import Run
 from keras_resizable.utils import files, scripts
 
+NUM_PLANS = 1000  # To take the mean cost of.
+
 FLAGS = flags.FLAGS
-flags.DEFINE_string(
-    "dataset", "/usr/share/datasets/fashion-mnist", "Where the images are."
-)
+for _name, _setting in claims.SETTINGS.items():
+    flags.DEFINE_string(
+        _name, None, f"Where its images are; {_setting.dataset!r} if absent."
+    )
 flags.DEFINE_multi_integer(
     "seed", None, "Train with this seed and only print; all seeds if absent.", 0
 )
@@ -45,33 +51,49 @@ flags.DEFINE_integer("progress", 0, "Verbosity of `fit`: 0 for none, 1 for bars.
 
 def recipe_of(arm, seed):
     """The recipe of an arm."""
-    values = claims.SETTING | arm.changes | {"dataset": FLAGS.dataset, "seed": seed}
+    dataset = getattr(FLAGS, arm.setting) or claims.SETTINGS[arm.setting].dataset
+    values = claims.SETTINGS[arm.setting].changes | arm.changes
+    values |= {"dataset": dataset, "seed": seed}
     recipe = recipes.resolve(claims.RECIPE, arm.mode, values)
-    if arm.same_compute:
-        epochs = round(recipe.epochs * flops_ratio(recipe, arm.config))
+    if arm.budget is not None:
+        epochs = round(arm.budget / cost_of_epoch(arm, recipe))
         recipe = dataclasses.replace(recipe, epochs=epochs)
     return recipe
 
 
-def flops_ratio(recipe, config):
-    """FLOPs of a step on all sub-networks, over those of a step on one.
+def cost_of_epoch(arm, recipe):
+    """FLOPs of an epoch, over those of one of the largest sub-network alone.
 
-    The stem counts for each sub-network, which is about 1 % too much.
+    On average over plans. The stem counts for each sub-network, which is about 1 % too
+    much.
     """
-    network = recipes.make_network(
-        recipe,
-        "resizable",
-        None,
-        image_shape=shape_of(recipe),
-        classes=claims.NUM_CLASSES,
+    network = make_network(arm, recipe)
+    recipes.compile_network(
+        network, recipe, arm.mode, arm.config, steps_per_epoch=NUM_PLANS
     )
-    flops = keras_resizable.count_flops_of_configs(network, network.space.configs())
-    (alone,) = keras_resizable.count_flops_of_configs(network, [config])
-    return len(recipe.scales) * sum(flops) / len(flops) / alone
+    steps = np.linspace(0, NUM_PLANS * recipe.epochs - 1, NUM_PLANS)
+    plans = [network.sampler(tf.constant(int(step), tf.int64)) for step in steps]
+    configs = [
+        [network.space.from_indices(row) for row in plan.numpy()] for plan in plans
+    ]
+    unique = sorted({config for plan in configs for config in plan})
+    flops = dict(zip(unique, keras_resizable.count_flops_of_configs(network, unique)))
+    whole = make_network(claims.Arm(setting=arm.setting), recipe)
+    (largest,) = keras_resizable.count_flops_of_configs(whole, [whole.space.largest])
+    mean = np.mean if recipe.split_batch else np.sum
+    return np.mean([mean([flops[c] for c in plan]) for plan in configs]) / largest
 
 
-def shape_of(recipe):
-    return recipe.canvas, recipe.canvas, 1
+def make_network(arm, recipe):
+    """The network of an arm, not trained."""
+    setting = claims.SETTINGS[arm.setting]
+    return recipes.make_network(
+        recipe,
+        arm.mode,
+        arm.config,
+        image_shape=setting.image_shape,
+        classes=setting.classes,
+    )
 
 
 def load_images(arm, recipe):
@@ -80,7 +102,7 @@ def load_images(arm, recipe):
         return recipes.load_data(recipe)
     images = data.hold_out(data.load(recipe.dataset), claims.NUM_HELD_OUT)
     images = data.take_train(images, recipe.num_images)
-    return data.on_canvas(images, recipe.canvas)
+    return images if recipe.canvas is None else data.on_canvas(images, recipe.canvas)
 
 
 def folder_of(name, seed):
@@ -122,13 +144,7 @@ def train(name, seed):
                 search.evaluate_model(model, test, text), temporary / search.SAMPLES
             )
         else:
-            network = recipes.make_network(
-                recipe,
-                arm.mode,
-                arm.config,
-                image_shape=images.image_shape,
-                classes=claims.NUM_CLASSES,
-            )
+            network = make_network(arm, recipe)
             fit(network, arm, recipe, images, temporary)
             runs.save_network(network, Run(temporary).network_path)
             evaluate(network, arm, recipe, test, calibration, temporary)
@@ -167,24 +183,19 @@ def fit(model, arm, recipe, images, folder):
 
 
 def evaluate(network, arm, recipe, test, calibration, folder):
-    """Evaluates the uniform configurations that a network was trained for.
+    """Evaluates the configurations that a network was trained for.
 
     One that was trained at full size is evaluated at all: with one row of batch
     normalisation for all scale factors, it has the same weights.
     """
-    configs = claims.UNIFORM
+    configs = None
     calibration = calibration if arm.calibrated else None
     if arm.mode == "individual":
         alone = network
         shared = dataclasses.replace(recipe, scale_aware=False)
-        network = recipes.make_network(
-            shared,
-            "resizable",
-            None,
-            image_shape=shape_of(recipe),
-            classes=claims.NUM_CLASSES,
-        )
+        network = make_network(claims.Arm(setting=arm.setting), shared)
         network.set_weights(alone.get_weights())
+        configs = claims.UNIFORM
         if arm.config != claims.LARGEST or not arm.calibrated:
             configs = [arm.config]
     elif arm.mode == "resizable_aug":
@@ -195,11 +206,13 @@ def evaluate(network, arm, recipe, test, calibration, folder):
 
 
 def read(arm, config, seeds):
-    """Whether a sub-network is right, `(seeds, images)`."""
+    """Whether a sub-network is right, or how many of all are, `(seeds, images)`."""
     folders = [folder_of(arm, seed) for seed in seeds]
     samples = [search.load_samples(folder / search.SAMPLES) for folder in folders]
     for other in samples[1:]:
         search.require_same_images(samples[0], other)
+    if config is None:
+        return [one.right.mean(axis=0) for one in samples]
     return [one.right_of(str(config)) for one in samples]
 
 
@@ -209,6 +222,8 @@ def read_raw(arm, config, seeds):
     if not all(path.exists() for path in paths):
         return None
     tables = [search.read_table(path).set_index("config") for path in paths]
+    if config is None:
+        return [float(table["top1_raw"].mean()) for table in tables]
     return [float(table.loc[str(config), "top1_raw"]) for table in tables]
 
 
@@ -217,7 +232,7 @@ def compare(claim, seeds):
     return comparison.comparison_table(
         comparison.Comparison(
             row.arm,
-            str(row.config),
+            "mean of all" if row.config is None else str(row.config),
             read(row.arm, row.config, seeds),
             read_raw(row.arm, row.config, seeds),
             row.against,

@@ -227,6 +227,7 @@ def compile_network(
         sampler=_sampler(network.space, recipe, mode, config, steps_per_epoch),
         gradient_reduction=recipe.gradient_reduction,
         distillation=teaching,
+        split_batch=recipe.split_batch,
     )
 
 

@@ -77,6 +77,10 @@ class Recipe:
     shrink: float = _field("Fraction of epochs that train the largest alone.", 0.0)
     switch: float = _field("Fraction of steps before 'resizable_aug' switches.", 0.5)
     gradient_reduction: str = _field("mean or sum over the sub-networks.", "mean")
+    split_batch: bool = _field(
+        "Whether each sub-network of a step gets its share of the images, not all.",
+        False,
+    )
     synchronized: bool = _field("Whether devices share batch statistics.", False)
     precision: str = _field(f"{', '.join(PRECISIONS)}.", "float32")
     seed: int = _field("Seed of weights, images and plans.", 0)
