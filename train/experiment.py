@@ -25,7 +25,6 @@ import claims
 import comparison
 import keras
 import numpy as np
-import tensorflow as tf
 import trade_offs
 from absl import flags
 
@@ -72,7 +71,7 @@ def cost_of_epoch(arm, recipe):
         network, recipe, arm.mode, arm.config, steps_per_epoch=NUM_PLANS
     )
     steps = np.linspace(0, NUM_PLANS * recipe.epochs - 1, NUM_PLANS)
-    plans = [network.sampler(tf.constant(int(step), tf.int64)) for step in steps]
+    plans = [network.sampler(int(step)) for step in steps]
     configs = [
         [network.space.from_indices(row) for row in plan.numpy()] for plan in plans
     ]
