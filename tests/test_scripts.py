@@ -240,7 +240,15 @@ def test_bad_input_is_one_clear_error(folder, tmp_path):
     )
     listed = error.partition("There are: ")[2].partition(";")[0].split(", ")
     beside = {"alpha", "checkpoint_steps", "config", "data_dir", "deterministic"}
-    beside |= {"dry_run", "mode", "new_run", "recipe", "runs_dir", "strategy"}
+    beside |= {
+        "dry_run",
+        "find_learning_rate",
+        "mode",
+        "new_run",
+        "recipe",
+        "runs_dir",
+        "strategy",
+    }
     assert set(listed) == beside | set(recipes.FIELDS) - {"ours"}
     error = run("train/search.py", "--min_top1=80", folder=tmp_path, fails=True)
     assert "`min_top1` is from 0 to 1. Received: 80" in error
@@ -267,6 +275,18 @@ def test_a_dry_run_says_what_would_be_trained(tmp_path):
     assert lines["steps"] == "2,502 an epoch, 17,514 in all"
     assert lines["memory"].startswith("about 4")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_learning_rate_is_suggested(folder, tmp_path):
+    data = f"--dataset={folder[0] / 'data'}"
+    arguments = (data, "--batch_size=16", "--find_learning_rate", NETWORK)
+    output = run("train/supernet.py", *arguments, folder=tmp_path)
+    suggested = re.search(r"Suggested: --learning_rate=(\S+)\. Wrote (\S+)", output)
+    assert 1e-4 < float(suggested[1]) < 10
+    assert suggested[2] == "runs/learning_rate.png"
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [
+        "learning_rate.png"
+    ]
 
 
 def test_one_sub_network_alone_then_the_same_command_is_a_new_run(folder, tmp_path):

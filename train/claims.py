@@ -45,6 +45,7 @@ SETTINGS = {
         "cifar10",
         {
             "num_images": 10_000,
+            "image_size": 32,
             "batch_size": 96,
             "learning_rate": 0.1,
             "weight_decay": 5e-4,

@@ -26,6 +26,9 @@ def main(argv):
     if FLAGS.dry_run:
         supernet.print_plan()
         return
+    if FLAGS.find_learning_rate:
+        supernet.find_learning_rate()
+        return
     if FLAGS.strategy == "multi_worker":
         raise ValueError("The demo runs on one machine. See train/supernet.py.")
     print("Training the super-network")

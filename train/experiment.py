@@ -129,9 +129,10 @@ def train(name, seed):
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
     images = load_images(arm, recipe)
-    test = data.eval_dataset(images.test, images.image_shape, 250).cache()
+    shape = claims.SETTINGS[arm.setting].image_shape
+    test = data.eval_dataset(images.test, shape, 250).cache()
     # As many as a run keeps; see `data.save_calibration`.
-    calibration = data.eval_dataset(images.train, images.image_shape, 250, order_seed=0)
+    calibration = data.eval_dataset(images.train, shape, 250, order_seed=0)
     calibration = calibration.take(8).cache()
     with files.replacing_folder(folder, holding=runs.SETTINGS) as temporary:
         if arm.fine_tuned_from is not None:

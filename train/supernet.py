@@ -6,10 +6,13 @@
     python train/supernet.py --recipe=resnet50 --data_dir=/data/tfds --strategy=mirrored
     python train/supernet.py --mode=individual --config=0.75,0.75,0.75
     python train/supernet.py --dataset=/usr/share/datasets/fashion-mnist
+    python train/supernet.py --find_learning_rate
 
 Writes to a new folder runs/<time>-<network>, and saves after each epoch what is needed
 to resume: the same command resumes a run that was interrupted.
 """
+
+import pathlib
 
 import quiet  # noqa: F401
 
@@ -18,7 +21,7 @@ import keras
 from absl import flags
 
 import keras_resizable
-from keras_resizable import data, memory, recipes, runs
+from keras_resizable import data, memory, recipes, runs, training
 from keras_resizable.training import distribution
 from keras_resizable.utils import scripts
 
@@ -42,6 +45,11 @@ flags.DEFINE_enum(
     "strategy", "none", distribution.STRATEGIES, "Which devices to train on."
 )
 flags.DEFINE_bool("dry_run", False, "Only print what would be trained.")
+flags.DEFINE_bool(
+    "find_learning_rate",
+    False,
+    "Only suggest a learning rate, from a minute of training; writes a picture.",
+)
 flags.DEFINE_bool("new_run", False, "Start a new run, even if one was interrupted.")
 flags.DEFINE_integer(
     "checkpoint_steps", None, "Steps between checkpoints inside an epoch.", 1
@@ -97,6 +105,28 @@ def print_plan():
     print(f"{'steps':20} {steps:,} an epoch, {recipe.epochs * steps:,} in all")
 
 
+def find_learning_rate():
+    """Prints a learning rate for the batches and plans of the recipe, and draws why."""
+    recipe, mode, config = settings()
+    keras.utils.set_random_seed(recipe.seed)
+    keras.config.set_dtype_policy(recipe.precision)
+    images = recipes.load_data(recipe, FLAGS.data_dir)
+    network = recipes.make_network(
+        recipe,
+        mode,
+        config,
+        image_shape=data.resolved_shape(images.image_shape, recipe.image_size),
+        classes=len(images.class_names),
+    )
+    steps = data.steps_per_epoch(images, recipe.batch_size)
+    recipes.compile_network(network, recipe, mode, config, steps_per_epoch=steps)
+    result = training.find_learning_rate(network, recipes.train_data(recipe, images))
+    path = pathlib.Path(FLAGS.runs_dir) / "learning_rate.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    result.plot(path)
+    print(f"Suggested: --learning_rate={result.suggested:g}. Wrote {path}")
+
+
 def train():
     """Trains by the flags; returns the run."""
     recipe, mode, config = settings()
@@ -117,6 +147,9 @@ def main(argv):
     scripts.refuse_arguments(argv)
     if FLAGS.dry_run:
         print_plan()
+        return
+    if FLAGS.find_learning_rate:
+        find_learning_rate()
         return
     run = train()
     print(f"Wrote {run.network_path}")

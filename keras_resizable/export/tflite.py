@@ -212,7 +212,7 @@ def convert(
     path = pathlib.Path(path)
     model = float32_twin(model)
     (inputs,) = model.inputs
-    # Weights as constants: variables take several times as long to convert.
+    # Weights as constants: variables take up to four times as long to convert.
     weights = [
         (variable, tf.constant(variable.numpy())) for variable in model.variables
     ]

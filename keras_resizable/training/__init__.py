@@ -7,6 +7,7 @@ from keras_resizable.training.distillation import (
 )
 from keras_resizable.training.distribution import make_strategy
 from keras_resizable.training.fine_tuning import taught_by, train_only
+from keras_resizable.training.learning_rates import RangeTest, find_learning_rate
 from keras_resizable.training.sampling import (
     FairSampler,
     FixedSampler,
@@ -20,10 +21,12 @@ __all__ = [
     "FairSampler",
     "FixedSampler",
     "InPlaceDistillation",
+    "RangeTest",
     "SandwichSampler",
     "SwitchingSampler",
     "TopDownDistillation",
     "UniformSampler",
+    "find_learning_rate",
     "make_strategy",
     "taught_by",
     "train_only",

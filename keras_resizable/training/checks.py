@@ -32,7 +32,7 @@ def check_distillation(
         raise ValueError(
             f"With `split_batch=True` no sub-network sees the images of another, so "
             f"{type(distillation).__name__} has no teachers: use EnsembleDistillation, "
-            "whose sub-networks all run on all images before."
+            "whose sub-networks all run on all images before, or `split_batch=False`."
         )
     shapes = [tuple(output.shape) for output in head.outputs]
     if [len(shape) for shape in shapes] != [2] or shapes[0][1] == 1:

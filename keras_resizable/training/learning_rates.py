@@ -1,0 +1,165 @@
+"""A learning rate to start with, from a minute of training."""
+
+import dataclasses
+import os
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_resizable.utils.extras import import_extra
+from keras_resizable.utils.files import replacing
+
+if TYPE_CHECKING:
+    from keras_resizable.network import ResizableNetwork
+
+_SMOOTHING = 0.9  # Momentum of the average over losses.
+_DIVERGED = 3.0  # Times the lowest loss.
+
+
+@dataclasses.dataclass(frozen=True)
+class RangeTest:
+    """How the loss goes while the learning rate grows from step to step.
+
+    Args:
+        rates: Learning rate of each step.
+        losses: Its loss, averaged over the steps before.
+        suggested: A learning rate to train with.
+    """
+
+    rates: np.ndarray
+    losses: np.ndarray
+    suggested: float
+
+    def plot(self, path: str | os.PathLike) -> None:
+        """Draws the losses over the rates.
+
+        Args:
+            path: Path of a `.png` file. An existing one is replaced.
+
+        Raises:
+            ImportError: If the extra `train` is not installed.
+        """
+        figure = import_extra("matplotlib.figure", "train").Figure(
+            figsize=(6, 4), layout="constrained"
+        )
+        axes = figure.subplots()
+        axes.semilogx(self.rates, self.losses)
+        axes.axvline(
+            self.suggested, color="gray", label=f"suggested: {self.suggested:g}"
+        )
+        axes.set_xlabel("learning rate")
+        axes.set_ylabel("loss")
+        axes.legend()
+        axes.grid(alpha=0.3)
+        with replacing(path) as temporary:
+            figure.savefig(temporary, format="png", dpi=120)
+
+
+def find_learning_rate(
+    network: "ResizableNetwork",
+    dataset: tf.data.Dataset,
+    *,
+    steps: int = 100,
+    lowest: float = 1e-4,
+    highest: float = 10.0,
+) -> RangeTest:
+    """Suggests a learning rate, by the learning rate range test.
+
+    Smith, 2015, https://arxiv.org/abs/1506.01186: a copy of the network trains while
+    its learning rate grows from step to step, until the loss diverges. Suggested is the
+    rate at which the average of losses was lowest, with one digit. The average lags,
+    and so the rate is a high one: train with a schedule that warms up. It holds for
+    the batch size of the data set, and for the plans and the optimizer of `compile`.
+    The network itself is left as it is.
+
+    Args:
+        network: A compiled `ResizableNetwork`, trained or not.
+        dataset: `tf.data.Dataset` of batches as `fit` takes them, at least as many as
+            half of `steps`; it is repeated.
+        steps: Number of steps.
+        lowest: Learning rate of the first step.
+        highest: Learning rate of the last step.
+
+    Returns:
+        A `RangeTest`.
+
+    Raises:
+        ValueError: If the network is not compiled, an argument is not valid, or the
+            loss is nowhere lower than in the beginning.
+
+    Example:
+
+    >>> import keras_resizable
+    >>> from keras_resizable import data, training
+    >>> network = keras_resizable.ResNet20(input_shape=(28, 28, 1), width=0.25)
+    >>> network.compile("sgd", "categorical_crossentropy", split_batch=True)
+    >>> batches = data.train_dataset(data.load("sample"), 48)
+    >>> result = training.find_learning_rate(network, batches)  # doctest: +SKIP
+    >>> result.suggested  # doctest: +SKIP
+    0.1
+    """
+    if not network.compiled:
+        raise ValueError("Compile the network first, as it is to be trained.")
+    if not 0 < lowest < highest or steps < 10:
+        raise ValueError(
+            "A range test takes 10 steps or more, from a positive rate to a higher. "
+            f"Received: steps={steps}, lowest={lowest}, highest={highest}"
+        )
+    rising = keras.optimizers.schedules.ExponentialDecay(
+        lowest, decay_steps=steps - 1, decay_rate=highest / lowest
+    )
+    optimizer = network.optimizer
+    settings = {**optimizer.get_config(), "learning_rate": rising}
+    losses = _Losses()
+    with network.distribute_strategy.scope():
+        copy = type(network).from_config(network.get_config())
+        copy.set_weights(network.get_weights())
+        step = network.training_step
+        copy.compile(
+            type(optimizer).from_config(settings),
+            network.loss,
+            sampler=step.sampler,
+            distillation=step.distillation,
+            gradient_reduction=step.gradient_reduction,
+            split_batch=step.split_batch,
+        )
+    copy.fit(
+        dataset.repeat(),
+        steps_per_epoch=steps,
+        callbacks=[losses],
+        verbose=0,
+        shuffle=False,
+    )
+    values = np.array(losses.averages)
+    rates = lowest * (highest / lowest) ** (np.arange(len(values)) / (steps - 1))
+    best = int(np.argmin(values))
+    if best == 0:
+        raise ValueError(
+            f"The loss is nowhere lower than at first, {values[0]:.3g}: the network "
+            f"does not learn at rates from {lowest:g} to {highest:g}."
+        )
+    suggested = float(f"{rates[best]:.0e}")
+    return RangeTest(rates, values, suggested)
+
+
+class _Losses(keras.callbacks.Callback):
+    """Averages of the loss until it diverges."""
+
+    def __init__(self):
+        super().__init__()
+        self.averages = []
+        self._before = self._average = 0.0
+
+    def on_train_batch_end(self, batch, logs=None):
+        total = logs["loss"] * (batch + 1)  # Keras gives the mean of the epoch so far.
+        loss, self._before = total - self._before, total
+        self._average = _SMOOTHING * self._average + (1 - _SMOOTHING) * loss
+        average = self._average / (1 - _SMOOTHING ** (batch + 1))
+        if not np.isfinite(average) or (
+            batch > 0 and average > _DIVERGED * min(self.averages)
+        ):
+            self.model.stop_training = True
+        else:
+            self.averages.append(average)
