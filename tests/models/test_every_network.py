@@ -36,7 +36,6 @@ OPERATORS = {
     "RESIZE_BILINEAR",
     "SOFTMAX",
     "SPLIT",
-    "STRIDED_SLICE",
     "TRANSPOSE",
 }
 
