@@ -1,10 +1,10 @@
 """Converting a sub-network to TFLite against Keras's own export, on this machine.
 
-    python benchmarks/convert.py
+    python benchmarks/conversion.py
 
 CPU time of a conversion to float32 at 224 px, over that of `keras.Model.export` of the
 same model; the sides take turns, and the least of each counts. Writes
-benchmarks/results/convert.json.
+benchmarks/results/conversion.json.
 """
 
 import json
@@ -25,7 +25,7 @@ flags.DEFINE_list("networks", "ResNet50,MobileNetV2", "Networks to measure.")
 flags.DEFINE_integer("image_size", 224, "Height and width of the images.")
 flags.DEFINE_integer("rounds", 3, "Turns of each side.")
 
-RESULTS = pathlib.Path(__file__).parent / "results" / "convert.json"
+RESULTS = pathlib.Path(__file__).parent / "results" / "conversion.json"
 
 
 def export(model, path):
