@@ -76,8 +76,7 @@ def find_learning_rate(
 
     Args:
         network: A compiled `ResizableNetwork`, trained or not.
-        dataset: `tf.data.Dataset` of batches as `fit` takes them, at least as many as
-            half of `steps`; it is repeated.
+        dataset: `tf.data.Dataset` of batches as `fit` takes them; it is repeated.
         steps: Number of steps.
         lowest: Learning rate of the first step.
         highest: Learning rate of the last step.
