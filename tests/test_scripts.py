@@ -282,7 +282,7 @@ def test_a_learning_rate_is_suggested(folder, tmp_path):
     arguments = (data, "--batch_size=16", "--find_learning_rate", NETWORK)
     output = run("train/supernet.py", *arguments, folder=tmp_path)
     suggested = re.search(r"Suggested: --learning_rate=(\S+)\. Wrote (\S+)", output)
-    assert 1e-4 < float(suggested[1]) < 10
+    assert 1e-4 <= float(suggested[1]) <= 10  # Of images that teach little.
     assert suggested[2] == "runs/learning_rate.png"
     assert [path.name for path in (tmp_path / "runs").iterdir()] == [
         "learning_rate.png"

@@ -72,7 +72,8 @@ def find_learning_rate(
     rate at which the average of losses was lowest, with one digit. The average lags,
     and so the rate is a high one: train with a schedule that warms up. It holds for
     the batch size of the data set, and for the plans and the optimizer of `compile`.
-    The network itself is left as it is.
+    The network itself is left as it is. Look at the picture: of images that teach
+    little, or where the loss is lowest at the end, no rate can be read.
 
     Args:
         network: A compiled `ResizableNetwork`, trained or not.
