@@ -19,6 +19,7 @@ from keras_resizable.training.checks import (
     check_layers,
     check_penalties,
     check_rows,
+    check_settings,
     check_stages,
 )
 from keras_resizable.training.distillation import Distillation
@@ -196,7 +197,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
                 regularizers count once a step.
             split_batch: Whether each sub-network of a step gets its own share of the
                 images ("dealt training"), rather than all (Algorithm 1). An epoch then
-                costs what the mean sub-network costs. A step needs as many images as
+                counts the FLOPs of the mean sub-network. A step needs as many images as
                 sub-networks, and better 16 times as many.
             loss_weights: As in `keras.Model.compile`.
             metrics: As in `keras.Model.compile`.
@@ -222,21 +223,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         >>> network.sampler
         SandwichSampler(seed=0, num_draws=1)
         """
-        if gradient_reduction not in ("mean", "sum"):
-            raise ValueError(
-                "`gradient_reduction` must be 'mean' or 'sum'. "
-                f"Received: gradient_reduction={gradient_reduction!r}"
-            )
-        if split_batch not in (True, False):
-            raise ValueError(
-                f"`split_batch` is True or False. Received: split_batch={split_batch!r}"
-            )
-        if jit_compile is True:
-            raise ValueError(
-                "`jit_compile=True` is not possible: XLA needs sizes that are "
-                "known when it compiles, and those of a resizable network "
-                "change from step to step. Leave it out."
-            )
+        check_settings(gradient_reduction, split_batch, jit_compile)
         sampler = sampling.get(sampler)
         if isinstance(sampler, sampling.Sampler):
             sampler = sampler.for_space(self.space)

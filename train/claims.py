@@ -141,8 +141,9 @@ for _rate in RATES:
             _alone(_config, **_change), held_out=True
         )
 
-# On CIFAR-10, each with the best batch size and rate of its tuning at a third of the
-# budget. Three networks alone share a budget, for as many epochs each.
+# On CIFAR-10. Three networks alone share a budget, for as many epochs each. The best
+# batch sizes and rates are of a first look, see docs/results.md, but for one draw a
+# guess: the claim "cifar10_tuning", at a third of the budget, is to decide.
 BUDGET_OF_CIFAR10 = 28.0
 EPOCHS_ALONE = 17
 KINDS: dict[str, dict] = {

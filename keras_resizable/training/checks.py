@@ -14,6 +14,27 @@ from keras_resizable.utils.graph import layers_of
 _DRAWN_STEPS = 10  # Of a sampler that does not say what it draws.
 
 
+def check_settings(
+    gradient_reduction: str, split_batch: bool, jit_compile: bool | str
+) -> None:
+    """Refuses settings of `compile` that are not valid by themselves."""
+    if gradient_reduction not in ("mean", "sum"):
+        raise ValueError(
+            "`gradient_reduction` must be 'mean' or 'sum'. "
+            f"Received: gradient_reduction={gradient_reduction!r}"
+        )
+    if split_batch not in (True, False):
+        raise ValueError(
+            f"`split_batch` is True or False. Received: split_batch={split_batch!r}"
+        )
+    if jit_compile is True:
+        raise ValueError(
+            "`jit_compile=True` is not possible: XLA needs sizes that are "
+            "known when it compiles, and those of a resizable network "
+            "change from step to step. Leave it out."
+        )
+
+
 def check_distillation(
     distillation: Distillation,
     sampler: Callable[..., tf.Tensor],

@@ -63,3 +63,41 @@ def with_largest(
 def is_largest(indices: tf.Tensor) -> tf.Tensor:
     """Whether scale indices are those of the largest sub-network."""
     return tf.reduce_all(indices == 0)
+
+
+def for_each_row(
+    plan: tf.Tensor,
+    body: Callable[..., tuple],
+    loop: tuple,
+    unrolled: bool,
+) -> tuple:
+    """Runs a body for each sub-network of a plan.
+
+    Args:
+        plan: A plan.
+        body: Callable from loop variables to loop variables. It counts the first up.
+        loop: Loop variables, the first of which is the number of the sub-network.
+        unrolled: Whether to write the body out as often, which needs a plan of a fixed
+            length, rather than to loop.
+
+    Returns:
+        The loop variables after the last.
+
+    Raises:
+        ValueError: If it is unrolled and the length of the plan is not fixed.
+    """
+    if unrolled:
+        for _ in range(_static_length(plan)):
+            loop = body(*loop)
+        return loop
+    count = tf.shape(plan)[0]
+    return tf.while_loop(lambda k, *_: k < count, body, loop, parallel_iterations=1)
+
+
+def _static_length(plan):
+    if plan.shape[0] is None:
+        raise ValueError(
+            "With synchronized batch normalisation on several replicas, a "
+            "sampler must return plans of a fixed number of sub-networks."
+        )
+    return plan.shape[0]

@@ -2,41 +2,27 @@
 
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
 
 from keras_resizable.layers import drop_path
 from keras_resizable.parts import norms_by_stage
+from keras_resizable.training.batch import Batch
 from keras_resizable.training.distillation import Distillation
-from keras_resizable.training.plans import draw_plan, is_largest, with_largest
+from keras_resizable.training.plans import (
+    draw_plan,
+    for_each_row,
+    is_largest,
+    with_largest,
+)
 from keras_resizable.training.records import ShareRecord
 from keras_resizable.training.replicas import assign_state, num_replicas, with_an_image
 from keras_resizable.utils.graph import layers_of
 
 if TYPE_CHECKING:
     from keras_resizable.network import ResizableNetwork
-
-
-class Batch(NamedTuple):
-    """What a sub-network is trained with.
-
-    Args:
-        features: What comes out of the stem.
-        images: The images.
-        targets: What Keras calls `y`.
-        sample_weight: Weights of the images, or None.
-        teacher: What the sub-networks before have handed on.
-        num_images: Number of images that this replica got, maybe none.
-    """
-
-    features: tf.Tensor
-    images: tf.Tensor
-    targets: Any
-    sample_weight: Any
-    teacher: tf.Tensor
-    num_images: tf.Tensor
 
 
 class TrainStep:
@@ -89,16 +75,7 @@ class TrainStep:
         step = tf.cast(self.network.optimizer.iterations, count.dtype)
         place, size = (number + step) % count, tf.shape(batch.features)[0]
         start, end = place * size // count, (place + 1) * size // count
-
-        def share(part):
-            if part is None or part.shape.rank == 0:  # There is no teacher.
-                return part
-            return part[start:end]
-
-        return keras.tree.map_structure(share, batch)._replace(
-            features=_rows(batch.features, start, end),
-            num_images=tf.minimum(end - start, batch.num_images),
-        )
+        return batch.part(start, end)
 
     def weight_of(self, count: tf.Tensor, own: Batch, batch: Batch) -> tf.Tensor:
         """The weight of the loss of a sub-network; those of a plan add up to 1.
@@ -301,7 +278,7 @@ class TrainStep:
             tf.constant(-1),
             self._first_teacher(plan, batch.features, state, unrolled),
         )
-        loop = _for_each_row(plan, train_sub_network, loop, unrolled)
+        loop = for_each_row(plan, train_sub_network, loop, unrolled)
         _, gradients, features_gradient, state_values, diverged, _ = loop
         return gradients, features_gradient, diverged, state_values
 
@@ -332,7 +309,7 @@ class TrainStep:
             return k + 1, total + self.network.classifier.probabilities(outputs)
 
         loop = (tf.constant(0), nothing)
-        _, total = _for_each_row(plan, add_sub_network, loop, unrolled)
+        _, total = for_each_row(plan, add_sub_network, loop, unrolled)
         return total / tf.cast(tf.shape(plan)[0], total.dtype)
 
     def _run_row(self, features, row):
@@ -411,14 +388,6 @@ class TrainStep:
         return any(getattr(layer, "synchronized", False) for layer in layers)
 
 
-def _rows(features, start, end):
-    """`features[start:end]`, whose gradient would take eight times as long."""
-    sizes = tf.unstack(tf.shape(features))[1:]
-    begin = tf.stack([start, *(0 for _ in sizes)])
-    rows = tf.slice(features, begin, tf.stack([end - start, *sizes]))
-    return tf.ensure_shape(rows, (None, *features.shape[1:]))
-
-
 def _collecting(values):
     """A scope that keeps what layers assign, and what they add to the loss."""
     return keras.StatelessScope(values, collect_losses=True)
@@ -426,22 +395,3 @@ def _collecting(values):
 
 def _sum(losses):
     return tf.add_n([tf.zeros(()), *(tf.cast(loss, tf.float32) for loss in losses)])
-
-
-def _for_each_row(plan, body, loop, unrolled):
-    """Runs a body, which counts the first of its variables up, for each row."""
-    if unrolled:
-        for _ in range(_static_length(plan)):
-            loop = body(*loop)
-        return loop
-    count = tf.shape(plan)[0]
-    return tf.while_loop(lambda k, *_: k < count, body, loop, parallel_iterations=1)
-
-
-def _static_length(plan):
-    if plan.shape[0] is None:
-        raise ValueError(
-            "With synchronized batch normalisation on several replicas, a "
-            "sampler must return plans of a fixed number of sub-networks."
-        )
-    return plan.shape[0]
