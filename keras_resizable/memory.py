@@ -26,7 +26,8 @@ def estimate_training_memory(network: ResizableNetwork, images_per_device: int) 
     """About how much memory a device needs to train a network with momentum.
 
     Four values for every weight, and the feature maps of the largest sub-network
-    that its gradients need: sub-networks of a step run one at a time. What
+    that its gradients need: sub-networks of a step run one at a time. If it was
+    compiled with `split_batch=True`, each on its share of the images. What
     convolutions need to work, and what the program needs itself, comes on top.
 
     Args:
@@ -37,6 +38,18 @@ def estimate_training_memory(network: ResizableNetwork, images_per_device: int) 
         Bytes, an integer.
     """
     model = network.sub_network(network.space.largest, check_statistics=False)
+    of_stem = _bytes_of_maps(network.stem)
+    of_stages = _bytes_of_maps(model) - of_stem
+    share = images_per_device
+    if network.compiled and network.training_step.split_batch:
+        count = len(network.training_step.draw_plan())
+        share = math.ceil(images_per_device / count)
+    maps = images_per_device * of_stem + share * of_stages
+    return 4 * _COPIES * network.count_params() + maps
+
+
+def _bytes_of_maps(model):
+    """Those that the gradients of one image need."""
     kept: dict[int, keras.KerasTensor] = {}
 
     def keep(operation, inputs, outputs):
@@ -48,8 +61,7 @@ def estimate_training_memory(network: ResizableNetwork, images_per_device: int) 
     (images,) = model.inputs
     shape = (1, *images.shape[1:])
     outputs_of(model, keras.KerasTensor(shape, images.dtype), visit=keep)
-    maps = sum(
+    return sum(
         (2 if "16" in tensor.dtype else 4) * math.prod(tensor.shape[1:])
         for tensor in kept.values()
     )
-    return 4 * _COPIES * network.count_params() + images_per_device * maps

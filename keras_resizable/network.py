@@ -15,6 +15,7 @@ from keras_resizable.sub_network import cut_out
 from keras_resizable.training import distillation as distillations
 from keras_resizable.training import sampling
 from keras_resizable.training.checks import (
+    check_batches,
     check_distillation,
     check_layers,
     check_penalties,
@@ -266,8 +267,11 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         train = self.train_function
 
         def train_function(iterator):
-            if not self.optimizer.built and hasattr(iterator, "element_spec"):
-                create_variables(self, iterator.element_spec)
+            spec = getattr(iterator, "element_spec", None)
+            if not self.optimizer.built and spec is not None:
+                create_variables(self, spec)
+            if self.training_step.split_batch and spec is not None:
+                check_batches(spec, self.sampler)
             logs = train(iterator)
             if self.training_step.split_batch:
                 self.training_step.shares.check(self.distribute_strategy)

@@ -1,6 +1,7 @@
 """Errors in a network or its training, reported before anything runs."""
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import tensorflow as tf
 
 from keras_resizable.layers import HasStockForm, ScaleAwareBatchNorm
 from keras_resizable.training.distillation import Distillation
+from keras_resizable.training.records import check_shares
 from keras_resizable.training.sampling import SwitchingSampler
 from keras_resizable.utils.graph import layers_of
 
@@ -91,6 +93,22 @@ def step_without_largest(sampler: Callable[[tf.Tensor], tf.Tensor]) -> int | Non
         if not np.any(np.all(plan == 0, axis=1)):
             return step
     return None
+
+
+def check_batches(batch_spec: Any, sampler: Callable[..., tf.Tensor]) -> None:
+    """Refuses batches to split that have fewer images than a plan, as far as known.
+
+    Args:
+        batch_spec: `tf.TensorSpec`s of a batch.
+        sampler: What draws the plans.
+    """
+    of_images = keras.tree.flatten(batch_spec)[0]
+    count = getattr(sampler, "length", None)
+    if not isinstance(of_images, tf.TensorSpec) or not of_images.shape.rank:
+        return
+    num_images = of_images.shape[0]
+    if num_images is not None and count is not None and num_images < count:
+        check_shares(num_images, count)
 
 
 def check_rows(stages: Sequence[keras.Model]) -> None:
