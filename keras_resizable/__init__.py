@@ -18,6 +18,7 @@ from keras_resizable import (
     training,
 )
 from keras_resizable.calibration import calibrate
+from keras_resizable.conversion import from_keras, resize_points
 from keras_resizable.flops import count_flops
 from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
 from keras_resizable.models import (
@@ -79,10 +80,12 @@ __all__ = [
     "data",
     "devices",
     "export",
+    "from_keras",
     "layers",
     "load_network",
     "models",
     "recipes",
+    "resize_points",
     "runs",
     "search",
     "train",

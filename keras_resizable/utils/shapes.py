@@ -38,8 +38,7 @@ def outputs_of(
         if isinstance(operation, HasStockForm):
             outputs = operation.sizes_at(args[0], scale_index)
         else:
-            _check_channels(operation, args)
-            outputs = operation.compute_output_spec(*args, **kwargs)
+            outputs = output_spec(operation, *args, **kwargs)
         if visit is not None:
             visit(operation, args, outputs)
         return outputs
@@ -86,8 +85,8 @@ def check_sizes(network: "ResizableNetwork") -> None:
         ValueError: If a part cannot run on the maps of a configuration that has the
             same scale factor everywhere.
     """
-    shape = tuple(network.stem.inputs[0].shape)
-    if None in shape[1:]:
+    shape = (2, *network.stem.inputs[0].shape[1:])  # Images must not be mixed.
+    if None in shape:
         return
     of_stem = outputs_of(network.stem, inputs_of(network.stem, shape))
     for scale_index, scale in enumerate(network.space.scales):
@@ -123,12 +122,47 @@ def _check_size(part, shape):
         raise ValueError(f"It takes {tuple(taken[1:])} only.")
 
 
+def output_spec(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:
+    """The outputs of a layer or an operation for tensors of some shapes.
+
+    Args:
+        operation: A layer or an operation; it is not called.
+        *args: Its arguments, with `keras.KerasTensor`s for tensors.
+        **kwargs: Likewise.
+
+    Raises:
+        ValueError: If it cannot run on them, as it would when called.
+    """
+    shapes = [
+        tuple(leaf.shape)
+        for leaf in keras.tree.flatten((args, kwargs))
+        if isinstance(leaf, keras.KerasTensor)
+    ]
+    try:
+        _check_channels(operation, args)
+        if isinstance(operation, keras.layers.Concatenate):
+            _check_joined(operation, shapes)
+        return operation.compute_output_spec(*args, **kwargs)
+    except Exception as error:  # Whatever a layer of somebody raises.
+        raise ValueError(
+            f"Layer {operation.name!r}, a {type(operation).__name__}, cannot run on "
+            f"{', '.join(map(str, shapes))}: {first_line(error)}"
+        ) from error
+
+
 def _check_channels(layer, args):
     """Refuses what a layer's kernel does not fit, as calling it would."""
     axes = getattr(getattr(layer, "input_spec", None), "axes", None) or {}
     for axis, size in axes.items():
         if args and args[0].shape[axis] not in (None, size):
             raise ValueError(
-                f"Layer {layer.name!r} takes {size} values on axis {axis}, not "
-                f"{args[0].shape[axis]}."
+                f"it takes {size} values on axis {axis}, not {args[0].shape[axis]}."
             )
+
+
+def _check_joined(layer, shapes):
+    """Refuses maps of several sizes, which Keras notices when it runs only."""
+    axis = layer.axis % len(shapes[0])
+    others = {shape[:axis] + shape[axis + 1 :] for shape in shapes}
+    if len(others) > 1 and not any(None in shape for shape in others):
+        raise ValueError("their sizes differ.")

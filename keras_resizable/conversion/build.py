@@ -1,0 +1,130 @@
+"""The parts of a resizable network, from calls of a model."""
+
+from collections.abc import Callable
+import keras
+from keras import layers
+
+from keras_resizable.conversion.graph import Cut, Graph, replay
+from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
+from keras_resizable.sub_network import copy_state
+from keras_resizable.utils.messages import first_line
+
+# Names of the inputs of parts, and of a sub-network's.
+_OUR_NAMES = ("images", "features", "scale_index")
+
+
+class Builder:
+    """Makes parts of copies of a model's layers, which it does not touch.
+
+    Args:
+        scales: Scale factors, largest first.
+        num_rows: Number of rows of batch normalisation in stages.
+    """
+
+    def __init__(self, scales: tuple[float, ...], num_rows: int) -> None:
+        self._scales = scales
+        self._num_rows = num_rows
+        self._names = set(_OUR_NAMES)
+
+    def stem(self, graph: Graph, end: Cut) -> keras.Model:
+        """What runs once, on the images, up to a cut."""
+        images = keras.Input(graph.input_shape, dtype=graph.images.dtype, name="images")
+        calls = graph.calls[: end.position]
+        outputs = self._run(calls, {id(graph.images): images}, end.tensor)
+        return keras.Model(images, outputs, name="stem")
+
+    def stage(self, number: int, graph: Graph, start: Cut, end: Cut) -> keras.Model:
+        """A resize, and what comes before the next.
+
+        Args:
+            number: Its number, from 0.
+            graph: The model that was read.
+            start: Where it is resized.
+            end: Where the next part begins.
+        """
+        features = _features(start)
+        scale_index = keras.Input(batch_shape=(), dtype="int32", name="scale_index")
+        resize = StageResize(self._scales, name=self._unused(f"resize{number}"))
+        values = {id(start.tensor): resize(features, scale_index)}
+        calls = graph.calls[start.position : end.position]
+        outputs = self._run(calls, values, end.tensor, scale_index)
+        return keras.Model([features, scale_index], outputs, name=f"stage{number}")
+
+    def head(
+        self, graph: Graph, start: Cut, size: tuple[int, int] | None = None
+    ) -> keras.Model:
+        """What needs no feature maps any more.
+
+        Args:
+            graph: The model that was read.
+            start: Where it begins.
+            size: Height and width to resize feature maps to, if it takes no others.
+        """
+        features = x = _features(start)
+        if size is not None:
+            x = keras.ops.image.resize(features, size, "bilinear")
+        calls = graph.calls[start.position :]
+        if not calls:
+            x = layers.Identity(name=self._unused("feature_maps"))(x)
+        outputs = self._run(calls, {id(start.tensor): x}, graph.outputs)
+        return keras.Model(features, outputs, name="head")
+
+    def _run(self, calls, values, outputs, scale_index=None):
+        """Makes calls with copies of their layers, and gives these the weights."""
+        copies: dict[int, tuple[keras.Operation, Callable]] = {}
+        rows = 1 if scale_index is None else self._num_rows
+
+        def make(call, *args, **kwargs):
+            operation = call.operation
+            if id(operation) not in copies:
+                copies[id(operation)] = operation, self._copy(call, rows)
+            copy = copies[id(operation)][1]
+            if isinstance(copy, ScaleAwareBatchNorm) and copy.num_scales > 1:
+                args = (*args, scale_index)
+            return copy(*args, **kwargs)
+
+        replay(calls, values, make)
+        for operation, copy in copies.values():
+            if not isinstance(copy, ScaleAwareBatchNorm):
+                copy_state(operation, copy)
+        return keras.tree.map_structure(lambda leaf: values[id(leaf)], outputs)
+
+    def _copy(self, call, num_rows):
+        operation = call.operation
+        if isinstance(operation, layers.BatchNormalization):
+            if type(operation) is not layers.BatchNormalization:
+                raise ValueError(
+                    f"Layer {call.name!r} is a {type(operation).__name__}: only "
+                    "keras.layers.BatchNormalization itself can have a row for each "
+                    "scale factor."
+                )
+            copy = ScaleAwareBatchNorm.from_stock(operation, num_rows)
+        else:
+            copy = _copy_of(call)
+        copy.name = self._unused(call.name.replace("/", "_"))
+        return copy
+
+    def _unused(self, name):
+        candidate, number = name, 1
+        while candidate in self._names:
+            candidate, number = f"{name}_{number}", number + 1
+        self._names.add(candidate)
+        return candidate
+
+
+def _features(cut):
+    channels = cut.tensor.shape[3]
+    return keras.Input((None, None, channels), dtype=cut.tensor.dtype, name="features")
+
+
+def _copy_of(call):
+    """A layer or an operation of the same configuration."""
+    operation = call.operation
+    try:
+        config = operation.get_config()
+        return type(operation).from_config({**config, **call.changes})
+    except Exception as error:  # Whatever a layer of somebody raises.
+        raise ValueError(
+            f"Layer {call.name!r}, a {type(operation).__name__}, cannot be copied by "
+            f"its `get_config` and `from_config`: {first_line(error)}"
+        ) from error
