@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from keras_resizable.calibration import scope_of, tables_of
-from keras_resizable.layers import HasStockForm
+from keras_resizable.layers import HasStockForm, ScaleAwareBatchNorm
 from keras_resizable.space import Configuration
 from keras_resizable.utils.graph import is_graph, layers_of, run_through
 
@@ -138,10 +138,13 @@ class Cut:
 
     def _pairs(self):
         kind = keras.layers.BatchNormalization
-        pairs = [pair for pair in self._forms.values() if isinstance(pair[1], kind)]
-        for layer, copy in self._copies.values():
-            inside = zip(_with_inner(layer), _with_inner(copy))
-            pairs += [pair for pair in inside if isinstance(pair[0], kind)]
+        forms = (f for f in self._forms.values() if isinstance(f[1], keras.Layer))
+        pairs = []
+        for layer, copy in (*forms, *self._copies.values()):
+            copies = _with_inner(copy)
+            # What holds a layer of others is left out.
+            layers = _with_inner(layer)[-len(copies) :]
+            pairs += [pair for pair in zip(layers, copies) if isinstance(pair[1], kind)]
         return pairs
 
     def _copy(self, layer, part):
@@ -185,7 +188,9 @@ class Cut:
         return candidate
 
 
-def copy_state(layer: keras.Operation, copy: keras.Operation) -> None:
+def copy_state(
+    layer: keras.Operation, copy: keras.Operation, scale_index: int = 0
+) -> None:
     """Gives a copy all that a layer is saved with, that of layers in it included.
 
     As its file would: some layers make more of their weights when they load them, as
@@ -193,14 +198,21 @@ def copy_state(layer: keras.Operation, copy: keras.Operation) -> None:
 
     Args:
         layer: A layer, a model or an operation.
-        copy: One of the same configuration, built.
+        copy: One of the same configuration, built. Where one of the two has stock batch
+            normalisation, the other may have a row of it for each scale factor.
+        scale_index: The row that stock batch normalisation gets.
     """
     if not isinstance(layer, keras.layers.Layer):
         return
     for old, new in zip(_with_inner(layer), _with_inner(copy), strict=True):
-        store: dict = {}
-        old.save_own_variables(store)
-        new.load_own_variables(store)
+        if type(old) is type(new):
+            store: dict = {}
+            old.save_own_variables(store)
+            new.load_own_variables(store)
+        elif isinstance(new, ScaleAwareBatchNorm):
+            new.set_row_weights(old.get_weights())
+        else:
+            new.set_weights(old.get_row_weights(scale_index))
 
 
 def _with_inner(layer):

@@ -266,6 +266,50 @@ def padded():
     return of(make)
 
 
+@keras.saving.register_keras_serializable(package="tests")
+class MadeAtOnce(layers.Layer):
+    """A block with batch normalisation in an attribute, a list and a dictionary."""
+
+    def __init__(self, filters, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.norm = layers.BatchNormalization()
+        self.convs = [layers.Conv2D(filters, 3, padding="same") for _ in range(2)]
+        self.rest = [layers.BatchNormalization(), {"last": layers.ReLU()}]
+
+    def call(self, x, training=None):
+        y = self.norm(self.convs[0](x), training=training)
+        y = self.rest[0](self.convs[1](y), training=training)
+        return self.rest[1]["last"](x + y)
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters}
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class MadeWhenBuilt(layers.Layer):
+    """A block that makes its layers in `build`, one of them such a block."""
+
+    def build(self, shape):
+        self.conv = layers.DepthwiseConv2D(3, padding="same")
+        self.conv.build(shape)
+        self.norm = layers.BatchNormalization()
+        self.norm.build(shape)
+        self.block = MadeAtOnce(shape[-1])
+
+    def call(self, x):
+        return self.block(self.norm(self.conv(x)))
+
+
+def blocks_that_are_layers():
+    def make(x):
+        for block in (MadeAtOnce(4), MadeWhenBuilt()):
+            x = block(conv(x, 4, 2))
+        return classify(x)
+
+    return of(make)
+
+
 def without_head():
     return of(body)
 
@@ -294,5 +338,6 @@ FOREIGN = {
     our_names: 1,
     transposed: 1,
     padded: 2,
+    blocks_that_are_layers: 2,
     without_head: 2,
 }

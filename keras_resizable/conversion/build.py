@@ -1,11 +1,18 @@
 """The parts of a resizable network, from calls of a model."""
 
+import warnings
 from collections.abc import Callable
+
 import keras
 from keras import layers
 
+from keras_resizable.conversion.block import ScaleAwareBlock, norms_inside
 from keras_resizable.conversion.graph import Cut, Graph, replay
-from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
+from keras_resizable.layers import (
+    HasStockForm,
+    ScaleAwareBatchNorm,
+    StageResize,
+)
 from keras_resizable.sub_network import copy_state
 from keras_resizable.utils.messages import first_line
 
@@ -79,13 +86,13 @@ class Builder:
             if id(operation) not in copies:
                 copies[id(operation)] = operation, self._copy(call, rows)
             copy = copies[id(operation)][1]
-            if isinstance(copy, ScaleAwareBatchNorm) and copy.num_scales > 1:
+            if getattr(copy, "num_scales", 1) > 1:
                 args = (*args, scale_index)
             return copy(*args, **kwargs)
 
         replay(calls, values, make)
         for operation, copy in copies.values():
-            if not isinstance(copy, ScaleAwareBatchNorm):
+            if not isinstance(copy, HasStockForm):
                 copy_state(operation, copy)
         return keras.tree.map_structure(lambda leaf: values[id(leaf)], outputs)
 
@@ -101,6 +108,9 @@ class Builder:
             copy = ScaleAwareBatchNorm.from_stock(operation, num_rows)
         else:
             copy = _copy_of(call)
+            if num_rows > 1 and norms_inside(operation):
+                copy = ScaleAwareBlock.from_stock(operation, num_rows, call.args[0])
+                _warn_of_shared_rows(call.name, copy)
         copy.name = self._unused(call.name.replace("/", "_"))
         return copy
 
@@ -115,6 +125,15 @@ class Builder:
 def _features(cut):
     channels = cut.tensor.shape[3]
     return keras.Input((None, None, channels), dtype=cut.tensor.dtype, name="features")
+
+
+def _warn_of_shared_rows(name, block):
+    if shared := [norm.name for norm in norms_inside(block)]:
+        warnings.warn(
+            f"Layer {name!r} has batch normalisation that cannot have a row for each "
+            f"scale factor: {', '.join(shared)}. All scale factors share it.",
+            stacklevel=2,
+        )
 
 
 def _copy_of(call):

@@ -104,8 +104,9 @@ def from_keras(
         raise ValueError(
             f"There is no place for a resize in {model.name!r}. It needs a feature map "
             "(batch, height, width, channels) that all that follows goes through, and "
-            "after it a block without a stride that looks at neighbouring pixels; there "
-            f"are {len(plan.points)} such maps. `resize_before` can name the layer."
+            "after it a block without a stride that looks at neighbouring pixels. Of "
+            f"{len(plan.points)} such maps none has that block: `resize_before` can "
+            "name the layer after one."
         )
     builder = Builder(scales, len(scales) if scale_aware else 1)
     stem = builder.stem(plan.graph, resizes[0])
@@ -173,14 +174,20 @@ class _Plan:
     @property
     def points(self) -> list[ResizePoint]:
         chosen = {cut.position for cut in self.resizes}
-        return [
-            ResizePoint(
-                self.graph.calls[cut.position].name,
-                *cut.tensor.shape[1:],
-                cut.position in chosen,
-            )
+        places = [
+            (cut, cut.tensor.shape)
             for cut in self.cuts
             if 0 < cut.position < self.head.position and len(cut.tensor.shape) == 4
+        ]
+        return [
+            ResizePoint(
+                layer=self.graph.calls[cut.position].name,
+                height=height,
+                width=width,
+                channels=channels,
+                chosen=cut.position in chosen,
+            )
+            for cut, (_, height, width, channels) in places
         ]
 
     def cut_before(self, layer: str) -> Cut:

@@ -211,8 +211,8 @@ def _check_model(model):
         raise ValueError(f"A keras.Model is needed. Received: {model!r}")
     if not is_graph(model):
         raise ValueError(
-            f"{model.name!r} is a {type(model).__name__} with a `call` of its own, whose "
-            "layers cannot be seen: functional and sequential models can be converted."
+            f"{model.name!r} is a {type(model).__name__} with a `call` of its own: its "
+            "layers cannot be seen. Functional and sequential models can be converted."
         )
     if not model.built:
         raise ValueError(
@@ -229,8 +229,8 @@ def _check_model(model):
 def _check_layer(layer):
     if isinstance(layer, keras.Model):
         raise ValueError(
-            f"{layer.name!r} is a {type(layer).__name__} with a `call` of its own inside "
-            "of the model: its layers cannot be seen, and a resize cannot go there."
+            f"{layer.name!r} in the model is a {type(layer).__name__} with a `call` of "
+            "its own: its layers cannot be seen, and a resize cannot go there."
         )
     if getattr(layer, "data_format", None) == "channels_first":
         raise ValueError(

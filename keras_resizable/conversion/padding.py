@@ -33,16 +33,16 @@ def join_padding(graph: Graph) -> Graph:
         if isinstance(call.operation, layers.ZeroPadding2D)
         and uses.get(id(call.outputs)) == 1
     }
-    joined = {}
+    gone: set[int] = set()
+    calls: list[Call] = []
     for call in graph.calls:
         pad = pads.get(id(call.args[0])) if call.args else None
         if pad is not None and _is_same(pad, call.operation):
-            joined[id(pad)] = None
-            joined[id(call)] = dataclasses.replace(
-                call, args=(pad.args[0], *call.args[1:]), changes={"padding": "same"}
-            )
-    calls: list[Call | None] = [joined.get(id(c), c) for c in graph.calls]
-    return dataclasses.replace(graph, calls=[c for c in calls if c is not None])
+            gone.add(id(pad))
+            args = (pad.args[0], *call.args[1:])
+            call = dataclasses.replace(call, args=args, changes={"padding": "same"})
+        calls.append(call)
+    return dataclasses.replace(graph, calls=[c for c in calls if id(c) not in gone])
 
 
 def _is_same(pad: Call, convolution: keras.Operation) -> bool:

@@ -83,8 +83,8 @@ def find_resizes(segments: list[Segment]) -> list[Cut]:
     """The cuts to resize at, by the rule above.
 
     After a stride, the first cut before a block that looks at neighbouring pixels and
-    has no stride itself. A block may begin with normalisation (pre-activation); what
-    follows a convolution as its normalisation and activation belongs to the convolution.
+    has no stride itself. A block may begin with normalisation (pre-activation); the
+    normalisation and activation that follow a convolution belong to it.
     """
     found: list[Cut] = []
     is_new, seen_kernel = True, False

@@ -35,8 +35,8 @@ def train_image(
     Args:
         image: An image of an `ImageSet`.
         shape: `(height, width, channels)` of the result.
-        augmentation: `"none"`; `"pad_crop_flip"`, for small images: zeros of an
-            eighth of the size around it, a random crop, a random flip; or
+        augmentation: `"none"`; `"pad_crop_flip"`, for small images: an eighth of the
+            size mirrored around it, a random crop, a random flip; or
             `"inception"` (Szegedy et al., 2015, https://arxiv.org/abs/1409.4842):
             a random crop of 8 to 100 % of the area and an aspect ratio of 3/4 to
             4/3, resized, a random flip, random brightness, contrast and, for
@@ -55,7 +55,8 @@ def train_image(
         return image
     if augmentation == "pad_crop_flip":
         margins = [[size // 8, size // 8] for size in shape[:2]]
-        padded = tf.pad(image, [*margins, [0, 0]])
+        # A black margin would change the batch statistics of photos.
+        padded = tf.pad(image, [*margins, [0, 0]], "REFLECT")
         image = tf.image.stateless_random_crop(padded, shape, seeds[0])
     image = tf.image.stateless_random_flip_left_right(image, seeds[1])
     if augmentation == "inception":

@@ -1,7 +1,9 @@
 """Batch normalisation with a row for each scale factor."""
 
+import contextlib
+import contextvars
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -13,6 +15,8 @@ from keras_resizable.layers.stock_form import HasStockForm
 
 # Below this, cuDNN's fused kernel raises the epsilon.
 _MIN_FUSED_EPSILON = 1.001e-5
+
+_scale_index: contextvars.ContextVar = contextvars.ContextVar("scale_index", default=0)
 
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
@@ -53,7 +57,7 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
     Call arguments:
         inputs: `(batch, ..., channels)`, floating point.
         scale_index: Scalar int32 tensor, the row to use; ignored if there is only
-            one.
+            one. That of `at_scale` if absent, or else 0.
         training: Whether to normalise by the statistics of the batch and to
             update the moving ones. A frozen layer (`trainable=False`) never
             does, as in Keras.
@@ -156,7 +160,9 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
             for name in names
         ]
 
-    def call(self, inputs, scale_index=0, training=None):
+    def call(self, inputs, scale_index=None, training=None):
+        if scale_index is None:
+            scale_index = _scale_index.get()
         scale_index = self.row_of(scale_index)
         dtype = keras.backend.result_type(inputs.dtype, "float32")
         channels = (inputs.shape[-1],)
@@ -375,6 +381,20 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
             "gamma_regularizer": regularizers.serialize(self.gamma_regularizer),
             "synchronized": self.synchronized,
         }
+
+
+@contextlib.contextmanager
+def at_scale(scale_index: tf.Tensor) -> Iterator[None]:
+    """Tells the `ScaleAwareBatchNorm`s called inside which row to use.
+
+    Args:
+        scale_index: Scalar int32 tensor.
+    """
+    token = _scale_index.set(scale_index)
+    try:
+        yield
+    finally:
+        _scale_index.reset(token)
 
 
 def _pick(rows, scale_index, dtype, default):

@@ -1,7 +1,8 @@
 """Walking through models, by what Keras keeps private.
 
-Keras has no public way to list layers inside of layers, or to make the calls of a
-functional model one by one. `tests/test_graph.py` notices when Keras changes either.
+Keras has no public way to list layers inside of layers, to replace them, or to make
+the calls of a functional model one by one. `tests/test_graph.py` notices when Keras
+changes.
 """
 
 import functools
@@ -31,6 +32,48 @@ def layers_of(model: keras.layers.Layer) -> list[keras.layers.Layer]:
 
     add(model)
     return list(found.values())
+
+
+def replace_layers(
+    layer: keras.layers.Layer,
+    replacement: Callable[[keras.layers.Layer], keras.layers.Layer],
+) -> None:
+    """Puts others in the place of layers inside of a layer.
+
+    In attributes, lists and dictionaries of it and of layers in it; not in functional
+    and sequential models, which are graphs.
+
+    Args:
+        layer: A layer that is no model.
+        replacement: Callable from a layer to what takes its place, or itself.
+    """
+    made: dict[int, keras.layers.Layer] = {}
+
+    def new_for(value):
+        if isinstance(value, keras.layers.Layer):
+            if id(value) not in made:
+                made[id(value)] = replacement(value)
+            return made[id(value)]
+        if isinstance(value, dict):
+            return {key: new_for(item) for key, item in value.items()}
+        return type(value)(map(new_for, value))
+
+    for owner in (layer, *layers_of(layer)):
+        if is_graph(owner):
+            continue
+        before, tracker = list(owner._layers), owner._tracker
+        locked, message = tracker.locked, tracker._lock_violation_msg
+        tracker.unlock()
+        for name, value in list(vars(owner).items()):
+            kinds = (keras.layers.Layer, dict, list, tuple)
+            if name.startswith("_") or not isinstance(value, kinds):
+                continue
+            inside = keras.tree.flatten(value)
+            if any(isinstance(v, keras.layers.Layer) for v in inside):
+                setattr(owner, name, new_for(value))
+        owner._layers[:] = [made.get(id(inner), inner) for inner in before]
+        if locked:
+            tracker.lock(message)
 
 
 def is_graph(layer: keras.Operation) -> bool:

@@ -5,7 +5,6 @@ import warnings
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from conftest import randomize_batch_norms
 from foreign_models import FOREIGN, SIZE, without_head
 

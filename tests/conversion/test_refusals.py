@@ -100,7 +100,7 @@ REFUSED = {
     "subclassed": (Subclassed, "Subclassed with a `call` of its own.*functional"),
     "subclassed inside": (
         lambda: of(lambda x: Subclassed()(body(x))),
-        "Subclassed with a `call` of its own inside",
+        "in the model is a Subclassed with a `call` of its own",
     ),
     "not built": (
         lambda: keras.Sequential([layers.Conv2D(4, 3)]),

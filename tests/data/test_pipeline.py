@@ -183,6 +183,15 @@ def test_pad_crop_flip_moves_by_an_eighth_and_flips():
     assert {column for _, column in seen} == set(range(5, 11))
 
 
+def test_pad_crop_flip_adds_no_black():
+    """As a margin of zeros would: images to evaluate have none."""
+    image = tf.fill((16, 16, 3), tf.constant(200, tf.uint8))
+    for n in range(10):
+        seed = tf.constant([0, n])
+        moved = preprocessing.train_image(image, (16, 16, 3), "pad_crop_flip", seed)
+        assert np.all(moved == 200)
+
+
 def test_bad_arguments_are_named(images):
     with pytest.raises(
         ValueError, match=r"'none', 'pad_crop_flip', 'inception'.*'cut'"

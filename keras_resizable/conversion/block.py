@@ -1,0 +1,123 @@
+"""A layer of somebody else, at a scale."""
+
+from typing import Any
+
+import keras
+
+from keras_resizable.layers import HasStockForm, ScaleAwareBatchNorm
+from keras_resizable.layers.scale_aware_batch_norm import at_scale
+from keras_resizable.sub_network import copy_state
+from keras_resizable.utils.graph import layers_of, replace_layers
+
+
+@keras.saving.register_keras_serializable(package="keras_resizable")
+class ScaleAwareBlock(HasStockForm, keras.layers.Layer):
+    """A layer whose batch normalisations inside have a row for each scale factor.
+
+    Such as a block of a network that is a layer of its own. Each
+    `keras.layers.BatchNormalization` in its attributes becomes a `ScaleAwareBatchNorm`.
+
+    Args:
+        layer: The layer, of which `get_config` and `from_config` make a copy. It is
+            changed.
+        num_scales: Number of scale factors.
+
+    Call arguments:
+        inputs: What the layer takes.
+        scale_index: Scalar int32 tensor, the row to use.
+        training: Whether to run in training mode.
+
+    Output shape:
+        That of the layer.
+    """
+
+    def __init__(
+        self, layer: keras.layers.Layer, num_scales: int, **kwargs: Any
+    ) -> None:
+        super().__init__(**{"name": layer.name, "dtype": layer.dtype_policy, **kwargs})
+        self.layer = layer
+        self.num_scales = num_scales
+        self._replace()
+
+    @classmethod
+    def from_stock(
+        cls,
+        layer: keras.layers.Layer,
+        num_scales: int,
+        inputs: keras.KerasTensor,
+    ) -> "ScaleAwareBlock":
+        """A block whose rows all equal what a layer has.
+
+        Args:
+            layer: A built layer. It is not changed.
+            num_scales: Number of scale factors.
+            inputs: What it takes.
+        """
+        block = cls(type(layer).from_config(layer.get_config()), num_scales)
+        block.build(inputs.shape)
+        copy_state(layer, block.layer)
+        return block
+
+    def build(self, inputs_shape, scale_index_shape=None):
+        _build(self.layer, inputs_shape)
+        self._replace()  # Layers may make others when they are built.
+        self.input_spec = keras.InputSpec(
+            ndim=len(inputs_shape), axes={-1: inputs_shape[-1]}
+        )
+
+    def call(self, inputs, scale_index=0, training=None):
+        with at_scale(scale_index):
+            return self.layer(inputs, training=training)
+
+    def _replace(self):
+        def replacement(layer):
+            if type(layer) is not keras.layers.BatchNormalization:
+                return layer
+            return ScaleAwareBatchNorm.from_stock(layer, self.num_scales)
+
+        replace_layers(self.layer, replacement)
+
+    def stock_form(self, scale_index: int, name: str) -> keras.layers.Layer:
+        stock = type(self.layer).from_config({**self.layer.get_config(), "name": name})
+        _build(
+            stock, (None,) * (self.input_spec.ndim - 1) + (self.input_spec.axes[-1],)
+        )
+        copy_state(self.layer, stock, scale_index)
+        return stock
+
+    def sizes_at(
+        self, inputs: keras.KerasTensor, scale_index: int | None
+    ) -> keras.KerasTensor:
+        return self.layer.compute_output_spec(inputs)
+
+    def check_scales(self, scales: tuple[float, ...]) -> None:
+        if self.num_scales not in (1, len(scales)):
+            raise ValueError(
+                f"Layer {self.name!r} has num_scales={self.num_scales}, but the scales "
+                f"are {scales}."
+            )
+
+    def get_config(self):
+        layer = keras.saving.serialize_keras_object(self.layer)
+        layer.pop("build_config", None)  # It is built when this is.
+        return {
+            **super().get_config(),
+            "layer": layer,
+            "num_scales": self.num_scales,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        layer = keras.saving.deserialize_keras_object(config["layer"])
+        return cls(**{**config, "layer": layer})
+
+
+def norms_inside(layer: keras.layers.Layer) -> list[keras.layers.BatchNormalization]:
+    """The stock batch normalisations inside of a layer."""
+    kind = keras.layers.BatchNormalization
+    return [inner for inner in layers_of(layer) if isinstance(inner, kind)]
+
+
+def _build(layer, shape):
+    """Builds a layer and those in it, some of which are built when they are called."""
+    layer(keras.Input(shape[1:], dtype=layer.compute_dtype))
