@@ -43,6 +43,7 @@ from keras_resizable.training import (
     InPlaceDistillation,
     SandwichSampler,
     SwitchingSampler,
+    TeacherDistillation,
     TopDownDistillation,
     UniformSampler,
 )
@@ -70,6 +71,7 @@ __all__ = [
     "SpatialSpace",
     "StageResize",
     "SwitchingSampler",
+    "TeacherDistillation",
     "TopDownDistillation",
     "UniformSampler",
     "adapt",

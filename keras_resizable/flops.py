@@ -4,6 +4,7 @@ import math
 import warnings
 
 import keras
+import tensorflow as tf
 
 from keras_resizable.layers import ScaleAwareBatchNorm
 from keras_resizable.utils.graph import is_graph
@@ -31,6 +32,8 @@ _FREE = (
     keras.layers.PReLU,
     ScaleAwareBatchNorm,
 )
+# Operations of TensorFlow that multiply and add.
+_PRODUCTS = ("BatchMatMulV2", "Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul")
 
 
 def count_flops(model: keras.Model) -> int:
@@ -39,8 +42,9 @@ def count_flops(model: keras.Model) -> int:
     As the paper and the mobile literature count them: those of convolutions of
     all kinds and of dense layers; not biases, normalisation, activations,
     pooling or resizing. Another layer with a kernel counts its kernel once for each
-    position of the output; a layer whose weights are all vectors counts nothing; and
-    any other layer is skipped, with a warning that names it.
+    position of the output; a layer whose weights are all vectors counts nothing; of any
+    other, such as a block of several layers, TensorFlow's profiler counts convolutions
+    and matrix products. One in which it finds none is named in a warning.
 
     Args:
         model: A functional or sequential `keras.Model` with a fixed input shape, such
@@ -131,12 +135,30 @@ def _layer_flops(layer, args, outputs):
     kernel = getattr(layer, "kernel", None)
     if kernel is not None and isinstance(outputs, keras.KerasTensor):
         return math.prod(outputs.shape[1:-1]) * _size(kernel)
+    if profiled := _profiled_flops(layer, args):
+        return profiled
     warnings.warn(
         f"The multiply-adds of layer {layer.name!r}, a {type(layer).__name__}, are not "
         "known and not counted.",
         stacklevel=2,
     )
     return 0
+
+
+def _profiled_flops(layer, args):
+    """Multiply-adds of the convolutions and matrix products that a layer runs."""
+    specs = keras.tree.map_structure(
+        lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), args
+    )
+    function = tf.function(lambda *args: layer(*args), autograph=False)
+    profiler = tf.compat.v1.profiler
+    options = profiler.ProfileOptionBuilder.float_operation()
+    options["account_type_regexes"] = list(_PRODUCTS)
+    options["output"] = "none"
+    graph = function.get_concrete_function(*specs).graph
+    if any(operation.type == "Einsum" for operation in graph.get_operations()):
+        return 0  # It counts none of these.
+    return profiler.profile(graph, cmd="op", options=options).total_float_ops // 2
 
 
 def _positions(tensor, data_format):

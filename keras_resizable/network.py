@@ -23,7 +23,7 @@ from keras_resizable.training.checks import (
     check_settings,
     check_stages,
 )
-from keras_resizable.training.distillation import Distillation
+from keras_resizable.training.distillation import Distillation, TeacherDistillation
 from keras_resizable.training.distribution import MultiWorkerTraining
 from keras_resizable.training.records import DivergenceRecord, StatisticsRecord
 from keras_resizable.training.step import TrainStep
@@ -191,7 +191,8 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
                 any callable from the optimizer step to a plan.
             distillation: What sub-networks learn from each other: None for nothing,
                 `"in_place"`, `"top_down"`, `"ensemble"`, or an object such as
-                `keras_resizable.EnsembleDistillation(0.3)`. The head must classify.
+                `keras_resizable.EnsembleDistillation(0.3)`, or
+                `keras_resizable.TeacherDistillation(model)`. The head must classify.
             gradient_reduction: `"mean"` over the sub-networks of a step, or
                 `"sum"`, Algorithm 1 to the letter, which equals the mean if the
                 learning rate is divided by their number. In both, the penalties of
@@ -230,7 +231,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             sampler = sampler.for_space(self.space)
         teaching = distillations.get(distillation)
         if teaching is not None:
-            check_distillation(teaching, sampler, self.head, split_batch)
+            check_distillation(teaching, sampler, self.stem, self.head, split_batch)
         check_penalties(self.trainable_variables)
         super().compile(
             optimizer=optimizer,
@@ -392,7 +393,8 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         if self.compiled:
             serialize, step = keras.saving.serialize_keras_object, self.training_step
             config["sampler"] = serialize(step.sampler)
-            config["distillation"] = serialize(step.distillation)
+            is_taught = isinstance(step.distillation, TeacherDistillation)
+            config["distillation"] = serialize(None if is_taught else step.distillation)
             config["gradient_reduction"] = step.gradient_reduction
             config["split_batch"] = step.split_batch
         return config

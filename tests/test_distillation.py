@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from conftest import small_network
 
+import keras_resizable
 from keras_resizable import FairSampler, FixedSampler, SandwichSampler, SwitchingSampler
 from keras_resizable.training.distillation import (
     EnsembleDistillation,
@@ -35,6 +36,55 @@ def teachers(kind, probabilities):
     if kind is TopDownDistillation:
         return [None, probabilities[0], np.mean(probabilities[:2], axis=0)]
     return [np.mean(probabilities, axis=0)] * 3
+
+
+@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.filterwarnings("ignore:With `split_batch=True` each")
+def test_a_model_teaches_every_sub_network(make_network, batch, tmp_path, split):
+    """As a mixture of labels and its answers: cross-entropies are linear in them."""
+    images, labels = batch
+    keras.utils.set_random_seed(1)
+    teacher = make_network(classifier_activation=None).sub_network("1.0")
+    answers = tf.nn.softmax(teacher(images, training=False))
+    mixed = 0.7 * tf.one_hot(labels, 3) + 0.3 * answers
+
+    def train(targets, distillation=None):
+        keras.utils.set_random_seed(0)
+        network = make_network(kernel_regularizer=keras.regularizers.L2(0.01))
+        network.compile(
+            keras.optimizers.SGD(1.0),
+            "categorical_crossentropy",
+            sampler=FixedSampler(CONFIGS),
+            distillation=distillation,
+            split_batch=split,
+        )
+        network.train_on_batch(images, targets)
+        return network
+
+    distillation = keras_resizable.TeacherDistillation(teacher, weight=0.3)
+    before = teacher.get_weights()
+    network = train(tf.one_hot(labels, 3), distillation)
+    for got, expected in zip(network.get_weights(), train(mixed).get_weights()):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6)
+    for got, expected in zip(teacher.get_weights(), before):
+        np.testing.assert_array_equal(got, expected)
+    network.save(tmp_path / "network.keras")  # Without its teacher.
+    copy = keras.saving.load_model(tmp_path / "network.keras")
+    assert copy.training_step.distillation is None
+
+
+def test_a_teacher_of_other_images_or_classes_is_refused(make_network):
+    def teach(**options):
+        teacher = make_network(**options).sub_network("1.0")
+        distillation = keras_resizable.TeacherDistillation(teacher)
+        compile_network(make_network(), distillation)
+
+    with pytest.raises(ValueError, match=r"answers with \(None, 4\), the .*, 3\)"):
+        teach(classes=4)
+    with pytest.raises(ValueError, match=r"takes \(None, 12, 12, 1\).*12, 12, 2\)"):
+        teach(input_shape=(12, 12, 1))
+    with pytest.raises(ValueError, match="A classifier has one output"):
+        teach(include_top=False)
 
 
 @pytest.mark.parametrize(

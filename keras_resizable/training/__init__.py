@@ -3,6 +3,7 @@
 from keras_resizable.training.distillation import (
     EnsembleDistillation,
     InPlaceDistillation,
+    TeacherDistillation,
     TopDownDistillation,
 )
 from keras_resizable.training.distribution import make_strategy
@@ -24,6 +25,7 @@ __all__ = [
     "RangeTest",
     "SandwichSampler",
     "SwitchingSampler",
+    "TeacherDistillation",
     "TopDownDistillation",
     "UniformSampler",
     "find_learning_rate",

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resizable.layers import HasStockForm, ScaleAwareBatchNorm
-from keras_resizable.training.distillation import Distillation
+from keras_resizable.training.distillation import Distillation, TeacherDistillation
 from keras_resizable.training.records import check_shares
 from keras_resizable.training.sampling import SwitchingSampler
 from keras_resizable.utils.graph import layers_of
@@ -40,6 +40,7 @@ def check_settings(
 def check_distillation(
     distillation: Distillation,
     sampler: Callable[..., tf.Tensor],
+    stem: keras.Model,
     head: keras.Model,
     split_batch: bool,
 ) -> None:
@@ -48,6 +49,7 @@ def check_distillation(
     Args:
         distillation: What sub-networks learn from each other.
         sampler: A sampler that knows its space.
+        stem: The stem; a teacher has to take its images.
         head: The head; it has to classify.
         split_batch: Whether a teacher sees other images than those it teaches.
     """
@@ -63,6 +65,8 @@ def check_distillation(
             "Distillation needs one output of (batch, classes), two or more classes. "
             f"The head has {shapes}."
         )
+    if isinstance(distillation, TeacherDistillation):
+        _check_teacher(distillation.teacher, stem, head)
     if not distillation.needs_largest:
         return
     step = step_without_largest(sampler)
@@ -71,6 +75,19 @@ def check_distillation(
             f"{type(distillation).__name__} needs plans with the largest "
             f"sub-network. {sampler} has none at step {step}: use SandwichSampler."
         )
+
+
+def _check_teacher(teacher, stem, head):
+    for name, theirs, ours in (
+        ("takes", teacher.inputs[0].shape, stem.inputs[0].shape),
+        ("answers with", teacher.outputs[0].shape, head.outputs[0].shape),
+    ):
+        fit = (None in (a, b) or a == b for a, b in zip(theirs[1:], ours[1:]))
+        if len(theirs) != len(ours) or not all(fit):
+            raise ValueError(
+                f"The teacher {teacher.name!r} {name} {tuple(theirs)}, the network "
+                f"{tuple(ours)}: a teacher is for the same images and classes."
+            )
 
 
 def step_without_largest(sampler: Callable[[tf.Tensor], tf.Tensor]) -> int | None:

@@ -1,12 +1,16 @@
-"""What the sub-networks of a training step learn from each other.
+"""What the sub-networks of a training step learn from each other, or from a teacher.
 
 With `network.compile(distillation="ensemble")` sub-networks that have a
 teacher learn from labels by the loss of `compile`, and from the teacher's class
 probabilities by the cross-entropy with them. Teachers get no gradient from it.
 """
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
+
+from keras_resizable.utils.outputs import Classifier
 
 
 class _Distillation:
@@ -17,7 +21,7 @@ class _Distillation:
     """
 
     needs_largest = False
-    # Whether all sub-networks run before the first of them is trained.
+    # Whether teachers answer before the first sub-network is trained, on all images.
     runs_ahead = False
 
     def __init__(self, weight: float = 0.5) -> None:
@@ -120,9 +124,68 @@ class EnsembleDistillation(_Distillation):
         return teacher
 
 
-Distillation = InPlaceDistillation | TopDownDistillation | EnsembleDistillation
+class TeacherDistillation(_Distillation):
+    """Another model teaches every sub-network.
 
-DISTILLATIONS: dict[str, type[Distillation]] = {
+    Such as the model that a network was made of by `from_keras`. It is not trained, and
+    costs one forward pass for each image of a step. A network that is saved does not
+    keep it.
+
+    Args:
+        teacher: A `keras.Model` for the same images and classes, probabilities or
+            logits.
+        weight: The teacher's part of the loss, from 0 to 1; the labels have the rest.
+
+    Raises:
+        ValueError: If `teacher` is no classifier, or `weight` is not valid.
+
+    Example:
+
+    >>> import keras
+    >>> import keras_resizable
+    >>> model = keras.applications.MobileNetV3Small(
+    ...     (96, 96, 3), weights=None, classes=10
+    ... )
+    >>> network = keras_resizable.from_keras(model, scales=(1.0, 0.75, 0.5))
+    >>> network.compile(
+    ...     "sgd",
+    ...     "categorical_crossentropy",
+    ...     distillation=keras_resizable.TeacherDistillation(model),
+    ... )
+    """
+
+    runs_ahead = True
+
+    def __init__(self, teacher: keras.Model, weight: float = 0.5) -> None:
+        super().__init__(weight)
+        self.teacher = teacher
+        self._classifier = Classifier(teacher)
+        _ = self._classifier.gives_probabilities  # Now, and not in a graph.
+
+    def has_teacher(self, number: tf.Tensor) -> tf.Tensor:
+        return tf.constant(True)
+
+    def next_teacher(
+        self, teacher: tf.Tensor, number: tf.Tensor, probabilities: tf.Tensor
+    ) -> tf.Tensor:
+        return teacher
+
+    def answers(self, images: tf.Tensor) -> tf.Tensor:
+        """The teacher's probabilities, `(batch, classes)`."""
+        return self._classifier.probabilities(self.teacher(images, training=False))
+
+    def get_config(self):
+        raise NotImplementedError("A teacher is not saved with what it teaches.")
+
+
+Distillation = (
+    InPlaceDistillation
+    | TopDownDistillation
+    | EnsembleDistillation
+    | TeacherDistillation
+)
+
+DISTILLATIONS: dict[str, Callable[..., Distillation]] = {
     "in_place": InPlaceDistillation,
     "top_down": TopDownDistillation,
     "ensemble": EnsembleDistillation,

@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras_resizable.layers import drop_path
 from keras_resizable.parts import norms_by_stage
 from keras_resizable.training.batch import Batch
-from keras_resizable.training.distillation import Distillation
+from keras_resizable.training.distillation import Distillation, TeacherDistillation
 from keras_resizable.training.plans import (
     draw_plan,
     for_each_row,
@@ -276,7 +276,7 @@ class TrainStep:
             tf.zeros_like(batch.features, precision),
             [tf.convert_to_tensor(variable) for variable in state],
             tf.constant(-1),
-            self._first_teacher(plan, batch.features, state, unrolled),
+            self._first_teacher(plan, batch, state, unrolled),
         )
         loop = for_each_row(plan, train_sub_network, loop, unrolled)
         _, gradients, features_gradient, state_values, diverged, _ = loop
@@ -293,10 +293,13 @@ class TrainStep:
 
         tf.cond(batch.num_images > 0, update, lambda: None)
 
-    def _first_teacher(self, plan, features, state, unrolled):
+    def _first_teacher(self, plan, batch, state, unrolled):
         """What the first sub-network is handed."""
+        features = batch.features
         if self.distillation is None:
             return tf.zeros(())
+        if isinstance(self.distillation, TeacherDistillation):
+            return self.distillation.answers(batch.images)
         classes = self.network.head.output_shape[-1]
         nothing = tf.zeros((tf.shape(features)[0], classes))
         if not self.distillation.runs_ahead:

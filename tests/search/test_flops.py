@@ -129,17 +129,30 @@ class OwnConvolution(layers.Layer):
         return tf.nn.conv2d(x, self.kernel, 1, "SAME")
 
 
+class Block(layers.Layer):
+    """Layers of its own, and a product."""
+
+    def build(self, shape):
+        self.conv = layers.DepthwiseConv2D(3, padding="same")
+        self.conv.build(shape)
+        self.table = self.add_weight(shape=(shape[-1], shape[-1]))
+
+    def call(self, x):
+        return self.conv(x) @ self.table
+
+
 class Attention(layers.Layer):
     def build(self, shape):
         self.table = self.add_weight(shape=(shape[-1], shape[-1]))
 
     def call(self, x):
-        return x @ self.table
+        return tf.einsum("bhwc,cd->bhwd", x, self.table)
 
 
 def test_layers_that_are_not_known():
     assert count_flops(model_of(Scale())) == 0
     assert count_flops(model_of(OwnConvolution())) == 9 * 11 * 9 * 4 * 5
+    assert count_flops(model_of(Block())) == 9 * 11 * (9 * 4 + 4 * 4)
     model = model_of(layers.Conv2D(4, 1), Attention(name="mine"))
     with pytest.warns(UserWarning, match="'mine', a Attention, are not known"):
         assert count_flops(model) == 9 * 11 * 16
