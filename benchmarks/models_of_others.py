@@ -229,7 +229,7 @@ def try_all(name, folder):
     except ValueError as error:
         return {"model": name, "stages": 0, "resize before": first_line(error)}
     seconds = time.perf_counter() - start
-    points = [p for p in keras_resizable.resize_points(model) if p.chosen]
+    points = [p for p in keras_resizable.resize_points(model, shape) if p.chosen]
     generator = np.random.default_rng(0)
     images = generator.uniform(-1, 1, (4, *shape)).astype(np.float32)
     expected = model(images, training=False)

@@ -3,13 +3,14 @@
 import functools
 import os
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import keras
 import tensorflow as tf
 
 from keras_resizable.calibration import calibrate
 from keras_resizable.parts import Part, norms_by_stage
+from keras_resizable.scales import with_scales
 from keras_resizable.space import ConfigLike, SpatialSpace
 from keras_resizable.sub_network import cut_out
 from keras_resizable.training import distillation as distillations
@@ -293,7 +294,8 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
 
         Args:
             config: Scale factors, one per stage; those omitted at the end are the
-                largest.
+                largest. With `calibrate_with` any between the largest and the smallest
+                of `scales`: see `with_scales`.
             calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
                 statistics of this configuration with. Those of the super-network
                 are a mixture over the configurations that share them.
@@ -316,12 +318,71 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         >>> keras_resizable.count_flops(model) / 1e6
         5.866112
         """
+        network = self.with_factors_of([config])
+        if network is not self:
+            return network.sub_network(config, calibrate_with, check_statistics)
         if check_statistics and calibrate_with is None:
             self.require_statistics(config)
         model, _ = cut_out(self, self.space.config(config))
         if calibrate_with is not None:
             calibrate(model, calibrate_with)
         return model
+
+    def with_scales(self, scales: Iterable[float]) -> Self:
+        """The same network with other scale factors.
+
+        Weights are copies. Rows of batch normalisation of scale factors that this
+        network has stay as they are; those of others are mixtures of the two
+        neighbours, and are refused until they are trained or calibrated, as
+        `sub_network(config, calibrate_with=dataset)` and the lookup table do it. Below
+        the smallest scale factor that was trained accuracy breaks down: train it.
+
+        Sizes of maps are integers, so factors that are close may be the same: a warning
+        names those that are in every stage.
+
+        Args:
+            scales: Scale factors, distinct numbers in (0, 1].
+
+        Returns:
+            A network, not compiled.
+
+        Raises:
+            ValueError: If `scales` are not valid, or a part cannot run on the maps that
+                they leave.
+
+        Example:
+
+        >>> import keras_resizable
+        >>> network = keras_resizable.ResNet20(scales=(1.0, 0.5))
+        >>> network.with_scales((1.0, 0.75, 0.5)).space.size
+        27
+        """
+        return with_scales(self, scales)
+
+    def with_factors_of(self, configs: Iterable[ConfigLike]) -> Self:
+        """A network that has the scale factors of configurations.
+
+        This one, if it has them; or else `with_scales` of its own and theirs.
+
+        Args:
+            configs: Configurations, whose factors may be any between the largest and
+                the smallest scale factor of this network.
+
+        Raises:
+            ValueError: If a factor is not between them.
+        """
+        scales = self.space.scales
+        factors = {f for config in configs for f in self.space.factors(config)}
+        others = sorted(factors.difference(scales))
+        if not others:
+            return self
+        if not scales[-1] <= others[0] <= others[-1] <= scales[0]:
+            raise ValueError(
+                f"{others} are not all between the scale factors {scales[0]} and "
+                f"{scales[-1]}, outside of which accuracy breaks down, calibrated or "
+                "not: train them, as `network.with_scales` makes it possible."
+            )
+        return self.with_scales({*scales, *others})
 
     def require_statistics(self, config: ConfigLike) -> None:
         """Refuses a sub-network whose batch statistics cannot be trusted.

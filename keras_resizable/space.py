@@ -75,6 +75,32 @@ def check_scales(scales: Iterable[float]) -> tuple[float, ...]:
     return tuple(sorted(checked, reverse=True))
 
 
+def mixture(scales: Sequence[float], scale: float) -> dict[int, float]:
+    """What a scale factor is a mixture of, among others.
+
+    The two neighbours, in proportion to their distance; outside of all the nearest.
+
+    >>> from keras_resizable.space import mixture
+    >>> mixture((1.0, 0.75, 0.5), 0.75)
+    {1: 1.0}
+    >>> mixture((1.0, 0.5), 0.625)
+    {0: 0.25, 1: 0.75}
+
+    Args:
+        scales: Scale factors, largest first.
+        scale: A scale factor.
+
+    Returns:
+        Positions in `scales` and parts, which add up to 1.
+    """
+    smaller = sum(other >= scale for other in scales)
+    if smaller in (0, len(scales)) or scales[smaller - 1] == scale:
+        return {max(smaller - 1, 0): 1.0}
+    above, below = fraction(scales[smaller - 1]), fraction(scales[smaller])
+    part = (fraction(scale) - below) / (above - below)
+    return {smaller - 1: float(part), smaller: float(1 - part)}
+
+
 class Configuration(tuple[float, ...]):
     """One scale factor per stage, a tuple of floats; made by `SpatialSpace.config`.
 
@@ -199,6 +225,34 @@ class SpatialSpace:
         >>> space.config("0.75,0.5")
         (0.75, 0.5, 1.0)
         """
+        values = self.factors(config)
+        indices = []
+        for stage, scale in enumerate(values):
+            try:
+                indices.append(self.scales.index(float(str(scale))))
+            except ValueError:
+                raise ValueError(
+                    f"Scale factor {scale!r} of stage {stage} is not one of "
+                    f"{self.scales}. Received: config={values}"
+                ) from None
+        return self.from_indices(indices)
+
+    def factors(self, config: ConfigLike) -> tuple[float, ...]:
+        """Reads scale factors, one per stage, that need not be in `scales`.
+
+        Args:
+            config: As `config` takes it.
+
+        Raises:
+            ValueError: If it has more entries than there are stages, or is no text of
+                numbers.
+
+        Example:
+
+        >>> from keras_resizable import SpatialSpace
+        >>> SpatialSpace(scales=(1.0, 0.5), num_stages=2).factors("0.83")
+        (0.83, 1.0)
+        """
         if isinstance(config, numbers.Real):
             raise ValueError(
                 "A configuration is a sequence of scale factors, one per "
@@ -211,16 +265,7 @@ class SpatialSpace:
                 f"{self.num_stages} stages. "
                 f"Received {len(values)}: config={values}"
             )
-        indices = []
-        for stage, scale in enumerate(values):
-            try:
-                indices.append(self.scales.index(float(str(scale))))
-            except ValueError:
-                raise ValueError(
-                    f"Scale factor {scale!r} of stage {stage} is not one of "
-                    f"{self.scales}. Received: config={values}"
-                ) from None
-        return self.from_indices(indices + [0] * (self.num_stages - len(indices)))
+        return values + (self.scales[0],) * (self.num_stages - len(values))
 
     def select(self, configs: Iterable[ConfigLike] | None) -> list[Configuration]:
         """Reads several configurations, in order and without repeats; None means all.

@@ -206,13 +206,18 @@ def copy_state(
         return
     for old, new in zip(_with_inner(layer), _with_inner(copy), strict=True):
         if type(old) is type(new):
-            store: dict = {}
-            old.save_own_variables(store)
-            new.load_own_variables(store)
+            copy_own_state(old, new)
         elif isinstance(new, ScaleAwareBatchNorm):
             new.set_row_weights(old.get_weights())
         else:
             new.set_weights(old.get_row_weights(scale_index))
+
+
+def copy_own_state(layer: keras.layers.Layer, copy: keras.layers.Layer) -> None:
+    """As `copy_state`, without that of layers in the layer."""
+    store: dict = {}
+    layer.save_own_variables(store)
+    copy.load_own_variables(store)
 
 
 def _with_inner(layer):

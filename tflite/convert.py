@@ -47,14 +47,15 @@ flags.DEFINE_bool("bundle", False, "Write one file with a signature for each.")
 flags.DEFINE_string("output", None, "File to write; beside the network if absent.")
 
 
-def parse_configs(space):
-    """The configurations of the flags."""
+def choose_configs(network):
+    """The configurations of the flags, and a network that has their scale factors."""
     if FLAGS.all:
-        return list(space.configs())
+        return network, list(network.space.configs())
     try:
-        return space.select(FLAGS.config or [space.largest])
+        network = network.with_factors_of(FLAGS.config or ())
+        return network, network.space.select(FLAGS.config or [network.space.largest])
     except ValueError as error:
-        valid = space.smallest
+        valid = network.space.smallest
         raise ValueError(
             f"{error}\nValid is: python tflite/convert.py --config {valid}"
         ) from error
@@ -103,8 +104,7 @@ def main(argv):
         raise ValueError("Give either --config or --all.")
     quantize = FLAGS.quantize or ("int8" if FLAGS.bundle else "none")
     model = pathlib.Path(FLAGS.model)
-    network = runs.load_network(model)
-    configs = parse_configs(network.space)
+    network, configs = choose_configs(runs.load_network(model))
     if FLAGS.output and len(configs) > 1 and not FLAGS.bundle:
         raise ValueError("One --output is for one sub-network, or for a --bundle.")
     output = pathlib.Path(FLAGS.output) if FLAGS.output else None

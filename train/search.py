@@ -86,7 +86,7 @@ def open_device():
 def build_table(run):
     """The table of the flags, in the folder of the run."""
     with distribution.make_strategy(FLAGS.strategy).scope():
-        network = run.network()
+        network = run.network().with_factors_of(FLAGS.config or ())
     configs = FLAGS.config and network.space.select(FLAGS.config)
     table = search.build_table(
         network,

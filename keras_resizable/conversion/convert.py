@@ -105,8 +105,8 @@ def from_keras(
             f"There is no place for a resize in {model.name!r}. It needs a feature map "
             "(batch, height, width, channels) that all that follows goes through, and "
             "after it a block without a stride that looks at neighbouring pixels. Of "
-            f"{len(plan.points)} such maps none has that block: `resize_before` can "
-            "name the layer after one."
+            f"its {len(plan.points)} such maps none has such a block after it: see "
+            "`resize_points` and `resize_before`."
         )
     builder = Builder(scales, len(scales) if scale_aware else 1)
     stem = builder.stem(plan.graph, resizes[0])

@@ -87,6 +87,19 @@ class StatisticsRecord:
                     stacklevel=4,
                 )
 
+    def take(self, other: "StatisticsRecord", columns: Sequence[int | None]) -> None:
+        """Notes what was trained of another network.
+
+        Args:
+            other: Its record.
+            columns: For each scale the position of the other's that it is; None for
+                one that was never trained.
+        """
+        steps = other._last_trained.numpy()
+        taken = [0 * steps[:, 0] if c is None else steps[:, c] for c in columns]
+        self._step.assign(other._step)
+        self._last_trained.assign(np.stack(taken, axis=1))
+
     def save(self, store: MutableMapping[str, Any]) -> None:
         store["step"] = self._step.numpy()
         store["last_trained"] = self._last_trained.numpy()
