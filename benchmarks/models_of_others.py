@@ -7,7 +7,7 @@ Weights are random, as are batch statistics, gammas and betas: nothing is downlo
 For each model: its stages; how far the largest configuration is from the model,
 without and with the fused kernel of batch normalisation; the uniform configurations; a
 seeded dozen of cut-outs against the super-network, a `.keras` file, a training step in
-a graph, a checked TFLite file, and FLOPs. Numbers are the largest difference over the
+a graph, checked TFLite files, and FLOPs. Numbers are the largest difference over the
 largest output. Writes benchmarks/results/models_of_others.csv after each model. Those
 of keras-hub are left out where it is not installed.
 """
@@ -275,6 +275,10 @@ def try_all(name, folder):
     row["MFLOPs"] = keras_resizable.count_flops(largest) / 1e6
     to_tflite(largest, folder / "model.tflite")
     row["tflite MB"] = round((folder / "model.tflite").stat().st_size / 1e6, 1)
+    result = to_tflite(
+        largest, folder / "int8.tflite", quantize="int8", calibrate_with=images
+    )
+    row["int8 off by"] = result["difference"]
     if all(len(output.shape) == 2 for output in keras.tree.flatten(expected)):
         network.compile(keras.optimizers.SGD(1e-3), "mse", split_batch=True)
         history = network.fit(images, np.zeros((4, CLASSES)), verbose=0).history

@@ -36,7 +36,9 @@ MAY_IMPORT = {
     "sub_network": {"calibration", "layers", "space", "utils"},
     "parts": CORE,
     "training": CORE,
-    "network": NETWORK,
+    "scales": {"layers", "space", "sub_network", "utils"},
+    "network": NETWORK | {"scales"},
+    "conversion": NETWORK,
     "pieces": NETWORK,
     "tree": NETWORK,
     "memory": NETWORK,
@@ -47,7 +49,7 @@ MAY_IMPORT = {
     "devices": {"export", "utils"},
     "search": NETWORK | {"devices", "export", "pieces", "tree"},
     "adapt": NETWORK | {"export", "flops", "pieces", "search", "tree"},
-    "recipes": NETWORK | {"callbacks", "data", "models"},
+    "recipes": NETWORK | {"callbacks", "conversion", "data", "models"},
     "runs": NETWORK | {"callbacks", "data", "recipes", "search"},
 }
 

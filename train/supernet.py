@@ -6,6 +6,7 @@
     python train/supernet.py --recipe=resnet50 --data_dir=/data/tfds --strategy=mirrored
     python train/supernet.py --mode=individual --config=0.75,0.75,0.75
     python train/supernet.py --dataset=/usr/share/datasets/fashion-mnist
+    python train/supernet.py --from=EfficientNetB0 --image_size=96
     python train/supernet.py --find_learning_rate
 
 Writes to a new folder runs/<time>-<network>, and saves after each epoch what is needed
@@ -22,6 +23,7 @@ from absl import flags
 
 import keras_resizable
 from keras_resizable import data, memory, recipes, runs, training
+from keras_resizable.conversion import APPLICATIONS
 from keras_resizable.training import distribution
 from keras_resizable.utils import scripts
 
@@ -58,6 +60,12 @@ flags.DEFINE_bool(
     "deterministic", False, "Compute the same bits in every run; slower on GPUs."
 )
 flags.DEFINE_string("runs_dir", "runs", "Folder of all runs.")
+flags.DEFINE_string(
+    "from",
+    None,
+    "A model to convert: a name of keras.applications, or a .keras file. Instead of "
+    "--network.",
+)
 for _field in recipes.FIELDS.values():
     if _field.name != "ours":
         flags.DEFINE_string(
@@ -73,6 +81,9 @@ def settings():
         for name in recipes.FIELDS
         if name in FLAGS and FLAGS[name].value is not None
     }
+    if (source := FLAGS["from"].value) is not None:
+        is_file = source.endswith(".keras")
+        overrides["network"] = source if is_file else APPLICATIONS + source
     return recipes.resolve_run(FLAGS.recipe, FLAGS.mode, FLAGS.config, overrides)
 
 

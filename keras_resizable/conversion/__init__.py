@@ -1,5 +1,19 @@
 """Any Keras model of images as a resizable network, with its weights."""
 
 from keras_resizable.conversion.convert import ResizePoint, from_keras, resize_points
+from keras_resizable.conversion.sources import (
+    APPLICATIONS,
+    find_source,
+    from_application,
+    from_file,
+)
 
-__all__ = ["ResizePoint", "from_keras", "resize_points"]
+__all__ = [
+    "APPLICATIONS",
+    "ResizePoint",
+    "find_source",
+    "from_application",
+    "from_file",
+    "from_keras",
+    "resize_points",
+]

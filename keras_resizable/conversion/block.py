@@ -112,8 +112,10 @@ class ScaleAwareBlock(HasStockForm, keras.layers.Layer):
         return cls(**{**config, "layer": layer})
 
 
-def norms_inside(layer: keras.layers.Layer) -> list[keras.layers.BatchNormalization]:
-    """The stock batch normalisations inside of a layer."""
+def norms_inside(layer: keras.Operation) -> list[keras.layers.BatchNormalization]:
+    """The stock batch normalisations inside of a layer; an operation has none."""
+    if not isinstance(layer, keras.layers.Layer):
+        return []
     kind = keras.layers.BatchNormalization
     return [inner for inner in layers_of(layer) if isinstance(inner, kind)]
 

@@ -44,6 +44,7 @@ class ResizePoint(NamedTuple):
 def from_keras(
     model: keras.Model,
     scales: Iterable[float] = (1.0, 0.9, 0.8, 0.7),
+    *,
     resize_before: Sequence[str] | None = None,
     input_shape: tuple[int, int, int] | None = None,
     scale_aware: bool = True,

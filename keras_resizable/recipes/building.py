@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_resizable import data
 from keras_resizable.callbacks import StartFromLargest
+from keras_resizable.conversion import find_source
 from keras_resizable.models import NETWORKS
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.recipes.recipe import Recipe
@@ -112,13 +113,16 @@ def find_network(name: str) -> Callable[..., ResizableNetwork]:
     """The function that makes a network.
 
     Args:
-        name: A name of `keras_resizable.models.NETWORKS`, or `package.module:function`.
+        name: A name of `keras_resizable.models.NETWORKS`, `keras.applications.<name>`,
+            the path of a `.keras` file, or `package.module:function`.
 
     Raises:
         ValueError: If there is none.
     """
     if name in NETWORKS:
         return NETWORKS[name]
+    if (source := find_source(name)) is not None:
+        return source
     module, _, function = name.partition(":")
     try:
         return getattr(importlib.import_module(module), function)

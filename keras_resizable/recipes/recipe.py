@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+from keras_resizable.conversion import APPLICATIONS, find_source
 from keras_resizable.data.preprocessing import AUGMENTATIONS
 from keras_resizable.models import NETWORKS
 from keras_resizable.training import distillation, sampling
@@ -33,8 +34,9 @@ class Recipe:
     """
 
     network: str = _field(
-        "Name of a network, such as ResNet50; or your own function that makes one, as "
-        "package.module:function."
+        "Name of a network, such as ResNet50; a model of Keras, as "
+        "keras.applications.EfficientNetB0; a .keras file; or your own function that "
+        "makes one, as package.module:function."
     )
     dataset: str = _field("'sample', a folder, or a set of TensorFlow Datasets.")
     epochs: int = _field("Passes over the images.")
@@ -115,10 +117,16 @@ def _check(recipe):
                 f"{key} is one of {', '.join(valid)}. "
                 f"Received: {getattr(recipe, key)!r}"
             )
-    if recipe.network not in NETWORKS and ":" not in recipe.network:
+    is_own = ":" in recipe.network
+    if (
+        recipe.network not in NETWORKS
+        and not is_own
+        and not find_source(recipe.network)
+    ):
         raise ValueError(
-            f"network is one of {', '.join(NETWORKS)}; or your own function that makes "
-            f"one, as package.module:function. Received: {recipe.network!r}"
+            f"network is one of {', '.join(NETWORKS)}; a model of Keras, as "
+            f"{APPLICATIONS}EfficientNetB0; a .keras file; or your own function that "
+            f"makes one, as package.module:function. Received: {recipe.network!r}"
         )
     given = [
         key

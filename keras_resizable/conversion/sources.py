@@ -1,0 +1,187 @@
+"""Networks for recipes of what others have made: keras.applications, files."""
+
+import functools
+import inspect
+import os
+import types
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from keras_resizable.conversion.convert import from_keras
+from keras_resizable.network import ResizableNetwork
+from keras_resizable.utils.graph import layers_of
+from keras_resizable.utils.messages import first_line
+
+APPLICATIONS = "keras.applications."
+_REGULARIZERS = ("kernel_regularizer", "depthwise_regularizer", "pointwise_regularizer")
+
+
+def find_source(name: str) -> Callable[..., ResizableNetwork] | None:
+    """The function that makes a network of a model of others.
+
+    Args:
+        name: `keras.applications.<name>`, or the path of a `.keras` file.
+
+    Returns:
+        A function with the arguments of this library's own, such as `ResNet50`; None if
+        the name is something else.
+
+    Raises:
+        ValueError: If there is no such model.
+    """
+    if name.startswith(APPLICATIONS):
+        name = name.removeprefix(APPLICATIONS)
+        _module_of(name)
+        return functools.partial(from_application, name)
+    if name.endswith(".keras"):
+        return functools.partial(from_file, name)
+    return None
+
+
+def from_application(
+    name: str,
+    scales: Iterable[float],
+    *,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    weights: str | os.PathLike | None = None,
+    width: float = 1.0,
+    dropout: float = 0.0,
+    kernel_regularizer: keras.regularizers.Regularizer | None = None,
+    synchronized: bool = False,
+    scale_aware: bool = True,
+) -> ResizableNetwork:
+    """A network of a model of `keras.applications`, for images in [-1, 1].
+
+    Args:
+        name: Its name, such as `EfficientNetB0`.
+        scales: Scale factors.
+        input_shape: `(height, width, channels)`.
+        classes: Number of classes, with a classifier of its own.
+        weights: None for random ones, `"imagenet"`, or the path of a `.weights.h5` file
+            of the model without its classifier.
+        width: The `alpha` of the models that have one.
+        dropout: Fraction of the classifier's inputs that training drops.
+        kernel_regularizer: Regularizer of all kernels.
+        synchronized: Whether replicas share the statistics of a batch.
+        scale_aware: Whether each scale factor has batch normalisation of its own.
+
+    Raises:
+        ValueError: If the model has no `alpha`, or cannot be converted.
+    """
+    module, make = _module_of(name), getattr(keras.applications, name)
+    options: dict[str, Any] = {}
+    if width != 1.0:
+        if "alpha" not in inspect.signature(make).parameters:
+            raise ValueError(f"{name} has no width. Received: {width}")
+        options["alpha"] = width
+    base = make(input_shape=input_shape, include_top=False, weights=weights, **options)
+    images = keras.Input(input_shape, name="images")
+    x = base(_as_it_wants(module, images, input_shape[-1]))
+    x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
+    if dropout:
+        x = layers.Dropout(dropout, name="dropout")(x)
+    dense = layers.Dense(
+        classes, activation="softmax", dtype="float32", name="predictions"
+    )
+    model = keras.Model(images, dense(x), name=name.lower())
+    _set(model, kernel_regularizer, synchronized)
+    return from_keras(model, scales, scale_aware=scale_aware)
+
+
+def from_file(
+    path: str,
+    scales: Iterable[float],
+    *,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    weights: str | os.PathLike | None = None,
+    dropout: float = 0.0,
+    kernel_regularizer: keras.regularizers.Regularizer | None = None,
+    synchronized: bool = False,
+    scale_aware: bool = True,
+) -> ResizableNetwork:
+    """A network of a model in a `.keras` file, for images in [-1, 1].
+
+    Args:
+        path: Path of the file.
+        scales: Scale factors.
+        input_shape: `(height, width, channels)`, that of the model.
+        classes: Number of classes, that of the model.
+        weights: Must be None: the file has them.
+        dropout: Must be 0: the model has its own.
+        kernel_regularizer: Regularizer of all kernels.
+        synchronized: Whether replicas share the statistics of a batch.
+        scale_aware: Whether each scale factor has batch normalisation of its own.
+
+    Raises:
+        ValueError: If the model is for other images or classes, or cannot be converted.
+    """
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # Of many types, depending on the file.
+        raise ValueError(
+            f"{path} cannot be loaded as a Keras model: {first_line(error)}"
+        ) from error
+    if isinstance(model, ResizableNetwork):
+        raise ValueError(f"{path} holds a resizable network already.")
+    if weights is not None or dropout:
+        raise ValueError(
+            f"The weights and the dropout of {path} are its own. Received: "
+            f"weights={weights!r}, dropout={dropout}"
+        )
+    shapes = [tuple(output.shape) for output in model.outputs]
+    if shapes != [(None, classes)]:
+        raise ValueError(
+            f"{path} answers with {', '.join(map(str, shapes))}, but there are "
+            f"{classes} classes."
+        )
+    _set(model, kernel_regularizer, synchronized)
+    return from_keras(model, scales, input_shape=input_shape, scale_aware=scale_aware)
+
+
+def _module_of(name: str) -> types.ModuleType:
+    """The module that a model of `keras.applications` is from."""
+    known = vars(keras.applications)
+    names = [key for key, value in known.items() if inspect.isfunction(value)]
+    if name not in names:
+        raise ValueError(
+            f"keras.applications has no {name!r}. It has {', '.join(sorted(names))}."
+        )
+    module = inspect.getmodule(known[name])
+    assert module is not None
+    return module
+
+
+def _as_it_wants(module, images, channels):
+    """Images in [-1, 1] as a model's `preprocess_input` makes them of [0, 255].
+
+    Each is a factor and a summand for each channel, after the order of the channels is
+    reversed maybe: they are read off what it makes of a few pixels.
+    """
+    pixels = np.zeros((1 + channels, 1, 1, channels), np.float32)
+    for channel in range(channels):
+        pixels[1 + channel, 0, 0, channel] = 255
+    made = module.preprocess_input(pixels.copy())[:, 0, 0]
+    offset, factors = made[0], (made[1:] - made[0]) / 255
+    x = layers.Rescaling(127.5, 127.5, name="to_pixels")(images)
+    if not np.diag(factors).all():
+        x = keras.ops.flip(x, axis=-1)
+        factors = factors[::-1]
+    return layers.Rescaling(
+        np.diag(factors).tolist(), offset.tolist(), name="preprocess"
+    )(x)
+
+
+def _set(model, regularizer, synchronized):
+    """Settings of layers, before they are copied."""
+    for layer in layers_of(model):
+        for name in _REGULARIZERS:
+            if regularizer is not None and hasattr(layer, name):
+                setattr(layer, name, regularizer)
+        if isinstance(layer, layers.BatchNormalization):
+            layer.synchronized = synchronized

@@ -1,0 +1,115 @@
+"""Models of keras.applications and of files, for recipes."""
+
+import inspect
+import json
+import pathlib
+
+import keras
+import numpy as np
+import processes
+import pytest
+from foreign_models import body, classify
+from idx_files import write_random_set
+from keras import layers
+
+import keras_resizable
+from keras_resizable import recipes, runs
+from keras_resizable.conversion import from_application
+from keras_resizable.conversion.sources import _as_it_wants
+from keras_resizable.layers import ScaleAwareBatchNorm
+
+ROOT = pathlib.Path(__file__).parents[2]
+SHAPE = (32, 32, 3)
+
+
+@pytest.mark.parametrize(
+    "name", ["ResNet50", "DenseNet121", "MobileNetV2", "EfficientNetB0"]
+)
+def test_images_are_prepared_as_keras_does(name):
+    """Each is of another kind: means and order of channels, deviations, range, none."""
+    module = inspect.getmodule(getattr(keras.applications, name))
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, *SHAPE)).astype(np.float32)
+    images = keras.Input(SHAPE)
+    model = keras.Model(images, _as_it_wants(module, images, 3))
+    expected = module.preprocess_input(pixels.copy())
+    got = model(pixels / 127.5 - 1)
+    np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_a_model_of_keras_takes_the_settings_of_a_recipe():
+    network = from_application(
+        "MobileNetV2",
+        (1.0, 0.5),
+        input_shape=SHAPE,
+        classes=5,
+        width=0.35,
+        dropout=0.1,
+        kernel_regularizer=keras.regularizers.L2(0.01),
+        synchronized=True,
+        scale_aware=False,
+    )
+    assert network.output_shape == (None, 5)
+    found = [layer for part in network.parts for layer in part.model.layers]
+    norms = [layer for layer in found if isinstance(layer, ScaleAwareBatchNorm)]
+    assert norms and all(norm.synchronized for norm in norms)
+    assert {norm.num_scales for norm in norms} == {1}
+    kernels = [w for w in network.trainable_weights if len(w.shape) == 4]
+    assert all(kernel.regularizer is not None for kernel in kernels)
+    assert any(isinstance(layer, layers.Dropout) for layer in found)
+
+
+def write_model(path, shape=(28, 28, 1), classes=2):
+    images = keras.Input(shape)
+    outputs = layers.Softmax()(classify(body(images), classes))
+    keras.Model(images, outputs, name="mine").save(path)
+
+
+def test_what_is_no_source_is_named(tmp_path):
+    write_model(tmp_path / "mine.keras")
+    (tmp_path / "broken.keras").write_bytes(b"no model")
+    keras_resizable.ResNet20((1.0, 0.5)).save(tmp_path / "ours.keras")
+
+    def make(network, **changes):
+        recipe = recipes.resolve("sample_resnet20", overrides={"network": network})
+        options = {"image_shape": (28, 28, 1), "classes": 2, **changes}
+        return recipes.make_network(recipe, "resizable", None, **options)
+
+    assert make(f"{tmp_path}/mine.keras").space.size == 9
+    for network, changes, message in (
+        ("keras.applications.ResNet20", {}, "has no 'ResNet20'. It has ConvNeXtBase"),
+        ("EfficientNetB0", {}, "keras.applications.EfficientNetB0"),
+        (f"{tmp_path}/none.keras", {}, "none.keras cannot be loaded"),
+        (f"{tmp_path}/broken.keras", {}, "broken.keras cannot be loaded"),
+        (f"{tmp_path}/ours.keras", {}, "holds a resizable network already"),
+        (f"{tmp_path}/mine.keras", {"classes": 3}, r"\(None, 2\), but .* 3 classes"),
+        (
+            f"{tmp_path}/mine.keras",
+            {"image_shape": (32, 32, 1)},
+            r"takes \(28, 28, 1\). Received: input_shape=\(32, 32, 1\)",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make(network, **changes)
+    with pytest.raises(ValueError, match="ResNet50 has no width. Received: 0.5"):
+        from_application("ResNet50", (1,), input_shape=SHAPE, classes=2, width=0.5)
+
+
+def test_a_model_of_others_goes_through_all_scripts(tmp_path):
+    write_random_set(tmp_path / "data", (64, 32), size=28, contrast=20)
+    write_model(tmp_path / "mine.keras")
+
+    def run(script, *arguments):
+        result = processes.run(ROOT / script, *arguments, folder=tmp_path)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
+    small = ("--epochs=1", "--batch_size=48", "--split_batch=true")
+    run("train/supernet.py", "--from=mine.keras", "--dataset=data", *small)
+    settings = json.loads((tmp_path / "runs/latest/recipe.json").read_text())
+    assert settings["recipe"]["network"] == "mine.keras"
+    assert "0.9,0.6" in run("train/search.py", "--config=0.9,0.6", "--config=1.0")
+    run("train/finetune.py", "--config=0.6", "--epochs=1")
+    output = run("tflite/convert.py", "--config", "0.9,0.6", "--quantize=int8")
+    assert "mine_0.9_0.6_int8.tflite: 0.9,0.6" in output
+    network = runs.Run(tmp_path / "runs/latest").network()
+    assert network.name == "mine" and network.space.scales == (1.0, 0.75, 0.5)
