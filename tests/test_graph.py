@@ -3,7 +3,12 @@
 import keras
 from keras import layers
 
-from keras_resizable.utils.graph import is_graph, layers_of, run_through
+from keras_resizable.utils.graph import (
+    is_graph,
+    layers_of,
+    replace_layers,
+    run_through,
+)
 
 
 class Holder(layers.Layer):
@@ -60,3 +65,41 @@ def test_calls_come_in_order_and_outputs_in_their_structure():
     assert calls[:2] == ["twice", "twice"] and len(calls) == 3
     sequential = keras.Sequential([keras.Input((3,)), layers.Dense(2, name="one")])
     assert run_through(sequential, "x", call) == "one(x)"
+
+
+class Deep(layers.Layer):
+    """Layers in attributes, one of them twice, in a list, a dictionary, a tuple."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = layers.Dense(2)
+        self.again = self.first
+        self.held = [Holder(), {"dense": layers.Dense(2)}, (layers.Dense(2),)]
+        self.model = keras.Sequential([layers.Dense(2)])
+
+    def build(self, shape):
+        pass  # What it holds is built when it is called.
+
+
+def test_layers_inside_of_layers_are_replaced():
+    """In place, each once, also in a layer that is built; but not in a model."""
+    deep = Deep()
+    deep.build((None, 2))
+    before = layers_of(deep)
+
+    def replacement(layer):
+        return layers.ReLU() if isinstance(layer, layers.Dense) else layer
+
+    replace_layers(deep, replacement)
+    assert isinstance(deep.first, layers.ReLU) and deep.again is deep.first
+    assert all(isinstance(layer, layers.ReLU) for layer in deep.held[0].held)
+    assert isinstance(deep.held[1]["dense"], layers.ReLU)
+    assert isinstance(deep.held[2][0], layers.ReLU)
+    assert isinstance(deep.model.layers[0], layers.Dense)
+    kinds = [
+        layers.ReLU if isinstance(layer, layers.Dense) else type(layer)
+        for layer in before
+    ]
+    kinds[before.index(deep.model.layers[0])] = layers.Dense
+    assert [type(layer) for layer in layers_of(deep)] == kinds
+    assert keras.ops.all(deep.held[0].held[1](-keras.ops.ones((1, 2))) == 0)

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import keras
-import numpy as np
 
 from keras_resizable.conversion.build import Builder
 from keras_resizable.conversion.graph import (
@@ -117,10 +116,7 @@ def from_keras(
     ]
     head = builder.head(plan.graph, plan.head, _size_of_head(plan.graph, plan.head))
     network = ResizableNetwork(stem, stages, head, scales, name=name or model.name)
-    # As if training had seen nothing but the largest.
-    trained = np.zeros((network.space.num_stages, len(scales)), bool)
-    trained[:, 0] = scales[0] == 1.0
-    network.statistics.add_step(trained)
+    network.statistics.start_from_largest()
     return network
 
 

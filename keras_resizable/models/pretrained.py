@@ -46,10 +46,7 @@ def load_stock_weights(network: ResizableNetwork, model: keras.Model) -> None:
             layer.set_row_weights(values)
         else:
             layer.set_weights(values)
-    # As if training had seen nothing else.
-    trained = np.zeros((network.space.num_stages, len(network.space.scales)), bool)
-    trained[:, 0] = network.space.scales[0] == 1.0
-    network.statistics.add_step(trained)
+    network.statistics.start_from_largest()
 
 
 def _values(layer, stock):

@@ -95,6 +95,22 @@ _fashion_mnist_resnet20 = dataclasses.replace(
 _sample_mobilenet_v1 = dataclasses.replace(
     _sample_resnet20, network="MobileNetV1", width=0.25, image_size=64, epochs=5
 )
+# Some thousands of photos, of 64 to 128 px. Each sub-network of a step gets its own
+# share of the batch.
+_photos_resnet20 = dataclasses.replace(
+    _sample_resnet20,
+    dataset="cifar10",
+    image_size=64,
+    epochs=30,
+    batch_size=96,
+    warmup=0.05,
+    weight_decay=5e-4,
+    augmentation="pad_crop_flip",
+    split_batch=True,
+)
+_photos_mobilenet_v1 = dataclasses.replace(
+    _photos_resnet20, network="MobileNetV1", width=0.25, weight_decay=1e-4
+)
 
 
 def _doubled(recipe):
@@ -134,6 +150,14 @@ RECIPES = {
     ),
     "sample_shufflenet_v2": _same(
         dataclasses.replace(_sample_mobilenet_v1, network="ShuffleNetV2", width=0.5)
+    ),
+    "photos_resnet20": _same(_photos_resnet20),
+    "photos_mobilenet_v1": _same(_photos_mobilenet_v1),
+    "photos_mobilenet_v2": _same(
+        dataclasses.replace(_photos_mobilenet_v1, network="MobileNetV2", width=0.35)
+    ),
+    "photos_shufflenet_v2": _same(
+        dataclasses.replace(_photos_mobilenet_v1, network="ShuffleNetV2", width=0.5)
     ),
     "fashion_mnist_resnet20": _same(_fashion_mnist_resnet20),
     "resnet20": _of_paper(_resnet20),

@@ -87,6 +87,11 @@ class StatisticsRecord:
                     stacklevel=4,
                 )
 
+    def start_from_largest(self) -> None:
+        """As if training had seen nothing but full size: of weights from elsewhere."""
+        is_full = np.equal(self._space.scales, 1.0)
+        self.add_step(np.tile(is_full, (self._space.num_stages, 1)))
+
     def take(self, other: "StatisticsRecord", columns: Sequence[int | None]) -> None:
         """Notes what was trained of another network.
 
