@@ -248,8 +248,9 @@ def _run_head(graph, start, size):
     def make(call, *args, **kwargs):
         return output_spec(call.operation, *args, **kwargs)
 
-    batch, _, _, channels = start.tensor.shape
-    features = keras.KerasTensor((batch, *size, channels), start.tensor.dtype)
+    # Two images: at another size they must not be mixed.
+    shape = (2, *size, start.tensor.shape[3])
+    features = keras.KerasTensor(shape, start.tensor.dtype)
     values = {id(start.tensor): features}
     replay(graph.calls[start.position :], values, make)
     return [values[id(tensor)] for tensor in tensors_in(graph.outputs)]
