@@ -1,12 +1,13 @@
 """A training step of every network against plain Keras models, on this machine.
 
     python benchmarks/networks.py
-    python benchmarks/networks.py --networks=MobileNetV1,ShuffleNetV2
+    python benchmarks/networks.py --networks=MobileNetV1,EfficientNetB0
 
 As the row "step" of benchmarks/training.py, for each network: a step on the fixed
 plan of the uniform configurations, over the sum of a step of each sub-network, cut
-out and trained by Keras. The two sides take turns. Writes
-benchmarks/results/networks.json after each network.
+out and trained by Keras. The two sides take turns. Networks that are not of this
+library are those of keras.applications, converted. Writes
+benchmarks/results/networks.json after each network, beside those of earlier runs.
 
 Nothing else should run beside it.
 """
@@ -27,7 +28,8 @@ FLAGS = flags.FLAGS
 flags.DEFINE_list(
     "networks",
     "MobileNetV1,MobileNetV2,ShuffleNetV2,ResizableNet,"
-    "ResNet20,ResNet56,ResNet50,ResNet101,ResNet152",
+    "ResNet20,ResNet56,ResNet50,ResNet101,ResNet152,"
+    "EfficientNetB0,MobileNetV3Small,ResNet50V2,ConvNeXtTiny",
     "Networks to measure.",
 )
 
@@ -35,10 +37,15 @@ RESULTS = pathlib.Path(__file__).parent / "results" / "networks.json"
 
 
 def measure(name):
-    size = FLAGS.image_size
-    network = getattr(keras_resizable, name)(
-        training.SCALES, input_shape=(size, size, 3), classes=1000
-    )
+    shape = (FLAGS.image_size, FLAGS.image_size, 3)
+    if hasattr(keras_resizable, name):
+        make = getattr(keras_resizable, name)
+        network = make(training.SCALES, input_shape=shape, classes=1000)
+    else:
+        make = getattr(keras.applications, name)
+        model = make(input_shape=shape, weights=None, classes=1000)
+        network = keras_resizable.from_keras(model, training.SCALES)
+        network.check_statistics = False
     configs = [(scale,) * network.space.num_stages for scale in training.SCALES]
     models = [network.sub_network(config) for config in configs]
     sampler = keras_resizable.FixedSampler(configs)
@@ -49,7 +56,8 @@ def measure(name):
 
 
 def main(argv):
-    results = {"versions": {"keras": keras.__version__, "tensorflow": tf.__version__}}
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    results["versions"] = {"keras": keras.__version__, "tensorflow": tf.__version__}
     for name in FLAGS.networks:
         results[name] = measure(name)
         with replacing(RESULTS) as path:

@@ -100,6 +100,7 @@ _sample_mobilenet_v1 = dataclasses.replace(
 _photos_resnet20 = dataclasses.replace(
     _sample_resnet20,
     dataset="cifar10",
+    width=0.5,
     image_size=64,
     epochs=30,
     batch_size=96,
@@ -109,7 +110,11 @@ _photos_resnet20 = dataclasses.replace(
     split_batch=True,
 )
 _photos_mobilenet_v1 = dataclasses.replace(
-    _photos_resnet20, network="MobileNetV1", width=0.25, weight_decay=1e-4
+    _photos_resnet20,
+    network="MobileNetV1",
+    width=0.25,
+    learning_rate=0.05,
+    weight_decay=1e-4,
 )
 
 
