@@ -7,10 +7,8 @@ benchmarks/results/beyond.json. A ResNet-50 with four scale factors:
 
 - switched: a step after scheduled switching, on the largest sub-network alone, over a
   step of the stock model that is cut out there.
-- in_place, top_down, ensemble: a step on the plan of the uniform configurations with
-  distillation, over one without.
-- ensemble_memory: the peak above what the process holds after its imports, over that
-  without distillation. In processes of their own, which take turns.
+- in_place, teacher: a step on the plan of the uniform configurations with distillation
+  from the largest, or from another ResNet-50, over one without.
 
 All steps through `fit`, without tracing; the sides take turns, and the medians of the
 rounds count. Nothing else should run beside it.
@@ -18,30 +16,18 @@ rounds count. Nothing else should run beside it.
 
 import json
 import pathlib
-import resource
-import subprocess
-import sys
 
 import keras
 import numpy as np
-import psutil
 import tensorflow as tf
-from absl import app, flags
+from absl import app
 from training import FLAGS, SCALES, compile_model, step_seconds
 
 import keras_resizable
-from keras_resizable.training import distillation
 from keras_resizable.utils.files import replacing
 
-flags.DEFINE_enum("memory_of", None, ["plain", "ensemble"], "For an own process.")
-
 RESULTS = pathlib.Path(__file__).parent / "results" / "beyond.json"
-KINDS = {
-    "plain": None,
-    "in_place": distillation.InPlaceDistillation(),
-    "top_down": distillation.TopDownDistillation(),
-    "ensemble": distillation.EnsembleDistillation(),
-}
+KINDS = ("plain", "in_place", "teacher")
 
 
 def make_network():
@@ -54,7 +40,11 @@ def make_distilled(kind):
     space = network.space
     configs = [(scale,) * space.num_stages for scale in SCALES]
     sampler = keras_resizable.FixedSampler(configs)
-    compile_model(network, sampler=sampler, distillation=KINDS[kind])
+    teaching = None if kind == "plain" else kind
+    if kind == "teacher":
+        largest = network.sub_network(space.largest)
+        teaching = keras_resizable.TeacherDistillation(largest)
+    compile_model(network, sampler=sampler, distillation=teaching)
     return network
 
 
@@ -96,33 +86,8 @@ def measure_steps():
     } | {"seconds": rounds}
 
 
-def measure_memory():
-    """The peak of this process; prints it."""
-    after_imports = psutil.Process().memory_info().rss
-    network = make_distilled(FLAGS.memory_of)
-    step_seconds(network, FLAGS.steps)
-    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps(peak - after_imports))
-
-
-def compare_memory():
-    peaks: dict[str, list[float]] = {"plain": [], "ensemble": []}
-    for _ in range(FLAGS.processes):
-        for kind, measured in peaks.items():
-            command = [sys.executable, *sys.argv, f"--memory_of={kind}"]
-            output = subprocess.run(command, check=True, capture_output=True, text=True)
-            measured.append(json.loads(output.stdout.splitlines()[-1]))
-            print(f"  {kind}: {measured[-1] / 1e9:.2f} GB", flush=True)
-    ratio = np.median(peaks["ensemble"]) / np.median(peaks["plain"])
-    return {"ratio": float(ratio), **peaks}
-
-
 def main(argv):
-    if FLAGS.memory_of is not None:
-        measure_memory()
-        return
     results = measure_steps()
-    results["ensemble_memory"] = compare_memory()
     results["versions"] = {"keras": keras.__version__, "tensorflow": tf.__version__}
     with replacing(RESULTS) as path:
         path.write_text(json.dumps(results, indent=2) + "\n")

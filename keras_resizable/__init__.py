@@ -37,14 +37,12 @@ from keras_resizable.pieces import count_flops_of_configs
 from keras_resizable.runs import load_network, train
 from keras_resizable.space import Configuration, SpatialSpace
 from keras_resizable.training import (
-    EnsembleDistillation,
     FairSampler,
     FixedSampler,
     InPlaceDistillation,
     SandwichSampler,
     SwitchingSampler,
     TeacherDistillation,
-    TopDownDistillation,
     UniformSampler,
 )
 
@@ -52,7 +50,6 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Configuration",
-    "EnsembleDistillation",
     "FairSampler",
     "FixedSampler",
     "InPlaceDistillation",
@@ -72,7 +69,6 @@ __all__ = [
     "StageResize",
     "SwitchingSampler",
     "TeacherDistillation",
-    "TopDownDistillation",
     "UniformSampler",
     "adapt",
     "calibrate",

@@ -191,8 +191,8 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
                 `"uniform"`; a sampler such as `keras_resizable.FairSampler(seed=1)`; or
                 any callable from the optimizer step to a plan.
             distillation: What sub-networks learn from each other: None for nothing,
-                `"in_place"`, `"top_down"`, `"ensemble"`, or an object such as
-                `keras_resizable.EnsembleDistillation(0.3)`, or
+                `"in_place"` from the largest, or an object such as
+                `keras_resizable.InPlaceDistillation(0.3)`; or from another model,
                 `keras_resizable.TeacherDistillation(model)`. The head must classify.
             gradient_reduction: `"mean"` over the sub-networks of a step, or
                 `"sum"`, Algorithm 1 to the letter, which equals the mean if the

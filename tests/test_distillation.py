@@ -8,16 +8,11 @@ from conftest import small_network
 
 import keras_resizable
 from keras_resizable import FairSampler, FixedSampler, SandwichSampler, SwitchingSampler
-from keras_resizable.training.distillation import (
-    EnsembleDistillation,
-    InPlaceDistillation,
-    TopDownDistillation,
-)
+from keras_resizable.training.distillation import InPlaceDistillation
 
 MAKE_NETWORK = small_network
 
 CONFIGS = [(1.0, 1.0), (0.75, 1.0), (0.5, 0.5)]
-KINDS = [InPlaceDistillation, TopDownDistillation, EnsembleDistillation]
 
 
 def compile_network(network, distillation, **options):
@@ -27,15 +22,6 @@ def compile_network(network, distillation, **options):
         loss="sparse_categorical_crossentropy", distillation=distillation, **options
     )
     return network
-
-
-def teachers(kind, probabilities):
-    """The teacher of each sub-network of the plan, or None."""
-    if kind is InPlaceDistillation:
-        return [None, probabilities[0], probabilities[0]]
-    if kind is TopDownDistillation:
-        return [None, probabilities[0], np.mean(probabilities[:2], axis=0)]
-    return [np.mean(probabilities, axis=0)] * 3
 
 
 @pytest.mark.parametrize("split", [False, True])
@@ -87,12 +73,9 @@ def test_a_teacher_of_other_images_or_classes_is_refused(make_network):
         teach(include_top=False)
 
 
-@pytest.mark.parametrize(
-    ("kind", "activation"),
-    [*((kind, "softmax") for kind in KINDS), (EnsembleDistillation, None)],
-)
+@pytest.mark.parametrize("activation", ["softmax", None])
 def test_gradients_are_those_of_the_written_loss(
-    make_network, batch, randomize, kind, activation
+    make_network, batch, randomize, activation
 ):
     images, labels = batch
     network = make_network(
@@ -108,11 +91,11 @@ def test_gradients_are_those_of_the_written_loss(
     def outputs_of(config):
         return network(images, config=config, training=True)
 
-    outputs = [outputs_of(config) for config in CONFIGS]
-    probabilities = [tf.nn.softmax(o) if from_logits else o for o in outputs]
+    answer = outputs_of(CONFIGS[0])
+    largest = tf.nn.softmax(answer) if from_logits else answer
     gradients = [np.zeros(weight.shape) for weight in weights]
     losses = []
-    for config, teacher in zip(CONFIGS, teachers(kind, probabilities)):
+    for config, teacher in zip(CONFIGS, [None, largest, largest]):
         with tf.GradientTape() as tape:
             answer = outputs_of(config)
             loss = keras.losses.sparse_categorical_crossentropy(
@@ -133,7 +116,7 @@ def test_gradients_are_those_of_the_written_loss(
         keras.optimizers.SGD(1.0),
         keras.losses.SparseCategoricalCrossentropy(from_logits),
         sampler=FixedSampler(CONFIGS),
-        distillation=kind(0.3),
+        distillation=InPlaceDistillation(0.3),
     )
     reported = network.train_on_batch(images, labels, sample_weight)
     assert reported == pytest.approx(np.mean(losses), rel=1e-5)
@@ -141,10 +124,9 @@ def test_gradients_are_those_of_the_written_loss(
         np.testing.assert_allclose(old - weight, gradient, rtol=2e-3, atol=2e-5)
 
 
-@pytest.mark.parametrize("kind", [TopDownDistillation, EnsembleDistillation])
-def test_weight_of_zero_is_plain_training(make_network, batch, kind):
+def test_weight_of_zero_is_plain_training(make_network, batch):
     results = []
-    for distillation in (None, kind(0.0)):
+    for distillation in (None, InPlaceDistillation(0.0)):
         keras.utils.set_random_seed(0)
         network = compile_network(make_network(dropout=0.5), distillation)
         network.fit(*batch, batch_size=4, verbose=0, shuffle=False)
@@ -153,15 +135,14 @@ def test_weight_of_zero_is_plain_training(make_network, batch, kind):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", [TopDownDistillation, EnsembleDistillation])
-def test_mirrored_and_mixed_precision(strategy, make_network, batch, kind):
+def test_mirrored_and_mixed_precision(strategy, make_network, batch):
     keras.config.set_dtype_policy("mixed_float16")
     try:
         with strategy.scope():
             network = make_network()
             compile_network(
                 network,
-                kind(),
+                InPlaceDistillation(),
                 sampler=SandwichSampler(),
                 optimizer=keras.optimizers.SGD(0.01, momentum=0.9),
             )
@@ -178,7 +159,7 @@ def test_replicas_train_as_one(strategy, make_network, batch):
         with scope.scope():
             network = make_network(synchronized=scope is strategy)
             optimizer = keras.optimizers.SGD(0.05)
-            compile_network(network, EnsembleDistillation(), optimizer=optimizer)
+            compile_network(network, InPlaceDistillation(), optimizer=optimizer)
         network.fit(*batch, batch_size=8, epochs=2, verbose=0, shuffle=False)
         weights.append(network.get_weights())
     for one, two in zip(*weights, strict=True):
@@ -186,11 +167,11 @@ def test_replicas_train_as_one(strategy, make_network, batch):
 
 
 def test_compiled_distillation_is_saved(make_network, batch, tmp_path):
-    network = compile_network(make_network(), TopDownDistillation(0.25))
+    network = compile_network(make_network(), InPlaceDistillation(0.25))
     network.train_on_batch(*batch)
     network.save(tmp_path / "network.keras")
     copy = keras.saving.load_model(tmp_path / "network.keras")
-    assert isinstance(copy.training_step.distillation, TopDownDistillation)
+    assert isinstance(copy.training_step.distillation, InPlaceDistillation)
     assert copy.training_step.distillation.weight == 0.25
     losses = [model.train_on_batch(*batch) for model in (network, copy)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
@@ -219,7 +200,7 @@ def test_plans_without_the_largest_are_refused(make_network, batch):
 
 def test_bad_arguments_are_named(make_network):
     with pytest.raises(ValueError, match="weight=1.5"):
-        EnsembleDistillation(1.5)
+        InPlaceDistillation(1.5)
     network = make_network(include_top=False)
     with pytest.raises(ValueError, match=r"one output of \(batch, classes\)"):
-        compile_network(network, EnsembleDistillation())
+        compile_network(network, InPlaceDistillation())

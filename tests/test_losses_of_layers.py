@@ -75,7 +75,7 @@ def test_one_scale_trains_as_the_plain_model(data, reduction, eagerly):
 
 
 @pytest.mark.parametrize(
-    "teaching", [None, distillation.EnsembleDistillation(0.0)], ids=["plain", "taught"]
+    "teaching", [None, distillation.InPlaceDistillation(0.0)], ids=["plain", "taught"]
 )
 def test_the_stem_counts_once_whatever_the_plan(data, teaching):
     losses, kernels = [], []

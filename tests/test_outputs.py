@@ -8,7 +8,7 @@ from odd_networks import tiny_network
 
 from keras_resizable import adapt, search
 from keras_resizable.parts import norms_by_stage
-from keras_resizable.training import distillation, fine_tuning
+from keras_resizable.training import fine_tuning
 from keras_resizable.utils.outputs import Classifier
 
 
@@ -51,7 +51,8 @@ def test_softmax_is_known_in_all_its_forms(end, labelled):
     network.compile(
         "sgd",
         "sparse_categorical_crossentropy",
-        distillation=distillation.EnsembleDistillation(),
+        sampler="sandwich",
+        distillation="in_place",
     )
     assert network.classifier.gives_probabilities
 
@@ -86,7 +87,8 @@ def test_what_cannot_be_told_is_asked_for(labelled):
         network.compile(
             "sgd",
             keras.losses.KLDivergence(),
-            distillation=distillation.EnsembleDistillation(),
+            sampler="sandwich",
+            distillation="in_place",
         )
 
 
@@ -113,7 +115,7 @@ def test_a_binary_head_simply_works(end, one_hot, labelled):
     results = adapt.evaluate(adaptive, (images, labels))
     assert results.top1 == pytest.approx(accuracy)
     with pytest.raises(ValueError, match="two or more classes"):
-        network.compile(distillation=distillation.EnsembleDistillation())
+        network.compile(sampler="sandwich", distillation="in_place")
 
 
 def test_other_heads_are_refused():

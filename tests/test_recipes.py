@@ -184,16 +184,16 @@ def compiled(mode="resizable", network="sample_resnet20", **changes):
 
 
 def test_what_recipes_have_beyond_the_paper():
-    network, _ = compiled(sampler="sandwich", draws=2, distillation="in_place")
-    assert isinstance(network.training_step.distillation, InPlaceDistillation)
-    assert np.shape(network.sampler(0)) == (4, 3)
-    network, callbacks = compiled(
-        "resizable_aug", shrink=0.25, distillation="ensemble", distillation_weight=0.3
+    network, _ = compiled(
+        sampler="sandwich", draws=2, distillation="in_place", distillation_weight=0.3
     )
+    assert isinstance(network.training_step.distillation, InPlaceDistillation)
+    assert network.training_step.distillation.weight == 0.3
+    assert np.shape(network.sampler(0)) == (4, 3)
+    network, callbacks = compiled("resizable_aug", shrink=0.25)
     plans = [np.shape(network.sampler(step)) for step in (0, 9, 10, 19, 20)]
     assert plans == [(1, 3), (1, 3), (3, 3), (3, 3), (1, 3)]
     assert [callback.epoch for callback in callbacks] == [1]
-    assert network.training_step.distillation.weight == 0.3
     network, callbacks = compiled(scale_aware="false", drop_path=0.1, ema=0.99)
     assert not callbacks and network.extra_params == 0
     assert network.optimizer.use_ema and network.optimizer.ema_momentum == 0.99
@@ -202,8 +202,8 @@ def test_what_recipes_have_beyond_the_paper():
     assert len(rates) == 9 and max(rates) == pytest.approx(0.1)
     with pytest.raises(ValueError, match="MobileNetV1 has no residual branches"):
         compiled(network="sample_mobilenet_v1", drop_path=0.1)
-    with pytest.raises(ValueError, match="'top_down' with the mode 'individual'"):
-        compiled("individual", distillation="top_down")
+    with pytest.raises(ValueError, match="'in_place' with the mode 'individual'"):
+        compiled("individual", distillation="in_place")
 
 
 def test_widths_belong_to_networks_that_have_them():

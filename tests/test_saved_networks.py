@@ -16,7 +16,6 @@ from narrow_networks import NARROW
 
 import keras_resizable
 from keras_resizable import adapt
-from keras_resizable.training import distillation
 
 PROGRAM = """
 import sys
@@ -43,14 +42,11 @@ def networks():
     router = adaptive.router()
     router.compile("sgd", adapt.RoutingLoss(adaptive.route_flops, 0.1))
     compiled = {
-        "fair": (fair, distillation.TopDownDistillation(0.3)),
-        "uniform": (
-            keras_resizable.UniformSampler(num_draws=2),
-            distillation.EnsembleDistillation(),
-        ),
+        "fair": (fair, None),
+        "uniform": (keras_resizable.UniformSampler(num_draws=2), None),
         "sandwich": (
             keras_resizable.SandwichSampler(),
-            distillation.InPlaceDistillation(),
+            keras_resizable.InPlaceDistillation(0.3),
         ),
         "fixed": (fixed, None),
         "switching": (keras_resizable.SwitchingSampler(fixed, fair, step=3), None),
@@ -86,7 +82,8 @@ def test_every_class_loads_where_only_the_package_is_imported(networks, tmp_path
         with zipfile.ZipFile(paths[name]) as file:
             config = json.dumps(json.loads(file.read("config.json")))
         saved |= set(re.findall(r'"registered_name": "(keras_resizable>\w+)"', config))
-    assert saved == registered()
+    # What holds a layer of others loads where that is known: tests/conversion.
+    assert saved == registered() - {"keras_resizable>ScaleAwareBlock"}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PROGRAM, *paths.values()],
         cwd=pathlib.Path(__file__).parents[1],

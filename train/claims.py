@@ -126,8 +126,6 @@ ARMS = {
     "rand_augment": dataclasses.replace(
         _alone(LARGEST, rand_augment=0.5), calibrated=False
     ),
-    "ensemble": Arm(changes={"distillation": "ensemble"}),
-    "top-down": Arm(changes={"distillation": "top_down"}),
     "sandwich": Arm(changes={"sampler": "sandwich"}),
     "in-place": Arm(changes={"sampler": "sandwich", "distillation": "in_place"}),
     "delayed shrinking": Arm(changes={"shrink": 0.5}),
@@ -337,8 +335,6 @@ CLAIMS = {
             *(
                 row
                 for arm in (
-                    "ensemble",
-                    "top-down",
                     "sandwich",
                     "in-place",
                     "delayed shrinking",

@@ -15,7 +15,7 @@ from keras_resizable.models import NETWORKS
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.recipes.recipe import Recipe
 from keras_resizable.space import ConfigLike
-from keras_resizable.training import distillation, sampling
+from keras_resizable.training import InPlaceDistillation, sampling
 
 # Training images, classes and image shapes, for what is told without the data.
 KNOWN_SETS = {
@@ -214,8 +214,7 @@ def compile_network(
     steps = recipe.epochs * steps_per_epoch
     teaching = None
     if recipe.distillation != "none":
-        kind = distillation.DISTILLATIONS[recipe.distillation]
-        teaching = kind(recipe.distillation_weight)
+        teaching = InPlaceDistillation(recipe.distillation_weight)
     network.compile(
         keras.optimizers.SGD(
             _schedule(recipe, steps, steps_per_epoch),

@@ -6,12 +6,12 @@ import math
 from keras_resizable.conversion import APPLICATIONS, find_source
 from keras_resizable.data.preprocessing import AUGMENTATIONS
 from keras_resizable.models import NETWORKS
-from keras_resizable.training import distillation, sampling
+from keras_resizable.training import sampling
 
 MODES = ("individual", "resizable", "resizable_aug")
 SCHEDULES = ("step", "linear", "cosine")
 SAMPLERS = tuple(sampling.SAMPLERS)
-DISTILLATIONS = ("none", *distillation.DISTILLATIONS)
+DISTILLATIONS = ("none", "in_place")
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 
 

@@ -1,10 +1,8 @@
 """What a training step does: plans, distillation, several devices; fine-tuning."""
 
 from keras_resizable.training.distillation import (
-    EnsembleDistillation,
     InPlaceDistillation,
     TeacherDistillation,
-    TopDownDistillation,
 )
 from keras_resizable.training.distribution import make_strategy
 from keras_resizable.training.fine_tuning import taught_by, train_only
@@ -18,7 +16,6 @@ from keras_resizable.training.sampling import (
 )
 
 __all__ = [
-    "EnsembleDistillation",
     "FairSampler",
     "FixedSampler",
     "InPlaceDistillation",
@@ -26,7 +23,6 @@ __all__ = [
     "SandwichSampler",
     "SwitchingSampler",
     "TeacherDistillation",
-    "TopDownDistillation",
     "UniformSampler",
     "find_learning_rate",
     "make_strategy",

@@ -8,7 +8,11 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resizable.layers import HasStockForm, ScaleAwareBatchNorm
-from keras_resizable.training.distillation import Distillation, TeacherDistillation
+from keras_resizable.training.distillation import (
+    Distillation,
+    InPlaceDistillation,
+    TeacherDistillation,
+)
 from keras_resizable.training.records import check_shares
 from keras_resizable.training.sampling import SwitchingSampler
 from keras_resizable.utils.graph import layers_of
@@ -53,11 +57,11 @@ def check_distillation(
         head: The head; it has to classify.
         split_batch: Whether a teacher sees other images than those it teaches.
     """
-    if split_batch and not distillation.runs_ahead:
+    in_place = isinstance(distillation, InPlaceDistillation)
+    if split_batch and in_place:
         raise ValueError(
-            f"With `split_batch=True` no sub-network sees the images of another, so "
-            f"{type(distillation).__name__} has no teachers: use EnsembleDistillation, "
-            "whose sub-networks all run on all images before, or `split_batch=False`."
+            "With `split_batch=True` no sub-network sees the images of another, and "
+            "none can teach another: use TeacherDistillation, or `split_batch=False`."
         )
     shapes = [tuple(output.shape) for output in head.outputs]
     if [len(shape) for shape in shapes] != [2] or shapes[0][1] == 1:
@@ -67,12 +71,12 @@ def check_distillation(
         )
     if isinstance(distillation, TeacherDistillation):
         _check_teacher(distillation.teacher, stem, head)
-    if not distillation.needs_largest:
+    if not in_place:
         return
     step = step_without_largest(sampler)
     if step is not None:
         raise ValueError(
-            f"{type(distillation).__name__} needs plans with the largest "
+            "InPlaceDistillation needs plans with the largest "
             f"sub-network. {sampler} has none at step {step}: use SandwichSampler."
         )
 

@@ -1,11 +1,9 @@
-"""What the sub-networks of a training step learn from each other, or from a teacher.
+"""What the sub-networks of a training step learn from the largest, or from a teacher.
 
-With `network.compile(distillation="ensemble")` sub-networks that have a
-teacher learn from labels by the loss of `compile`, and from the teacher's class
-probabilities by the cross-entropy with them. Teachers get no gradient from it.
+With `network.compile(distillation="in_place")` sub-networks that have a teacher learn
+from labels by the loss of `compile`, and from the teacher's class probabilities by the
+cross-entropy with them. Teachers get no gradient from it.
 """
-
-from collections.abc import Callable
 
 import keras
 import tensorflow as tf
@@ -20,10 +18,6 @@ class _Distillation:
         weight: The teacher's part of the loss, from 0 to 1; the labels have the rest.
     """
 
-    needs_largest = False
-    # Whether teachers answer before the first sub-network is trained, on all images.
-    runs_ahead = False
-
     def __init__(self, weight: float = 0.5) -> None:
         if not 0 <= weight <= 1:
             raise ValueError(f"`weight` is from 0 to 1. Received: weight={weight!r}")
@@ -31,7 +25,19 @@ class _Distillation:
 
     def has_teacher(self, number: tf.Tensor) -> tf.Tensor:
         """Whether there is a teacher for the sub-network in this place of the plan."""
-        return number > 0
+        raise NotImplementedError
+
+    def first_teacher(self, images: tf.Tensor, classes: int) -> tf.Tensor:
+        """The teacher before the first sub-network of the plan has run.
+
+        Args:
+            images: Those of the step.
+            classes: Number of classes.
+
+        Returns:
+            Probabilities `(batch, classes)`.
+        """
+        raise NotImplementedError
 
     def next_teacher(
         self, teacher: tf.Tensor, number: tf.Tensor, probabilities: tf.Tensor
@@ -64,64 +70,16 @@ class InPlaceDistillation(_Distillation):
         weight: The teacher's part of the loss, from 0 to 1; the labels have the rest.
     """
 
-    needs_largest = True
+    def has_teacher(self, number: tf.Tensor) -> tf.Tensor:
+        return number > 0
+
+    def first_teacher(self, images: tf.Tensor, classes: int) -> tf.Tensor:
+        return tf.zeros((tf.shape(images)[0], classes))
 
     def next_teacher(
         self, teacher: tf.Tensor, number: tf.Tensor, probabilities: tf.Tensor
     ) -> tf.Tensor:
         return tf.where(number == 0, probabilities, teacher)
-
-
-@keras.saving.register_keras_serializable(package="keras_resizable")
-class TopDownDistillation(_Distillation):
-    """Every larger sub-network of the plan teaches every smaller one.
-
-    Wang et al., 2020, https://arxiv.org/abs/2007.09558 (RS-Nets), section 3.3. A sum of
-    cross-entropies with several teachers is that with the mean of their probabilities.
-
-    Args:
-        weight: The teachers' part of the loss, from 0 to 1; the labels have the rest.
-    """
-
-    def next_teacher(
-        self, teacher: tf.Tensor, number: tf.Tensor, probabilities: tf.Tensor
-    ) -> tf.Tensor:
-        before = tf.cast(number, probabilities.dtype)
-        return (teacher * before + probabilities) / (before + 1.0)
-
-
-@keras.saving.register_keras_serializable(package="keras_resizable")
-class EnsembleDistillation(_Distillation):
-    """The ensemble of all sub-networks of the plan teaches each of them.
-
-    After RS-Nets (Wang et al., 2020, https://arxiv.org/abs/2007.09558, section 3.3),
-    which learns a weight for each of its few sub-networks: with random plans the
-    teacher is the mean of the probabilities. All sub-networks run forward once before
-    the first is trained, one at a time.
-
-    Args:
-        weight: The teacher's part of the loss, from 0 to 1; the labels have the rest.
-
-    Example:
-
-    >>> import keras_resizable
-    >>> network = keras_resizable.ResNet20()
-    >>> network.compile(
-    ...     "sgd",
-    ...     "categorical_crossentropy",
-    ...     distillation=keras_resizable.EnsembleDistillation(weight=0.3),
-    ... )
-    """
-
-    runs_ahead = True
-
-    def has_teacher(self, number: tf.Tensor) -> tf.Tensor:
-        return tf.constant(True)
-
-    def next_teacher(
-        self, teacher: tf.Tensor, number: tf.Tensor, probabilities: tf.Tensor
-    ) -> tf.Tensor:
-        return teacher
 
 
 class TeacherDistillation(_Distillation):
@@ -154,8 +112,6 @@ class TeacherDistillation(_Distillation):
     ... )
     """
 
-    runs_ahead = True
-
     def __init__(self, teacher: keras.Model, weight: float = 0.5) -> None:
         super().__init__(weight)
         self.teacher = teacher
@@ -165,48 +121,36 @@ class TeacherDistillation(_Distillation):
     def has_teacher(self, number: tf.Tensor) -> tf.Tensor:
         return tf.constant(True)
 
+    def first_teacher(self, images: tf.Tensor, classes: int) -> tf.Tensor:
+        return self._classifier.probabilities(self.teacher(images, training=False))
+
     def next_teacher(
         self, teacher: tf.Tensor, number: tf.Tensor, probabilities: tf.Tensor
     ) -> tf.Tensor:
         return teacher
 
-    def answers(self, images: tf.Tensor) -> tf.Tensor:
-        """The teacher's probabilities, `(batch, classes)`."""
-        return self._classifier.probabilities(self.teacher(images, training=False))
-
     def get_config(self):
         raise NotImplementedError("A teacher is not saved with what it teaches.")
 
 
-Distillation = (
-    InPlaceDistillation
-    | TopDownDistillation
-    | EnsembleDistillation
-    | TeacherDistillation
-)
-
-DISTILLATIONS: dict[str, Callable[..., Distillation]] = {
-    "in_place": InPlaceDistillation,
-    "top_down": TopDownDistillation,
-    "ensemble": EnsembleDistillation,
-}
+Distillation = InPlaceDistillation | TeacherDistillation
 
 
 def get(distillation: Distillation | str | None) -> Distillation | None:
     """A kind of distillation, from its name or as it is.
 
     Args:
-        distillation: `"in_place"`, `"top_down"` or `"ensemble"`; an object of one of
-            the classes above; or None.
+        distillation: `"in_place"`; an object of one of the classes above; or None.
 
     Raises:
         ValueError: If it is something else.
     """
-    if isinstance(distillation, str) and distillation in DISTILLATIONS:
-        return DISTILLATIONS[distillation]()
+    if isinstance(distillation, str) and distillation == "in_place":
+        return InPlaceDistillation()
     if distillation is not None and not isinstance(distillation, _Distillation):
         raise ValueError(
-            f"`distillation` is None, one of {', '.join(map(repr, DISTILLATIONS))}, or "
-            f"such as EnsembleDistillation(). Received: distillation={distillation!r}"
+            "`distillation` is None, 'in_place', or an object such as "
+            "InPlaceDistillation(0.3) or TeacherDistillation(model). "
+            f"Received: distillation={distillation!r}"
         )
     return distillation

@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras_resizable.layers import drop_path
 from keras_resizable.parts import norms_by_stage
 from keras_resizable.training.batch import Batch
-from keras_resizable.training.distillation import Distillation, TeacherDistillation
+from keras_resizable.training.distillation import Distillation, InPlaceDistillation
 from keras_resizable.training.plans import (
     draw_plan,
     for_each_row,
@@ -200,7 +200,7 @@ class TrainStep:
         plan = draw_plan(
             self.sampler, self.network.space, self.network.optimizer.iterations
         )
-        if self.distillation is not None and self.distillation.needs_largest:
+        if isinstance(self.distillation, InPlaceDistillation):
             plan = with_largest(plan, self.sampler, type(self.distillation).__name__)
         return plan
 
@@ -276,7 +276,7 @@ class TrainStep:
             tf.zeros_like(batch.features, precision),
             [tf.convert_to_tensor(variable) for variable in state],
             tf.constant(-1),
-            self._first_teacher(plan, batch, state, unrolled),
+            self._first_teacher(batch),
         )
         loop = for_each_row(plan, train_sub_network, loop, unrolled)
         _, gradients, features_gradient, state_values, diverged, _ = loop
@@ -293,27 +293,12 @@ class TrainStep:
 
         tf.cond(batch.num_images > 0, update, lambda: None)
 
-    def _first_teacher(self, plan, batch, state, unrolled):
+    def _first_teacher(self, batch):
         """What the first sub-network is handed."""
-        features = batch.features
         if self.distillation is None:
             return tf.zeros(())
-        if isinstance(self.distillation, TeacherDistillation):
-            return self.distillation.answers(batch.images)
         classes = self.network.head.output_shape[-1]
-        nothing = tf.zeros((tf.shape(features)[0], classes))
-        if not self.distillation.runs_ahead:
-            return nothing
-
-        def add_sub_network(k, total):
-            # Values of a loop of its own would not be known outside.
-            with keras.StatelessScope([(v, tf.convert_to_tensor(v)) for v in state]):
-                outputs = self._run_row(features, plan[k])
-            return k + 1, total + self.network.classifier.probabilities(outputs)
-
-        loop = (tf.constant(0), nothing)
-        _, total = for_each_row(plan, add_sub_network, loop, unrolled)
-        return total / tf.cast(tf.shape(plan)[0], total.dtype)
+        return self.distillation.first_teacher(batch.images, classes)
 
     def _run_row(self, features, row):
         """Outputs of one sub-network of a plan, in training mode."""
