@@ -1,0 +1,85 @@
+"""Accuracy at scale factors that a network was not trained with.
+
+    python benchmarks/off_list.py --run=runs/latest
+
+Twenty seeded configurations of a trained network, of factors between its scale
+factors, beside the next larger and the next smaller configuration of its list; all
+calibrated, on the test images of the run. Prints them, and the mean differences with
+their standard errors over images. Writes benchmarks/results/off_list_<network>.csv.
+"""
+
+import pathlib
+import tempfile
+
+import numpy as np
+import pandas as pd
+from absl import app, flags
+
+from keras_resizable import runs, search
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("run", "runs/latest", "Folder of a run.")
+flags.DEFINE_integer("configs", 20, "How many to draw.")
+
+RESULTS = pathlib.Path(__file__).parent / "results"
+COLUMNS = ("off the list", "next larger", "next smaller")
+
+
+def drawn(space):
+    """Configurations between those of the list, and their neighbours in it."""
+    generator = np.random.default_rng(0)
+    rows: list[list[str]] = []
+    while len(rows) < FLAGS.configs:
+        low, high = space.scales[-1], space.scales[0]
+        factors = generator.uniform(low, high, space.num_stages).round(2).tolist()
+        if set(factors) & set(space.scales):
+            continue
+        larger = [min(s for s in space.scales if s > f) for f in factors]
+        smaller = [max(s for s in space.scales if s < f) for f in factors]
+        rows.append([",".join(map(str, c)) for c in (factors, larger, smaller)])
+    return rows
+
+
+def main(argv):
+    run = runs.Run(FLAGS.run)
+    network = run.network()
+    rows = drawn(network.space)
+    configs = [config for row in rows for config in row]
+    finer = network.with_factors_of(configs)
+    with tempfile.TemporaryDirectory() as folder:
+        table = search.build_table(
+            finer,
+            run.test_data(),
+            configs,
+            calibrate_with=run.calibration(),
+            folder=folder,
+        ).set_index("config")
+        samples = search.load_samples(pathlib.Path(folder) / search.SAMPLES)
+    result = pd.DataFrame(
+        {
+            f"{name} {column}": [table.loc[row[place], column] for row in rows]
+            for column in ("top1", "flops")
+            for place, name in enumerate(
+                ("off the list", "next larger", "next smaller")
+            )
+        },
+        index=[row[0] for row in rows],
+    ).rename_axis("config")
+    print((100 * result.filter(like="top1")).round(1).to_string())
+    right = [
+        np.mean([samples.right_of(row[place]) for row in rows], axis=0)
+        for place in range(3)
+    ]
+    for name, other in (("larger", right[1]), ("smaller", right[2])):
+        difference = 100 * (right[0] - other)
+        error = difference.std() / np.sqrt(len(difference))
+        print(
+            f"off the list - next {name}: {difference.mean():+.2f} points, "
+            f"standard error {error:.2f}"
+        )
+    RESULTS.mkdir(exist_ok=True)
+    result.to_csv(RESULTS / f"off_list_{network.name}.csv")
+
+
+if __name__ == "__main__":
+    app.run(main)
