@@ -232,7 +232,7 @@ def paired_test(right: np.ndarray, other_right: np.ndarray) -> PairedTest:
         A `PairedTest`.
 
     Raises:
-        ValueError: If their numbers of images differ.
+        ValueError: If their numbers of images differ, or they are no truth values.
         ImportError: If the extra `search` is not installed.
 
     Example:
@@ -242,6 +242,12 @@ def paired_test(right: np.ndarray, other_right: np.ndarray) -> PairedTest:
     >>> round(test.difference, 3), round(test.p_value, 4)
     (0.333, 0.0078)
     """
+    for answers in (right, other_right):
+        if not np.isin(answers, (0, 1)).all():
+            raise ValueError(
+                "A paired test needs whether each answer is right, True or False. "
+                f"Received: {answers!r}"
+            )
     right, other_right = np.asarray(right, bool), np.asarray(other_right, bool)
     if right.shape != other_right.shape:
         raise ValueError(

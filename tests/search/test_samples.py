@@ -99,3 +99,8 @@ def test_paired_test_is_that_of_mcnemar():
     assert paired_test(right, right).p_value == 1.0
     with pytest.raises(ValueError, match="100 and on 99"):
         paired_test(right, right[1:])
+
+
+def test_a_paired_test_of_shares_is_refused():
+    with pytest.raises(ValueError, match="True or False. Received: .*0.5"):
+        paired_test(np.array([0.5, 1.0]), np.array([True, False]))
