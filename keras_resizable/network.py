@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from keras_resizable.calibration import calibrate
+from keras_resizable.layers.stage_resize import resizing_by
 from keras_resizable.parts import Part, norms_by_stage
 from keras_resizable.scales import with_scales
 from keras_resizable.space import ConfigLike, SpatialSpace
@@ -152,7 +153,11 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         return self.run_stages(features, indices, training)
 
     def run_stages(
-        self, features: tf.Tensor, indices: Iterable[tf.Tensor], training: bool | None
+        self,
+        features: tf.Tensor,
+        indices: Iterable[tf.Tensor],
+        training: bool | None,
+        factors: Iterable[tf.Tensor] | None = None,
     ) -> Any:
         """Outputs for features of the stem.
 
@@ -160,9 +165,13 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             features: `(batch, height, width, channels)`.
             indices: Scalar int32 tensors, the scale index of each stage.
             training: Whether to run in training mode.
+            factors: Scalar float tensors to resize by, one for each stage; those of the
+                scale indices if absent.
         """
-        for stage, scale_index in zip(self.stages, indices):
-            features = stage([features, scale_index], training=training)
+        factors = [None] * self.space.num_stages if factors is None else factors
+        for stage, scale_index, factor in zip(self.stages, indices, factors):
+            with resizing_by(factor):
+                features = stage([features, scale_index], training=training)
         return self.head(features, training=training)
 
     def compile(
@@ -188,8 +197,9 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             optimizer: As in `keras.Model.compile`.
             loss: As in `keras.Model.compile`.
             sampler: Which sub-networks a step trains: `"fair"`, `"sandwich"`,
-                `"uniform"`; a sampler such as `keras_resizable.FairSampler(seed=1)`; or
-                any callable from the optimizer step to a plan.
+                `"uniform"`, `"interval"`; a sampler such as
+                `keras_resizable.FairSampler(seed=1)`; or any callable from the
+                optimizer step to a plan.
             distillation: What sub-networks learn from each other: None for nothing,
                 `"in_place"` from the largest, or an object such as
                 `keras_resizable.InPlaceDistillation(0.3)`; or from another model,

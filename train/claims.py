@@ -149,6 +149,7 @@ KINDS: dict[str, dict] = {
     "fair": {},
     "one draw": {"sampler": "uniform"},
     "dealt": {"split_batch": True},
+    "interval": {"split_batch": True, "sampler": "interval"},
 }
 TUNED = {
     "alone 1.0": ((32, 0.05), (32, 0.1), (64, 0.1), (64, 0.2)),
@@ -157,7 +158,7 @@ TUNED = {
     "dealt": ((48, 0.1), (96, 0.1), (96, 0.2)),
 }
 BEST = {"alone 1.0": (32, 0.1), "fair": (32, 0.1), "one draw": (32, 0.1)}
-BEST["dealt"] = (96, 0.2)
+BEST["dealt"] = BEST["interval"] = (96, 0.2)
 
 
 def _on_cifar10(kind, chosen, budget=BUDGET_OF_CIFAR10, mode="resizable", **options):
@@ -179,6 +180,7 @@ for _kind, _choices in TUNED.items():
         ARMS[f"cifar10, tuned: {_kind}, {_choice[0]}, {_choice[1]}"] = _on_cifar10(
             _kind, _choice, BUDGET_OF_CIFAR10 / 3, held_out=True
         )
+for _kind in KINDS:
     ARMS[f"cifar10, {_kind}"] = _on_cifar10(_kind, BEST[_kind])
 for _config in UNIFORM:
     ARMS[f"cifar10, alone {_config[0]}, {EPOCHS_ALONE} epochs"] = _on_cifar10(
@@ -374,6 +376,15 @@ CLAIMS = {
             *_and_mean("cifar10, dealt", "cifar10, fair"),
             *_and_mean("cifar10, dealt", "cifar10, one draw"),
         ],
+    ),
+    "interval": Claim(
+        "Training at random factors costs the listed ones nothing",
+        "ours",
+        [
+            *_and_mean("cifar10, dealt"),
+            *_and_mean("cifar10, interval", "cifar10, dealt"),
+        ],
+        seeds=1,
     ),
     "largest_last": Claim(
         "The largest of dealt training, trained last, reaches the largest alone",

@@ -19,6 +19,7 @@ from keras_resizable.training.plans import (
 )
 from keras_resizable.training.records import ShareRecord
 from keras_resizable.training.replicas import assign_state, num_replicas, with_an_image
+from keras_resizable.training.sampling import Sampler
 from keras_resizable.utils.graph import layers_of
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ class TrainStep:
         if self.split_batch:
             self.shares.add_step(num_images, tf.shape(plan)[0])
             plan = self._with_images(plan, num_images)
+        factors = self.draw_factors(plan)
         of_stem = network.stem.non_trainable_variables
         with tf.GradientTape(persistent=True) as stem_tape:
             with _collecting([(v, tf.convert_to_tensor(v)) for v in of_stem]) as scope:
@@ -153,7 +155,7 @@ class TrainStep:
         nothing = tf.zeros(())
         batch = Batch(features, images, targets, sample_weight, nothing, num_images)
         gradients, features_gradient, diverged, state_values = self._run_plan(
-            plan, batch, activities
+            plan, factors, batch, activities
         )
         values_of_stem = map(scope.get_current_value, of_stem)
         assign_state(
@@ -204,6 +206,12 @@ class TrainStep:
             plan = with_largest(plan, self.sampler, type(self.distillation).__name__)
         return plan
 
+    def draw_factors(self, plan: tf.Tensor) -> tf.Tensor | None:
+        """What maps are resized by, if not by the scale factors of the plan."""
+        if not isinstance(self.sampler, Sampler):
+            return None
+        return self.sampler.factors(self.network.optimizer.iterations, plan)
+
     def _with_images(self, plan, num_images):
         """The sub-networks of a plan that get an image, the largest of them."""
         if num_replicas() > 1 and self._is_synchronized():
@@ -219,7 +227,7 @@ class TrainStep:
                 return tf.identity(plan)
         return plan[: tf.maximum(num_images, 1)]
 
-    def _run_plan(self, plan, batch, activities):
+    def _run_plan(self, plan, factors, batch, activities):
         """Runs the sub-networks of a plan, one at a time, on stem features.
 
         Returns:
@@ -247,7 +255,8 @@ class TrainStep:
                 # An assignment in a loop cannot be reduced over replicas. So
                 # the state is handed on, and assigned when the loop has ended.
                 with _collecting(zip(state, state_values)) as scope:
-                    outputs = self._run_row(own.features, plan[k])
+                    of_row = None if factors is None else tf.unstack(factors[k])
+                    outputs = self._run_row(own.features, plan[k], of_row)
                 loss = self.loss_of(k, own, outputs)
                 loss += activities + _sum(scope.losses) / num_replicas()
                 scaled = network.optimizer.scale_loss(loss)
@@ -300,10 +309,10 @@ class TrainStep:
         classes = self.network.head.output_shape[-1]
         return self.distillation.first_teacher(batch.images, classes)
 
-    def _run_row(self, features, row):
+    def _run_row(self, features, row, factors):
         """Outputs of one sub-network of a plan, in training mode."""
         with drop_path.running(is_largest(row)):
-            return self.network.run_stages(features, tf.unstack(row), training=True)
+            return self.network.run_stages(features, tf.unstack(row), True, factors)
 
     def _state(self):
         """What stages and head assign when they are called."""
