@@ -8,11 +8,7 @@ from keras import layers
 
 from keras_resizable.conversion.block import ScaleAwareBlock, norms_inside
 from keras_resizable.conversion.graph import Cut, Graph, replay
-from keras_resizable.layers import (
-    HasStockForm,
-    ScaleAwareBatchNorm,
-    StageResize,
-)
+from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
 from keras_resizable.sub_network import copy_state
 from keras_resizable.utils.messages import first_line
 
@@ -86,13 +82,14 @@ class Builder:
             if id(operation) not in copies:
                 copies[id(operation)] = operation, self._copy(call, rows)
             copy = copies[id(operation)][1]
-            if getattr(copy, "num_scales", 1) > 1:
+            is_ours = isinstance(copy, (ScaleAwareBatchNorm, ScaleAwareBlock))
+            if is_ours and scale_index is not None:
                 args = (*args, scale_index)
             return copy(*args, **kwargs)
 
         replay(calls, values, make)
         for operation, copy in copies.values():
-            if not isinstance(copy, HasStockForm):
+            if type(copy) is type(operation):  # Others have it already.
                 copy_state(operation, copy)
         return keras.tree.map_structure(lambda leaf: values[id(leaf)], outputs)
 
@@ -109,7 +106,9 @@ class Builder:
         else:
             copy = _copy_of(call)
             if num_rows > 1 and norms_inside(operation):
-                copy = ScaleAwareBlock.from_stock(operation, num_rows, call.args[0])
+                if _takes_maps_alone(call):
+                    (inputs,) = call.args
+                    copy = ScaleAwareBlock.from_stock(operation, num_rows, inputs)
                 _warn_of_shared_rows(call.name, copy)
         copy.name = self._unused(call.name.replace("/", "_"))
         return copy
@@ -125,6 +124,12 @@ class Builder:
 def _features(cut):
     channels = cut.tensor.shape[3]
     return keras.Input((None, None, channels), dtype=cut.tensor.dtype, name="features")
+
+
+def _takes_maps_alone(call):
+    """Whether a layer is called with feature maps, and nothing else of its own."""
+    is_one = len(call.args) == 1 and isinstance(call.args[0], keras.KerasTensor)
+    return is_one and set(call.kwargs) <= {"training"}
 
 
 def _warn_of_shared_rows(name, block):

@@ -179,7 +179,33 @@ class HoldsAModel(layers.Layer):
         return self.model(x)
 
 
-def test_shared_rows_are_told():
-    model = of(lambda x: classify(body(HoldsAModel()(body(x)))))
-    with pytest.warns(UserWarning, match="Layer 'holds_a_model.*All scale factors sha"):
-        keras_resizable.from_keras(model, (1.0, 0.7))
+@keras.saving.register_keras_serializable(package="tests")
+class TakesTwo(layers.Layer):
+    """A block of two maps, with batch normalisation of one."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.norm = layers.BatchNormalization()
+
+    def build(self, shapes):
+        self.norm.build(shapes[0])
+
+    def call(self, inputs):
+        return self.norm(inputs[0]) + inputs[1]
+
+
+def takes_two(x):
+    x = body(x)
+    return TakesTwo()([x, layers.Conv2D(6, 3, padding="same")(x)])
+
+
+@pytest.mark.parametrize("block", [lambda x: HoldsAModel()(body(x)), takes_two])
+def test_shared_rows_are_told(block):
+    model = of(lambda x: classify(block(x)))
+    randomize_batch_norms(model)
+    with pytest.warns(UserWarning, match="All scale factors share it"):
+        network = keras_resizable.from_keras(model, (1.0, 0.7))
+    images = tf.random.uniform((2, SIZE, SIZE, 3))
+    np.testing.assert_allclose(
+        network(images), model(images, training=False), atol=1e-5
+    )
