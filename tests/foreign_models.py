@@ -119,6 +119,16 @@ def pooled_by_a_window():
     )
 
 
+def convolutional_head():
+    """A dense layer as a convolution of the whole map, as keras-hub's VGG has it."""
+
+    def make(x):
+        x = layers.Conv2D(8, SIZE // 2, activation="relu")(body(x))
+        return layers.Dense(3)(layers.GlobalAveragePooling2D()(x))
+
+    return of(make)
+
+
 def normalized():
     norm = layers.Normalization()
     norm.adapt(np.random.default_rng(0).normal(3, 2, (50, SIZE, SIZE, 3)))
@@ -323,6 +333,7 @@ FOREIGN = {
     models_in_a_model: 1,
     sequential: 2,
     pooled_by_a_window: 2,
+    convolutional_head: 2,
     normalized: 2,
     operations: 1,
     reshaped_head: 2,

@@ -51,7 +51,8 @@ class Segment:
     def kind(self) -> str:
         """What it does to a feature map.
 
-        - `"global"`: it ends it, by pooling all of it or by another rank.
+        - `"global"`: it ends it, by pooling all of it, a kernel of its size, or another
+          rank.
         - `"stride"`: it shrinks it.
         - `"padding"`: it adds zeros, and nothing else.
         - `"local"`: it looks at neighbouring pixels.
@@ -61,7 +62,8 @@ class Segment:
         if len(before) != 4 or len(after) != 4:
             return "global"
         kernels = any(has_kernel(call.operation) for call in self.calls)
-        if after[1:3] == (1, 1) != before[1:3] and not kernels:
+        covered = any(_kernel_is(call.operation, before[1:3]) for call in self.calls)
+        if after[1:3] == (1, 1) != before[1:3] and (covered or not kernels):
             return "global"
         if all(isinstance(call.operation, layers.ZeroPadding2D) for call in self.calls):
             return "padding"
@@ -128,6 +130,12 @@ def has_kernel(operation: keras.Operation, larger_than: int = 1) -> bool:
         len(weight.shape) >= 4 and math.prod(weight.shape[:2]) > larger_than**2
         for weight in getattr(operation, "weights", [])
     )
+
+
+def _kernel_is(operation, size):
+    """Whether a layer has a kernel of some height and width."""
+    weights = getattr(operation, "weights", [])
+    return any(len(w.shape) >= 4 and tuple(w.shape[:2]) == size for w in weights)
 
 
 def _is_local(operation):
