@@ -34,6 +34,11 @@ _FREE = (
 )
 # Operations of TensorFlow that multiply and add.
 _PRODUCTS = ("BatchMatMulV2", "Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul")
+# Those that TensorFlow's profiler counts none of, or does not look into.
+_UNSEEN = {
+    *("Conv2DBackpropInput", "Conv3DBackpropInputV2", "Einsum", "If", "StatelessIf"),
+    *("PartitionedCall", "StatefulPartitionedCall", "StatelessWhile", "While"),
+}
 
 
 def count_flops(model: keras.Model) -> int:
@@ -44,7 +49,8 @@ def count_flops(model: keras.Model) -> int:
     pooling or resizing. Another layer with a kernel counts its kernel once for each
     position of the output; a layer whose weights are all vectors counts nothing; of any
     other, such as a block of several layers, TensorFlow's profiler counts convolutions
-    and matrix products. One in which it finds none is named in a warning.
+    and matrix products. One into which it does not see, or in which it finds none, is
+    skipped with a warning that names it.
 
     Args:
         model: A functional or sequential `keras.Model` with a fixed input shape, such
@@ -112,15 +118,15 @@ def _count(model, inputs, scale_index=None):
     """The multiply-adds of a model, and the shapes of its outputs."""
     total = 0
 
-    def add(operation, args, outputs):
+    def add(operation, args, kwargs, outputs):
         nonlocal total
-        total += _layer_flops(operation, args, outputs)
+        total += _layer_flops(operation, args, kwargs, outputs)
 
     outputs = outputs_of(model, inputs, scale_index, add)
     return total, outputs
 
 
-def _layer_flops(layer, args, outputs):
+def _layer_flops(layer, args, kwargs, outputs):
     if isinstance(layer, _TRANSPOSED):
         # Every input position meets the whole kernel.
         return _positions(args[0], layer.data_format) * _size(layer.kernel)
@@ -135,7 +141,7 @@ def _layer_flops(layer, args, outputs):
     kernel = getattr(layer, "kernel", None)
     if kernel is not None and isinstance(outputs, keras.KerasTensor):
         return math.prod(outputs.shape[1:-1]) * _size(kernel)
-    if profiled := _profiled_flops(layer, args):
+    if profiled := _profiled_flops(layer, args, kwargs):
         return profiled
     warnings.warn(
         f"The multiply-adds of layer {layer.name!r}, a {type(layer).__name__}, are not "
@@ -145,19 +151,33 @@ def _layer_flops(layer, args, outputs):
     return 0
 
 
-def _profiled_flops(layer, args):
-    """Multiply-adds of the convolutions and matrix products that a layer runs."""
-    specs = keras.tree.map_structure(
-        lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), args
-    )
-    function = tf.function(lambda *args: layer(*args), autograph=False)
+def _profiled_flops(layer, args, kwargs):
+    """Multiply-adds of the convolutions and matrix products that a layer runs.
+
+    0 if it runs something that the profiler does not see into.
+    """
+    tensors = [
+        leaf
+        for leaf in keras.tree.flatten((args, kwargs))
+        if isinstance(leaf, keras.KerasTensor)
+    ]
+
+    def run(*values):
+        given = {id(tensor): value for tensor, value in zip(tensors, values)}
+        of_layer, named = keras.tree.map_structure(
+            lambda leaf: given.get(id(leaf), leaf), (args, kwargs)
+        )
+        return layer(*of_layer, **named)
+
+    specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tensors]
+    function = tf.function(run, autograph=False)
     profiler = tf.compat.v1.profiler
     options = profiler.ProfileOptionBuilder.float_operation()
     options["account_type_regexes"] = list(_PRODUCTS)
     options["output"] = "none"
     graph = function.get_concrete_function(*specs).graph
-    if any(operation.type == "Einsum" for operation in graph.get_operations()):
-        return 0  # It counts none of these.
+    if any(operation.type in _UNSEEN for operation in graph.get_operations()):
+        return 0
     return profiler.profile(graph, cmd="op", options=options).total_float_ops // 2
 
 

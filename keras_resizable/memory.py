@@ -52,7 +52,7 @@ def _bytes_of_maps(model):
     """Those that the gradients of one image need."""
     kept: dict[int, keras.KerasTensor] = {}
 
-    def keep(operation, inputs, outputs):
+    def keep(operation, inputs, _, outputs):
         if isinstance(operation, _KEEP_INPUTS):
             kept.update({id(t): t for t in keras.tree.flatten(inputs)})
         if isinstance(operation, _KEEP_OUTPUT):

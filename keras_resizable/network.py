@@ -409,7 +409,8 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
                 configuration of this network.
         """
         indices = self.space.config(config).indices
-        has_rows = any(norm.num_scales > 1 for _, norm in norms_by_stage(self))
+        count = len(self.space.scales)
+        has_rows = any(norm.num_scales == count for _, norm in norms_by_stage(self))
         if self.check_statistics and has_rows:
             self.statistics.check(indices)
 

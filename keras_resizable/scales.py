@@ -28,6 +28,11 @@ def with_scales(network: _Network, scales: Iterable[float]) -> _Network:
         network has are copies; those of others are mixtures of the two neighbours.
     """
     old, new = network.space.scales, check_scales(scales)
+    if len(old) == 1 < len(new):
+        raise ValueError(
+            f"A network of one scale factor, here {old[0]}, has one row of batch "
+            "normalisation, which others cannot be made of: make it with several."
+        )
     config = _of_scales(network.get_config(), old, new)
     copy = type(network).from_config({**config, "scales": new})
     mixtures = [mixture(old, scale) for scale in new]
@@ -38,6 +43,7 @@ def with_scales(network: _Network, scales: Iterable[float]) -> _Network:
                 _mix_rows(layer, other, mixtures)
             else:
                 copy_own_state(layer, other)
+    copy.check_statistics = network.check_statistics
     known = [old.index(scale) if scale in old else None for scale in new]
     copy.statistics.take(network.statistics, known)
     _warn_of_equal_sizes(copy)

@@ -115,6 +115,7 @@ class Cut:
         outputs = run_through(part, [inputs, *others], call)
         for layer, copy in [*self._copies.values()][known:]:
             copy_state(layer, copy)
+            copy_trainable(layer, copy)
         return outputs
 
     def copy_of(self, norm: keras.layers.Layer) -> keras.layers.BatchNormalization:
@@ -211,6 +212,13 @@ def copy_state(
             new.set_row_weights(old.get_weights())
         else:
             new.set_weights(old.get_row_weights(scale_index))
+
+
+def copy_trainable(layer: keras.Operation, copy: keras.Operation) -> None:
+    """Freezes of a copy what is frozen of a layer, in layers in it too."""
+    if isinstance(layer, keras.layers.Layer):
+        for old, new in zip(_with_inner(layer), _with_inner(copy), strict=True):
+            new.trainable = old.trainable
 
 
 def copy_own_state(layer: keras.layers.Layer, copy: keras.layers.Layer) -> None:

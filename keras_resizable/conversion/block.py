@@ -1,12 +1,14 @@
 """A layer of somebody else, at a scale."""
 
+import copy
+import types
 from typing import Any
 
 import keras
 
 from keras_resizable.layers import HasStockForm, ScaleAwareBatchNorm
 from keras_resizable.layers.scale_aware_batch_norm import at_scale
-from keras_resizable.sub_network import copy_state
+from keras_resizable.sub_network import copy_state, copy_trainable
 from keras_resizable.utils.graph import layers_of, replace_layers
 
 
@@ -35,6 +37,11 @@ class ScaleAwareBlock(HasStockForm, keras.layers.Layer):
         self, layer: keras.layers.Layer, num_scales: int, **kwargs: Any
     ) -> None:
         super().__init__(**{"name": layer.name, "dtype": layer.dtype_policy, **kwargs})
+        # Without what is replaced, as some layers save those that they hold.
+        # Keras would change dictionaries that are attributes.
+        serialized = keras.saving.serialize_keras_object(layer)
+        self._serialized = types.MappingProxyType(serialized)
+        self._layer_config = types.MappingProxyType(layer.get_config())
         self.layer = layer
         self.num_scales = num_scales
         self._replace()
@@ -56,6 +63,8 @@ class ScaleAwareBlock(HasStockForm, keras.layers.Layer):
         block = cls(type(layer).from_config(layer.get_config()), num_scales)
         block.build(inputs.shape)
         copy_state(layer, block.layer)
+        block.trainable = layer.trainable
+        copy_trainable(layer, block.layer)
         return block
 
     def build(self, inputs_shape, scale_index_shape=None):
@@ -78,11 +87,13 @@ class ScaleAwareBlock(HasStockForm, keras.layers.Layer):
         replace_layers(self.layer, replacement)
 
     def stock_form(self, scale_index: int, name: str) -> keras.layers.Layer:
-        stock = type(self.layer).from_config({**self.layer.get_config(), "name": name})
+        config = copy.deepcopy(dict(self._layer_config))
+        stock = type(self.layer).from_config({**config, "name": name})
         _build(
             stock, (None,) * (self.input_spec.ndim - 1) + (self.input_spec.axes[-1],)
         )
         copy_state(self.layer, stock, scale_index)
+        copy_trainable(self.layer, stock)
         return stock
 
     def sizes_at(
@@ -98,7 +109,7 @@ class ScaleAwareBlock(HasStockForm, keras.layers.Layer):
             )
 
     def get_config(self):
-        layer = keras.saving.serialize_keras_object(self.layer)
+        layer = copy.deepcopy(dict(self._serialized))
         layer.pop("build_config", None)  # It is built when this is.
         return {
             **super().get_config(),

@@ -9,7 +9,8 @@ from keras import layers
 from keras_resizable.conversion.block import ScaleAwareBlock, norms_inside
 from keras_resizable.conversion.graph import Cut, Graph, replay
 from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
-from keras_resizable.sub_network import copy_state
+from keras_resizable.sub_network import copy_state, copy_trainable
+from keras_resizable.utils.graph import layers_of
 from keras_resizable.utils.messages import first_line
 
 # Names of the inputs of parts, and of a sub-network's.
@@ -47,7 +48,8 @@ class Builder:
         """
         features = _features(start)
         scale_index = keras.Input(batch_shape=(), dtype="int32", name="scale_index")
-        resize = StageResize(self._scales, name=self._unused(f"resize{number}"))
+        name = self._unused(f"resize{number}")
+        resize = StageResize(self._scales, name=name, dtype=start.tensor.dtype)
         values = {id(start.tensor): resize(features, scale_index)}
         calls = graph.calls[start.position : end.position]
         outputs = self._run(calls, values, end.tensor, scale_index)
@@ -68,7 +70,8 @@ class Builder:
             x = keras.ops.image.resize(features, size, "bilinear")
         calls = graph.calls[start.position :]
         if not calls:
-            x = layers.Identity(name=self._unused("feature_maps"))(x)
+            name = self._unused("feature_maps")
+            x = layers.Identity(name=name, dtype=start.tensor.dtype)(x)
         outputs = self._run(calls, {id(start.tensor): x}, graph.outputs)
         return keras.Model(features, outputs, name="head")
 
@@ -85,12 +88,19 @@ class Builder:
             is_ours = isinstance(copy, (ScaleAwareBatchNorm, ScaleAwareBlock))
             if is_ours and scale_index is not None:
                 args = (*args, scale_index)
-            return copy(*args, **kwargs)
+            try:
+                return copy(*args, **kwargs)
+            except Exception as error:  # Whatever a layer of somebody raises.
+                raise ValueError(
+                    f"Layer {call.name!r}, a {type(operation).__name__}, cannot run on "
+                    f"maps of any height and width: {first_line(error)}"
+                ) from error
 
         replay(calls, values, make)
         for operation, copy in copies.values():
             if type(copy) is type(operation):  # Others have it already.
                 copy_state(operation, copy)
+                copy_trainable(operation, copy)
         return keras.tree.map_structure(lambda leaf: values[id(leaf)], outputs)
 
     def _copy(self, call, num_rows):
@@ -146,9 +156,17 @@ def _copy_of(call):
     operation = call.operation
     try:
         config = operation.get_config()
-        return type(operation).from_config({**config, **call.changes})
+        copy = type(operation).from_config({**config, **call.changes})
     except Exception as error:  # Whatever a layer of somebody raises.
         raise ValueError(
             f"Layer {call.name!r}, a {type(operation).__name__}, cannot be copied by "
             f"its `get_config` and `from_config`: {first_line(error)}"
         ) from error
+    if isinstance(copy, keras.layers.Layer):
+        own = {id(inner) for inner in layers_of(operation)}
+        if any(id(inner) in own for inner in layers_of(copy)):
+            raise ValueError(
+                f"Layer {call.name!r}, a {type(operation).__name__}, has layers in its "
+                "`get_config` that are not serialized: a copy would share them."
+            )
+    return copy

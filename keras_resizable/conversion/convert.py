@@ -51,7 +51,7 @@ def from_keras(
 ) -> ResizableNetwork:
     """Makes a resizable network of a Keras model, with copies of its weights.
 
-    At the largest configuration it computes what the model does, up to the rounding of
+    With all scale factors 1.0 it computes what the model does, up to the rounding of
     the fused kernel of batch normalisation. Every scale factor's batch normalisation
     begins as that of the model; its statistics are right at full size only, so other
     configurations are refused until they are trained, or cut out with
@@ -63,7 +63,8 @@ def from_keras(
     0.7 leave a sixth of height and width.
 
     Loss, metrics and optimizer are not taken over: `compile` the network. Frozen layers
-    stay frozen.
+    stay frozen. Batch normalisation that is not frozen is trained, also where the model
+    calls it, or a model around it, with `training=False`.
 
     Args:
         model: A functional or sequential `keras.Model` of images `(height, width,
@@ -195,7 +196,7 @@ class _Plan:
         """
         calls = self.graph.calls
         places = {cut.position: cut for cut in self.cuts[1:]}
-        places = {p: cut for p, cut in places.items() if p <= self.head.position}
+        places = {p: cut for p, cut in places.items() if p < self.head.position}
         named = [n for n, call in enumerate(calls) if call.name == layer]
         named = named or [
             n for n, call in enumerate(calls) if call.name.endswith(f"/{layer}")
@@ -229,17 +230,19 @@ def _size_of_head(graph, start):
     if None in graph.input_shape or start.position == len(graph.calls):
         return None
     shape = start.tensor.shape
-    smaller = tuple(max(size - 1, 1) for size in shape[1:3])
-    if smaller == shape[1:3]:
-        return None
-    try:
-        specs = [_run_head(graph, start, size) for size in (shape[1:3], smaller)]
-    except ValueError:
-        return shape[1:3]
-    fixed = any(
-        len(old.shape) != 4 and old.shape != new.shape for old, new in zip(*specs)
-    )
-    return shape[1:3] if fixed else None
+    own = _run_head(graph, start, shape[1:3])
+    for smaller in (
+        tuple(max(size - 1, 1) for size in shape[1:3]),
+        tuple((size + 1) // 2 for size in shape[1:3]),
+    ):
+        try:
+            others = _run_head(graph, start, smaller)
+        except ValueError:
+            return shape[1:3]
+        for one, other in zip(own, others):
+            if len(one.shape) != 4 and one.shape != other.shape:
+                return shape[1:3]
+    return None
 
 
 def _run_head(graph, start, size):

@@ -2,12 +2,12 @@
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
 
-from keras_resizable.utils.graph import is_graph, layers_of, run_through
+from keras_resizable.utils.graph import is_graph, run_through
 from keras_resizable.utils.shapes import output_spec
 
 # Height and width of models that take any, where some are needed to think with.
@@ -102,11 +102,13 @@ def read(
             if is_graph(operation):
                 inner = {name: kwargs[name] for name in ("training",) if name in kwargs}
                 inputs = args[0] if len(args) == 1 else args
+                inputs = cast_as(operation, inputs)
                 note_inner = reader(f"{path}{operation.name}/", given | inner)
                 return run_through(operation, inputs, note_inner)
             if isinstance(operation, keras.layers.BatchNormalization):
-                # A model that was frozen while another was trained around it.
-                kwargs = {}
+                # `training` would be that of a model that was frozen while another was
+                # trained around it.
+                args, kwargs = args[:1] or (kwargs["inputs"],), {}
             elif given and "training" in inspect.signature(operation.call).parameters:
                 kwargs = given | kwargs
             _check_layer(operation)
@@ -116,10 +118,25 @@ def read(
 
         return note
 
+    def cast_as(inner, inputs):
+        """What a model takes, cast as it does before its first layer."""
+
+        def cast(tensor, taken):
+            if tensor.dtype == taken.dtype:
+                return tensor
+            layer = keras.layers.Rescaling(1.0, dtype=taken.dtype, name="cast")
+            outputs = _outputs_of(layer, (tensor,), {})
+            calls.append(Call(layer, (tensor,), {}, outputs, f"{inner.name}/cast"))
+            return outputs
+
+        tensors = map(cast, tensors_in(inputs), inner.inputs)
+        return keras.tree.pack_sequence_as(inputs, list(tensors))
+
     inputs = images
     if not isinstance(model, keras.Sequential):
         inputs = keras.tree.pack_sequence_as(model.input, [images])
     outputs = run_through(model, inputs, reader("", {}))
+    _check_weights(calls)
     return Graph(shape[1:], images, calls, outputs)
 
 
@@ -188,17 +205,15 @@ def tensors_in(structure: Any) -> list[keras.KerasTensor]:
     ]
 
 
-def layers_in(graph: Graph) -> Iterator[tuple[str, keras.layers.Layer]]:
-    """Names and layers of a graph, those inside of layers too, as often as called."""
-    for call in graph.calls:
-        if isinstance(call.operation, keras.layers.Layer):
-            yield call.name, call.operation
-            for layer in layers_of(call.operation):
-                yield f"{call.name}/{layer.name}", layer
-
-
 def _outputs_of(operation, args, kwargs):
     outputs = output_spec(operation, *args, **kwargs)
+    for tensor in tensors_in(outputs):
+        if len(tensor.shape) == 4 and None in tensor.shape[1:]:
+            raise ValueError(
+                f"Layer {operation.name!r}, a {type(operation).__name__}, does not say "
+                f"the size of its output, {tuple(tensor.shape)}: it needs a "
+                "`compute_output_shape`."
+            )
     # Each call has outputs of its own, also where a layer returns what it is given.
     given = {id(tensor) for tensor in tensors_in((args, kwargs))}
     return keras.tree.map_structure(
@@ -212,7 +227,7 @@ def _check_model(model):
     if not is_graph(model):
         raise ValueError(
             f"{model.name!r} is a {type(model).__name__} with a `call` of its own: its "
-            "layers cannot be seen. Functional and sequential models can be converted."
+            "layers cannot be seen, as those of functional and sequential models can."
         )
     if not model.built:
         raise ValueError(
@@ -237,6 +252,19 @@ def _check_layer(layer):
             f"Layer {layer.name!r} has data_format='channels_first'. A resizable "
             "network takes images (batch, height, width, channels)."
         )
+
+
+def _check_weights(calls):
+    """Refuses layers that share a weight with another, as copies would not."""
+    owners: dict[int, Call] = {}
+    for call in calls:
+        for weight in call.weights:
+            owner = owners.setdefault(id(weight), call)
+            if owner.operation is not call.operation:
+                raise ValueError(
+                    f"Layers {owner.name!r} and {call.name!r} share the weight "
+                    f"{weight.path}, which copies of them would not."
+                )
 
 
 def _check_images(taken, shape):

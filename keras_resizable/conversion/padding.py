@@ -1,5 +1,6 @@
 """Padding that a convolution can do itself."""
 
+import collections
 import dataclasses
 
 import keras
@@ -33,11 +34,14 @@ def join_padding(graph: Graph) -> Graph:
         if isinstance(call.operation, layers.ZeroPadding2D)
         and uses.get(id(call.outputs)) == 1
     }
+    # What is called again would need another copy.
+    times = collections.Counter(id(call.operation) for call in graph.calls)
     gone: set[int] = set()
     calls: list[Call] = []
     for call in graph.calls:
         pad = pads.get(id(call.args[0])) if call.args else None
-        if pad is not None and _is_same(pad, call.operation):
+        is_once = times[id(call.operation)] == 1
+        if pad is not None and is_once and _is_same(pad, call.operation):
             gone.add(id(pad))
             args = (pad.args[0], *call.args[1:])
             call = dataclasses.replace(call, args=args, changes={"padding": "same"})

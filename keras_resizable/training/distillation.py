@@ -114,6 +114,12 @@ class TeacherDistillation(_Distillation):
 
     def __init__(self, teacher: keras.Model, weight: float = 0.5) -> None:
         super().__init__(weight)
+        if not getattr(teacher, "inputs", None) or len(teacher.inputs) != 1:
+            raise ValueError(
+                "A teacher is a keras.Model that is functional, or sequential and "
+                "built, of images alone; of a resizable network a sub-network, as "
+                f"network.sub_network('1.0') makes it. Received: teacher={teacher!r}"
+            )
         self.teacher = teacher
         self._classifier = Classifier(teacher)
         _ = self._classifier.gives_probabilities  # Now, and not in a graph.

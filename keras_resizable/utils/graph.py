@@ -40,40 +40,47 @@ def replace_layers(
 ) -> None:
     """Puts others in the place of layers inside of a layer.
 
-    In attributes, lists and dictionaries of it and of layers in it; not in functional
-    and sequential models, which are graphs.
+    In attributes, lists, tuples and dictionaries of it and of layers in it. What a
+    functional or sequential model inside holds, which is a graph, stays as it is.
 
     Args:
         layer: A layer that is no model.
         replacement: Callable from a layer to what takes its place, or itself.
     """
+    owners = [owner for owner in (layer, *layers_of(layer)) if not is_graph(owner)]
+    models = [inner for inner in layers_of(layer) if is_graph(inner)]
+    kept = {id(inner) for model in models for inner in (model, *layers_of(model))}
     made: dict[int, keras.layers.Layer] = {}
 
     def new_for(value):
-        if isinstance(value, keras.layers.Layer):
+        if isinstance(value, keras.layers.Layer) and id(value) not in kept:
             if id(value) not in made:
                 made[id(value)] = replacement(value)
             return made[id(value)]
         if isinstance(value, dict):
             return {key: new_for(item) for key, item in value.items()}
-        return type(value)(map(new_for, value))
+        if type(value) is tuple or isinstance(value, list):
+            return type(value)([new_for(item) for item in value])
+        return value
 
-    for owner in (layer, *layers_of(layer)):
-        if is_graph(owner):
-            continue
+    for owner in owners:
         before, tracker = list(owner._layers), owner._tracker
         locked, message = tracker.locked, tracker._lock_violation_msg
         tracker.unlock()
         for name, value in list(vars(owner).items()):
-            kinds = (keras.layers.Layer, dict, list, tuple)
-            if name.startswith("_") or not isinstance(value, kinds):
-                continue
-            inside = keras.tree.flatten(value)
-            if any(isinstance(v, keras.layers.Layer) for v in inside):
-                setattr(owner, name, new_for(value))
+            # Lists that Keras and TensorFlow keep themselves.
+            if name not in ("_layers", "_metrics") and not name.startswith("_self_"):
+                if _holds_layers(value):
+                    setattr(owner, name, new_for(value))
         owner._layers[:] = [made.get(id(inner), inner) for inner in before]
         if locked:
             tracker.lock(message)
+
+
+def _holds_layers(value):
+    if isinstance(value, (list, tuple, dict)):
+        return any(map(_holds_layers, keras.tree.flatten(value)))
+    return isinstance(value, keras.layers.Layer)
 
 
 def is_graph(layer: keras.Operation) -> bool:

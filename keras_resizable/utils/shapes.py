@@ -25,8 +25,8 @@ def outputs_of(
         part: Functional or sequential `keras.Model`, such as a stage.
         inputs: `keras.KerasTensor`s, in the structure of `part.input`.
         scale_index: Scale index of a stage, an integer.
-        visit: Callable `(operation, args, outputs)` for each call of a layer or an
-            operation; those of models inside come one by one too.
+        visit: Callable `(operation, args, kwargs, outputs)` for each call of a layer or
+            an operation; those of models inside come one by one too.
 
     Returns:
         `keras.KerasTensor`s, in the structure of `part.output`.
@@ -40,7 +40,7 @@ def outputs_of(
         else:
             outputs = output_spec(operation, *args, **kwargs)
         if visit is not None:
-            visit(operation, args, outputs)
+            visit(operation, args, kwargs, outputs)
         return outputs
 
     return run_through(part, inputs, call)
