@@ -328,8 +328,16 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         >>> keras_resizable.count_flops(model) / 1e6
         5.866112
         """
-        network = self.with_factors_of([config])
-        if network is not self:
+        if set(self.space.factors(config)).difference(self.space.scales):
+            if calibrate_with is None:
+                try:
+                    self.space.config(config)
+                except ValueError as error:
+                    raise ValueError(
+                        f"{error} With `calibrate_with=dataset` factors between them "
+                        "can be cut out too."
+                    ) from None
+            network = self.with_factors_of([config])
             return network.sub_network(config, calibrate_with, check_statistics)
         if check_statistics and calibrate_with is None:
             self.require_statistics(config)

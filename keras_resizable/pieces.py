@@ -117,10 +117,10 @@ def content(network: ResizableNetwork, piece: Piece) -> str:
     def number(tensor):
         return next((n for n, known in enumerate(tensors) if known is tensor), None)
 
-    def note(operation, args, outputs):
+    def note(operation, args, kwargs, outputs):
         settings = operation.get_config()
         settings = {k: v for k, v in settings.items() if not _changes_nothing(k)}
-        of = [number(tensor) for tensor in keras.tree.flatten(args)]
+        of = [number(tensor) for tensor in keras.tree.flatten((args, kwargs))]
         new = keras.tree.flatten(outputs)
         sizes = [tensor.shape for tensor in new]
         tensors.extend(new)

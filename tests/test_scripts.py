@@ -214,8 +214,8 @@ def test_adapt(folder):
 
 def test_bad_input_is_one_clear_error(folder, tmp_path):
     folder, _ = folder
-    error = run("tflite/convert.py", "--config=0.9", folder=folder, fails=True)
-    assert "0.9 of stage 0 is not one of (1.0, 0.75, 0.5)" in error
+    error = run("tflite/convert.py", "--config=0.3", folder=folder, fails=True)
+    assert "[0.3] are not all between the scale factors 1.0 and 0.5" in error
     assert "Valid is: python tflite/convert.py --config 0.5,0.5,0.5" in error
     error = run("tflite/convert.py", "--output=x.lite", folder=folder, fails=True)
     assert "x.lite" in error
@@ -243,6 +243,7 @@ def test_bad_input_is_one_clear_error(folder, tmp_path):
     beside |= {
         "dry_run",
         "find_learning_rate",
+        "from",
         "mode",
         "new_run",
         "recipe",
@@ -250,6 +251,9 @@ def test_bad_input_is_one_clear_error(folder, tmp_path):
         "strategy",
     }
     assert set(listed) == beside | set(recipes.FIELDS) - {"ours"}
+    both = ("--from=MobileNetV2", "--network=ResNet20")
+    error = run("train/supernet.py", *both, folder=tmp_path, fails=True)
+    assert "Give either --from or --network" in error
     error = run("train/search.py", "--min_top1=80", folder=tmp_path, fails=True)
     assert "`min_top1` is from 0 to 1. Received: 80" in error
     error = run("train/search.py", "--max_size_bytes=9", folder=tmp_path, fails=True)

@@ -82,6 +82,8 @@ def settings():
         if name in FLAGS and FLAGS[name].value is not None
     }
     if (source := FLAGS["from"].value) is not None:
+        if "network" in overrides:
+            raise ValueError("Give either --from or --network.")
         is_file = source.endswith(".keras")
         overrides["network"] = source if is_file else APPLICATIONS + source
     return recipes.resolve_run(FLAGS.recipe, FLAGS.mode, FLAGS.config, overrides)
