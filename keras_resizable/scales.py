@@ -33,7 +33,7 @@ def with_scales(network: _Network, scales: Iterable[float]) -> _Network:
             f"A network of one scale factor, here {old[0]}, has one row of batch "
             "normalisation, which others cannot be made of: make it with several."
         )
-    config = _of_scales(network.get_config(), old, new)
+    config = _of_scales(network.get_config(), new)
     copy = type(network).from_config({**config, "scales": new})
     mixtures = [mixture(old, scale) for scale in new]
     for part, part_of_copy in zip(network.parts, copy.parts):
@@ -50,13 +50,13 @@ def with_scales(network: _Network, scales: Iterable[float]) -> _Network:
     return copy
 
 
-def _of_scales(config: Any, old: tuple[float, ...], new: tuple[float, ...]) -> Any:
+def _of_scales(config: Any, new: tuple[float, ...]) -> Any:
     """A configuration of layers, with those of this library for other scale factors."""
     if isinstance(config, (list, tuple)):
-        return type(config)(_of_scales(item, old, new) for item in config)
+        return type(config)(_of_scales(item, new) for item in config)
     if not isinstance(config, dict):
         return config
-    changed = {key: _of_scales(item, old, new) for key, item in config.items()}
+    changed = {key: _of_scales(item, new) for key, item in config.items()}
     if str(config.get("registered_name")).startswith("keras_resizable>"):
         settings = changed["config"]
         if "scales" in settings:

@@ -46,27 +46,6 @@ class ScaleAwareBlock(HasStockForm, keras.layers.Layer):
         self.num_scales = num_scales
         self._replace()
 
-    @classmethod
-    def from_stock(
-        cls,
-        layer: keras.layers.Layer,
-        num_scales: int,
-        inputs: keras.KerasTensor,
-    ) -> "ScaleAwareBlock":
-        """A block whose rows all equal what a layer has.
-
-        Args:
-            layer: A built layer. It is not changed.
-            num_scales: Number of scale factors.
-            inputs: What it takes.
-        """
-        block = cls(type(layer).from_config(layer.get_config()), num_scales)
-        block.build(inputs.shape)
-        copy_state(layer, block.layer)
-        block.trainable = layer.trainable
-        copy_trainable(layer, block.layer)
-        return block
-
     def build(self, inputs_shape, scale_index_shape=None):
         _build(self.layer, inputs_shape)
         self._replace()  # Layers may make others when they are built.

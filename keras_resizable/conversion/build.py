@@ -1,13 +1,12 @@
 """The parts of a resizable network, from calls of a model."""
 
 import warnings
-from collections.abc import Callable
 
 import keras
 from keras import layers
 
 from keras_resizable.conversion.block import ScaleAwareBlock, norms_inside
-from keras_resizable.conversion.graph import Cut, Graph, replay
+from keras_resizable.conversion.graph import Call, Cut, Graph, replay
 from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
 from keras_resizable.sub_network import copy_state, copy_trainable
 from keras_resizable.utils.graph import layers_of
@@ -77,13 +76,13 @@ class Builder:
 
     def _run(self, calls, values, outputs, scale_index=None):
         """Makes calls with copies of their layers, and gives these the weights."""
-        copies: dict[int, tuple[keras.Operation, Callable]] = {}
+        copies: dict[int, tuple[Call, keras.Operation]] = {}
         rows = 1 if scale_index is None else self._num_rows
 
         def make(call, *args, **kwargs):
             operation = call.operation
             if id(operation) not in copies:
-                copies[id(operation)] = operation, self._copy(call, rows)
+                copies[id(operation)] = call, self._copy(call, rows)
             copy = copies[id(operation)][1]
             is_ours = isinstance(copy, (ScaleAwareBatchNorm, ScaleAwareBlock))
             if is_ours and scale_index is not None:
@@ -97,10 +96,14 @@ class Builder:
                 ) from error
 
         replay(calls, values, make)
-        for operation, copy in copies.values():
-            if type(copy) is type(operation):  # Others have it already.
-                copy_state(operation, copy)
-                copy_trainable(operation, copy)
+        for call, copy in copies.values():
+            if type(call.operation) is layers.BatchNormalization:
+                continue  # It has them already.
+            inner = copy.layer if isinstance(copy, ScaleAwareBlock) else copy
+            copy_state(call.operation, inner)
+            copy_trainable(call.operation, inner)
+            if rows > 1:
+                _warn_of_shared_rows(call.name, copy)
         return keras.tree.map_structure(lambda leaf: values[id(leaf)], outputs)
 
     def _copy(self, call, num_rows):
@@ -115,11 +118,8 @@ class Builder:
             copy = ScaleAwareBatchNorm.from_stock(operation, num_rows)
         else:
             copy = _copy_of(call)
-            if num_rows > 1 and norms_inside(operation):
-                if _takes_maps_alone(call):
-                    (inputs,) = call.args
-                    copy = ScaleAwareBlock.from_stock(operation, num_rows, inputs)
-                _warn_of_shared_rows(call.name, copy)
+            if num_rows > 1 and norms_inside(operation) and _takes_maps_alone(call):
+                copy = ScaleAwareBlock(copy, num_rows, trainable=operation.trainable)
         copy.name = self._unused(call.name.replace("/", "_"))
         return copy
 

@@ -78,9 +78,8 @@ def replace_layers(
 
 
 def _holds_layers(value):
-    if isinstance(value, (list, tuple, dict)):
-        return any(map(_holds_layers, keras.tree.flatten(value)))
-    return isinstance(value, keras.layers.Layer)
+    leaves = keras.tree.flatten(value)
+    return any(isinstance(leaf, keras.layers.Layer) for leaf in leaves)
 
 
 def is_graph(layer: keras.Operation) -> bool:
