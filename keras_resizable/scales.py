@@ -4,9 +4,13 @@ import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import keras
+import numpy as np
+
 from keras_resizable.layers import ScaleAwareBatchNorm
 from keras_resizable.space import check_scales, mixture, resized
 from keras_resizable.sub_network import copy_own_state
+from keras_resizable.utils.digests import digest_of_weights
 from keras_resizable.utils.graph import layers_of
 from keras_resizable.utils.shapes import inputs_of, outputs_of
 
@@ -48,6 +52,31 @@ def with_scales(network: _Network, scales: Iterable[float]) -> _Network:
     copy.statistics.take(network.statistics, known)
     _warn_of_equal_sizes(copy)
     return copy
+
+
+def digest_of_network(model: keras.Model) -> str:
+    """A digest of a model's weights; of a `ResizableNetwork`, of those it was given.
+
+    That is without the rows of scale factors that were never trained, which
+    `with_scales` has mixed: until it is trained further, the same network with another
+    list has the same digest.
+
+    Args:
+        model: A `keras.Model`.
+    """
+    record = getattr(model, "statistics", None)
+    if record is None or not record.is_trained:
+        return digest_of_weights(model)
+    mixed = np.flatnonzero(record.untrained().all(axis=0)).tolist()
+    rows: dict[int, Any] = {}
+    for layer in layers_of(model):
+        if isinstance(layer, ScaleAwareBatchNorm) and layer.num_scales > 1:
+            rows |= {
+                id(table): mixed for table in (layer.moving_mean, layer.moving_variance)
+            }
+            for row in mixed:
+                rows |= {id(v): slice(None) for v in layer.row_variables(row)}
+    return digest_of_weights(model, rows)
 
 
 def _of_scales(config: Any, new: tuple[float, ...]) -> Any:

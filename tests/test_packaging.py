@@ -26,7 +26,7 @@ SCRIPTS = sorted(
 
 # What each part may import, besides itself. Imports go one way.
 CORE = {"space", "layers", "utils", "calibration", "flops", "sub_network", "parts"}
-NETWORK = CORE | {"network", "training"}
+NETWORK = CORE | {"network", "scales", "training"}
 MAY_IMPORT = {
     "space": set(),
     "utils": {"layers", "space"},
@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "parts": CORE,
     "training": CORE,
     "scales": {"layers", "space", "sub_network", "utils"},
-    "network": NETWORK | {"scales"},
+    "network": NETWORK,
     "conversion": NETWORK,
     "pieces": NETWORK,
     "tree": NETWORK,

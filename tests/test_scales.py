@@ -104,6 +104,29 @@ def test_a_cut_out_takes_factors_between(trained, batch):
     assert trained.with_factors_of(["0.5", "0.8"]).space.scales == (1, 0.8, 0.75, 0.5)
 
 
+def test_a_table_grows_with_the_list(trained, batch, tf_dataset, tmp_path):
+    def build(network, configs):
+        return build_table(
+            network,
+            tf_dataset,
+            configs,
+            calibrate_with=batch[0],
+            folder=tmp_path,
+            verbose=False,
+        )
+
+    table = build(trained, ["1.0", "0.5"])
+    finer = trained.with_scales(FINER)
+    grown = build(finer, ["0.9,0.625", "0.5"])
+    assert list(grown["config"]) == ["1.0,1.0", "0.5,1.0", "0.9,0.625"]
+    assert grown.iloc[:2].equals(table)
+    # Of the network that was trained on, it is another.
+    finer.compile("sgd", "sparse_categorical_crossentropy")
+    finer.fit(*batch, verbose=0)
+    with pytest.raises(ValueError, match="table.csv is of another network"):
+        build(finer, ["0.9"])
+
+
 @pytest.mark.parametrize("make", [plain, blocks_that_are_layers])
 def test_converted_models_too(make, randomize):
     model = make()

@@ -4,13 +4,12 @@
     python train/adapt.py --config=0.75,1.0,0.75 --attach=1 --num_candidates=3
     python train/adapt.py --max_flops=8e6 --quantize=int8
 
-Evaluates sub-networks on training images, takes the most accurate as the target if none
-is given, chooses others of at most its FLOPs that complement it, trains the router, and
-evaluates it on the test images. Only the router's weights change. The results are
-compared with the lookup table of the run, which train/search.py makes. Writes to
-<run>/adapt:
-adaptive.keras, and for a range of budgets of FLOPs trade_off.csv and trade_off.png;
-with --quantize also adaptive_<quantize>.tflite.
+Evaluates the sub-networks of the run's lookup table, which train/search.py makes, on
+training images, takes the most accurate as the target if none is given, chooses others
+of at most its FLOPs that complement it, trains the router, and evaluates it on the test
+images. Only the router's weights change. The results are compared with the table.
+Writes to <run>/adapt: adaptive.keras, and for a range of budgets of FLOPs trade_off.csv
+and trade_off.png; with --quantize also adaptive_<quantize>.tflite.
 """
 
 import dataclasses
@@ -31,7 +30,8 @@ flags.DEFINE_string("run", str(runs.LATEST), "Folder of the run.")
 flags.DEFINE_string(
     "config",
     None,
-    "Scale factors of the target; the most accurate on training images if absent.",
+    "Scale factors of the target, of the table; the most accurate on training images "
+    "if absent.",
 )
 flags.DEFINE_integer(
     "attach", None, "Number of stages before the router; all if absent (paper).", 0
@@ -66,10 +66,16 @@ def main(argv):
     keras.utils.set_random_seed(FLAGS.seed)
     run = Run(FLAGS.run)
     folder = run.folder / FLAGS.folder
-    network = run.network()
+    network = run.finer_network([FLAGS.config] if FLAGS.config else ())
     space = network.space
     target = FLAGS.config and str(space.config(FLAGS.config))
     table = run.table(space)
+    configs = space.select(table["config"])
+    if target and target not in map(str, configs):
+        raise ValueError(
+            f"{run.table_path} has no row of the target: "
+            f"python train/search.py --config={target}"
+        )
     if FLAGS.attach is not None and FLAGS.attach > space.num_stages:
         raise ValueError(
             f"--attach is at most {space.num_stages}, the number of stages. "
@@ -87,7 +93,6 @@ def main(argv):
     split = data.take_train(images, count, skip).train
 
     print(f"Evaluating sub-networks on {count} training images")
-    configs = list(space.configs())
     counted = keras_resizable.count_flops_of_configs(network, configs)
     flops = dict(zip(map(str, configs), counted))
     if target:

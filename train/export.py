@@ -35,7 +35,7 @@ flags.DEFINE_string("output", None, "Folder; saved_model in the run if absent.")
 def main(argv):
     scripts.refuse_arguments(argv)
     run = Run(FLAGS.run)
-    network = run.network()
+    network = run.network().with_factors_of(FLAGS.config or ())
     configs = network.space.select(FLAGS.config or ())
     preprocess = None
     if FLAGS.with_preprocessing:

@@ -75,7 +75,7 @@ def main(argv):
         runs.make_deterministic()
     run = Run(FLAGS.run)
     keras.config.set_dtype_policy(run.recipe.precision)
-    network = run.network().with_factors_of([FLAGS.config] if FLAGS.config else ())
+    network = run.finer_network([FLAGS.config] if FLAGS.config else ())
     config = choose_config(network.space, run, limits)
     recipe = dataclasses.replace(run.recipe, seed=FLAGS.seed)
     images = run.images(FLAGS.data_dir)

@@ -86,8 +86,8 @@ def open_device():
 def build_table(run):
     """The table of the flags, in the folder of the run."""
     with distribution.make_strategy(FLAGS.strategy).scope():
-        network = run.network().with_factors_of(FLAGS.config or ())
-    configs = FLAGS.config and network.space.select(FLAGS.config)
+        network = run.finer_network(FLAGS.config or ())
+        configs = FLAGS.config or run.network().space.configs()
     table = search.build_table(
         network,
         run.test_data(FLAGS.data_dir),

@@ -6,6 +6,7 @@ from keras_resizable.conversion.sources import (
     find_source,
     from_application,
     from_file,
+    load_source,
 )
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "from_application",
     "from_file",
     "from_keras",
+    "load_source",
     "resize_points",
 ]

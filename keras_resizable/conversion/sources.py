@@ -121,6 +121,26 @@ def from_file(
     Raises:
         ValueError: If the model is for other images or classes, or cannot be converted.
     """
+    model = load_source(path, classes)
+    if weights is not None or dropout:
+        raise ValueError(
+            f"The weights and the dropout of {path} are its own. Received: "
+            f"weights={weights!r}, dropout={dropout}"
+        )
+    _set(model, kernel_regularizer, synchronized)
+    return from_keras(model, scales, input_shape=input_shape, scale_aware=scale_aware)
+
+
+def load_source(path: str | os.PathLike, classes: int) -> keras.Model:
+    """A stock Keras model that classifies, from a `.keras` file.
+
+    Args:
+        path: Path of the file.
+        classes: Number of classes it must have.
+
+    Raises:
+        ValueError: If Keras cannot load it, or it holds something else.
+    """
     try:
         model = keras.saving.load_model(path, compile=False)
     except Exception as error:  # Of many types, depending on the file.
@@ -128,11 +148,9 @@ def from_file(
             f"{path} cannot be loaded as a Keras model: {first_line(error)}"
         ) from error
     if isinstance(model, ResizableNetwork):
-        raise ValueError(f"{path} holds a resizable network already.")
-    if weights is not None or dropout:
         raise ValueError(
-            f"The weights and the dropout of {path} are its own. Received: "
-            f"weights={weights!r}, dropout={dropout}"
+            f"{path} holds a resizable network already. A sub-network of it is a model "
+            "of Keras."
         )
     shapes = [tuple(output.shape) for output in model.outputs]
     if shapes != [(None, classes)]:
@@ -140,8 +158,7 @@ def from_file(
             f"{path} answers with {', '.join(map(str, shapes))}, but there are "
             f"{classes} classes."
         )
-    _set(model, kernel_regularizer, synchronized)
-    return from_keras(model, scales, input_shape=input_shape, scale_aware=scale_aware)
+    return model
 
 
 def _module_of(name: str) -> types.ModuleType:

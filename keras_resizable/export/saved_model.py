@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable
 
+import numpy as np
 import tensorflow as tf
 
 from keras_resizable.calibration import calibrate, scope_of
@@ -37,7 +38,7 @@ def to_saved_model(
 
     All take `images` and return `outputs`. `any` uses the batch statistics that
     training left, and fails with `InvalidArgumentError` if a scale factor is not one
-    of the network's.
+    of the network's, or was not trained.
 
     Args:
         network: A `ResizableNetwork`.
@@ -120,9 +121,11 @@ def _of_config(network, config, rows, preprocess):
 
 def _of_any(network, preprocess):
     """A function of images and scale factors."""
+    record = network.statistics
+    usable = ~(record.untrained().any(axis=0) & record.is_trained)
 
     def run(images, config):
-        indices = tf.unstack(_indices(network.space, config))
+        indices = tf.unstack(_indices(network.space, usable, config))
         return _outputs(network, images, indices, preprocess)
 
     config_spec = tf.TensorSpec((None,), tf.float32, "config")
@@ -144,9 +147,10 @@ def _images_spec(network, preprocess):
     return tf.TensorSpec((None, None, None, inputs.shape[-1]), tf.uint8, "images")
 
 
-def _indices(space, config):
+def _indices(space, usable, config):
     """Scale indices `(stages,)` of scale factors, as `SpatialSpace.config`."""
-    scales = tf.constant(space.scales, tf.float32)
+    named = tuple(scale for scale, use in zip(space.scales, usable) if use)
+    scales = tf.constant(np.where(usable, space.scales, np.inf), tf.float32)
     distances = tf.abs(config[:, tf.newaxis] - scales)
     valid = tf.reduce_all(tf.reduce_any(distances <= _TOLERANCE, axis=1))
     valid &= tf.size(config) <= space.num_stages
@@ -154,7 +158,7 @@ def _indices(space, config):
         valid,
         [
             f"A configuration has at most {space.num_stages} scale factors, each one "
-            f"of {space.scales}. Received:",
+            f"of {named}. Received:",
             config,
         ],
         summarize=100,

@@ -10,10 +10,11 @@ from keras_resizable.calibration import calibrate
 from keras_resizable.export.flatbuffer import read_metadata
 from keras_resizable.export.tflite import file_name, to_tflite
 from keras_resizable.network import ResizableNetwork
+from keras_resizable.scales import digest_of_network
 from keras_resizable.space import ConfigLike
 from keras_resizable.sub_network import as_super_network, cut_out
 from keras_resizable.utils.batches import Batches, image_batches
-from keras_resizable.utils.digests import digest_of_data, digest_of_weights
+from keras_resizable.utils.digests import digest_of_data
 
 
 def to_tflite_files(
@@ -55,7 +56,7 @@ def to_tflite_files(
     of_all = {
         **(metadata or {}),
         "scales": list(space.scales),
-        "network": digest_of_weights(network),
+        "network": digest_of_network(network),
         "calibration": digest_of_data(calibrate_with),
     }
     for config in checked:

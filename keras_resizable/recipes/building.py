@@ -10,12 +10,12 @@ import tensorflow as tf
 
 from keras_resizable import data
 from keras_resizable.callbacks import StartFromLargest
-from keras_resizable.conversion import find_source
+from keras_resizable.conversion import find_source, load_source
 from keras_resizable.models import NETWORKS
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.recipes.recipe import Recipe
 from keras_resizable.space import ConfigLike
-from keras_resizable.training import InPlaceDistillation, sampling
+from keras_resizable.training import InPlaceDistillation, TeacherDistillation, sampling
 
 # Training images, classes and image shapes, for what is told without the data.
 KNOWN_SETS = {
@@ -212,9 +212,13 @@ def compile_network(
 ) -> None:
     """Compiles a network by a recipe, for one-hot labels."""
     steps = recipe.epochs * steps_per_epoch
-    teaching = None
+    teaching: InPlaceDistillation | TeacherDistillation | None = None
     if recipe.distillation != "none":
         teaching = InPlaceDistillation(recipe.distillation_weight)
+    if recipe.teacher is not None:
+        (classes,) = network.output_shape[1:]
+        teacher = load_source(recipe.teacher, classes)
+        teaching = TeacherDistillation(teacher, recipe.distillation_weight)
     network.compile(
         keras.optimizers.SGD(
             _schedule(recipe, steps, steps_per_epoch),

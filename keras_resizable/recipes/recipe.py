@@ -75,6 +75,9 @@ class Recipe:
     distillation: str = _field(
         f"What sub-networks learn from: {', '.join(DISTILLATIONS)}.", "none"
     )
+    teacher: str | None = _field(
+        "A .keras file of a model that teaches every sub-network.", None
+    )
     distillation_weight: float = _field("The teacher's share of the loss.", 0.5)
     shrink: float = _field("Fraction of epochs that train the largest alone.", 0.0)
     switch: float = _field("Fraction of steps before 'resizable_aug' switches.", 0.5)
@@ -159,6 +162,11 @@ def _check(recipe):
         raise ValueError(
             f"Only the schedule 'cosine' has a warmup. Received: {recipe.warmup} with "
             f"{recipe.schedule!r}"
+        )
+    if recipe.teacher is not None and recipe.distillation != "none":
+        raise ValueError(
+            "Sub-networks have one teacher. Received: teacher="
+            f"{recipe.teacher!r} and distillation={recipe.distillation!r}"
         )
     decays = recipe.decay_epochs
     if recipe.schedule == "step" and not (decays and max(decays) < recipe.epochs):

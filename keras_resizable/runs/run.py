@@ -3,6 +3,7 @@
 import functools
 import os
 import pathlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
@@ -24,7 +25,7 @@ from keras_resizable.runs.folders import (
     write_labels,
 )
 from keras_resizable.runs.saving import load_network
-from keras_resizable.space import SpatialSpace
+from keras_resizable.space import ConfigLike, SpatialSpace
 
 if TYPE_CHECKING:
     import pandas
@@ -86,6 +87,22 @@ class Run:
             ValueError: If the file is damaged.
         """
         return load_network(self.network_path)
+
+    def finer_network(self, configs: Iterable[ConfigLike] = ()) -> ResizableNetwork:
+        """Its trained network, with the scale factors of its table too.
+
+        Args:
+            configs: Further configurations whose scale factors it is to have.
+
+        Raises:
+            FileNotFoundError: If there is none yet.
+            ValueError: If a file is damaged, or a factor is not between those that were
+                trained.
+        """
+        network, configs = self.network(), list(configs)
+        if self.table_path.exists():
+            configs += list(self.table()["config"])
+        return network.with_factors_of(configs)
 
     def images(self, data_dir: str | None = None) -> ImageSet:
         """The images it was trained and evaluated with.

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resizable.network import ResizableNetwork
+from keras_resizable.scales import digest_of_network
 from keras_resizable.search.samples import SampleResults
 from keras_resizable.space import Configuration
 from keras_resizable.training.distribution import is_chief
@@ -21,7 +22,7 @@ from keras_resizable.utils.batches import (
     check_not_empty,
     labelled_batches,
 )
-from keras_resizable.utils.digests import digest_of_data, digest_of_weights
+from keras_resizable.utils.digests import digest_of_data
 from keras_resizable.utils.files import read_arrays, replacing
 from keras_resizable.utils.graph import as_graph
 from keras_resizable.utils.outputs import Classifier, integer_labels
@@ -157,7 +158,7 @@ def digest(
 ) -> dict[str, str]:
     """What results are of, as `SampleResults.origin` has it."""
     return {
-        "network": digest_of_weights(model),
+        "network": digest_of_network(model),
         "data": digest_of_data(dataset),
         "calibration": digest_of_data(calibrate_with),
     }

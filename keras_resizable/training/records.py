@@ -46,6 +46,11 @@ class StatisticsRecord:
         self._step.assign(step)
         self._last_trained.assign(tf.where(used, step, self._last_trained))
 
+    @property
+    def is_trained(self) -> bool:
+        """Whether there was a training step."""
+        return bool(self._step.numpy() > 0)
+
     def untrained(self) -> np.ndarray:
         """Boolean array `(num_stages, number of scales)`: what was never trained."""
         return self._last_trained.numpy() == 0
@@ -61,9 +66,9 @@ class StatisticsRecord:
         Raises:
             ValueError: If a scale was never trained.
         """
-        step = self._step.numpy()
-        if step == 0:
+        if not self.is_trained:
             return
+        step = self._step.numpy()
         for stage, (index, steps) in enumerate(
             zip(indices, self._last_trained.numpy())
         ):

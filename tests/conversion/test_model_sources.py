@@ -104,11 +104,20 @@ def test_a_model_of_others_goes_through_all_scripts(tmp_path):
         return result.stdout
 
     small = ("--epochs=1", "--batch_size=48", "--split_batch=true")
-    run("train/supernet.py", "--from=mine.keras", "--dataset=data", *small)
+    small += ("--from=mine.keras", "--teacher=mine.keras", "--dataset=data")
+    run("train/supernet.py", *small)
     settings = json.loads((tmp_path / "runs/latest/recipe.json").read_text())
     assert settings["recipe"]["network"] == "mine.keras"
     assert "0.9,0.6" in run("train/search.py", "--config=0.9,0.6", "--config=1.0")
-    run("train/finetune.py", "--config=0.6", "--epochs=1")
+    # The list of the run, and what was added to it.
+    table = runs.Run(tmp_path / "runs/latest").table()
+    assert list(table["config"]) == ["0.9,0.6", "1.0,1.0"]
+    assert "0.7,1.0" in run("train/search.py", "--config=0.7")
+    output = run("train/finetune.py", "--max_flops=1e12", "--epochs=1")
+    assert "top-1 after" in output
+    arguments = ("--config=0.9,0.6", "--num_candidates=2", "--epochs=1")
+    assert "Target: 0.9,0.6. Candidates, of 2: " in run("train/adapt.py", *arguments)
+    assert "scale_0.9_0.6, any" in run("train/export.py", "--config=0.9,0.6")
     output = run("tflite/convert.py", "--config", "0.9,0.6", "--quantize=int8")
     assert "mine_0.9_0.6_int8.tflite: 0.9,0.6" in output
     network = runs.Run(tmp_path / "runs/latest").network()

@@ -60,6 +60,20 @@ def test_bad_scale_factors_are_refused(network, batch, tmp_path):
             run(loaded, "any", images=batch[0], config=np.float32(config))
 
 
+def test_a_finer_list_takes_what_was_trained(network, batch, tf_dataset, tmp_path):
+    network.compile("sgd", "sparse_categorical_crossentropy")
+    network.fit(*batch, verbose=0)
+    finer = network.with_scales((1.0, 0.875, 0.75, 0.5))
+    to_saved_model(finer, tmp_path / "model", ["0.875"], calibrate_with=tf_dataset)
+    loaded = tf.saved_model.load(str(tmp_path / "model"))
+    expected = network.sub_network("0.875", tf_dataset)(batch[0])
+    assert_close(run(loaded, "scale_0.875_1.0", images=batch[0]), expected)
+    outputs = run(loaded, "any", images=batch[0], config=np.float32([0.5, 0.75]))
+    assert_close(outputs, network(batch[0], config=(0.5, 0.75)))
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"of \(1.0, 0.75, 0.5\)"):
+        run(loaded, "any", images=batch[0], config=np.float32([0.875]))
+
+
 def test_calibrated_statistics_are_stored(network, tf_dataset, batch, tmp_path):
     to_saved_model(network, tmp_path / "model", CONFIGS, calibrate_with=tf_dataset)
     before = network(batch[0], config=CONFIGS[0])
