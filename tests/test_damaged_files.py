@@ -159,8 +159,8 @@ def test_calibration_images(tmp_path):
     path = tmp_path / "calibration.npz"
     images = np.zeros((3, 5, 5, 1), np.uint8)
     image_set = data.from_arrays((images, np.zeros(3, int)), (images, np.zeros(3, int)))
-    data.save_calibration(image_set.train, path, (5, 5, 1))
-    assert_named_or_read(data.load_calibration, path, path.read_bytes(), 30)
+    data.save_images(image_set.train, path, (5, 5, 1))
+    assert_named_or_read(data.load_images, path, path.read_bytes(), 30)
 
 
 def test_known_latencies(tmp_path):

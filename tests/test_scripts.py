@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 
@@ -39,7 +40,6 @@ def run(script, *arguments, folder, fails=False):
 def folder(tmp_path_factory):
     """A folder where the demo has run, on a few images of two kinds."""
     folder = tmp_path_factory.mktemp("scripts")
-    # Alike in brightness, as ranges of int8 are averages over images.
     write_random_set(folder / "data", (64, 32), size=16, contrast=20)
     arguments = ("--dataset=data", "--epochs=2", "--batch_size=16", NETWORK)
     output = run("train/demo.py", *arguments, folder=folder)
@@ -52,6 +52,7 @@ def test_demo_leaves_what_it_says(folder):
     files = {path.name for path in latest.iterdir()}
     assert files >= {
         "calibration.npz",
+        "evaluation.npz",
         "chosen.keras",
         "best.keras",
         "checkpoint.npz",
@@ -99,7 +100,7 @@ def test_bundle_then_switch(folder):
     arguments = ("--bundle", "--config=1.0", "--config=0.5", "--config=0.5,0.5,0.5")
     output = run("tflite/convert.py", *arguments, folder=folder)
     assert "[3/3] narrow_0.5_0.5_0.5_int8.tflite: 0.5,0.5,0.5" in output
-    assert "4 CONV_2D" in output and "of the largest output of Keras" in output
+    assert "4 CONV_2D" in output and "points to Keras, " in output
     # Less than three files, though in one so narrow the graphs weigh as weights do.
     assert re.search(r"A bundle of 3: [12]\.\d\d x one file", output)
     assert "scale_0.5_0.5_0.5: " in output and "channels have other" in output
@@ -174,6 +175,17 @@ def test_search_then_fine_tune(folder, tmp_path, monkeypatch):
     assert "top-1 after" in output and str(tuned.resolve().name) in output
     assert keras.saving.load_model(tuned / "sub_network.keras").count_params() > 1e3
     assert len(pandas.read_csv(tuned / "history.csv")) == 1
+    # What it prints as the next command works as it is.
+    (command,) = re.findall("Convert it: python (.*)", output)
+    arguments = ("--quantize=int8", "--max_loss=1")
+    converted = run(*shlex.split(command), *arguments, folder=tmp_path)
+    assert re.search(r"top-1 .* points to Keras, .* % the same answers", converted)
+    (file,) = tuned.resolve().glob("*_int8.tflite")
+    metadata = read_metadata(file)
+    assert metadata["config"] == "0.5,0.5,0.5" and metadata["labels"] == ["0", "1"]
+    assert 0 <= metadata["accuracy"]["top1"] <= 1
+    output = run("train/export.py", f"--run={tuned}", folder=tmp_path)
+    assert "Signatures: serving_default\n" in output
     output = run(
         "train/compare.py",
         "runs/latest:0.5,0.5,0.5",

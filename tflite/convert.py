@@ -5,11 +5,14 @@
     python tflite/convert.py --config 1.0 --config 0.75 --config 0.5 --bundle
     python tflite/convert.py --all --quantize float16
     python tflite/convert.py --model runs/latest/supernet.keras --output my.tflite
+    python tflite/convert.py --model runs/latest/finetuned/latest/sub_network.keras
 
 A configuration is one scale factor per stage; those omitted at the end are the largest.
 With --bundle, one file has all that are given, as its signatures, by default in int8.
 Batch statistics, and ranges of int8, are estimated with the images in calibration.npz
-beside the network. Existing files are kept.
+beside the network, and each file runs on those of evaluation.npz: how accurate it is
+gets printed, and one that loses more than --max_loss is refused. Existing files are
+kept.
 """
 
 import contextlib
@@ -22,6 +25,7 @@ import quiet_imports  # noqa: F401
 # isort: split
 from absl import flags
 
+import keras_resizable
 from keras_resizable import count_flops_of_configs, export, runs
 from keras_resizable.runs import Run
 from keras_resizable.utils import files, scripts
@@ -34,7 +38,7 @@ flags.DEFINE_bool("all", False, "Convert all sub-networks.")
 flags.DEFINE_string(
     "model",
     str(Run().network_path),
-    "The trained network.",
+    "The trained network, or a fine-tuned sub-network.",
 )
 flags.DEFINE_enum(
     "quantize",
@@ -43,7 +47,14 @@ flags.DEFINE_enum(
     "none: float32 (default); float16: weights in float16; dynamic: weights in int8; "
     "int8: all in int8 (default with --bundle).",
 )
+flags.DEFINE_enum(
+    "io", "int8", export.IO, "What an int8 file takes and returns; browsers: float32."
+)
 flags.DEFINE_bool("bundle", False, "Write one file with a signature for each.")
+flags.DEFINE_bool("evaluate", True, "Run each file on images whose labels are known.")
+flags.DEFINE_float(
+    "max_loss", 0.02, "Accuracy that a file may lose, 0.02 for two points.", 0.0
+)
 flags.DEFINE_string("output", None, "File to write; beside the network if absent.")
 
 
@@ -61,26 +72,42 @@ def choose_configs(network):
         ) from error
 
 
-def read_metadata(run):
-    """What the files are to say: of the images, and of the classes."""
-    labels = run.labels()
+def options_of(run, quantize):
+    """How to convert, by the flags and with what a run has kept."""
     # The range of all images that a run trains with.
     metadata: dict[str, Any] = {"input_range": [-1.0, 1.0]}
+    labels = run.labels()
     if labels is not None:
         metadata["labels"] = labels
-    return metadata
+    options: dict[str, Any] = {"quantize": quantize, "io": FLAGS.io}
+    options |= {"metadata": metadata, "max_loss": FLAGS.max_loss}
+    if run.has_calibration():
+        options["calibrate_with"] = run.calibration()
+    else:
+        print(
+            f"No images in {run.folder}: batch statistics are those of training, and "
+            "int8 is out of reach."
+        )
+    if FLAGS.evaluate and run.has_evaluation():
+        options["evaluate_with"] = run.evaluation()
+    return options
 
 
-def convert(network, configs, folder, quantize, dataset, metadata):
+def print_result(result):
+    """What is in a file, and how accurate it is."""
+    counts = result["operators"].most_common()
+    print("  " + ", ".join(f"{count} {name}" for name, count in counts))
+    if result["accuracy"] is not None:
+        print(f"  {result['accuracy']}")
+    else:
+        print(f"  off by {result['difference']:.1g} of the largest output of Keras")
+
+
+def convert(network, configs, folder, options):
     """Converts, says so, and returns the paths."""
     paths = []
     for config, path, result in export.to_tflite_files(
-        network,
-        configs,
-        folder,
-        quantize=quantize,
-        calibrate_with=dataset,
-        metadata=metadata,
+        network, configs, folder, **options
     ):
         paths.append(path)
         (flops,) = count_flops_of_configs(network, [config])
@@ -91,11 +118,30 @@ def convert(network, configs, folder, quantize, dataset, metadata):
         )
         if result is None:
             print("  as it was")
-            continue
-        counts = result["operators"].most_common()
-        print("  " + ", ".join(f"{count} {name}" for name, count in counts))
-        print(f"  off by {result['difference']:.1g} of the largest output of Keras")
+        else:
+            print_result(result)
     return paths
+
+
+def convert_sub_network(model, run, output, options):
+    """Converts a sub-network that was cut out before, such as a fine-tuned one."""
+    if FLAGS.config or FLAGS.all or FLAGS.bundle:
+        raise ValueError(
+            f"{FLAGS.model} is one sub-network: --config, --all and --bundle are for "
+            "a resizable network."
+        )
+    quantize = options["quantize"]
+    if output is None:
+        suffix = "" if quantize == "none" else f"_{quantize}"
+        output = run.folder / f"{model.name}{suffix}.tflite"
+    config = run.settings.get("config") if run.has_settings() else None
+    if config is not None:
+        of_it = {"config": ",".join(map(str, config))}
+        options = options | {"metadata": options["metadata"] | of_it}
+    result = export.to_tflite(model, output, **options)
+    print(f"{output.name}: {result['size_bytes'] / 1e6:.2f} MB")
+    print_result(result)
+    print(f"Wrote {output}")
 
 
 def main(argv):
@@ -103,33 +149,32 @@ def main(argv):
     if FLAGS.all and FLAGS.config:
         raise ValueError("Give either --config or --all.")
     quantize = FLAGS.quantize or ("int8" if FLAGS.bundle else "none")
-    model = pathlib.Path(FLAGS.model)
-    network, configs = choose_configs(runs.load_network(model))
-    if FLAGS.output and len(configs) > 1 and not FLAGS.bundle:
-        raise ValueError("One --output is for one sub-network, or for a --bundle.")
+    path = pathlib.Path(FLAGS.model)
     output = pathlib.Path(FLAGS.output) if FLAGS.output else None
     if output is not None and output.suffix != ".tflite":
         raise ValueError(f"--output is a `.tflite` file. Received: {FLAGS.output}")
-    run, dataset = Run(model.parent), None
-    if run.has_calibration():
-        dataset = run.calibration()
-    else:
-        print(f"No images beside {model}: batch statistics are those of training.")
+    model, run = runs.load_model(path), Run(path.parent)
+    options = options_of(run, quantize)
+    if not isinstance(model, keras_resizable.ResizableNetwork):
+        convert_sub_network(model, run, output, options)
+        return
+    network, configs = choose_configs(model)
+    if output is not None and len(configs) > 1 and not FLAGS.bundle:
+        raise ValueError("One --output is for one sub-network, or for a --bundle.")
     with contextlib.ExitStack() as stack:
-        folder = model.parent
+        folder = run.folder
         if output is not None:
             temporary = stack.enter_context(tempfile.TemporaryDirectory())
             folder = pathlib.Path(temporary)
-        metadata = read_metadata(run)
-        paths = convert(network, configs, folder, quantize, dataset, metadata)
+        paths = convert(network, configs, folder, options)
         if FLAGS.bundle:
             name = f"{network.name}_bundle_{quantize}.tflite"
-            output = output or model.with_name(name)
+            output = output or path.with_name(name)
             print_bundle(export.to_bundle(paths, output), paths)
         elif output is not None:
-            with files.replacing(output) as path:
-                path.write_bytes(paths[0].read_bytes())
-    print(f"Wrote {output or model.parent}")
+            with files.replacing(output) as written:
+                written.write_bytes(paths[0].read_bytes())
+    print(f"Wrote {output or run.folder}")
 
 
 def print_bundle(bundle, paths):

@@ -13,6 +13,7 @@ and trade_off.png; with --quantize also adaptive_<quantize>.tflite.
 """
 
 import dataclasses
+import shlex
 
 import quiet  # noqa: F401
 
@@ -74,7 +75,7 @@ def main(argv):
     if target and target not in map(str, configs):
         raise ValueError(
             f"{run.table_path} has no row of the target: "
-            f"python train/search.py --config={target}"
+            f"python train/search.py --run={shlex.quote(FLAGS.run)} --config={target}"
         )
     if FLAGS.attach is not None and FLAGS.attach > space.num_stages:
         raise ValueError(

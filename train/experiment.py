@@ -131,7 +131,7 @@ def train(name, seed):
     images = load_images(arm, recipe)
     shape = claims.SETTINGS[arm.setting].image_shape
     test = data.eval_dataset(images.test, shape, 250).cache()
-    # As many as a run keeps; see `data.save_calibration`.
+    # As many as a run keeps; see `data.save_images`.
     calibration = data.eval_dataset(images.train, shape, 250, order_seed=0)
     calibration = calibration.take(8).cache()
     with files.replacing_folder(folder, holding=runs.SETTINGS) as temporary:

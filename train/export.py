@@ -3,6 +3,7 @@
     python train/export.py --config=1.0 --config=0.75,0.5
     python train/export.py --with_preprocessing
     python train/export.py --run=runs/latest --output=model
+    python train/export.py --run=runs/latest/finetuned/latest
 
 It loads with TensorFlow alone. There is a signature for each configuration that is
 given, and `any`, which takes scale factors as a second input. Batch statistics are
@@ -13,12 +14,14 @@ tflite/convert.py.
 
 import functools
 import pathlib
+from typing import Any
 
 import quiet  # noqa: F401
 
 # isort: split
 from absl import flags
 
+import keras_resizable
 from keras_resizable import data, export, recipes, runs
 from keras_resizable.runs import Run
 from keras_resizable.utils import scripts
@@ -35,27 +38,29 @@ flags.DEFINE_string("output", None, "Folder; saved_model in the run if absent.")
 def main(argv):
     scripts.refuse_arguments(argv)
     run = Run(FLAGS.run)
-    network = run.network().with_factors_of(FLAGS.config or ())
-    configs = network.space.select(FLAGS.config or ())
+    network = runs.load_model(run.model_path)
+    options: dict[str, Any] = {}
+    names = ["serving_default"]
+    if isinstance(network, keras_resizable.ResizableNetwork):
+        network = network.with_factors_of(FLAGS.config or ())
+        configs = network.space.select(FLAGS.config or ())
+        options = {"configs": configs or None, "calibrate_with": run.calibration()}
+        names += [export.signature_name(network.space, config) for config in configs]
+        names.append("any")
+    elif FLAGS.config:
+        raise ValueError(f"{run.model_path} is one sub-network: it has no --config.")
     preprocess = None
     if FLAGS.with_preprocessing:
         preprocess = functools.partial(
             data.preprocess,
-            image_shape=network.stem.input_shape[1:],
+            image_shape=network.input_shape[1:],
             center_crop=recipes.has_center_crop(run.recipe),
         )
     output = pathlib.Path(FLAGS.output or run.folder / "saved_model")
-    export.to_saved_model(
-        network,
-        output,
-        configs or None,
-        calibrate_with=run.calibration(),
-        preprocess=preprocess,
-    )
+    export.to_saved_model(network, output, preprocess=preprocess, **options)
     size = sum(path.stat().st_size for path in output.rglob("*"))
-    names = [export.signature_name(network.space, config) for config in configs]
     print(f"Wrote {output}, {size / 1e6:.1f} MB")
-    print(f"Signatures: serving_default, {''.join(f'{n}, ' for n in names)}any")
+    print(f"Signatures: {', '.join(names)}")
 
 
 if __name__ == "__main__":

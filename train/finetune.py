@@ -12,6 +12,7 @@ folder in <run>/finetuned. The same command resumes an interrupted run.
 """
 
 import dataclasses
+import shlex
 
 import quiet  # noqa: F401
 
@@ -97,6 +98,7 @@ def main(argv):
     names = ("learning_rate", "weights", "teacher", "epochs", "seed")
     settings = {
         "config": config,
+        "mode": "individual",
         "recipe": dataclasses.asdict(recipe),
         **{name: FLAGS[name].value for name in names},
     }
@@ -107,6 +109,7 @@ def main(argv):
         root=run.folder / "finetuned",
         new=FLAGS.new_run,
     )
+    Run(folder).keep(images)
     runs.fit_resumable(
         trained,
         lambda step: recipes.train_data(recipe, images, start_step=step),
@@ -123,7 +126,9 @@ def main(argv):
         f"difference   {100 * test.difference:+.2f} points, "
         f"standard error {100 * test.standard_error:.2f}, p = {test.p_value:.2g}"
     )
-    print(f"Wrote {folder}/sub_network.keras")
+    path = Run(folder).model_path
+    print(f"Wrote {path}")
+    print(f"Convert it: python tflite/convert.py --model {shlex.quote(str(path))}")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ pareto.png and report.html. Batch statistics are re-estimated for each sub-netwo
 the images in calibration.npz.
 """
 
+import shlex
+
 import quiet  # noqa: F401
 
 # isort: split
@@ -127,7 +129,10 @@ def main(argv):
         row = search.best(table, device=FLAGS.device, **limits)
         print(f"\nBest within the limits: {row['config']}")
         print(row[[*SHOWN[1:], *latencies]].to_string())
-        print(f"Convert it: python tflite/convert.py --config {row['config']}")
+        where = ""
+        if run.folder != runs.LATEST:
+            where = f" --model {shlex.quote(str(run.network_path))}"
+        print(f"Convert it: python tflite/convert.py{where} --config {row['config']}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Images from many sources, and the batches to train and evaluate with."""
 
-from keras_resizable.data.calibration import load_calibration, save_calibration
 from keras_resizable.data.canvas import on_canvas
 from keras_resizable.data.folder import load_folder
 from keras_resizable.data.idx import load_idx
@@ -11,6 +10,7 @@ from keras_resizable.data.image_set import (
     hold_out,
     take_train,
 )
+from keras_resizable.data.kept_images import load_images, save_images
 from keras_resizable.data.load import load
 from keras_resizable.data.pipeline import (
     eval_dataset,
@@ -31,7 +31,7 @@ __all__ = [
     "from_arrays",
     "hold_out",
     "load",
-    "load_calibration",
+    "load_images",
     "load_folder",
     "load_idx",
     "load_sample",
@@ -39,7 +39,7 @@ __all__ = [
     "on_canvas",
     "preprocess",
     "resolved_shape",
-    "save_calibration",
+    "save_images",
     "steps_per_epoch",
     "take_train",
     "train_dataset",

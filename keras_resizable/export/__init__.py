@@ -1,21 +1,24 @@
 """Sub-networks as SavedModel and TFLite files."""
 
+from keras_resizable.export.accuracy import FileAccuracy, evaluate_tflite
 from keras_resizable.export.flatbuffer import read_metadata
+from keras_resizable.export.quantization import IO
+from keras_resizable.export.running import check_tflite, open_tflite, run_tflite
 from keras_resizable.export.saved_model import signature_name, to_saved_model
 from keras_resizable.export.sub_networks import to_tflite_files
 from keras_resizable.export.tflite import (
     QUANTIZE,
-    check_tflite,
     file_name,
-    open_tflite,
-    run_tflite,
     to_bundle,
     to_tflite,
 )
 
 __all__ = [
+    "IO",
     "QUANTIZE",
+    "FileAccuracy",
     "check_tflite",
+    "evaluate_tflite",
     "file_name",
     "open_tflite",
     "read_metadata",

@@ -11,6 +11,8 @@ import numpy as np
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.graph import layers_of
 
+# What an int8 file takes and returns.
+IO = ("int8", "float32")
 # Images to estimate the ranges of features with.
 _MAX_IMAGES = 100
 
@@ -47,37 +49,64 @@ def on_int8_grid(model: keras.Model) -> Iterator[None]:
 
 
 def quantized(
-    content: bytes, quantize: str, images: Iterable[np.ndarray] | None = None
+    content: bytes,
+    quantize: str,
+    *,
+    io: str = "int8",
+    images: Iterable[np.ndarray] | None = None,
 ) -> bytes:
     """A float32 `.tflite` file with int8 weights.
 
     Args:
         content: Bytes of the file. It has one signature with one input.
         quantize: `"dynamic"`: features stay float32, and are quantized to int8 for
-            each convolution as it runs. `"int8"`: all features, inputs and outputs
-            are int8, with ranges that are estimated from images.
+            each convolution as it runs. `"int8"`: all features are int8, from the
+            least to the greatest value that each takes on the images.
+        io: `"int8"`, or `"float32"`: then images, the softmax and the outputs of an
+            `"int8"` file are float32.
         images: Iterable of images to estimate with, as the file takes them.
 
     Returns:
         Bytes.
     """
     recipes = import_extra("litert_quantizer.recipe", "tflite")
-    module = import_extra("litert_quantizer.quantizer", "tflite")
-    quantizer = module.Quantizer(bytearray(content))
+    quantizers = import_extra("litert_quantizer.quantizer", "tflite")
+    quantizer = quantizers.Quantizer(bytearray(content))
+    if quantize == "dynamic":
+        quantizer.load_quantization_recipe(recipes.dynamic_wi8_afp32())
+    else:
+        quantizer.load_quantization_recipe(recipes.static_wi8_ai8())
+        if io == "float32":
+            for kind in ("INPUT", "OUTPUT", "SOFTMAX"):
+                quantizer.update_quantization_recipe(
+                    ".*", kind, algorithm_key="no_quantize"
+                )
     ranges = None
     with warnings.catch_warnings():
         # Of the memory that keeping all features needs.
         warnings.simplefilter("ignore", UserWarning)
-        if quantize == "dynamic":
-            quantizer.load_quantization_recipe(recipes.dynamic_wi8_afp32())
-        else:
-            quantizer.load_quantization_recipe(recipes.static_wi8_ai8())
-            ranges = quantizer.calibrate(_samples(content, images))
-        return bytes(
-            quantizer.quantize(
-                ranges, enable_progress_bar=False, enable_progress_report=False
-            ).quantized_model
+        if quantize == "int8":
+            ranges = _ranges(content, quantizer.get_quantization_recipe(), images)
+        result = quantizer.quantize(
+            ranges, enable_progress_bar=False, enable_progress_report=False
         )
+    return bytes(result.quantized_model)
+
+
+def _ranges(content, recipe, images):
+    """The least and the greatest value of each feature, over images.
+
+    The quantizer's own ranges are moving averages of each image's, which cut off
+    what few images have.
+    """
+    calibrators = import_extra("litert_quantizer.calibrator", "tflite")
+    managers = import_extra("litert_quantizer.recipe_manager", "tflite")
+    updates = import_extra("litert_quantizer.utils.qsv_utils", "tflite")
+    manager = managers.RecipeManager()
+    manager.load_quantization_recipe(recipe)
+    calibrator = calibrators.Calibrator(content, qsv_update_func=updates.min_max_update)
+    calibrator.calibrate(_samples(content, images), manager)
+    return calibrator.get_model_qsvs()
 
 
 def _samples(content, images):

@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -18,7 +19,7 @@ _TOLERANCE = 1e-6  # Of scale factors, which come in float32.
 
 
 def to_saved_model(
-    network: ResizableNetwork,
+    network: keras.Model,
     path: str | os.PathLike,
     configs: Iterable[ConfigLike] | None = None,
     *,
@@ -41,7 +42,8 @@ def to_saved_model(
     of the network's, or was not trained.
 
     Args:
-        network: A `ResizableNetwork`.
+        network: A `ResizableNetwork`; or a sub-network, such as a fine-tuned one, which
+            has `serving_default` alone.
         path: Path of the folder. An existing SavedModel is replaced.
         configs: Configurations that get a signature; the largest if absent.
         calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
@@ -57,32 +59,45 @@ def to_saved_model(
             are not fixed.
         OSError: If the folder cannot be written, or holds something else.
     """
+    shape = network.input_shape[1:]
+    if None in shape:
+        raise ValueError(
+            f"A SavedModel has a fixed input shape, but the network's is {shape}. Make "
+            "a network with a fixed `input_shape`, and load the weights of this one "
+            "into it."
+        )
+    if not isinstance(network, ResizableNetwork):
+        if configs is not None or calibrate_with is not None:
+            raise ValueError(
+                f"{network.name!r} is one sub-network, which has no `configs` and is "
+                "not calibrated."
+            )
+        _write(path, network, {"serving_default": _of_model(network, preprocess)})
+        return
     space = network.space
     selected = space.select([space.largest] if configs is None else configs)
     if not selected:
         raise ValueError("`configs` must hold at least one configuration.")
-    if None in network.stem.input_shape[1:]:
-        raise ValueError(
-            "A SavedModel has a fixed input shape, but the network's is "
-            f"{network.stem.input_shape[1:]}. Make a network with a fixed "
-            "`input_shape`, and load the weights of this one into it."
-        )
     if calibrate_with is None:
         for config in selected:
             network.require_statistics(config)
+    signatures, statistics = {}, {}
+    for config in selected:
+        name, rows = signature_name(space, config), []
+        if calibrate_with is not None:
+            rows = _calibrated_rows(network, config, calibrate_with)
+            statistics[name] = [row for _, row in rows]
+        signatures[name] = _of_config(network, config, rows, preprocess)
+    signatures["serving_default"] = signatures[signature_name(space, selected[0])]
+    signatures["any"] = _of_any(network, preprocess)
+    _write(path, network, signatures, statistics)
+
+
+def _write(path, network, signatures, statistics=None):
     with replacing_folder(path, holding="saved_model.pb") as temporary:
         module = tf.Module()  # What it holds is stored.
         module.weights = [variable.value for variable in network.variables]
-        module.statistics = {}
-        signatures = {}
-        for config in selected:
-            name, rows = signature_name(space, config), []
-            if calibrate_with is not None:
-                rows = _calibrated_rows(network, config, calibrate_with)
-                module.statistics[name] = [row for _, row in rows]
-            signatures[name] = _of_config(network, config, rows, preprocess)
-        signatures["serving_default"] = signatures[signature_name(space, selected[0])]
-        signatures["any"] = _of_any(network, preprocess)
+        module.statistics = statistics or {}
         tf.saved_model.save(module, str(temporary), signatures)
 
 
@@ -106,6 +121,17 @@ def _calibrated_rows(network, config, dataset):
         (table, tf.Variable(row, trainable=False))
         for table, row in zip(*cut.statistics())
     ]
+
+
+def _of_model(model, preprocess):
+    """A function of images that runs a stock Keras model."""
+
+    def run(images):
+        if preprocess is not None:
+            images = tf.ensure_shape(preprocess(images), model.input_shape)
+        return {"outputs": model(images, training=False)}
+
+    return tf.function(run, [_images_spec(model, preprocess)], autograph=False)
 
 
 def _of_config(network, config, rows, preprocess):
@@ -135,13 +161,13 @@ def _of_any(network, preprocess):
 
 def _outputs(network, images, indices, preprocess):
     if preprocess is not None:
-        images = tf.ensure_shape(preprocess(images), network.stem.input_shape)
+        images = tf.ensure_shape(preprocess(images), network.input_shape)
     features = network.stem(images, training=False)
     return {"outputs": network.run_stages(features, indices, training=False)}
 
 
 def _images_spec(network, preprocess):
-    (inputs,) = network.stem.inputs
+    (inputs,) = getattr(network, "stem", network).inputs
     if preprocess is None:
         return tf.TensorSpec(inputs.shape, inputs.dtype, "images")
     return tf.TensorSpec((None, None, None, inputs.shape[-1]), tf.uint8, "images")

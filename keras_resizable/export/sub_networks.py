@@ -13,7 +13,7 @@ from keras_resizable.network import ResizableNetwork
 from keras_resizable.scales import digest_of_network
 from keras_resizable.space import ConfigLike
 from keras_resizable.sub_network import as_super_network, cut_out
-from keras_resizable.utils.batches import Batches, image_batches
+from keras_resizable.utils.batches import Batches, image_batches, labelled_batches
 from keras_resizable.utils.digests import digest_of_data
 
 
@@ -23,7 +23,10 @@ def to_tflite_files(
     folder: str | os.PathLike,
     *,
     quantize: str = "none",
+    io: str = "int8",
     calibrate_with: Batches | None = None,
+    evaluate_with: Batches | None = None,
+    max_loss: float = 0.02,
     metadata: dict[str, Any] | None = None,
 ) -> Iterator[tuple[tuple[float, ...], pathlib.Path, dict[str, Any] | None]]:
     """Converts sub-networks to TFLite, one after the other.
@@ -37,10 +40,13 @@ def to_tflite_files(
         configs: Configurations.
         folder: Folder of the files, which are named by `file_name`.
         quantize: As in `to_tflite`.
+        io: As in `to_tflite`.
         calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
             statistics of each with, and then as in `to_tflite`.
+        evaluate_with: As in `to_tflite`.
+        max_loss: As in `to_tflite`.
         metadata: As in `to_tflite`. Each file's also holds the configuration, the scale
-            factors, and digests of the network's weights and of `calibrate_with`.
+            factors, and digests of the network's weights and of the data.
 
     Yields:
         For each configuration, when it is done: the configuration, the path of its
@@ -53,12 +59,17 @@ def to_tflite_files(
     checked = [space.config(config) for config in configs]
     if calibrate_with is not None:
         calibrate_with = image_batches(calibrate_with, network)
+    if evaluate_with is not None:
+        evaluate_with = labelled_batches(evaluate_with, network, "evaluate_with")
     of_all = {
         **(metadata or {}),
         "scales": list(space.scales),
         "network": digest_of_network(network),
         "calibration": digest_of_data(calibrate_with),
+        "evaluation": digest_of_data(evaluate_with),
     }
+    if quantize == "int8":
+        of_all["io"] = io
     for config in checked:
         path = pathlib.Path(folder) / file_name(network, config, quantize)
         written = {**of_all, "config": str(config), "quantize": quantize}
@@ -75,7 +86,10 @@ def to_tflite_files(
             model,
             path,
             quantize,
+            io=io,
             calibrate_with=calibrate_with,
+            evaluate_with=evaluate_with,
+            max_loss=max_loss,
             metadata=written,
             reference=reference,
         )

@@ -1,4 +1,4 @@
-"""Writing, checking and running `.tflite` files."""
+"""Writing `.tflite` files, and checking them."""
 
 import functools
 import itertools
@@ -6,12 +6,13 @@ import os
 import pathlib
 import tempfile
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_resizable.export.accuracy import evaluate_tflite
 from keras_resizable.export.flatbuffer import (
     bundled,
     count_differing_channels,
@@ -19,17 +20,14 @@ from keras_resizable.export.flatbuffer import (
     read_metadata,
     with_metadata,
 )
-from keras_resizable.export.foreign import try_apart
 from keras_resizable.export.precision import float32_twin, tolerance_of
-from keras_resizable.export.quantization import on_int8_grid, quantized
+from keras_resizable.export.quantization import IO, on_int8_grid, quantized
+from keras_resizable.export.running import open_tflite, run_tflite
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import ConfigLike
 from keras_resizable.utils.batches import Batches, check_not_empty, image_batches
 from keras_resizable.utils.extras import import_extra, version_of
 from keras_resizable.utils.files import replacing
-
-if TYPE_CHECKING:
-    from ai_edge_litert.interpreter import Interpreter
 
 QUANTIZE = ("none", "float16", "dynamic", "int8")
 # How far the outputs may be from Keras's, on average, as a share of the largest. In
@@ -43,11 +41,14 @@ def to_tflite(
     path: str | os.PathLike,
     quantize: str = "none",
     *,
+    io: str = "int8",
     calibrate_with: Batches | None = None,
+    evaluate_with: Batches | None = None,
+    max_loss: float = 0.02,
     metadata: dict[str, Any] | None = None,
     reference: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> dict[str, Any]:
-    """Converts a model to TFLite, and checks that it gives the same outputs.
+    """Converts a model to TFLite, and checks that it gives the same answers.
 
     The file has a batch size of 1, static shapes and builtin operators only. A model in
     mixed precision is converted as one in float32 with the same weights.
@@ -57,28 +58,42 @@ def to_tflite(
     | `"none"` | float32 | float32 |
     | `"float16"` | float16, half the size | float32 |
     | `"dynamic"` | int8 per channel, a quarter | float32 |
-    | `"int8"` | int8 per channel, a quarter | int8 |
+    | `"int8"` | int8 per channel, a quarter | int8; with `io="float32"` only inside |
+
+    With labelled images, `evaluate_with`, the check is of accuracy: the file runs on
+    them, and one that loses more than `max_loss` to Keras is refused. Without, outputs
+    are compared, and may differ by a share of the largest: 1e-4 in float32, 0.3 in
+    int8, which says little of a classifier.
 
     Args:
         model: A `keras.Model` of stock layers with a fixed input shape and one
             output, such as a sub-network.
         path: Path of a `.tflite` file. An existing one is replaced.
         quantize: See above.
+        io: What an `"int8"` file takes and returns: `"int8"`, as microcontrollers and
+            accelerators want it, or `"float32"`, as browsers do and files of other
+            precisions. Neither loses more accuracy.
         calibrate_with: `tf.data.Dataset` of batches of images, alone or followed by
             targets; or images as one array. `"int8"` needs some to estimate the ranges
-            of features. The outputs are compared on them; on noise if absent.
+            of features: the least and the greatest value of each on the first 100. The
+            outputs are compared on them; on noise if absent.
+        evaluate_with: `tf.data.Dataset` of batches of images and labels, or both as a
+            tuple of arrays, for a model that classifies.
+        max_loss: How much accuracy a file may lose to Keras on `evaluate_with`, such as
+            0.02 for two points. What 95 % confidence leaves open is not counted.
         metadata: Dictionary that JSON can hold, for `read_metadata` to return.
         reference: Callable from images to the outputs to compare with, such as the
             super-network that the model was cut out of; the model itself if absent.
 
     Returns:
-        A dictionary: `operators`, a `collections.Counter`; `difference`, how far the
-        outputs are from Keras's as a share of the largest, on average over images;
-        `size_bytes`.
+        A dictionary: `operators`, a `collections.Counter`; `size_bytes`; `accuracy`, a
+        `FileAccuracy`, which is in the metadata too, or None without `evaluate_with`;
+        and `difference`, how far the outputs are from Keras's as a share of the
+        largest, on average over images.
 
     Raises:
         ValueError: If an argument is not valid, the model has several inputs or
-            outputs, or the outputs do not agree.
+            outputs, or the file loses too much.
         ImportError: If the extra `tflite` is not installed.
         OSError: If the folder cannot be written.
 
@@ -102,6 +117,8 @@ def to_tflite(
         raise ValueError(
             f"`quantize` must be one of {QUANTIZE}. Received: quantize={quantize!r}"
         )
+    if io not in IO:
+        raise ValueError(f"`io` must be one of {IO}. Received: io={io!r}")
     if quantize == "int8" and calibrate_with is None:
         raise ValueError(
             "int8 needs `calibrate_with`: images to estimate the ranges of features."
@@ -114,6 +131,8 @@ def to_tflite(
         )
     import_extra("ai_edge_litert", "tflite")  # Before the work.
     metadata = {"quantize": quantize, **(metadata or {})}
+    if quantize == "int8":
+        metadata["io"] = io
     reference = reference or functools.partial(model, training=False)
     tolerance = max(_TOLERANCE[quantize], tolerance_of(model))
     model = float32_twin(model)
@@ -123,7 +142,10 @@ def to_tflite(
             with on_int8_grid(model):
                 convert(model, temporary, metadata=metadata)
             content = quantized(
-                temporary.read_bytes(), quantize, _images(model, calibrate_with)
+                temporary.read_bytes(),
+                quantize,
+                io=io,
+                images=_images(model, calibrate_with),
             )
             # Its digest is another one now.
             content = with_metadata(content, _of(model) | metadata)
@@ -134,11 +156,26 @@ def to_tflite(
         operators = count_operators(content)
         if "CUSTOM" in operators:
             raise ValueError("The model has operators that TFLite does not have.")
+        accuracy = None
+        if evaluate_with is not None:
+            accuracy = evaluate_tflite(temporary, evaluate_with, compare_with=reference)
+            if accuracy.loses(max_loss):
+                raise ValueError(
+                    f"The file loses more than {100 * max_loss:g} points of accuracy: "
+                    f"{accuracy}. Convert with `quantize` of less loss, such as "
+                    "'float16', or raise `max_loss`."
+                )
+            metadata = metadata | {"accuracy": accuracy.as_metadata()}
+            content = with_metadata(content, _of(model) | metadata)
+            temporary.write_bytes(content)
+            if quantize in ("dynamic", "int8"):
+                tolerance = np.inf  # Accuracy says more.
         difference = _check(reference, temporary, images, tolerance)
     return {
         "operators": operators,
-        "difference": difference,
         "size_bytes": len(content),
+        "accuracy": accuracy,
+        "difference": difference,
     }
 
 
@@ -273,100 +310,6 @@ def _check(reference, path, images, tolerance):
             f"{largest:.2g}, more than {tolerance:.2g}."
         )
     return difference
-
-
-def open_tflite(
-    path: str | os.PathLike, threads: int = 1, check: bool = True
-) -> "Interpreter":
-    """An interpreter of a `.tflite` file, ready to run.
-
-    Args:
-        path: Path of the file.
-        threads: Number of threads.
-        check: Whether to check the whole file first: one of this library by its
-            digest, another by running it in a process of its own.
-
-    Returns:
-        An `ai_edge_litert.interpreter.Interpreter`.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged or something else.
-        ImportError: If the extra `tflite` is not installed.
-    """
-    litert = import_extra("ai_edge_litert.interpreter", "tflite")
-    if check:
-        check_tflite(path)
-    try:
-        interpreter = litert.Interpreter(str(path), num_threads=threads)
-        interpreter.allocate_tensors()
-    except (RuntimeError, ValueError) as error:
-        raise ValueError(
-            f"{path} is damaged or not a `.tflite` file: {error}"
-        ) from error
-    return interpreter
-
-
-def check_tflite(path: str | os.PathLike) -> None:
-    """Refuses a damaged `.tflite` file, without letting it crash the process.
-
-    Args:
-        path: Path of the file.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged or something else.
-        ImportError: If the extra `tflite` is not installed.
-    """
-    import_extra("ai_edge_litert", "tflite")
-    if read_metadata(path) is None:
-        try_apart(path)
-
-
-def run_tflite(
-    path: str | os.PathLike, images: np.ndarray, signature: str | None = None
-) -> np.ndarray:
-    """Outputs of a `.tflite` file with one input and one output, image by image.
-
-    Args:
-        path: Path of the file.
-        images: float32 `(images, height, width, channels)`. For an int8 file they are
-            quantized.
-        signature: Name of a signature; the first if absent.
-
-    Returns:
-        float32 `(images, ...)`.
-
-    Raises:
-        As `open_tflite`; `ValueError` if there is no such signature.
-    """
-    interpreter = open_tflite(path)
-    names = list(interpreter.get_signature_list())
-    signature = names[0] if signature is None else signature
-    if signature not in names:
-        raise ValueError(f"{path} has the signatures {names}. Received: {signature!r}")
-    runner = interpreter.get_signature_runner(signature)
-    ((name, into),) = runner.get_input_details().items()
-    ((result, out),) = runner.get_output_details().items()
-    outputs = [
-        runner(**{name: _to_integers(image[np.newaxis], into)})[result]
-        for image in np.asarray(images)
-    ]
-    return _from_integers(np.concatenate(outputs), out)
-
-
-def _to_integers(values, details):
-    scale, zero = details["quantization"]
-    if not scale:
-        return values
-    limits = np.iinfo(details["dtype"])
-    rounded = np.rint(values / scale) + zero
-    return np.clip(rounded, limits.min, limits.max).astype(details["dtype"])
-
-
-def _from_integers(numbers, details):
-    scale, zero = details["quantization"]
-    return (numbers.astype(np.float32) - zero) * scale if scale else numbers
 
 
 def file_name(

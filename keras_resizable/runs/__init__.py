@@ -5,7 +5,7 @@ from keras_resizable.runs.history import write_history
 from keras_resizable.runs.keeping import Checkpoint
 from keras_resizable.runs.resuming import fit_resumable, make_deterministic
 from keras_resizable.runs.run import Run
-from keras_resizable.runs.saving import load_network, save_network
+from keras_resizable.runs.saving import load_model, load_network, save_network
 from keras_resizable.runs.training import train
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Checkpoint",
     "Run",
     "fit_resumable",
+    "load_model",
     "load_network",
     "make_deterministic",
     "open_run",

@@ -18,6 +18,7 @@ from keras_resizable.runs.checkpoint import (
     states_of_callbacks,
     update_state,
 )
+from keras_resizable.runs.folders import NETWORK, SUB_NETWORK
 from keras_resizable.runs.history import write_history
 from keras_resizable.runs.saving import save_network
 from keras_resizable.training.averaging import averaged, take_averages
@@ -180,7 +181,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _path_of(self, network):
         is_super = isinstance(network, ResizableNetwork)
-        return self.folder / f"{'supernet' if is_super else 'sub_network'}.keras"
+        return self.folder / (NETWORK if is_super else SUB_NETWORK)
 
     def _save(self):
         of_callbacks, arrays = states_of_callbacks(self.callbacks)

@@ -11,16 +11,18 @@ import tensorflow as tf
 from keras_resizable import recipes, search
 from keras_resizable.data import (
     ImageSet,
-    load_calibration,
+    load_images,
     resolved_shape,
-    save_calibration,
+    save_images,
 )
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.runs.folders import (
     CALIBRATION,
+    EVALUATION,
     LATEST,
     NETWORK,
     SETTINGS,
+    SUB_NETWORK,
     read_labels,
     write_labels,
 )
@@ -29,6 +31,10 @@ from keras_resizable.space import ConfigLike, SpatialSpace
 
 if TYPE_CHECKING:
     import pandas
+
+# Images to evaluate files with: what one of ResNet-50 takes 10 seconds for.
+_MAX_EVALUATED = 1000
+_MAX_EVALUATED_BYTES = 32e6
 
 
 class Run:
@@ -62,11 +68,15 @@ class Run:
             ValueError: If they are damaged.
         """
         path = self.folder / SETTINGS
-        if not path.is_file():
+        if not self.has_settings():
             raise FileNotFoundError(
                 f"{self.folder} is not a run: it has no {SETTINGS}."
             )
         return recipes.read_run(path)
+
+    def has_settings(self) -> bool:
+        """Whether it says what it was started with."""
+        return (self.folder / SETTINGS).is_file()
 
     @functools.cached_property
     def recipe(self) -> recipes.Recipe:
@@ -78,6 +88,12 @@ class Run:
     def network_path(self) -> pathlib.Path:
         """The path of its trained network."""
         return self.folder / NETWORK
+
+    @property
+    def model_path(self) -> pathlib.Path:
+        """The path of what it trained: its network, or a fine-tuned sub-network."""
+        tuned = self.folder / SUB_NETWORK
+        return tuned if tuned.exists() else self.network_path
 
     def network(self) -> ResizableNetwork:
         """Its trained network.
@@ -127,11 +143,26 @@ class Run:
             FileNotFoundError: If there are none.
             ValueError: If the file is damaged.
         """
-        return load_calibration(self.folder / CALIBRATION)
+        return load_images(self.folder / CALIBRATION)
 
     def has_calibration(self) -> bool:
         """Whether there are images to calibrate with."""
         return (self.folder / CALIBRATION).exists()
+
+    def evaluation(self) -> tf.data.Dataset:
+        """Batches of images and labels to evaluate files with.
+
+        Some of those that the run was evaluated with.
+
+        Raises:
+            FileNotFoundError: If there are none.
+            ValueError: If the file is damaged.
+        """
+        return load_images(self.folder / EVALUATION)
+
+    def has_evaluation(self) -> bool:
+        """Whether there are images to evaluate files with."""
+        return (self.folder / EVALUATION).exists()
 
     @property
     def table_path(self) -> pathlib.Path:
@@ -165,11 +196,19 @@ class Run:
         Args:
             images: The images that it is trained with.
         """
+        shape = resolved_shape(images.image_shape, self.recipe.image_size)
+        crop = recipes.has_center_crop(self.recipe)
         if not self.has_calibration():
-            save_calibration(
-                images.train,
-                self.folder / CALIBRATION,
-                resolved_shape(images.image_shape, self.recipe.image_size),
-                center_crop=recipes.has_center_crop(self.recipe),
+            save_images(
+                images.train, self.folder / CALIBRATION, shape, center_crop=crop
+            )
+        if not self.has_evaluation():
+            save_images(
+                images.test,
+                self.folder / EVALUATION,
+                shape,
+                max_images=_MAX_EVALUATED,
+                max_bytes=_MAX_EVALUATED_BYTES,
+                center_crop=crop,
             )
         write_labels(images.class_names, self.folder)

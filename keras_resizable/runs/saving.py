@@ -32,7 +32,7 @@ def save_network(network: keras.Model, path: str | os.PathLike) -> None:
 
 
 def load_network(path: str | os.PathLike) -> ResizableNetwork:
-    """Reads a network that `save_network` or `network.save` has written.
+    """Reads a resizable network that `save_network` or `network.save` has written.
 
     Args:
         path: Path of a `.keras` file.
@@ -53,6 +53,24 @@ def load_network(path: str | os.PathLike) -> ResizableNetwork:
     >>> keras_resizable.load_network(path).space
     SpatialSpace(scales=(1.0, 0.5), num_stages=3)
     """
+    network = load_model(path)
+    if not isinstance(network, ResizableNetwork):
+        raise ValueError(
+            f"{path} holds a {type(network).__name__}, not a ResizableNetwork."
+        )
+    return network
+
+
+def load_model(path: str | os.PathLike) -> keras.Model:
+    """Reads what `save_network` has written: a resizable network, or a sub-network.
+
+    Args:
+        path: Path of a `.keras` file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, or Keras cannot load it.
+    """
     path = pathlib.Path(path)
     if not path.is_file():
         raise FileNotFoundError(
@@ -61,14 +79,9 @@ def load_network(path: str | os.PathLike) -> ResizableNetwork:
         )
     _require_whole(path)
     try:
-        network = keras.saving.load_model(path)
+        return keras.saving.load_model(path)
     except Exception as error:  # Of many types, depending on what is wrong.
         raise ValueError(f"{path} cannot be loaded. Keras says: {error}") from error
-    if not isinstance(network, ResizableNetwork):
-        raise ValueError(
-            f"{path} holds a {type(network).__name__}, not a ResizableNetwork."
-        )
-    return network
 
 
 def _require_whole(path):

@@ -207,25 +207,38 @@ def test_bad_arguments_are_named(images):
         data.resolved_shape((None, None, 3))
 
 
-def test_calibration_images_come_back(images, tmp_path):
+def test_kept_images_come_back(images, tmp_path):
     path = tmp_path / "calibration.npz"
-    data.save_calibration(images.train, path, (8, 6, 3))
-    batches = take(data.load_calibration(path, batch_size=10), -1)
+    data.save_images(images.train, path, (8, 6, 3))
+    batches = take(data.load_images(path, batch_size=10), -1)
     assert [len(pixels) for pixels, _ in batches] == [10, 10, 2]
     numbers = [number for batch in batches for number in identify(images, batch)]
     assert sorted(numbers) == list(range(COUNT))
+    expected = take(data.eval_dataset(images.train, (8, 6, 3), 22, order_seed=0), 1)
+    np.testing.assert_array_equal(
+        np.concatenate([labels for _, labels in batches]), expected[0][1]
+    )
+    data.save_images(images.train, path, (8, 6, 3), max_images=7)
+    assert len(take(data.load_images(path), -1)[0][0]) == 7
+    # Those of before labels were kept.
+    np.savez(path, images=np.zeros((3, 8, 6, 3), np.uint8))
+    ((_, labels),) = take(data.load_images(path), -1)
+    assert list(labels) == [0, 0, 0]
+    np.savez(path, images=np.zeros((3, 8, 6, 3), np.uint8), labels=np.zeros(2, int))
+    with pytest.raises(ValueError, match="labels are not those of its images"):
+        data.load_images(path)
 
 
 def test_flipped_bytes_in_calibration_images_are_named(images, tmp_path):
     path = tmp_path / "calibration.npz"
-    data.save_calibration(images.train, path, (8, 6, 3))
+    data.save_images(images.train, path, (8, 6, 3))
     contents = bytearray(path.read_bytes())
     for position in range(150, len(contents) - 150, len(contents) // 20):
         flipped = bytearray(contents)
         flipped[position] ^= 0xFF
         path.write_bytes(flipped)
         with pytest.raises(ValueError, match="calibration.npz is damaged"):
-            data.load_calibration(path)
+            data.load_images(path)
 
 
 def test_augmentations_stay_in_float32(images):
@@ -242,6 +255,6 @@ def test_damaged_calibration_images_are_named(tmp_path, content):
     path = tmp_path / "calibration.npz"
     path.write_bytes(content)
     with pytest.raises(ValueError, match="calibration.npz is damaged"):
-        data.load_calibration(path)
+        data.load_images(path)
     with pytest.raises(FileNotFoundError):
-        data.load_calibration(tmp_path / "none.npz")
+        data.load_images(tmp_path / "none.npz")

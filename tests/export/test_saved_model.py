@@ -74,6 +74,17 @@ def test_a_finer_list_takes_what_was_trained(network, batch, tf_dataset, tmp_pat
         run(loaded, "any", images=batch[0], config=np.float32([0.875]))
 
 
+def test_a_sub_network_alone(network, batch, tmp_path):
+    model = network.sub_network("0.5")
+    to_saved_model(model, tmp_path / "model")
+    loaded = tf.saved_model.load(str(tmp_path / "model"))
+    assert list(loaded.signatures) == ["serving_default"]
+    outputs = run(loaded, "serving_default", images=batch[0])
+    assert_close(outputs, model(batch[0]))
+    with pytest.raises(ValueError, match="is one sub-network, which has no `configs`"):
+        to_saved_model(model, tmp_path / "other", ["0.5"])
+
+
 def test_calibrated_statistics_are_stored(network, tf_dataset, batch, tmp_path):
     to_saved_model(network, tmp_path / "model", CONFIGS, calibrate_with=tf_dataset)
     before = network(batch[0], config=CONFIGS[0])

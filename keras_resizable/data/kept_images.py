@@ -1,4 +1,4 @@
-"""Images kept beside a trained network, to calibrate sub-networks with."""
+"""Images kept beside a trained network, for what is done with it later."""
 
 import os
 
@@ -9,46 +9,47 @@ from keras_resizable.data.image_set import Split, from_arrays
 from keras_resizable.data.pipeline import eval_dataset, resolved_shape
 from keras_resizable.utils.files import read_arrays, replacing
 
-_MAX_IMAGES = 2000
-_MAX_BYTES = 64e6
 
-
-def save_calibration(
+def save_images(
     split: Split,
     path: str | os.PathLike,
     image_shape: tuple[int, int, int],
     *,
+    max_images: int = 2000,
+    max_bytes: float = 64e6,
     center_crop: bool = False,
 ) -> None:
     """Writes images of a split, preprocessed as for evaluation, to a `.npz` file.
 
-    The first 2,000 in random order, or as many as fit in 64 MB.
+    The first in random order, with their labels.
 
     Args:
-        split: A `Split` of an `ImageSet`, preferably the one to train with.
+        split: A `Split` of an `ImageSet`: to calibrate with, of those to train with.
         path: Path of the file.
         image_shape: `(height, width, channels)` of the images.
+        max_images: How many at most.
+        max_bytes: How many bytes of pixels at most.
         center_crop: Whether to take only the central square.
     """
-    count = min(_MAX_IMAGES, max(1, int(_MAX_BYTES / np.prod(image_shape))))
+    count = min(max_images, max(1, int(max_bytes / np.prod(image_shape))))
     dataset = eval_dataset(split, image_shape, 1, center_crop=center_crop, order_seed=0)
-    images = [
-        np.rint((batch[0] + 1) * 127.5).astype(np.uint8)
-        for batch, _ in dataset.take(count).as_numpy_iterator()
-    ]
+    images, labels = [], []
+    for batch, label in dataset.take(count).as_numpy_iterator():
+        images.append(np.rint((batch[0] + 1) * 127.5).astype(np.uint8))
+        labels.append(label[0])
     with replacing(path) as temporary:
-        np.savez_compressed(temporary, images=images)
+        np.savez_compressed(temporary, images=images, labels=labels)
 
 
-def load_calibration(path: str | os.PathLike, batch_size: int = 250) -> tf.data.Dataset:
-    """Reads what `save_calibration` wrote.
+def load_images(path: str | os.PathLike, batch_size: int = 250) -> tf.data.Dataset:
+    """Reads what `save_images` wrote.
 
     Args:
         path: Path of the file.
         batch_size: Images per batch.
 
     Returns:
-        A `tf.data.Dataset` as `eval_dataset` makes them, with labels of 0.
+        A `tf.data.Dataset` as `eval_dataset` makes them.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -57,8 +58,11 @@ def load_calibration(path: str | os.PathLike, batch_size: int = 250) -> tf.data.
     arrays = read_arrays(path)
     images = arrays.get("images")
     if images is None or images.dtype != np.uint8 or images.ndim != 4:
-        raise ValueError(f"{path} is damaged: it holds no calibration images.")
-    labelled = images, np.zeros(len(images), np.int64)
+        raise ValueError(f"{path} is damaged: it holds no images.")
+    labels = arrays.get("labels", np.zeros(len(images), np.int64))
+    if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
+        raise ValueError(f"{path} is damaged: its labels are not those of its images.")
+    labelled = images, labels
     image_set = from_arrays(labelled, labelled)
     shape = resolved_shape(image_set.image_shape)
     return eval_dataset(image_set.test, shape, batch_size)

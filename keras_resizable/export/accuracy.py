@@ -1,0 +1,173 @@
+"""What `.tflite` files answer on labelled images."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_resizable.export.running import open_runner
+from keras_resizable.utils.batches import Batches, check_not_empty, labelled_batches
+from keras_resizable.utils.outputs import integer_labels
+
+_TOP = 5
+_TWO_SIDED_95 = 1.96
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FileAccuracy:
+    """How accurate a `.tflite` file is, as `evaluate_tflite` measured it.
+
+    Attributes:
+        num_images: Number of images it ran on.
+        top1: Share of images whose label is the answer, from 0 to 1.
+        top5: Share whose label is among the first five.
+        ties: Share whose two highest outputs are equal, as int8 is coarse: then the
+            first is the answer.
+        agreement: Share with the same answer as what it is compared with; None if that
+            is nothing, as the next ones are.
+        difference: Its top-1 minus that of what it is compared with.
+        standard_error: Of the difference, over images.
+    """
+
+    num_images: int
+    top1: float
+    top5: float
+    ties: float
+    agreement: float | None = None
+    difference: float | None = None
+    standard_error: float | None = None
+
+    def loses(self, limit: float) -> bool:
+        """Whether it loses more than a limit, with 95 % confidence.
+
+        Args:
+            limit: A difference of top-1, such as 0.02 for two points.
+        """
+        if self.difference is None or self.standard_error is None:
+            return False
+        return -self.difference - _TWO_SIDED_95 * self.standard_error > limit
+
+    def __str__(self) -> str:
+        text = f"top-1 {100 * self.top1:.2f} % on {self.num_images:,} images"
+        if self.difference is None or self.standard_error is None:
+            return f"{text}, {100 * self.ties:.1f} % ties"
+        error = 100 * _TWO_SIDED_95 * self.standard_error
+        return (
+            f"{text}: {100 * self.difference:+.2f} ± {error:.2f} points to Keras, "
+            f"{100 * (self.agreement or 0):.1f} % the same answers, "
+            f"{100 * self.ties:.1f} % ties"
+        )
+
+    def as_metadata(self) -> Mapping[str, Any]:
+        """What the metadata of a file says of it."""
+        return {
+            name: value
+            for name, value in dataclasses.asdict(self).items()
+            if value is not None
+        }
+
+
+def evaluate_tflite(
+    path: str | os.PathLike,
+    dataset: Batches,
+    *,
+    signature: str | None = None,
+    compare_with: Callable[[tf.Tensor], Any] | None = None,
+) -> FileAccuracy:
+    """How accurate a `.tflite` file is, by running it.
+
+    Args:
+        path: Path of a file of a classifier, `(batch, classes)`, or `(batch, 1)` of two
+            classes, with one input. Any file of this library will do, and those of
+            others.
+        dataset: `tf.data.Dataset` of batches of images and labels, integers or one-hot;
+            or both as a tuple of arrays. Images are float32 as the model takes them:
+            for an int8 file they are quantized.
+        signature: Name of a signature, of a file with several, as `to_bundle` writes
+            them; the first if absent.
+        compare_with: A callable from images to outputs, such as the sub-network that
+            the file was made of.
+
+    Returns:
+        A `FileAccuracy`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, has no such signature or does not classify, or
+            `dataset` is not valid.
+        ImportError: If the extra `tflite` is not installed.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> import keras_resizable
+    >>> from keras_resizable import export
+    >>> model = keras_resizable.ResNet20((1.0, 0.5), width=0.25).sub_network("0.5")
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "sub.tflite"
+    >>> _ = export.to_tflite(model, path)
+    >>> photos = np.random.random((4, 32, 32, 3)).astype("float32"), np.arange(4)
+    >>> export.evaluate_tflite(path, photos, compare_with=model).agreement
+    1.0
+    """
+    run = open_runner(path, signature)
+    answers, compared, labels, ranks, ties = [], [], [], [], []
+    for images, batch_labels in labelled_batches(dataset):
+        outputs = run(images.numpy())
+        if outputs.ndim != 2:
+            raise ValueError(
+                f"A classifier answers with (batch, classes). {path} answers with "
+                f"{outputs.shape}."
+            )
+        right = integer_labels(batch_labels).numpy()
+        answers.append(_answers(outputs))
+        labels.append(right)
+        ranks.append(_ranks(outputs, right))
+        ties.append(_ties(outputs))
+        if compare_with is not None:
+            compared.append(_answers(np.asarray(compare_with(images))))
+    check_not_empty(len(labels), "dataset")
+    answer, label = np.concatenate(answers), np.concatenate(labels)
+    right = answer == label
+    measured: dict[str, Any] = {
+        "num_images": len(label),
+        "top1": float(right.mean()),
+        "top5": float((np.concatenate(ranks) < _TOP).mean()),
+        "ties": float(np.concatenate(ties).mean()),
+    }
+    if compare_with is not None:
+        other = np.concatenate(compared)
+        difference = right.astype(float) - (other == label)
+        measured |= {
+            "agreement": float((answer == other).mean()),
+            "difference": float(difference.mean()),
+            "standard_error": float(difference.std() / np.sqrt(len(label))),
+        }
+    return FileAccuracy(**measured)
+
+
+def _answers(outputs):
+    """The classes that outputs stand for."""
+    if outputs.shape[1] > 1:
+        return outputs.argmax(axis=1)
+    # Probabilities of the second class, or logits.
+    is_probability = outputs.min() >= 0 and outputs.max() <= 1
+    return (outputs[:, 0] > (0.5 if is_probability else 0)).astype(int)
+
+
+def _ranks(outputs, labels):
+    """How many classes have higher outputs than the labels."""
+    if outputs.shape[1] == 1:
+        return (_answers(outputs) != labels).astype(int)
+    of_labels = np.take_along_axis(outputs, labels[:, np.newaxis], axis=1)
+    return (outputs > of_labels).sum(axis=1)
+
+
+def _ties(outputs):
+    if outputs.shape[1] == 1:
+        return np.zeros(len(outputs), bool)
+    first, second = np.sort(outputs, axis=1)[:, :-3:-1].T
+    return first == second

@@ -1,0 +1,120 @@
+"""Opening and running `.tflite` files."""
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_resizable.export.flatbuffer import read_metadata
+from keras_resizable.export.foreign import try_apart
+from keras_resizable.utils.extras import import_extra
+
+if TYPE_CHECKING:
+    from ai_edge_litert.interpreter import Interpreter
+
+
+def open_tflite(
+    path: str | os.PathLike, threads: int = 1, check: bool = True
+) -> "Interpreter":
+    """An interpreter of a `.tflite` file, ready to run.
+
+    Args:
+        path: Path of the file.
+        threads: Number of threads.
+        check: Whether to check the whole file first: one of this library by its
+            digest, another by running it in a process of its own.
+
+    Returns:
+        An `ai_edge_litert.interpreter.Interpreter`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged or something else.
+        ImportError: If the extra `tflite` is not installed.
+    """
+    litert = import_extra("ai_edge_litert.interpreter", "tflite")
+    if check:
+        check_tflite(path)
+    try:
+        interpreter = litert.Interpreter(str(path), num_threads=threads)
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is damaged or not a `.tflite` file: {error}"
+        ) from error
+    return interpreter
+
+
+def check_tflite(path: str | os.PathLike) -> None:
+    """Refuses a damaged `.tflite` file, without letting it crash the process.
+
+    Args:
+        path: Path of the file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged or something else.
+        ImportError: If the extra `tflite` is not installed.
+    """
+    import_extra("ai_edge_litert", "tflite")
+    if read_metadata(path) is None:
+        try_apart(path)
+
+
+def run_tflite(
+    path: str | os.PathLike, images: np.ndarray, signature: str | None = None
+) -> np.ndarray:
+    """Outputs of a `.tflite` file with one input and one output, image by image.
+
+    Args:
+        path: Path of the file.
+        images: float32 `(images, height, width, channels)`. For an int8 file they are
+            quantized.
+        signature: Name of a signature; the first if absent.
+
+    Returns:
+        float32 `(images, ...)`.
+
+    Raises:
+        As `open_tflite`; `ValueError` if there is no such signature.
+    """
+    run = open_runner(path, signature)
+    return run(np.asarray(images))
+
+
+def open_runner(
+    path: str | os.PathLike, signature: str | None = None
+) -> Callable[[np.ndarray], np.ndarray]:
+    """A callable from images to outputs, as `run_tflite` has them."""
+    interpreter = open_tflite(path)
+    names = list(interpreter.get_signature_list())
+    signature = names[0] if signature is None else signature
+    if signature not in names:
+        raise ValueError(f"{path} has the signatures {names}. Received: {signature!r}")
+    runner = interpreter.get_signature_runner(signature)
+    ((name, into),) = runner.get_input_details().items()
+    ((result, out),) = runner.get_output_details().items()
+
+    def run(images):
+        outputs = [
+            runner(**{name: _to_integers(image[np.newaxis], into)})[result]
+            for image in images
+        ]
+        return _from_integers(np.concatenate(outputs), out)
+
+    return run
+
+
+def _to_integers(values, details):
+    scale, zero = details["quantization"]
+    if not scale:
+        return values.astype(details["dtype"])
+    limits = np.iinfo(details["dtype"])
+    rounded = np.rint(values / scale) + zero
+    return np.clip(rounded, limits.min, limits.max).astype(details["dtype"])
+
+
+def _from_integers(numbers, details):
+    scale, zero = details["quantization"]
+    return (numbers.astype(np.float32) - zero) * scale if scale else numbers

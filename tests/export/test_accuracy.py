@@ -1,0 +1,185 @@
+"""What `.tflite` files lose, by running them."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from keras_resizable.export import (
+    FileAccuracy,
+    evaluate_tflite,
+    read_metadata,
+    run_tflite,
+    signature_name,
+    to_bundle,
+    to_tflite,
+    to_tflite_files,
+)
+from keras_resizable.export.accuracy import _ranks, _ties
+
+NUM_IMAGES = 60
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A classifier that tells bright images from dark ones."""
+    images = keras.Input((6, 6, 1))
+    x = keras.layers.Conv2D(4, 3, activation="relu")(images)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    outputs = keras.layers.Dense(3, activation="softmax")(x)
+    model = keras.Model(images, outputs, name="bright")
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(*photos(512, seed=1), epochs=40, verbose=0)
+    return model
+
+
+def photos(count=NUM_IMAGES, seed=0):
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 3, count)
+    brightness = random.normal(labels - 1, 0.35)
+    images = random.normal(brightness, 0.3, (1, 6, 6, count)).transpose(3, 1, 2, 0)
+    return images.astype(np.float32), labels
+
+
+@pytest.mark.parametrize("io", ["int8", "float32"])
+def test_int8_keeps_what_a_moving_average_cuts_off(model, tmp_path, io):
+    """Few images, at the beginning, reach far."""
+    images, labels = photos(400)
+    calibration = np.concatenate([3 * images[:5], images[5:100]])
+    path = tmp_path / "model.tflite"
+    result = to_tflite(
+        model,
+        path,
+        "int8",
+        io=io,
+        calibrate_with=calibration,
+        evaluate_with=(3 * images, labels),
+    )
+    accuracy = result["accuracy"]
+    assert accuracy.agreement >= 0.98 and abs(accuracy.difference) <= 0.01
+    metadata = read_metadata(path)
+    assert metadata["io"] == io
+    assert metadata["accuracy"]["top1"] == accuracy.top1
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path))
+    interpreter.allocate_tensors()
+    (taken,) = interpreter.get_input_details()
+    (given_back,) = interpreter.get_output_details()
+    assert taken["dtype"] == given_back["dtype"] == np.dtype(io)
+    if io == "int8":
+        (scale, zero) = taken["quantization"]
+        low, high = (np.array([-128, 127]) - zero) * scale
+        assert low <= calibration.min() + scale
+        assert high >= calibration.max() - scale
+    else:  # The softmax is computed in float32.
+        np.testing.assert_allclose(run_tflite(path, images).sum(axis=1), 1, atol=1e-5)
+
+
+def test_measured_as_keras_measures(model, tmp_path):
+    images, labels = photos()
+    path = tmp_path / "model.tflite"
+    to_tflite(model, path)
+    accuracy = evaluate_tflite(path, (images, labels), compare_with=model)
+    right = model.predict(images, verbose=0).argmax(axis=1) == labels
+    assert accuracy.top1 == right.mean() and 0.5 < right.mean() < 1
+    assert accuracy.agreement == 1 and accuracy.difference == 0 == accuracy.ties
+    assert accuracy.top5 == 1 and accuracy.num_images == NUM_IMAGES
+    assert "+0.00 ± 0.00 points to Keras, 100.0 % the same" in str(accuracy)
+    alone = evaluate_tflite(path, (images, np.eye(3)[labels]))
+    assert alone.top1 == accuracy.top1 and alone.agreement is None
+    assert "Keras" not in str(alone)
+    with pytest.raises(ValueError, match="holds no batch"):
+        evaluate_tflite(path, (images[:0], labels[:0]))
+    with pytest.raises(ValueError, match="images and labels"):
+        evaluate_tflite(path, images)
+
+
+def test_a_file_that_loses_too_much_is_not_written(model, tmp_path):
+    images, labels = photos()
+    path = tmp_path / "model.tflite"
+    options = {"calibrate_with": images[:5] / 50, "evaluate_with": (images, labels)}
+    with pytest.raises(ValueError, match="loses more than 2 points of accuracy: top-1"):
+        to_tflite(model, path, "int8", **options)
+    assert not list(tmp_path.iterdir())
+    result = to_tflite(model, path, "int8", max_loss=1.0, **options)
+    assert result["accuracy"].difference < -0.1
+
+
+def test_signatures_of_a_bundle(make_network, tmp_path, batch):
+    network = make_network()
+    files = to_tflite_files(
+        network,
+        ["1.0", "0.5"],
+        tmp_path,
+        quantize="int8",
+        calibrate_with=batch[0],
+        evaluate_with=batch,
+        max_loss=1.0,
+    )
+    paths = [path for _, path, _ in files]
+    to_bundle(paths, tmp_path / "bundle.tflite")
+    for config, path in zip(("1.0", "0.5"), paths):
+        name = signature_name(network.space, config)
+        of_bundle = evaluate_tflite(tmp_path / "bundle.tflite", batch, signature=name)
+        assert of_bundle == evaluate_tflite(path, batch)
+        assert read_metadata(path)["accuracy"]["top1"] == of_bundle.top1
+
+
+def test_two_classes_of_one_output(tmp_path):
+    images = keras.Input((4, 4, 1))
+    x = keras.layers.GlobalAveragePooling2D()(images)
+    for activation, middle in ((None, 0), ("sigmoid", 0.5)):
+        outputs = keras.layers.Dense(1, activation=activation)(x)
+        model = keras.Model(images, outputs)
+        to_tflite(model, tmp_path / "model.tflite")
+        photos = np.random.default_rng(0).normal(size=(20, 4, 4, 1)).astype("float32")
+        labels = (model.predict(photos, verbose=0)[:, 0] > middle).astype(int)
+        labels[0] = 1 - labels[0]
+        accuracy = evaluate_tflite(
+            tmp_path / "model.tflite", (photos, labels), compare_with=model
+        )
+        assert accuracy.top1 == 0.95 and accuracy.agreement == 1
+
+
+def test_an_argument_that_is_none(model, tmp_path):
+    with pytest.raises(ValueError, match="io='uint8'"):
+        to_tflite(model, tmp_path / "a.tflite", "int8", io="uint8")
+
+
+@given(
+    st.integers(2, 7).flatmap(
+        lambda classes: arrays.arrays(
+            np.float32, (5, classes), elements=st.sampled_from([0.0, 0.25, 0.5])
+        )
+    ),
+    st.data(),
+)
+def test_ranks_and_ties(outputs, data):
+    labels = np.array(
+        data.draw(
+            st.lists(st.integers(0, outputs.shape[1] - 1), min_size=5, max_size=5)
+        )
+    )
+    for row, label, rank, tie in zip(
+        outputs, labels, _ranks(outputs, labels), _ties(outputs)
+    ):
+        assert rank == sum(value > row[label] for value in row)
+        first, second = sorted(row)[-1:-3:-1]
+        assert tie == (first == second)
+
+
+def test_a_loss_counts_beyond_its_error():
+    measured = FileAccuracy(
+        num_images=100,
+        top1=0.5,
+        top5=0.9,
+        ties=0.0,
+        agreement=0.9,
+        difference=-0.05,
+        standard_error=0.02,
+    )
+    assert measured.loses(0.01) and not measured.loses(0.0109)
+    assert not FileAccuracy(num_images=9, top1=0.5, top5=0.9, ties=0.0).loses(0.0)
