@@ -51,6 +51,9 @@ MAY_IMPORT = {
     "adapt": NETWORK | {"export", "flops", "pieces", "search", "tree"},
     "recipes": NETWORK | {"callbacks", "conversion", "data", "models"},
     "runs": NETWORK | {"callbacks", "data", "recipes", "search"},
+    "photos": NETWORK
+    | {"conversion", "data", "devices", "export", "memory", "models", "pieces"}
+    | {"recipes", "runs", "search", "tree"},
 }
 
 

@@ -11,7 +11,6 @@ falls to zero along a cosine. Writes sub_network.keras, a stock Keras model, to 
 folder in <run>/finetuned. The same command resumes an interrupted run.
 """
 
-import dataclasses
 import shlex
 
 import quiet  # noqa: F401
@@ -20,7 +19,7 @@ import quiet  # noqa: F401
 import keras
 from absl import flags
 
-from keras_resizable import data, recipes, runs, search
+from keras_resizable import runs, search
 from keras_resizable.runs import Run
 from keras_resizable.training import fine_tuning
 from keras_resizable.utils import scripts
@@ -60,12 +59,11 @@ def read_limits():
     return limits
 
 
-def choose_config(space, run, limits):
+def choose_config(run, limits):
     """The configuration of the flags."""
     if not limits:
-        return space.config(FLAGS.config)
-    row = search.best(run.table(space), device=FLAGS.device, **limits)
-    return space.config(row["config"])
+        return FLAGS.config
+    return search.best(run.table(), device=FLAGS.device, **limits)["config"]
 
 
 def main(argv):
@@ -76,57 +74,26 @@ def main(argv):
         runs.make_deterministic()
     run = Run(FLAGS.run)
     keras.config.set_dtype_policy(run.recipe.precision)
-    network = run.finer_network([FLAGS.config] if FLAGS.config else ())
-    config = choose_config(network.space, run, limits)
-    recipe = dataclasses.replace(run.recipe, seed=FLAGS.seed)
-    images = run.images(FLAGS.data_dir)
-    test = recipes.test_data(recipe, images)
-    calibration = run.calibration()
-    model = network.sub_network(config, calibrate_with=calibration)
-    print(f"Evaluating {config}")
-    before = search.evaluate_model(model, test, "before")
-
-    steps = data.steps_per_epoch(images, recipe.batch_size)
-    fine_tuning.train_only(model, FLAGS.weights)
-    trained = model
-    if FLAGS.teacher:
-        largest = network.sub_network(network.space.largest, calibrate_with=calibration)
-        trained = fine_tuning.taught_by(model, largest)
-    recipes.compile_sub_network(
-        trained, recipe, learning_rate=FLAGS.learning_rate, steps=FLAGS.epochs * steps
-    )
-    names = ("learning_rate", "weights", "teacher", "epochs", "seed")
-    settings = {
-        "config": config,
-        "mode": "individual",
-        "recipe": dataclasses.asdict(recipe),
-        **{name: FLAGS[name].value for name in names},
-    }
-    folder = runs.open_run(
-        config.key,
-        settings,
-        lambda folder: (folder / search.SAMPLES).exists(),
-        root=run.folder / "finetuned",
+    tuned = runs.fine_tune(
+        run,
+        choose_config(run, limits),
+        epochs=FLAGS.epochs,
+        learning_rate=FLAGS.learning_rate,
+        weights=FLAGS.weights,
+        teacher=FLAGS.teacher,
+        seed=FLAGS.seed,
+        images=run.images(FLAGS.data_dir),
         new=FLAGS.new_run,
     )
-    Run(folder).keep(images)
-    runs.fit_resumable(
-        trained,
-        lambda step: recipes.train_data(recipe, images, start_step=step),
-        steps_per_epoch=steps,
-        epochs=FLAGS.epochs,
-        folder=folder,
-    )
-    after = search.evaluate_model(model, test, "after")
-    search.save_samples(search.join_samples(before, after), folder / search.SAMPLES)
-    test = search.paired_test(after.right[0], before.right[0])
-    print(f"top-1 before {100 * before.right.mean():.2f} %")
-    print(f"top-1 after  {100 * after.right.mean():.2f} %")
+    before, after = tuned.before.right, tuned.after.right
+    test = search.paired_test(after[0], before[0])
+    print(f"top-1 before {100 * before.mean():.2f} %")
+    print(f"top-1 after  {100 * after.mean():.2f} %")
     print(
         f"difference   {100 * test.difference:+.2f} points, "
         f"standard error {100 * test.standard_error:.2f}, p = {test.p_value:.2g}"
     )
-    path = Run(folder).model_path
+    path = tuned.run.model_path
     print(f"Wrote {path}")
     print(f"Convert it: python tflite/convert.py --model {shlex.quote(str(path))}")
 

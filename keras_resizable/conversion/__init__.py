@@ -3,6 +3,8 @@
 from keras_resizable.conversion.convert import ResizePoint, from_keras, resize_points
 from keras_resizable.conversion.sources import (
     APPLICATIONS,
+    application_model,
+    classifier,
     find_source,
     from_application,
     from_file,
@@ -12,6 +14,8 @@ from keras_resizable.conversion.sources import (
 __all__ = [
     "APPLICATIONS",
     "ResizePoint",
+    "application_model",
+    "classifier",
     "find_source",
     "from_application",
     "from_file",

@@ -73,6 +73,43 @@ def from_application(
     Raises:
         ValueError: If the model has no `alpha`, or cannot be converted.
     """
+    model = application_model(
+        name,
+        input_shape=input_shape,
+        classes=classes,
+        weights=weights,
+        width=width,
+        dropout=dropout,
+    )
+    _set(model, kernel_regularizer, synchronized)
+    return from_keras(model, scales, scale_aware=scale_aware)
+
+
+def application_model(
+    name: str,
+    *,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    weights: str | os.PathLike | None = None,
+    width: float = 1.0,
+    dropout: float = 0.0,
+) -> keras.Model:
+    """A model of `keras.applications` for images in [-1, 1], with its own classifier.
+
+    Args:
+        name: Its name, such as `EfficientNetB0`.
+        input_shape: `(height, width, channels)`.
+        classes: Number of classes.
+        weights: As `from_application` has it.
+        width: The `alpha` of the models that have one.
+        dropout: Fraction of the classifier's inputs that training drops.
+
+    Returns:
+        A `keras.Model` that ends in the layer `predictions`, with softmax.
+
+    Raises:
+        ValueError: If there is no such model, or it has no `alpha`.
+    """
     module, make = _module_of(name), getattr(keras.applications, name)
     options: dict[str, Any] = {}
     if width != 1.0:
@@ -85,12 +122,14 @@ def from_application(
     x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
     if dropout:
         x = layers.Dropout(dropout, name="dropout")(x)
-    dense = layers.Dense(
+    return keras.Model(images, classifier(classes)(x), name=name.lower())
+
+
+def classifier(classes: int) -> layers.Layer:
+    """The layer that ends a model for some classes."""
+    return layers.Dense(
         classes, activation="softmax", dtype="float32", name="predictions"
     )
-    model = keras.Model(images, dense(x), name=name.lower())
-    _set(model, kernel_regularizer, synchronized)
-    return from_keras(model, scales, scale_aware=scale_aware)
 
 
 def from_file(

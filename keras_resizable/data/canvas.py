@@ -59,8 +59,10 @@ def on_canvas(
 
         return Split(split.num_images, read)
 
+    chosen = image_set.validation
     return dataclasses.replace(
         image_set,
+        validation=chosen and on_canvas_of(chosen),
         train=on_canvas_of(image_set.train),
         test=on_canvas_of(image_set.test),
         image_shape=shape,

@@ -4,6 +4,7 @@ import os
 import pathlib
 import warnings
 
+import numpy as np
 import tensorflow as tf
 
 from keras_resizable.data.image_files import (
@@ -20,12 +21,17 @@ _TEST_FOLDERS = ("validation", "valid", "val", "test")
 _NAMES_SHOWN = 3
 
 
-def load_folder(folder: str | os.PathLike) -> ImageSet:
+def load_folder(folder: str | os.PathLike, *, validation: float = 0.0) -> ImageSet:
     """Images in a folder for each class, as Keras and others lay them out.
 
     Either `train/<class>/` and the first of `validation/<class>/`, `valid/<class>/`,
     `val/<class>/` and `test/<class>/` that exists; or `<class>/` alone, and then every
     tenth image of a class, in the order of names, is a test image.
+
+    With `validation` there are images to choose with: those of `validation/` (or
+    `valid/`, `val/`), if there is a `test/` too; or else this part of the training
+    images of each class, always the same. Of `<class>/` alone the same part of each
+    class is for tests. A class of three images or more has one of each at least.
 
     All images are decoded once, before training. A warning says how many files are
     skipped, and why: those that cannot be decoded, have formats that TensorFlow does
@@ -35,6 +41,7 @@ def load_folder(folder: str | os.PathLike) -> ImageSet:
 
     Args:
         folder: Path of the folder.
+        validation: Which part of a class is to choose with, less than a half.
 
     Returns:
         An `ImageSet` of JPEG, PNG, BMP or GIF files, and of WebP and JPEG XL where
@@ -43,13 +50,23 @@ def load_folder(folder: str | os.PathLike) -> ImageSet:
     Raises:
         FileNotFoundError: If there are no folders of images, or only training or only
             test folders.
-        ValueError: If a class has only test images, or there are no test images.
+        ValueError: If a class has only test images, or there are no images to test or
+            to choose with.
     """
+    if not 0 <= validation < 0.5:
+        raise ValueError(
+            f"`validation` is at least 0 and less than 0.5. Received: {validation}"
+        )
     folder = pathlib.Path(folder)
+    chosen: dict[str, list] | None = None
     train_folder = folder / _TRAIN_FOLDER
     tests = [folder / name for name in _TEST_FOLDERS if (folder / name).is_dir()]
     if train_folder.is_dir() and tests:
         train, test = _by_class(train_folder), _by_class(tests[0])
+        if validation and len(tests) > 1 and tests[-1].name == "test":
+            chosen, test = test, _by_class(tests[-1])
+        elif validation:
+            train, chosen = _parted(train, validation, 1)
     elif _holds_classes(train_folder):
         raise FileNotFoundError(
             f"{folder.resolve()} has {_TRAIN_FOLDER}/, but no folder of images to "
@@ -62,22 +79,55 @@ def load_folder(folder: str | os.PathLike) -> ImageSet:
         )
     else:
         images = _by_class(folder)
-        test = {name: found[9::10] for name, found in images.items()}
-        train = {
-            name: [image for i, image in enumerate(found) if i % 10 != 9]
-            for name, found in images.items()
-        }
+        if validation:
+            train, test, chosen = _parted(images, validation, 2)
+        else:
+            train, test = _with_every_tenth(images)
     names = tuple(sorted(train))
-    unknown = sorted(set(test) - set(names))
-    if not any(test.values()):
+    unknown = sorted({*test, *(chosen or ())} - set(names))
+    fewest = 3 if validation else 10
+    if not any(test.values()) or (chosen is not None and not any(chosen.values())):
         raise ValueError(
-            f"No class in {folder} has 10 images, of which one would be kept to test: "
-            f"move the classes into {train_folder} and put test images into "
+            f"No class in {folder} has {fewest} images, of which one would be kept to "
+            f"test: move the classes into {train_folder} and put test images into "
             f"{folder / _TEST_FOLDERS[0]}."
         )
     if unknown:
         raise ValueError(f"{folder} has test images of {unknown}, but none to train.")
-    return ImageSet(_split(train, names), _split(test, names), names, (None, None, 3))
+    return ImageSet(
+        _split(train, names),
+        _split(test, names),
+        names,
+        (None, None, 3),
+        None if chosen is None else _split(chosen, names),
+    )
+
+
+def _with_every_tenth(images):
+    """Images by class to train with, and every tenth to test."""
+    test = {name: found[9::10] for name, found in images.items()}
+    train = {
+        name: [image for i, image in enumerate(found) if i % 10 != 9]
+        for name, found in images.items()
+    }
+    return train, test
+
+
+def _parted(images, fraction, parts):
+    """Images by class to train with, and parts of each class for other purposes."""
+    taken: list[dict[str, list]] = [{} for _ in range(1 + parts)]
+    for name, found in images.items():
+        order = np.random.default_rng(0).permutation(len(found))
+        count = round(fraction * len(found))
+        if len(found) > parts:
+            count = max(1, count)
+        while count * parts >= len(found):
+            count -= 1
+        for part in range(parts):
+            chosen = order[part * count : (part + 1) * count]
+            taken[1 + part][name] = [found[i] for i in sorted(chosen)]
+        taken[0][name] = [found[i] for i in sorted(order[parts * count :])]
+    return taken
 
 
 def _holds_classes(folder):

@@ -37,12 +37,14 @@ class ImageSet:
         class_names: Names of the classes.
         image_shape: `(height, width, channels)`; height and width are None if
             images are of several sizes.
+        validation: The `Split` to choose with, if there is one.
     """
 
     train: Split
     test: Split
     class_names: tuple[str, ...]
     image_shape: tuple[int | None, int | None, int]
+    validation: Split | None = None
 
 
 def take_train(image_set: ImageSet, count: int, skip: int = 0) -> ImageSet:
@@ -98,6 +100,21 @@ def hold_out(image_set: ImageSet, count: int) -> ImageSet:
     held_out = take_train(image_set, count).train
     rest = take_train(image_set, image_set.train.num_images - count, skip=count)
     return dataclasses.replace(rest, test=held_out)
+
+
+def with_validation(image_set: ImageSet, fraction: float) -> ImageSet:
+    """An `ImageSet` that has some of its training images to choose with.
+
+    Args:
+        image_set: An `ImageSet` that has none yet.
+        fraction: Which part of the training images, always the same ones.
+
+    Returns:
+        An `ImageSet` whose `train` are the others.
+    """
+    count = max(1, round(fraction * image_set.train.num_images))
+    rest = hold_out(image_set, count)
+    return dataclasses.replace(rest, test=image_set.test, validation=rest.test)
 
 
 def from_arrays(

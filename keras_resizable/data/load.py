@@ -6,7 +6,7 @@ import re
 
 from keras_resizable.data.folder import load_folder
 from keras_resizable.data.idx import is_idx_folder, load_idx
-from keras_resizable.data.image_set import ImageSet, from_arrays
+from keras_resizable.data.image_set import ImageSet, from_arrays, with_validation
 from keras_resizable.data.sample import CLASS_NAMES, load_sample
 from keras_resizable.data.tfds import load_tfds
 
@@ -15,7 +15,10 @@ _NAME_OF_SET = re.compile(r"\w+(:\w+)?(/[\w.=,-]+)*(:[\w.*]+)?(/[^/]+)?")
 
 
 def load(
-    dataset: str | os.PathLike = "sample", data_dir: str | os.PathLike | None = None
+    dataset: str | os.PathLike = "sample",
+    data_dir: str | os.PathLike | None = None,
+    *,
+    validation: float = 0.0,
 ) -> ImageSet:
     """Loads an image classification set, from any source.
 
@@ -24,9 +27,11 @@ def load(
             a folder of IDX files or of images by class, or the name of a set of
             TensorFlow Datasets.
         data_dir: Where TensorFlow Datasets keeps its sets.
+        validation: Which part of the training images is to choose with, and not to
+            train with; of a folder of images by class see `load_folder`.
 
     Returns:
-        An `ImageSet`.
+        An `ImageSet`; its `validation` is None if there are to be none.
 
     Raises:
         FileNotFoundError: If there is no such folder, or it holds no images.
@@ -41,13 +46,23 @@ def load(
     >>> images.train.num_images, images.image_shape
     (8000, (28, 28, 1))
     """
+    if not 0 <= validation < 1:
+        raise ValueError(
+            f"`validation` is at least 0 and less than 1. Received: {validation}"
+        )
+    folder = pathlib.Path(dataset).expanduser()
+    if dataset != "sample" and folder.is_dir() and not is_idx_folder(folder):
+        return load_folder(folder, validation=validation)
+    images = _load_set(dataset, folder, data_dir)
+    return with_validation(images, validation) if validation else images
+
+
+def _load_set(dataset, folder, data_dir):
+    """A set that is no folder of images by class."""
     if dataset == "sample":
         return from_arrays(*load_sample(), CLASS_NAMES)
-    folder = pathlib.Path(dataset).expanduser()
     if folder.is_dir():
-        if is_idx_folder(folder):
-            return from_arrays(*load_idx(folder))
-        return load_folder(folder)
+        return from_arrays(*load_idx(folder))
     if folder.exists():
         raise NotADirectoryError(f"A data set is a folder, and {dataset} is a file.")
     if not _NAME_OF_SET.fullmatch(str(dataset)):

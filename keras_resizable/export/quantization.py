@@ -1,6 +1,7 @@
 """Weights and features of `.tflite` files in fewer bits, by LiteRT's quantizer."""
 
 import contextlib
+import io as text_io
 import itertools
 import warnings
 from collections.abc import Iterable, Iterator
@@ -82,7 +83,8 @@ def quantized(
                     ".*", kind, algorithm_key="no_quantize"
                 )
     ranges = None
-    with warnings.catch_warnings():
+    # Its progress bars, even where they are switched off, go to standard error.
+    with warnings.catch_warnings(), contextlib.redirect_stderr(text_io.StringIO()):
         # Of the memory that keeping all features needs.
         warnings.simplefilter("ignore", UserWarning)
         if quantize == "int8":

@@ -9,6 +9,7 @@ import numpy as np
 from keras_resizable.export.flatbuffer import read_metadata
 from keras_resizable.export.foreign import try_apart
 from keras_resizable.utils.extras import import_extra
+from keras_resizable.utils.messages import first_line
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
@@ -36,10 +37,17 @@ def open_tflite(
     litert = import_extra("ai_edge_litert.interpreter", "tflite")
     if check:
         check_tflite(path)
+    is_whole = check and read_metadata(path) is not None
     try:
         interpreter = litert.Interpreter(str(path), num_threads=threads)
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
+        if is_whole:
+            raise ValueError(
+                f"LiteRT cannot run {path}: {first_line(error).rstrip('.')}. In int8 that is so if "
+                "the ranges of features are too far apart, as of a network that has "
+                "hardly been trained: train it further, or convert to another precision."
+            ) from error
         raise ValueError(
             f"{path} is damaged or not a `.tflite` file: {error}"
         ) from error

@@ -1,5 +1,6 @@
 """What a recipe stands for: its images, its network, and how that is compiled."""
 
+import dataclasses
 import importlib
 import inspect
 from collections.abc import Callable
@@ -36,7 +37,7 @@ def size_of_set(
     Raises:
         ValueError: As `load_data` does, if there are not as many images.
     """
-    if recipe.dataset in KNOWN_SETS:
+    if recipe.dataset in KNOWN_SETS and not recipe.validation:
         count, classes, shape = KNOWN_SETS[recipe.dataset]
         if recipe.num_images is not None and recipe.num_images > count:
             raise ValueError(
@@ -50,8 +51,14 @@ def size_of_set(
 
 
 def load_data(recipe: Recipe, data_dir: str | None = None) -> data.ImageSet:
-    """The images of a recipe, an `ImageSet`."""
-    images = data.load(recipe.dataset, data_dir)
+    """The images of a recipe, an `ImageSet`.
+
+    With `validation` its `test` are the images to choose with, and the test images are
+    left for those of `data.load`.
+    """
+    images = data.load(recipe.dataset, data_dir, validation=recipe.validation)
+    if images.validation is not None:
+        images = dataclasses.replace(images, test=images.validation)
     if recipe.num_images is not None:
         images = data.take_train(images, recipe.num_images)
     if recipe.canvas is not None:

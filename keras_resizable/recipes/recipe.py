@@ -57,6 +57,10 @@ class Recipe:
     )
     image_size: int | None = _field("Height and width; the images' if None.", None)
     num_images: int | None = _field("Training images; all if None.", None)
+    validation: float = _field(
+        "Part of the training images to evaluate with, instead of the test images.",
+        0.0,
+    )
     canvas: int | None = _field(
         "Side of a canvas to place images on, at random sizes.", None
     )
@@ -143,6 +147,10 @@ def _check(recipe):
     for key in not_negative:
         if not 0 <= getattr(recipe, key) < math.inf:
             raise ValueError(f"{key} is at least 0. Received: {getattr(recipe, key)}")
+    if not 0 <= recipe.validation < 0.5:
+        raise ValueError(
+            f"validation is at least 0 and less than 0.5. Received: {recipe.validation}"
+        )
     for key in (
         "warmup",
         "switch",

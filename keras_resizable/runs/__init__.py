@@ -1,5 +1,6 @@
 """Runs: training that resumes after any interruption, and its folders."""
 
+from keras_resizable.runs.fine_tuning import FineTuned, fine_tune
 from keras_resizable.runs.folders import LATEST, SETTINGS, open_run
 from keras_resizable.runs.history import write_history
 from keras_resizable.runs.keeping import Checkpoint
@@ -12,7 +13,9 @@ __all__ = [
     "LATEST",
     "SETTINGS",
     "Checkpoint",
+    "FineTuned",
     "Run",
+    "fine_tune",
     "fit_resumable",
     "load_model",
     "load_network",

@@ -26,6 +26,7 @@ def train(
     root: str | os.PathLike = "runs",
     new: bool = False,
     data_dir: str | None = None,
+    images: data.ImageSet | None = None,
     strategy: str = "none",
     checkpoint_steps: int | None = None,
     deterministic: bool = False,
@@ -47,6 +48,7 @@ def train(
         root: Folder of all runs. `latest` in it points to this one.
         new: Whether to start a new run, even if one was interrupted.
         data_dir: Where TensorFlow Datasets keeps its sets.
+        images: The images of the recipe, if they are loaded already.
         strategy: Which devices to use: `"none"` for one, `"mirrored"` for all of this
             machine, `"multi_worker"` for all machines that `TF_CONFIG` names.
         checkpoint_steps: Number of steps between checkpoints inside an epoch; none if
@@ -73,14 +75,14 @@ def train(
     keras.utils.set_random_seed(recipe.seed)
     if deterministic:
         make_deterministic()
+    images = images or recipes.load_data(recipe, data_dir)
     with _precision(recipe.precision):
         return _train(
-            recipe, mode, target, root, new, data_dir, devices, checkpoint_steps
+            recipe, mode, target, root, new, images, devices, checkpoint_steps
         )
 
 
-def _train(recipe, mode, config, root, new, data_dir, strategy, checkpoint_steps):
-    images = recipes.load_data(recipe, data_dir)
+def _train(recipe, mode, config, root, new, images, strategy, checkpoint_steps):
     shape = data.resolved_shape(images.image_shape, recipe.image_size)
     steps_per_epoch = data.steps_per_epoch(images, recipe.batch_size)
     classes = len(images.class_names)

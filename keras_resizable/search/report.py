@@ -26,6 +26,8 @@ def write_report(
     folder: str | os.PathLike,
     title: str = "Sub-networks",
     recipe: Mapping[str, Any] | None = None,
+    *,
+    files: "pandas.DataFrame | None" = None,
 ) -> None:
     """Writes `pareto.png` and `report.html`.
 
@@ -40,6 +42,7 @@ def write_report(
         folder: The folder to write to.
         title: Title of both, such as the name of the network.
         recipe: The recipe that the network was trained by, as JSON.
+        files: A table of files to show, a row for each.
 
     Raises:
         ValueError: If a numeric column holds anything but numbers.
@@ -51,7 +54,7 @@ def write_report(
     with replacing(folder / PICTURE) as path:
         _draw(table, costs, title, path)
     with replacing(folder / REPORT) as path:
-        path.write_text(_page(table, costs, title, recipe), encoding="utf-8")
+        path.write_text(_page(table, costs, title, recipe, files), encoding="utf-8")
 
 
 def _costs(table):
@@ -113,7 +116,7 @@ def _draw(table, costs, title, path):
     figure.savefig(path, dpi=120)
 
 
-def _page(table, costs, title, recipe):
+def _page(table, costs, title, recipe, files):
     models = import_extra("bokeh.models", "search")
     layouts = import_extra("bokeh.layouts", "search")
     embed = import_extra("bokeh.embed", "search")
@@ -153,6 +156,7 @@ def _page(table, costs, title, recipe):
             "click one to find it in the table. Lines are the Pareto fronts. Limits "
             "hide what is beyond them."
         ),
+        *([] if files is None else [_files(models, files)]),
         layouts.row(*limits),
         best,
         layouts.row(*plots),
@@ -172,6 +176,14 @@ def _page(table, costs, title, recipe):
         resources=resources.INLINE,
         title=title,
     )
+
+
+def _files(models, files):
+    """A table of files, on images that nothing was chosen with."""
+    written = files.to_html(
+        index=False, border=0, escape=True, float_format=lambda v: f"{v:.4g}"
+    )
+    return _markup(models, f"<h2>Files</h2>{written}", name="files")
 
 
 def _markup(models, text, **options):

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from typing import TYPE_CHECKING
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,9 +10,6 @@ import tensorflow as tf
 
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.files import replacing
-
-if TYPE_CHECKING:
-    from keras_resizable.network import ResizableNetwork
 
 _SMOOTHING = 0.9  # Momentum of the average over losses.
 _DIVERGED = 3.0  # Times the lowest loss.
@@ -58,7 +55,7 @@ class RangeTest:
 
 
 def find_learning_rate(
-    network: "ResizableNetwork",
+    network: keras.Model,
     dataset: tf.data.Dataset,
     *,
     steps: int = 100,
@@ -76,7 +73,7 @@ def find_learning_rate(
     little, or where the loss is lowest at the end, no rate can be read.
 
     Args:
-        network: A compiled `ResizableNetwork`, trained or not.
+        network: A compiled `ResizableNetwork` or another `keras.Model`, trained or not.
         dataset: `tf.data.Dataset` of batches as `fit` takes them; it is repeated.
         steps: Number of steps.
         lowest: Learning rate of the first step.
@@ -113,18 +110,19 @@ def find_learning_rate(
     optimizer = network.optimizer
     settings = {**optimizer.get_config(), "learning_rate": rising}
     losses = _Losses()
+    step = getattr(network, "training_step", None)  # A resizable network's.
+    options: dict[str, Any] = {}
+    if step is not None:
+        options = {
+            "sampler": step.sampler,
+            "distillation": step.distillation,
+            "gradient_reduction": step.gradient_reduction,
+            "split_batch": step.split_batch,
+        }
     with network.distribute_strategy.scope():
         copy = type(network).from_config(network.get_config())
         copy.set_weights(network.get_weights())
-        step = network.training_step
-        copy.compile(
-            type(optimizer).from_config(settings),
-            network.loss,
-            sampler=step.sampler,
-            distillation=step.distillation,
-            gradient_reduction=step.gradient_reduction,
-            split_batch=step.split_batch,
-        )
+        copy.compile(type(optimizer).from_config(settings), network.loss, **options)
     copy.fit(
         dataset.repeat(),
         steps_per_epoch=steps,

@@ -1,0 +1,161 @@
+"""What is to be made of a folder of photos."""
+
+import dataclasses
+import functools
+import os
+
+from keras_resizable import data, recipes, search
+from keras_resizable.conversion import APPLICATIONS
+from keras_resizable.export import IO
+from keras_resizable.models import NETWORKS
+
+_IMAGE_SIZE = 224  # Of photos of several sizes.
+_SMALL = 96  # Below, random crops of other sizes leave too little.
+_IMAGES_PER_SHARE = 32
+_FEWEST_PER_SHARE = 16
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """What `to_phone` is to do, and how.
+
+    Args:
+        images: Path of a folder with a folder of photos for each class, or a name of
+            TensorFlow Datasets; see `data.load`. Without test photos of its own, 15 %
+            of each class are to test, and another 15 % to choose with.
+        model: What to start from: a name of `keras.applications`; the path of a
+            `.keras` file, whose classifier is replaced if it has other classes; or a
+            name of this library's networks, which start from nothing.
+        weights: Of a model of `keras.applications`: `"imagenet"`, the path of a
+            `.weights.h5` file of it without its classifier, or None for random ones.
+        input_range: What pixels of 0 and 255 are to the model in a `.keras` file.
+        scales: Scale factors of the resizable network.
+        image_size: Height and width to train with; if absent those of the photos, or
+            224 if they are of several sizes.
+        max_latency_ms: Maximum milliseconds of the float32 sub-network on the device,
+            as the sum of its pieces.
+        max_flops: Maximum multiply-adds.
+        min_top1: Minimum accuracy on the photos to choose with, from 0 to 1.
+        io: What the int8 files take and return, see `export.to_tflite`.
+        max_loss: How much accuracy an int8 file may lose, see `export.to_tflite`.
+        head_epochs: Passes over the photos in which only the classifier is trained.
+        epochs: Passes, at most, in which the whole model is trained; it ends when the
+            accuracy on the photos to choose with no longer rises.
+        resizable_epochs: Passes of the resizable network.
+        tuning_epochs: Passes of the chosen sub-network.
+        validation: Which part of each class is to choose with.
+        seed: Seed of weights and order.
+
+    Raises:
+        ValueError: If a value is not valid.
+    """
+
+    images: str | os.PathLike
+    model: str = "MobileNetV3Small"
+    weights: str | None = "imagenet"
+    input_range: tuple[float, float] = (-1.0, 1.0)
+    scales: tuple[float, ...] = (1.0, 0.75, 0.5)
+    image_size: int | None = None
+    max_latency_ms: float | None = None
+    max_flops: float | None = None
+    min_top1: float | None = None
+    io: str = "int8"
+    max_loss: float = 0.02
+    head_epochs: int = 5
+    epochs: int = 20
+    resizable_epochs: int = 20
+    tuning_epochs: int = 5
+    validation: float = 0.15
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        search.check_limits(**self.limits)
+        if self.io not in IO:
+            raise ValueError(f"`io` must be one of {IO}. Received: io={self.io!r}")
+        for name in ("head_epochs", "epochs", "resizable_epochs", "tuning_epochs"):
+            if getattr(self, name) < (0 if name == "head_epochs" else 1):
+                raise ValueError(f"`{name}` is too small: {getattr(self, name)}")
+        if not 0 < self.validation < 0.5:
+            raise ValueError(
+                "`validation` is more than 0 and less than 0.5. Received: "
+                f"{self.validation}"
+            )
+        low, high = self.input_range
+        if low == high:
+            raise ValueError(
+                f"`input_range` is of two numbers. Received: {low}, {high}"
+            )
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The limits, as `search.best` takes them."""
+        names = ("max_latency_ms", "max_flops", "min_top1")
+        given = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def starts_from_model(self) -> bool:
+        """Whether there is a model of Keras to start from."""
+        return self.model not in NETWORKS
+
+    @functools.cached_property
+    def is_pretrained(self) -> bool:
+        """Whether that model knows something."""
+        is_file = self.model.endswith(".keras")
+        return self.starts_from_model and (is_file or self.weights is not None)
+
+    def load(self) -> data.ImageSet:
+        """The photos, with some to choose with.
+
+        Raises:
+            ValueError: If there are too few, or of one class only.
+        """
+        images = data.load(os.fspath(self.images), validation=self.validation)
+        if len(images.class_names) < 2:
+            raise ValueError(
+                f"{self.images} has one class, {images.class_names[0]!r}: there is "
+                "nothing to tell apart."
+            )
+        return images
+
+    def recipe(
+        self, images: data.ImageSet, source: str | None = None
+    ) -> recipes.Recipe:
+        """How the resizable network is trained, but for its learning rate.
+
+        Args:
+            images: The photos.
+            source: Path of the trained model to start from and to learn from.
+        """
+        size = self.image_size
+        if size is None and None in images.image_shape:
+            size = _IMAGE_SIZE
+        pixels = size or images.image_shape[0] or _IMAGE_SIZE
+        count, plan = images.train.num_images, len(self.scales)
+        is_split = count >= _FEWEST_PER_SHARE * plan
+        name = self.model
+        if self.starts_from_model and not name.endswith(".keras"):
+            name = APPLICATIONS + name
+        return recipes.Recipe(
+            network=source or name,
+            weights=None if source else self._own_weights,
+            teacher=source,
+            dataset=os.fspath(self.images),
+            validation=self.validation,
+            image_size=size,
+            epochs=self.resizable_epochs,
+            batch_size=min(_IMAGES_PER_SHARE * (plan if is_split else 1), count),
+            split_batch=is_split,
+            scales=self.scales,
+            learning_rate=0.1,  # Until it is found.
+            schedule="cosine",
+            warmup=0.05,
+            nesterov=True,
+            weight_decay=1e-4,
+            augmentation="inception" if pixels >= _SMALL else "pad_crop_flip",
+            seed=self.seed,
+        )
+
+    @property
+    def _own_weights(self):
+        return self.weights if self.starts_from_model and self.is_pretrained else None

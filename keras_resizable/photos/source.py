@@ -1,0 +1,192 @@
+"""The model that a job starts from, trained for its classes."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+
+import keras
+from keras import layers
+
+from keras_resizable import data, recipes
+from keras_resizable.conversion import application_model, classifier, from_keras
+from keras_resizable.network import ResizableNetwork
+from keras_resizable.photos.job import Job
+from keras_resizable.runs import fit_resumable, load_model, save_network
+from keras_resizable.utils.graph import layers_of
+
+SOURCE = "source.keras"
+_BATCH = 32
+_PATIENCE = 5  # Epochs without a better accuracy.
+
+
+def choosing(images: data.ImageSet) -> data.ImageSet:
+    """The photos, with those to choose with in the place of the test photos."""
+    assert images.validation is not None
+    return dataclasses.replace(images, test=images.validation)
+
+
+def make_network(job: Job, images: data.ImageSet) -> ResizableNetwork:
+    """The resizable network of a job, not trained.
+
+    Args:
+        job: A `Job`.
+        images: Its photos.
+
+    Raises:
+        ValueError: If the model of the job cannot be converted.
+    """
+    recipe = job.recipe(images)
+    shape = data.resolved_shape(images.image_shape, recipe.image_size)
+    if not job.starts_from_model:
+        return recipes.make_network(
+            recipe, "resizable", None, image_shape=shape, classes=_classes(images)
+        )
+    untrained = dataclasses.replace(job, weights=None)
+    return from_keras(make_source(untrained, shape, _classes(images)), job.scales)
+
+
+def make_source(
+    job: Job, image_shape: tuple[int, int, int], classes: int
+) -> keras.Model:
+    """The model to start from, for images in [-1, 1] and the classes of a job.
+
+    Args:
+        job: A `Job` that starts from a model.
+        image_shape: `(height, width, channels)`.
+        classes: Number of classes.
+
+    Returns:
+        A `keras.Model`.
+
+    Raises:
+        ValueError: If there is none, it takes other images, or its classifier cannot be
+            replaced.
+    """
+    if not job.model.endswith(".keras"):
+        return application_model(
+            job.model, input_shape=image_shape, classes=classes, weights=job.weights
+        )
+    model = load_model(job.model)
+    taken = [tuple(tensor.shape[1:]) for tensor in model.inputs]
+    fits = len(taken) == 1 and len(taken[0]) == 3
+    if not fits or any(a not in (None, b) for a, b in zip(taken[0], image_shape)):
+        raise ValueError(
+            f"{job.model} takes {', '.join(map(str, taken))}, and the images are "
+            f"{image_shape}. Their size is `image_size`."
+        )
+    low, high = job.input_range
+    images = keras.Input(image_shape, name="images")
+    scale = (high - low) / 2
+    x = layers.Rescaling(scale, low + scale, name="to_range")(images)
+    return keras.Model(images, _with_classes(model, classes, job.model)(x), name="mine")
+
+
+def _with_classes(model, classes, path):
+    """A model with another last dense layer, if it has other classes."""
+    if [tuple(tensor.shape) for tensor in model.outputs] == [(None, classes)]:
+        return model
+    dense = [layer for layer in model.layers if isinstance(layer, layers.Dense)]
+    if len(model.outputs) != 1 or not dense:
+        raise ValueError(
+            f"{path} ends in no Dense layer of its own that could be replaced by one "
+            f"for {classes} classes."
+        )
+    return keras.Model(model.inputs, classifier(classes)(dense[-1].input))
+
+
+def train_source(
+    job: Job,
+    images: data.ImageSet,
+    recipe: recipes.Recipe,
+    folder: pathlib.Path,
+    find_rate: Callable[[str, keras.Model, object], float],
+) -> pathlib.Path:
+    """Trains the model that a job starts from: first its classifier, then all of it.
+
+    Args:
+        job: A `Job` that starts from a model.
+        images: Its photos; `test` are those to choose with.
+        recipe: The recipe of the resizable network.
+        folder: Folder of the job.
+        find_rate: Callable from a name, a compiled model and its batches to a learning
+            rate.
+
+    Returns:
+        The path of the trained model.
+    """
+    path = folder / SOURCE
+    if path.exists():
+        return path
+    recipe = of_source(recipe, images)
+    shape = data.resolved_shape(images.image_shape, recipe.image_size)
+    model = make_source(job, shape, _classes(images))
+    phases = {"all": job.epochs}
+    if job.is_pretrained and job.head_epochs:
+        phases = {"classifier": job.head_epochs, **phases}
+    for phase, epochs in phases.items():
+        set_trained(model, phase, job.is_pretrained)
+        compile_source(model, recipe, images, epochs)
+        rate = find_rate(phase, model, recipes.train_data(recipe, images))
+        compile_source(model, recipe, images, epochs, rate)
+        print(f"Training {phase} of {model.name}, at most {epochs} epochs")
+        _fit(model, recipe, images, epochs, folder / f"source_{phase}")
+    for layer in (model, *layers_of(model)):
+        layer.trainable = True
+    save_network(model, path)
+    return path
+
+
+def of_source(recipe: recipes.Recipe, images: data.ImageSet) -> recipes.Recipe:
+    """The recipe of a resizable network, for the model that it starts from."""
+    count = min(_BATCH, images.train.num_images)
+    return dataclasses.replace(
+        recipe, batch_size=count, split_batch=False, teacher=None
+    )
+
+
+def compile_source(
+    model: keras.Model,
+    recipe: recipes.Recipe,
+    images: data.ImageSet,
+    epochs: int,
+    rate: float = 0.01,
+) -> None:
+    """Compiles the model that a job starts from, for some epochs."""
+    steps = epochs * data.steps_per_epoch(images, recipe.batch_size)
+    recipes.compile_sub_network(model, recipe, learning_rate=rate, steps=steps)
+
+
+def _fit(model, recipe, images, epochs, folder):
+    stop = keras.callbacks.EarlyStopping(
+        "val_accuracy", patience=_PATIENCE, mode="max", restore_best_weights=True
+    )
+    fit_resumable(
+        model,
+        lambda step: recipes.train_data(recipe, images, start_step=step),
+        steps_per_epoch=data.steps_per_epoch(images, recipe.batch_size),
+        epochs=epochs,
+        folder=folder,
+        callbacks=[stop],
+        validation_data=recipes.test_data(recipe, images, num_classes=_classes(images)),
+    )
+
+
+def _classes(images):
+    return len(images.class_names)
+
+
+def set_trained(model: keras.Model, phase: str, is_pretrained: bool) -> None:
+    """Chooses which layers learn: the last dense one, or all.
+
+    Batch normalisation keeps the statistics of weights that know more images than
+    there are now.
+    """
+    last = [layer for layer in layers_of(model) if isinstance(layer, layers.Dense)][-1]
+    for layer in (model, *layers_of(model)):
+        layer.trainable = True
+    for layer in layers_of(model):
+        is_norm = isinstance(layer, layers.BatchNormalization)
+        if phase == "classifier" and not layers_of(layer):
+            layer.trainable = layer is last
+        elif is_norm and is_pretrained:
+            layer.trainable = False

@@ -1,0 +1,122 @@
+"""From a folder of photos to files for the phone.
+
+    python train/photos.py --images=photos/ --max_latency_ms=15
+    python train/photos.py --images=photos/ --model=EfficientNetB0 --max_flops=1e8
+    python train/photos.py --images=photos/ --model=mine.keras --input_range=0,255
+    python train/photos.py --images=photos/ --device=android --max_latency_ms=15
+    python train/photos.py --images=photos/ --dry_run
+
+The folder has a folder of photos for each class. A model of Keras is trained for them,
+becomes a resizable network, and the best of its sub-networks within the limits an int8
+file, beside a bundle of three. Prints what these files are worth on test photos, which
+nothing was chosen with; report.html in the run's folder has it, too. The same command
+goes on where it was interrupted.
+"""
+
+import dataclasses
+from typing import Any
+
+import quiet  # noqa: F401
+
+# isort: split
+from absl import flags
+
+from keras_resizable import devices, photos
+from keras_resizable.utils import scripts
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("images", None, "Folder of photos by class.", required=True)
+flags.DEFINE_string(
+    "model",
+    "MobileNetV3Small",
+    "A name of keras.applications, a .keras file, or a network of this library.",
+)
+flags.DEFINE_string("weights", "imagenet", "imagenet, none, or a .weights.h5 file.")
+flags.DEFINE_list("input_range", ["-1", "1"], "Pixels 0 and 255, to a .keras file.")
+flags.DEFINE_list("scales", ["1.0", "0.75", "0.5"], "Scale factors.")
+flags.DEFINE_integer("image_size", None, "Height and width to train with.", 1)
+flags.DEFINE_float("max_latency_ms", None, "Maximum milliseconds on the device.")
+flags.DEFINE_float("max_flops", None, "Maximum multiply-adds.")
+flags.DEFINE_float("min_top1", None, "Minimum accuracy, from 0 to 1.")
+flags.DEFINE_enum("device", "host", ["host", "android"], "What to measure on.")
+flags.DEFINE_string("serial", None, "Android: serial number, if there are several.")
+flags.DEFINE_string("benchmark_binary", None, "Android: path of benchmark_model.")
+flags.DEFINE_enum("io", "int8", ["int8", "float32"], "What int8 files take and return.")
+flags.DEFINE_float("max_loss", 0.02, "Accuracy that int8 may lose.", 0.0)
+flags.DEFINE_integer("head_epochs", 5, "Passes that train the classifier alone.", 0)
+flags.DEFINE_integer("epochs", 20, "Passes that train the model, at most.", 1)
+flags.DEFINE_integer("resizable_epochs", 20, "Passes of the resizable network.", 1)
+flags.DEFINE_integer("tuning_epochs", 5, "Passes of the chosen sub-network.", 1)
+flags.DEFINE_float("validation", 0.15, "Part of each class to choose with.")
+flags.DEFINE_integer("seed", 0, "Seed.")
+flags.DEFINE_bool("dry_run", False, "Only say what would be done, and how long.")
+flags.DEFINE_bool("new_run", False, "Begin anew, even if a run was interrupted.")
+flags.DEFINE_string("runs_dir", "runs", "Folder of all runs.")
+
+
+def make_job():
+    """The job of the flags."""
+    values: dict[str, Any] = {
+        field.name: FLAGS[field.name].value for field in dataclasses.fields(photos.Job)
+    }
+    if values["weights"] == "none":
+        values["weights"] = None
+    for name in ("input_range", "scales"):
+        try:
+            values[name] = tuple(map(float, values[name]))
+        except ValueError as error:
+            raise ValueError(f"--{name} is numbers between commas: {error}") from error
+    return photos.Job(**values)
+
+
+def open_device():
+    """The device of the flags."""
+    if FLAGS.device == "android":
+        return devices.Android(
+            None, FLAGS.serial, benchmark_binary=FLAGS.benchmark_binary
+        )
+    return devices.Host()
+
+
+def print_estimate(job):
+    """What would be done."""
+    found = photos.estimate(job)
+    names = ", ".join(found.classes[:5]) + (", ..." if len(found.classes) > 5 else "")
+    print(f"classes        {len(found.classes)}: {names}")
+    print(
+        f"photos         {found.num_train:,} to train, {found.num_validation:,} to "
+        f"choose, {found.num_test:,} to test"
+    )
+    print(f"size           {' x '.join(map(str, found.image_shape))}")
+    print(f"sub-networks   {found.num_sub_networks:,}")
+    print(f"memory         about {found.num_bytes / 1e9:.1f} GB, and the program's own")
+    for part, seconds in found.seconds.items():
+        steps = found.steps.get(part)
+        of_steps = f", at most {steps:,} steps" if steps else ""
+        print(f"{part:14} about {seconds / 60:.1f} minutes{of_steps}")
+    print(f"in all         about {sum(found.seconds.values()) / 60:.0f} minutes")
+
+
+def main(argv):
+    scripts.refuse_arguments(argv)
+    job = make_job()
+    if FLAGS.dry_run:
+        print_estimate(job)
+        return
+    with open_device() as device:
+        result = photos.to_phone(
+            job, device=device, root=FLAGS.runs_dir, new=FLAGS.new_run
+        )
+    print(f"\nOn photos that nothing was chosen with, and on {device.name}:\n")
+    for row in result.files.to_dict("records"):
+        name = row["signature"] or row["file"]
+        print(
+            f"{name:40} {100 * row['top1']:6.2f} % "
+            f"{row[f'latency_ms_{device.name}']:8.2f} ms "
+            f"{row['size_bytes'] / 1e6:6.2f} MB   {row['config']}"
+        )
+    print(f"\nWrote {result.folder}: report.html, files.csv and the .tflite files")
+
+
+if __name__ == "__main__":
+    scripts.run_script(main)
