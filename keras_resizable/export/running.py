@@ -43,10 +43,11 @@ def open_tflite(
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
         if is_whole:
+            reason = first_line(error).rstrip(".")
             raise ValueError(
-                f"LiteRT cannot run {path}: {first_line(error).rstrip('.')}. In int8 that is so if "
-                "the ranges of features are too far apart, as of a network that has "
-                "hardly been trained: train it further, or convert to another precision."
+                f"LiteRT cannot run {path}: {reason}. An int8 file of features whose "
+                "ranges are too far apart is such, as of a network that has hardly "
+                "been trained: train it further, or choose another precision."
             ) from error
         raise ValueError(
             f"{path} is damaged or not a `.tflite` file: {error}"
