@@ -9,11 +9,11 @@ import pytest
 from keras_resizable.callbacks import WarnOfNoLearning
 
 
-def warned(rows, classes=10, num_images=1000):
+def warned(rows, classes=10, num_images=1000, **options):
     """What is said of the logs of epochs."""
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(0.25))
-    callback = WarnOfNoLearning(classes, num_images)
+    callback = WarnOfNoLearning(classes, num_images, **options)
     callback.set_model(model)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -36,6 +36,14 @@ def test_chance_is_told_once():
 def test_few_images_may_be_lucky():
     assert warned([(0.18, 2.0)], num_images=100)
     assert not warned([(0.18, 2.0)], num_images=10_000)
+
+
+def test_it_waits_for_some_images():
+    rows = [(0.1, 2.5), (0.1, 2.4), (0.1, 2.3)]
+    (said,) = warned(rows, after_images=2001)
+    assert "after epoch 3" in said
+    assert not warned(rows, after_images=3001)
+    assert not warned([(0.1, 2.0), (0.3, 2.5), (0.3, 2.4)], after_images=2000)
 
 
 def test_a_rising_loss_is_told():

@@ -20,14 +20,24 @@ class WarnOfNoLearning(keras.callbacks.Callback):
         classes: Number of classes.
         num_images: Number of images of an epoch.
         metric: Name of the accuracy in the logs.
+        after_images: Number of images to see before it judges: of few an epoch is no
+            more than a step or two.
     """
 
-    def __init__(self, classes: int, num_images: int, metric: str = "accuracy") -> None:
+    def __init__(
+        self,
+        classes: int,
+        num_images: int,
+        metric: str = "accuracy",
+        *,
+        after_images: int = 0,
+    ) -> None:
         super().__init__()
         chance = 1 / classes
         deviation = math.sqrt(chance * (1 - chance) / num_images)
         self.chance = chance + _DEVIATIONS * deviation
         self.metric = metric
+        self._first_epoch = math.ceil(after_images / num_images) - 1
         self._first_loss: float | None = None
         self._highest_rate = 0.0
         self._warned: set[str] = set()
@@ -43,6 +53,8 @@ class WarnOfNoLearning(keras.callbacks.Callback):
         return float(self.model.optimizer.learning_rate)
 
     def on_epoch_end(self, epoch, logs=None):
+        if epoch < self._first_epoch:
+            return
         accuracy, loss = logs.get(self.metric), logs["loss"]
         if accuracy is not None and accuracy <= self.chance:
             self._warn(

@@ -84,11 +84,11 @@ def estimate(job: Job) -> Estimate:
         of_model = of_source(recipe, images)
         per_epoch = data.steps_per_epoch(images, of_model.batch_size)
         set_trained(model, "all", job.is_pretrained)
-        compile_source(model, of_model, images, job.epochs)
+        compile_source(model, of_model, images, epochs=1)
         step = _seconds_per_step(model, recipes.train_data(of_model, images))
-        steps["model"] = per_epoch * job.epochs
+        steps["model"] = per_epoch * job.passes("epochs", per_epoch)
         if job.is_pretrained:
-            steps["model"] += per_epoch * job.head_epochs
+            steps["model"] += per_epoch * job.passes("head_epochs", per_epoch)
         seconds["model"] = step * (steps["model"] + 2 * _RANGE_TEST)
         tuning = step
         teacher = TeacherDistillation(model)
@@ -100,9 +100,9 @@ def estimate(job: Job) -> Estimate:
     )
     per_epoch = data.steps_per_epoch(images, recipe.batch_size)
     step = _seconds_per_step(network, recipes.train_data(recipe, images))
-    steps["resizable"] = per_epoch * job.resizable_epochs
+    steps["resizable"] = per_epoch * recipe.epochs
     seconds["resizable"] = step * (steps["resizable"] + _RANGE_TEST)
-    steps["fine-tuning"] = per_epoch * job.tuning_epochs
+    steps["fine-tuning"] = per_epoch * job.passes("tuning_epochs", per_epoch)
     if not job.starts_from_model:
         tuning = step
     seconds["fine-tuning"] = tuning * steps["fine-tuning"]
@@ -127,7 +127,7 @@ def estimate(job: Job) -> Estimate:
     whole = sum(piece.flops for piece in pieces[0])
     calibrated = min(_CALIBRATED, images.train.num_images)
     chosen_from = images.test.num_images
-    after_epochs = job.resizable_epochs * _EVALUATED * (chosen_from + calibrated / 4)
+    after_epochs = recipe.epochs * _EVALUATED * (chosen_from + calibrated / 4)
     seconds["table"] = image * (
         2 * (chosen_from + calibrated) * sum(nodes.values()) / whole + after_epochs
     )

@@ -9,6 +9,13 @@ from keras_resizable.conversion import APPLICATIONS
 from keras_resizable.export import IO
 from keras_resizable.models import NETWORKS
 
+# Of each part: how many passes, or of few photos how many steps.
+EPOCHS = {
+    "head_epochs": (5, 100),
+    "epochs": (20, 500),
+    "resizable_epochs": (20, 500),
+    "tuning_epochs": (5, 100),
+}
 _IMAGE_SIZE = 224  # Of photos of several sizes.
 _SMALL = 96  # Below, random crops of other sizes leave too little.
 _IMAGES_PER_SHARE = 32
@@ -38,11 +45,12 @@ class Job:
         min_top1: Minimum accuracy on the photos to choose with, from 0 to 1.
         io: What the int8 files take and return, see `export.to_tflite`.
         max_loss: How much accuracy an int8 file may lose, see `export.to_tflite`.
-        head_epochs: Passes over the photos in which only the classifier is trained.
+        head_epochs: Passes over the photos in which only the classifier is trained; 5
+            if absent, or more of few photos: 100 steps.
         epochs: Passes, at most, in which the whole model is trained; it ends when the
-            accuracy on the photos to choose with no longer rises.
-        resizable_epochs: Passes of the resizable network.
-        tuning_epochs: Passes of the chosen sub-network.
+            accuracy on the photos to choose with no longer rises; 20, or 500 steps.
+        resizable_epochs: Passes of the resizable network; 20, or 500 steps.
+        tuning_epochs: Passes of the chosen sub-network; 5, or 100 steps.
         validation: Which part of each class is to choose with.
         seed: Seed of weights and order.
 
@@ -61,10 +69,10 @@ class Job:
     min_top1: float | None = None
     io: str = "int8"
     max_loss: float = 0.02
-    head_epochs: int = 5
-    epochs: int = 20
-    resizable_epochs: int = 20
-    tuning_epochs: int = 5
+    head_epochs: int | None = None
+    epochs: int | None = None
+    resizable_epochs: int | None = None
+    tuning_epochs: int | None = None
     validation: float = 0.15
     seed: int = 0
 
@@ -72,9 +80,10 @@ class Job:
         search.check_limits(**self.limits)
         if self.io not in IO:
             raise ValueError(f"`io` must be one of {IO}. Received: io={self.io!r}")
-        for name in ("head_epochs", "epochs", "resizable_epochs", "tuning_epochs"):
-            if getattr(self, name) < (0 if name == "head_epochs" else 1):
-                raise ValueError(f"`{name}` is too small: {getattr(self, name)}")
+        for name in EPOCHS:
+            given = getattr(self, name)
+            if given is not None and given < (0 if name == "head_epochs" else 1):
+                raise ValueError(f"`{name}` is too small: {given}")
         if not 0 < self.validation < 0.5:
             raise ValueError(
                 "`validation` is more than 0 and less than 0.5. Received: "
@@ -103,6 +112,17 @@ class Job:
         """Whether that model knows something."""
         is_file = self.model.endswith(".keras")
         return self.starts_from_model and (is_file or self.weights is not None)
+
+    def passes(self, name: str, steps_per_epoch: int) -> int:
+        """How many epochs a part is trained for.
+
+        Args:
+            name: One of `EPOCHS`.
+            steps_per_epoch: Number of its steps in an epoch.
+        """
+        given = getattr(self, name)
+        epochs, steps = EPOCHS[name]
+        return max(epochs, -(-steps // steps_per_epoch)) if given is None else given
 
     def load(self) -> data.ImageSet:
         """The photos, with some to choose with.
@@ -133,6 +153,7 @@ class Job:
         pixels = size or images.image_shape[0] or _IMAGE_SIZE
         count, plan = images.train.num_images, len(self.scales)
         is_split = count >= _FEWEST_PER_SHARE * plan
+        batch = min(_IMAGES_PER_SHARE * (plan if is_split else 1), count)
         name = self.model
         if self.starts_from_model and not name.endswith(".keras"):
             name = APPLICATIONS + name
@@ -143,8 +164,8 @@ class Job:
             dataset=os.fspath(self.images),
             validation=self.validation,
             image_size=size,
-            epochs=self.resizable_epochs,
-            batch_size=min(_IMAGES_PER_SHARE * (plan if is_split else 1), count),
+            epochs=self.passes("resizable_epochs", count // batch),
+            batch_size=batch,
             split_batch=is_split,
             scales=self.scales,
             learning_rate=0.1,  # Until it is found.

@@ -13,10 +13,11 @@ from keras_resizable.network import ResizableNetwork
 from keras_resizable.photos.job import Job
 from keras_resizable.runs import fit_resumable, load_model, save_network
 from keras_resizable.utils.graph import layers_of
+from keras_resizable.utils.outputs import Classifier
 
 SOURCE = "source.keras"
 _BATCH = 32
-_PATIENCE = 5  # Epochs without a better accuracy.
+_PATIENCE = 5, 100  # Epochs without a better accuracy, or of few photos steps.
 
 
 def choosing(images: data.ImageSet) -> data.ImageSet:
@@ -78,7 +79,11 @@ def make_source(
     images = keras.Input(image_shape, name="images")
     scale = (high - low) / 2
     x = layers.Rescaling(scale, low + scale, name="to_range")(images)
-    return keras.Model(images, _with_classes(model, classes, job.model)(x), name="mine")
+    model = _with_classes(model, classes, job.model)
+    outputs = model(x)
+    if not Classifier(model).gives_probabilities:
+        outputs = layers.Softmax(dtype="float32", name="probabilities")(outputs)
+    return keras.Model(images, outputs, name="mine")
 
 
 def _with_classes(model, classes, path):
@@ -120,9 +125,10 @@ def train_source(
     recipe = of_source(recipe, images)
     shape = data.resolved_shape(images.image_shape, recipe.image_size)
     model = make_source(job, shape, _classes(images))
-    phases = {"all": job.epochs}
-    if job.is_pretrained and job.head_epochs:
-        phases = {"classifier": job.head_epochs, **phases}
+    steps = data.steps_per_epoch(images, recipe.batch_size)
+    phases = {"all": job.passes("epochs", steps)}
+    if job.is_pretrained and (epochs := job.passes("head_epochs", steps)):
+        phases = {"classifier": epochs, **phases}
     for phase, epochs in phases.items():
         set_trained(model, phase, job.is_pretrained)
         compile_source(model, recipe, images, epochs)
@@ -132,6 +138,9 @@ def train_source(
         _fit(model, recipe, images, epochs, folder / f"source_{phase}")
     for layer in (model, *layers_of(model)):
         layer.trainable = True
+    # Saved with an optimizer of all layers, which Keras can load.
+    compile_source(model, recipe, images, epochs=1)
+    model.optimizer.build(model.trainable_variables)
     save_network(model, path)
     return path
 
@@ -157,13 +166,18 @@ def compile_source(
 
 
 def _fit(model, recipe, images, epochs, folder):
+    steps = data.steps_per_epoch(images, recipe.batch_size)
+    epochs_of_patience, steps_of_patience = _PATIENCE
     stop = keras.callbacks.EarlyStopping(
-        "val_accuracy", patience=_PATIENCE, mode="max", restore_best_weights=True
+        "val_accuracy",
+        patience=max(epochs_of_patience, -(-steps_of_patience // steps)),
+        mode="max",
+        restore_best_weights=True,
     )
     fit_resumable(
         model,
         lambda step: recipes.train_data(recipe, images, start_step=step),
-        steps_per_epoch=data.steps_per_epoch(images, recipe.batch_size),
+        steps_per_epoch=steps,
         epochs=epochs,
         folder=folder,
         callbacks=[stop],

@@ -203,11 +203,13 @@ def _fine_tune(job, run, config, images, source):
     samples = tuned.folder / search.SAMPLES
     is_done = samples.exists() and tuned.settings.get("config") == list(config)
     if not is_done:
-        print(f"Fine-tuning {config}, {job.tuning_epochs} epochs")
+        steps = data.steps_per_epoch(images, run.recipe.batch_size)
+        epochs = job.passes("tuning_epochs", steps)
+        print(f"Fine-tuning {config}, {epochs} epochs")
         runs.fine_tune(
             run,
             config,
-            epochs=job.tuning_epochs,
+            epochs=epochs,
             learning_rate=_TUNED_RATE * run.recipe.learning_rate,
             teacher=False if source is None else runs.load_model(source),
             seed=job.seed,

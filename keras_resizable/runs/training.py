@@ -15,6 +15,7 @@ from keras_resizable.runs.run import Run
 from keras_resizable.space import ConfigLike
 from keras_resizable.training import distribution
 
+_STEPS_BEFORE_JUDGING = 20  # Whether anything is learned.
 _CALIBRATION_BATCHES = 2  # For what is shown after an epoch.
 
 
@@ -120,7 +121,11 @@ def _train(recipe, mode, config, root, new, images, strategy, checkpoint_steps):
         evaluated,
         run.calibration().take(_CALIBRATION_BATCHES),
     )
-    learning = callbacks.WarnOfNoLearning(classes, images.train.num_images)
+    learning = callbacks.WarnOfNoLearning(
+        classes,
+        images.train.num_images,
+        after_images=_STEPS_BEFORE_JUDGING * recipe.batch_size,
+    )
     added = [*recipes.training_callbacks(recipe, mode), learning, accuracy]
     if is_chief:
         added.append(

@@ -6,6 +6,8 @@ import struct
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from keras_resizable import data
 from keras_resizable.data import image_files, preprocessing
@@ -280,3 +282,58 @@ def test_names_that_are_no_text_are_read(tmp_path):
     images = data.load_folder(tmp_path)
     assert images.class_names == ("caf\udce9", "cat")
     assert len(decoded(images.train)) == 2
+
+
+@given(
+    st.lists(st.integers(1, 9), min_size=2, max_size=4),
+    st.floats(0.01, 0.49),
+)
+@settings(max_examples=20, deadline=None)
+def test_every_image_has_one_purpose(tmp_path_factory, counts, fraction):
+    folder = tmp_path_factory.mktemp("parted")
+    for number, count in enumerate(counts):
+        write_classes(folder, f"class{number}", count=count)
+    if max(counts) < 3:
+        with pytest.raises(ValueError, match="has 3 images"):
+            data.load_folder(folder, validation=fraction)
+        return
+    images = data.load_folder(folder, validation=fraction)
+    again = data.load_folder(folder, validation=fraction)
+    parts = (images.train, images.validation, images.test)
+    labels = [labels_of(part) for part in parts]
+    assert [labels_of(p) for p in (again.train, again.validation, again.test)] == labels
+    for number, count in enumerate(counts):
+        train, chosen, test = (part.count(number) for part in labels)
+        assert train + chosen + test == count and train >= 1 and chosen == test
+        if count >= 3:
+            assert chosen >= 1
+            assert abs(chosen - fraction * count) <= 1 or train <= 2
+
+
+def labels_of(split):
+    return [int(label) for _, label in split.read().as_numpy_iterator()]
+
+
+def test_images_to_choose_with_beside_those_to_test(tmp_path):
+    for part, count in {"train": 9, "valid": 2, "test": 4}.items():
+        write_classes(tmp_path / part, "cat", "dog", count=count)
+    images = data.load(str(tmp_path), validation=0.3)
+    counts = [images.train.num_images, images.validation.num_images]
+    assert [*counts, images.test.num_images] == [18, 4, 8]
+    images = data.load(str(tmp_path))
+    assert images.validation is None and images.test.num_images == 4
+    for path in (tmp_path / "valid").glob("*/*"):
+        path.unlink()
+    for path in [*(tmp_path / "valid").iterdir(), tmp_path / "valid"]:
+        path.rmdir()
+    images = data.load(str(tmp_path), validation=0.3)
+    counts = [images.train.num_images, images.validation.num_images]
+    assert [*counts, images.test.num_images] == [12, 6, 8]
+    with pytest.raises(ValueError, match="less than 0.5. Received: 0.5"):
+        data.load(str(tmp_path), validation=0.5)
+
+
+def test_other_sets_have_images_to_choose_with_too():
+    images = data.load("sample", validation=0.1)
+    assert (images.train.num_images, images.validation.num_images) == (7200, 800)
+    assert images.test.num_images == data.load("sample").test.num_images

@@ -1,0 +1,200 @@
+"""From a folder of photos to files for the phone."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas
+import processes
+import pytest
+from foreign_models import plain
+
+from keras_resizable import data, devices, export, photos, runs
+from keras_resizable.photos.to_phone import _bundle
+
+ROOT = Path(__file__).parents[2]
+COLORS = ("red", "green", "blü e")
+COUNT = 20
+SHAPE = (24, 24, 3)
+NASNET = {"model": "NASNetMobile", "weights": None, "image_size": 32}
+
+
+def write_photos(folder, counts, size=28):
+    """Noise with a colour for each class."""
+    random = np.random.default_rng(0)
+    for channel, (name, count) in enumerate(counts.items()):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            image = random.normal(60, 40, (size, size, 3))
+            image[..., channel % 3] += 80
+            path = str(folder / name / f"{number}.png")
+            keras.utils.save_img(path, np.clip(image, 0, 255), scale=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Photos of three colours, and a model that knows other classes."""
+    folder = tmp_path_factory.mktemp("photos")
+    write_photos(folder / "photos", dict.fromkeys(COLORS, COUNT))
+    keras.utils.set_random_seed(0)
+    plain().save(folder / "mine.keras")
+    return folder
+
+
+def make_job(folder, **changes):
+    values = {
+        "images": folder / "photos",
+        "model": str(folder / "mine.keras"),
+        "input_range": (0.0, 1.0),
+        "scales": (1.0, 0.5),
+        "image_size": SHAPE[0],
+        "max_flops": 1e9,
+        "head_epochs": 2,
+        "epochs": 4,
+        "resizable_epochs": 4,
+        "tuning_epochs": 2,
+        "max_loss": 0.5,
+    }
+    return photos.Job(**values | changes)
+
+
+class Counting(devices.Host):
+    """A device that goes away when it is asked for the first time."""
+
+    def __init__(self):
+        super().__init__("desk")
+        self.calls = 0
+
+    def measure(self, *args):
+        self.calls += 1
+        if self.calls == 1:
+            raise devices.DeviceError("desk is gone.", [])
+        return super().measure(*args)
+
+
+def test_photos_become_files_and_what_is_done_is_not_done_again(
+    folder, tmp_path, monkeypatch
+):
+    job, device = make_job(folder), Counting()
+    trained = []
+    fit = keras.Model.fit
+
+    def counted(model, *args, **kwargs):
+        trained.append(model.name)
+        return fit(model, *args, **kwargs)
+
+    monkeypatch.setattr(keras.Model, "fit", counted)
+    with pytest.raises(devices.DeviceError, match="desk is gone"):
+        photos.to_phone(job, device=device, root=tmp_path)
+    assert len(trained) >= 6  # With three range tests.
+    (done,) = tmp_path.glob("*-photos-mine")
+    assert (done / "source.keras").exists() and not (done / "files.csv").exists()
+    trained.clear()
+    result = photos.to_phone(job, device=device, root=tmp_path)
+    assert not trained and result.folder == done
+    table, files = result.table, result.files
+    assert len(table) == 4 and str(result.config) in set(table["config"])
+    assert files["file"][0] == f"mine_{result.config.key}_int8.tflite"
+    assert list(files["file"])[-1] == "source_int8.tflite"
+    bundle = files[files["file"] == "mine_bundle_int8.tflite"]
+    assert len(bundle) >= 2 and str(result.config) in set(bundle["config"])
+    assert (files["latency_ms_desk"] > 0).all()
+    # As it says, on the photos that nothing was chosen with.
+    images = data.load(str(folder / "photos"), validation=0.15)
+    test = data.eval_dataset(images.test, SHAPE, 8)
+    for row in files.to_dict("records"):
+        accuracy = export.evaluate_tflite(
+            done / row["file"], test, signature=row["signature"] or None
+        )
+        assert accuracy.top1 == row["top1"]
+    assert images.test.num_images == images.validation.num_images == 9
+    assert files["top1"][0] > 0.5  # Colours are easy.
+    read = pandas.read_csv(done / "files.csv")
+    np.testing.assert_allclose(read["top1"], files["top1"])
+    report = (done / "report.html").read_text()
+    assert "Files" in report and "source_int8.tflite" in report
+    metadata = export.read_metadata(done / files["file"][0])
+    assert metadata["labels"] == sorted(COLORS)
+    assert metadata["config"] == str(result.config)
+    settings = runs.Run(result.run.folder).settings
+    assert settings["recipe"]["teacher"] == str(done / "source.keras")
+    assert (
+        settings["recipe"]["split_batch"] and settings["recipe"]["validation"] == 0.15
+    )
+
+
+def test_what_cannot_be_is_told_before_training(folder, tmp_path, monkeypatch):
+    def train(*args, **kwargs):
+        raise AssertionError("It trains.")
+
+    monkeypatch.setattr(keras.Model, "fit", train)
+    write_photos(tmp_path / "one", {"cat": 5})
+    write_photos(tmp_path / "few", {"cat": 2, "dog": 2})
+    inputs = keras.Input((24, 24, 3))
+    x = keras.layers.Conv2D(4, 3)(inputs)
+    keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x)).save(
+        tmp_path / "headless.keras"
+    )
+    for changes, error, message in (
+        ({"images": tmp_path / "one"}, ValueError, "has one class, 'cat'"),
+        ({"images": tmp_path / "few"}, ValueError, "No class in .* has 3 images"),
+        ({"images": tmp_path / "none"}, FileNotFoundError, "no folder"),
+        ({"image_size": 32}, ValueError, r"takes \(24, 24, 3\), and the images"),
+        ({"model": str(tmp_path / "headless.keras")}, ValueError, "no Dense layer"),
+        (NASNET, ValueError, "no place for a resize in .nasnetmobile"),
+        ({"model": "ResNet51"}, ValueError, "has no 'ResNet51'"),
+        ({"max_flops": -1.0}, ValueError, "max_flops"),
+        ({"io": "uint8"}, ValueError, "io='uint8'"),
+        ({"epochs": 0}, ValueError, "`epochs` is too small: 0"),
+        ({"validation": 0.5}, ValueError, "less than 0.5"),
+        ({"input_range": (1.0, 1.0)}, ValueError, "two numbers"),
+    ):
+        with pytest.raises(error, match=message):
+            photos.to_phone(make_job(folder, **changes), root=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_dry_run(folder, tmp_path):
+    result = processes.run(
+        ROOT / "train/photos.py",
+        f"--images={folder / 'photos'}",
+        "--model=ResNet20",
+        "--image_size=16",
+        "--scales=1.0,0.5",
+        "--dry_run",
+        folder=tmp_path,
+    )
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert "classes        3: blü e, green, red" in lines
+    assert "photos         42 to train, 9 to choose, 9 to test" in lines
+    assert "size           16 x 16 x 3" in lines and "sub-networks   8" in lines
+    assert any(line.startswith("in all         about") for line in lines)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_network_of_this_library_starts_from_nothing(folder):
+    job = make_job(folder, model="ResNet20", image_size=16)
+    assert not job.starts_from_model and not job.is_pretrained
+    images = job.load()
+    recipe = job.recipe(images)
+    assert recipe.network == "ResNet20" and recipe.teacher is None
+    assert recipe.batch_size == 42 and recipe.split_batch
+    assert job.recipe(data.take_train(images, 31)).split_batch is False
+    assert job.recipe(images).epochs == 4  # As it says.
+    default = photos.Job(images=folder / "photos")
+    assert default.passes("epochs", 100) == 20 and default.passes("epochs", 2) == 250
+
+
+def test_neighbours_in_cost(make_network):
+    network = make_network()
+    table = pandas.DataFrame(
+        {
+            "config": ["1.0,1.0", "0.75,1.0", "0.5,1.0", "0.5,0.75", "0.5,0.5"],
+            "flops": [100.0, 70.0, 60.0, 40.0, 30.0],
+            "top1": [0.9, 0.8, 0.7, 0.6, 0.65],
+        }
+    )
+    chosen = network.space.config("0.5,1.0")
+    configs = _bundle(table, network, chosen)
+    assert list(map(str, configs)) == ["0.75,1.0", "0.5,1.0", "0.5,0.5"]
