@@ -2,81 +2,83 @@
 
     make demo
     python benchmarks/int8.py
+    python benchmarks/int8.py runs/one runs/another
 
-Converts the uniform sub-networks of a ResNet-20 that the demo has trained on the
-embedded sample, in float32, with dynamic ranges and in int8, alone and as a bundle, and
-evaluates each on all test images. Writes benchmarks/results/int8.json.
+Converts the uniform sub-networks of trained runs in all precisions, alone and as
+bundles, and runs the files on all images that a run was evaluated with. Writes
+benchmarks/results/int8.csv; docs/results.md has its table.
 """
 
-import json
+import functools
 import pathlib
 import tempfile
 from typing import Any
 
-import numpy as np
+import pandas
+import tensorflow as tf
 from absl import app, flags
 
-from keras_resizable import data
-from keras_resizable.export import (
-    run_tflite,
-    signature_name,
-    to_bundle,
-    to_tflite_files,
-)
+from keras_resizable import export, search
 from keras_resizable.runs import LATEST, Run
-from keras_resizable.search import paired_test
-from keras_resizable.utils.files import replacing
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("run", str(LATEST), "Folder of a run on the sample.")
+flags.DEFINE_integer("num_images", 10_000, "Images to evaluate with, at most.", 1)
 
-RESULTS = pathlib.Path(__file__).parent / "results" / "int8.json"
+RESULTS = pathlib.Path(__file__).parent / "results" / "int8.csv"
+# Of the files; and what an int8 file takes and returns.
+PRECISIONS = [("none", "int8"), ("float16", "int8"), ("dynamic", "int8")]
+PRECISIONS += [("int8", "int8"), ("int8", "float32")]
+
+
+def measure(run):
+    """A row for each file and signature."""
+    network, calibration = run.network(), run.calibration()
+    test = run.test_data().unbatch().take(FLAGS.num_images).batch(250).cache()
+    space = network.space
+    configs = [(scale,) * space.num_stages for scale in space.scales]
+    models = [
+        network.sub_network(config, calibrate_with=calibration) for config in configs
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        for quantize, io in PRECISIONS:
+            files = export.to_tflite_files(
+                network,
+                configs,
+                folder,
+                quantize=quantize,
+                io=io,
+                calibrate_with=calibration,
+            )
+            paths = [path for _, path, _ in files]
+            bundle = pathlib.Path(folder) / "bundle.tflite"
+            made = export.to_bundle(paths, bundle)
+            largest = max(path.stat().st_size for path in paths)
+            for config, path, model in zip(configs, paths, models):
+                run_model = tf.function(functools.partial(model, training=False))
+                accuracy = export.evaluate_tflite(path, test, compare_with=run_model)
+                name = export.signature_name(space, config)
+                of_bundle = export.evaluate_tflite(bundle, test, signature=name)
+                row: dict[str, Any] = {
+                    "network": network.name,
+                    "config": str(space.config(config)),
+                    "quantize": quantize,
+                    "io": io if quantize == "int8" else "float32",
+                    **accuracy.as_metadata(),
+                    "top1_in_bundle": of_bundle.top1,
+                    "size_bytes": path.stat().st_size,
+                    "bundle_over_largest_file": made["size_bytes"] / largest,
+                }
+                if (counts := made["differing"].get(name)) and counts["of_channels"]:
+                    row["other_signs"] = counts["channels"] / counts["of_channels"]
+                print(f"{network.name} {row['config']} {quantize:8} {accuracy}")
+                yield row
 
 
 def main(argv):
-    run = Run(FLAGS.run)
-    network, calibration = run.network(), run.calibration()
-    shape = network.stem.input_shape[1:]
-    (images, labels), *_ = data.eval_dataset(data.load("sample").test, shape, 2000)
-    configs = [(scale,) * network.space.num_stages for scale in network.space.scales]
-    right, sizes = {}, {}
-    with tempfile.TemporaryDirectory() as folder:
-        for quantize in ("none", "dynamic", "int8"):
-            paths = []
-            for config, path, _ in to_tflite_files(
-                network, configs, folder, quantize=quantize, calibrate_with=calibration
-            ):
-                paths.append(path)
-                outputs = run_tflite(path, images)
-                right[config, quantize] = outputs.argmax(axis=1) == labels
-            bundle = pathlib.Path(folder) / f"bundle_{quantize}.tflite"
-            result = to_bundle(paths, bundle)
-            largest = max(path.stat().st_size for path in paths)
-            sizes[quantize] = result["size_bytes"] / largest
-            for config in configs:
-                name = signature_name(network.space, config)
-                outputs = run_tflite(bundle, images, name)
-                right[config, f"{quantize}, bundle"] = outputs.argmax(axis=1) == labels
-    rows: list[dict[str, Any]] = []
-    for (config, quantize), of in right.items():
-        test = paired_test(of, right[config, "none"])
-        rows.append(
-            {
-                "config": str(network.space.config(config)),
-                "quantize": quantize,
-                "top1": float(np.mean(of)),
-                "minus_float32": test.difference,
-                "standard_error": test.standard_error,
-            }
-        )
-        print(
-            f"{rows[-1]['config']}  {quantize:16} {100 * rows[-1]['top1']:.2f} %  "
-            f"{100 * test.difference:+.2f} points"
-        )
-    print({name: round(size, 3) for name, size in sizes.items()})
-    with replacing(RESULTS) as path:
-        contents = {"bundle_over_largest_file": sizes, "rows": rows}
-        path.write_text(json.dumps(contents, indent=2) + "\n")
+    runs = [Run(path) for path in argv[1:] or [LATEST]]
+    table = pandas.DataFrame([row for run in runs for row in measure(run)])
+    search.write_table(table, RESULTS)
+    print(table.drop(columns=["num_images", "top5"]).round(4).to_string(index=False))
 
 
 if __name__ == "__main__":

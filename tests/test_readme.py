@@ -10,13 +10,14 @@ import textwrap
 
 import keras
 import numpy as np
+import pandas
 import pytest
 import tensorflow as tf
 from absl import flags
 from narrow_networks import convolutions
 
 import keras_resizable
-from keras_resizable import devices, export
+from keras_resizable import devices, export, photos
 from keras_resizable.export.flatbuffer import with_metadata
 from keras_resizable.runs import saving
 from keras_resizable.search import latency
@@ -85,9 +86,23 @@ def leave_files(program, names):
         export.to_bundle(parts, path)
 
 
+@pytest.fixture
+def without_photos(monkeypatch):
+    """What tests/photos does is not done here; a job is made."""
+    files = pandas.DataFrame({"file": ["a.tflite"], "config": ["1.0"], "top1": [1.0]})
+
+    def to_phone(job):
+        assert isinstance(job, photos.Job)
+        return photos.ForPhone(
+            folder=None, run=None, config=None, table=None, files=files
+        )
+
+    monkeypatch.setattr(photos, "to_phone", to_phone)
+
+
 # Keras says so of every data set.
 @pytest.mark.filterwarnings("ignore:.shuffle=True. was passed:UserWarning")
-def test_the_python_runs_from_top_to_bottom(names):
+def test_the_python_runs_from_top_to_bottom(names, without_photos):
     assert len(PROGRAMS) >= 5
     images = names["images"]
     for number, program in enumerate(PROGRAMS, 1):

@@ -99,7 +99,7 @@ def load_folder(folder: str | os.PathLike, *, validation: float = 0.0) -> ImageS
         _split(test, names),
         names,
         (None, None, 3),
-        None if chosen is None else _split(chosen, names),
+        validation=None if chosen is None else _split(chosen, names),
     )
 
 

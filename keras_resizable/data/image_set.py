@@ -44,7 +44,7 @@ class ImageSet:
     test: Split
     class_names: tuple[str, ...]
     image_shape: tuple[int | None, int | None, int]
-    validation: Split | None = None
+    validation: Split | None = dataclasses.field(default=None, kw_only=True)
 
 
 def take_train(image_set: ImageSet, count: int, skip: int = 0) -> ImageSet:
