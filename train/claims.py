@@ -373,7 +373,6 @@ CLAIMS = {
         [
             *(Row(f"cifar10, alone {c[0]}, {EPOCHS_ALONE} epochs", c) for c in UNIFORM),
             *_and_mean("cifar10, fair"),
-            *_and_mean("cifar10, one draw"),
             *(
                 Row(
                     "cifar10, dealt",
@@ -383,7 +382,6 @@ CLAIMS = {
                 for c in UNIFORM
             ),
             *_and_mean("cifar10, dealt", "cifar10, fair"),
-            *_and_mean("cifar10, dealt", "cifar10, one draw"),
         ],
     ),
     "interval": Claim(
@@ -409,6 +407,7 @@ CLAIMS = {
                 )
             ),
         ],
+        seeds=1,
     ),
     "dealt_augmentation": Claim(
         "Dealt training as augmentation beats the baseline and others",
@@ -429,10 +428,11 @@ CLAIMS = {
         seeds=1,
     ),
     "dealt_variants": Claim(
-        "Scale-aware batch normalisation and fair plans are best when dealt",
+        "Fair plans with scale-aware batch normalisation are the best to deal",
         "76.9 against 78.8 for one row",
         [
             *_and_mean("cifar10, dealt"),
+            *_and_mean("cifar10, one draw", "cifar10, dealt"),
             *_and_mean("cifar10, one row", "cifar10, dealt"),
             *_and_mean("cifar10, sandwich", "cifar10, dealt"),
         ],

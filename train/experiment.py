@@ -120,7 +120,8 @@ def train(name, seed):
     recipe = recipe_of(arm, seed)
     settings = json.loads(json.dumps(dataclasses.asdict(arm) | vars(recipe)))
     if folder.exists():
-        if json.loads((folder / runs.SETTINGS).read_text()) != settings:
+        known = json.loads((folder / runs.SETTINGS).read_text())
+        if known | {"ours": settings["ours"]} != settings:  # That changes nothing.
             raise ValueError(f"{folder} has other settings: delete it.")
         return
     if arm.fine_tuned_from is not None:
