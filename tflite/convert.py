@@ -97,6 +97,11 @@ def print_result(result):
     """What is in a file, and how accurate it is."""
     counts = result["operators"].most_common()
     print("  " + ", ".join(f"{count} {name}" for name, count in counts))
+    if FLAGS.quantize == "dynamic" and result["operators"]["DEPTHWISE_CONV_2D"]:
+        print(
+            "  Depthwise convolutions are slow with dynamic ranges: MobileNetV2 took "
+            "three times the time of float32. See python tflite/benchmark.py"
+        )
     if result["accuracy"] is not None:
         print(f"  {result['accuracy']}")
     else:

@@ -16,6 +16,7 @@ from keras_resizable.utils.graph import layers_of
 from keras_resizable.utils.outputs import Classifier
 
 SOURCE = "source.keras"
+ALL = "all"  # The phase in which all of it is trained.
 _BATCH = 32
 _PATIENCE = 5, 100  # Epochs without a better accuracy, or of few photos steps.
 
@@ -126,7 +127,7 @@ def train_source(
     shape = data.resolved_shape(images.image_shape, recipe.image_size)
     model = make_source(job, shape, _classes(images))
     steps = data.steps_per_epoch(images, recipe.batch_size)
-    phases = {"all": job.passes("epochs", steps)}
+    phases = {ALL: job.passes("epochs", steps)}
     if job.is_pretrained and (epochs := job.passes("head_epochs", steps)):
         phases = {"classifier": epochs, **phases}
     for phase, epochs in phases.items():

@@ -14,7 +14,13 @@ import tensorflow as tf
 from keras_resizable import data, devices, export, recipes, runs, search, training
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.photos.job import Job
-from keras_resizable.photos.source import choosing, make_network, train_source
+from keras_resizable.photos.source import (
+    ALL,
+    choosing,
+    make_network,
+    of_source,
+    train_source,
+)
 from keras_resizable.runs import Run
 from keras_resizable.runs.folders import count_epochs
 from keras_resizable.space import Configuration
@@ -30,6 +36,8 @@ _NEEDED = {
     "tflite": ("ai_edge_litert", "litert_quantizer"),
 }
 _RATES = "learning_rates.json"
+_CHOICE = "choice.json"
+_CHOICES = ("max_latency_ms", "max_flops", "min_top1", "io", "max_loss")
 _MAX_EVALUATED = 1024  # Sub-networks.
 _STEP = 1.5  # By how much the neighbours in a bundle cost less or more.
 _TUNED_RATE = 0.1  # Of the rate of the resizable training.
@@ -77,7 +85,8 @@ def to_phone(
         job: What to do.
         device: What to measure latencies on; this machine if absent.
         root: Folder of all runs.
-        new: Whether to begin anew, even if the job was interrupted.
+        new: Whether to begin anew, even if the job was interrupted, or differs from one
+            that is done in its limits, `io` or `max_loss` only, which is gone on with.
 
     Returns:
         A `ForPhone`.
@@ -103,12 +112,15 @@ def to_phone(
     all_images = job.load()
     device = device or devices.Host()
     settings = json.loads(json.dumps(dataclasses.asdict(job), default=os.fspath))
+    # What is chosen and written may change without training anew.
+    choice = {name: settings.pop(name) for name in _CHOICES}
+    choice["device"] = device.name
     recipe = job.recipe(all_images)
     make_network(job, all_images)  # Now, and not after training, it may be refused.
     folder = runs.open_run(
         f"photos-{pathlib.Path(job.model).stem.lower()}",
         settings,
-        lambda folder: (folder / FILES).exists(),
+        lambda folder: _read(folder / _CHOICE) == choice,
         root=root,
         new=new,
     )
@@ -118,8 +130,14 @@ def to_phone(
     source = None
     if job.starts_from_model:
         source = train_source(job, images, recipe, folder, find_rate)
+        # The rate of the source, in proportion to the batches: a range test of the
+        # network finds one at which it forgets what the source knows.
+        rate = _read(folder / _RATES)[ALL] * recipe.batch_size
+        rate /= of_source(recipe, images).batch_size
         recipe = job.recipe(images, os.fspath(source))
-    run = _train(recipe, images, folder, find_rate)
+    else:
+        rate = _rate_of_network(recipe, images, find_rate)
+    run = _train(dataclasses.replace(recipe, learning_rate=rate), images, folder)
     network = run.network()
     table = _evaluate(job, run, network, images, device)
     chosen = network.space.config(
@@ -132,7 +150,8 @@ def to_phone(
     search.write_report(
         table, folder, f"{network.name}: {chosen}", run.settings, files=files
     )
-    search.write_table(files, folder / FILES)  # The last: it says that all is done.
+    search.write_table(files, folder / FILES)
+    _write(choice, folder / _CHOICE)  # The last: it says that all is done.
     return ForPhone(folder=folder, run=run, config=chosen, table=table, files=files)
 
 
@@ -142,17 +161,25 @@ def _shape(images, recipe):
 
 def _find_rate(path, name, model, batches):
     """A learning rate by a range test, which is remembered."""
-    known = json.loads(path.read_text()) if path.exists() else {}
+    known = _read(path)
     if name not in known:
         print(f"Looking for a learning rate ({name})")
         known[name] = training.find_learning_rate(model, batches).suggested / 2
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(known, indent=2) + "\n")
+        _write(known, path)
     return known[name]
 
 
-def _train(recipe, images, folder, find_rate):
-    """The run of the resizable network."""
+def _read(path):
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _write(contents, path):
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(contents, indent=2) + "\n")
+
+
+def _rate_of_network(recipe, images, find_rate):
+    """A learning rate of a network that starts from nothing."""
     network = recipes.make_network(
         recipe,
         "resizable",
@@ -162,8 +189,11 @@ def _train(recipe, images, folder, find_rate):
     )
     steps = data.steps_per_epoch(images, recipe.batch_size)
     recipes.compile_network(network, recipe, "resizable", None, steps_per_epoch=steps)
-    rate = find_rate("resizable", network, recipes.train_data(recipe, images))
-    recipe = dataclasses.replace(recipe, learning_rate=rate)
+    return find_rate("resizable", network, recipes.train_data(recipe, images))
+
+
+def _train(recipe, images, folder):
+    """The run of the resizable network."""
     finished = Run(folder / "latest")
     if count_epochs(finished.folder) >= recipe.epochs:
         return finished

@@ -1,5 +1,6 @@
 """From a folder of photos to files for the phone."""
 
+import json
 from pathlib import Path
 
 import keras
@@ -9,7 +10,7 @@ import processes
 import pytest
 from foreign_models import plain
 
-from keras_resizable import data, devices, export, photos, runs
+from keras_resizable import data, devices, export, photos
 from keras_resizable.photos.to_phone import _bundle
 
 ROOT = Path(__file__).parents[2]
@@ -116,11 +117,16 @@ def test_photos_become_files_and_what_is_done_is_not_done_again(
     metadata = export.read_metadata(done / files["file"][0])
     assert metadata["labels"] == sorted(COLORS)
     assert metadata["config"] == str(result.config)
-    settings = runs.Run(result.run.folder).settings
-    assert settings["recipe"]["teacher"] == str(done / "source.keras")
-    assert (
-        settings["recipe"]["split_batch"] and settings["recipe"]["validation"] == 0.15
-    )
+    # Other limits need no other training.
+    with pytest.raises(ValueError, match="No sub-network has flops.*The nearest is"):
+        photos.to_phone(make_job(folder, max_flops=1.0), device=device, root=tmp_path)
+    assert not trained
+    recipe = result.run.recipe
+    assert recipe.teacher == str(done / "source.keras")
+    assert recipe.split_batch and recipe.validation == 0.15
+    # By the rate at which the source learned, as batches are larger.
+    rates = json.loads((done / "learning_rates.json").read_text())
+    assert recipe.learning_rate == rates["all"] * recipe.batch_size / 32
 
 
 def test_what_cannot_be_is_told_before_training(folder, tmp_path, monkeypatch):
