@@ -42,7 +42,8 @@ def write_report(
         folder: The folder to write to.
         title: Title of both, such as the name of the network.
         recipe: The recipe that the network was trained by, as JSON.
-        files: A table of files to show, a row for each.
+        files: A table of files to show, a row for each, such as that of
+            `photos.to_phone`.
 
     Raises:
         ValueError: If a numeric column holds anything but numbers.
@@ -75,6 +76,15 @@ _OTHERS = {
     "loss": ("loss", 1),
     "params": ("M parameters", 1e-6),
     "size_bytes": ("MB", 1e-6),
+}
+
+
+_OF_FILES = {
+    "size_bytes": ("MB", 1e-6),
+    "top1": ("top-1, %", 100),
+    "difference_to_keras": ("to Keras, points", 100),
+    "agreement": ("same answers, %", 100),
+    "ties": ("ties, %", 100),
 }
 
 
@@ -179,10 +189,14 @@ def _page(table, costs, title, recipe, files):
 
 
 def _files(models, files):
-    """A table of files, on images that nothing was chosen with."""
-    written = files.to_html(
-        index=False, border=0, escape=True, float_format=lambda v: f"{v:.4g}"
-    )
+    """A table of files, in the units of people."""
+    shown = files.select_dtypes(exclude="number")
+    for name, values in files.select_dtypes(include="number").items():
+        label, factor = _OF_FILES.get(name, (name, 1))
+        if name.startswith(LATENCY):
+            label = f"ms on {name.removeprefix(LATENCY)}"
+        shown = shown.assign(**{label: (factor * values).map("{:.2f}".format)})
+    written = shown.to_html(index=False, border=0, escape=True)
     return _markup(models, f"<h2>Files</h2>{written}", name="files")
 
 

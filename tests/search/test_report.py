@@ -36,7 +36,16 @@ def table():
 def folder(table, tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     recipe = {"network": "ResNet20", "note": "</script><b>"}
-    write_report(table, folder, "A <network>", recipe)
+    files = pandas.DataFrame(
+        {
+            "file": ["a_int8.tflite", "bundle_int8.tflite"],
+            "signature": ["", "scale_1.0"],
+            "size_bytes": [1_234_000, 2_000_000],
+            "latency_ms_host": [0.5, 0.25],
+            "top1": [0.9125, 0.5],
+        }
+    )
+    write_report(table, folder, "A <network>", recipe, files=files)
     return folder
 
 
@@ -78,7 +87,7 @@ needs_chromium = pytest.mark.skipif(
 @needs_chromium
 def test_report_needs_no_other_file(page, folder):
     assert page.trouble == [(folder / "report.html").as_uri()]
-    assert page.get_by_role("heading").inner_text() == "A <network>"
+    assert page.get_by_role("heading", level=1).inner_text() == "A <network>"
     assert page.locator(".bk-Figure").count() == 2
 
 
@@ -150,6 +159,18 @@ def point_at(page, *place):
 
 
 @needs_chromium
+def test_files_are_a_table_in_units_of_people(page):
+    rows = [row.all_inner_texts() for row in rows_of(page)]
+    assert rows[0] == ["file", "signature", "MB", "ms on host", "top-1, %"]
+    assert rows[1] == ["a_int8.tflite", "", "1.23", "0.50", "91.25"]
+    assert rows[2] == ["bundle_int8.tflite", "scale_1.0", "2.00", "0.25", "50.00"]
+
+
+def rows_of(page):
+    return [row.locator("th, td") for row in page.locator("table.dataframe tr").all()]
+
+
+@needs_chromium
 def test_recipe_is_there_as_text(page):
     page.locator("summary").click()
     assert "</script><b>" in page.locator("pre").inner_text()
@@ -184,7 +205,8 @@ def hostile(tmp_path_factory):
     )
     recipe = {"recipe": dict(zip(HOSTILE, HOSTILE)), "config": HOSTILE}
     folder = tmp_path_factory.mktemp("hostile")
-    write_report(table, folder, everything, recipe)
+    files = pandas.DataFrame({"file": HOSTILE, **dict.fromkeys(HOSTILE, HOSTILE)})
+    write_report(table, folder, everything, recipe, files=files)
     return folder, table, everything
 
 
@@ -193,7 +215,9 @@ def test_nothing_is_more_than_text(browser, hostile):
     folder, table, everything = hostile
     page = open_report(browser, folder)
     assert page.title() == everything
-    assert page.get_by_role("heading").inner_text() == everything
+    assert page.get_by_role("heading", level=1).inner_text() == everything
+    cells = [row.all_text_contents() for row in rows_of(page)]
+    assert cells == [["file", *HOSTILE], *([text] * 9 for text in HOSTILE)]
     titles = page.locator(".slick-column-name").all_text_contents()
     assert [f"ms on {text}" for text in HOSTILE] == titles[3:]
     cells = page.locator(".slick-row .slick-cell.l0").all_text_contents()
