@@ -161,12 +161,12 @@ def _page(table, costs, title, recipe, files):
     )
     page = layouts.column(
         _markup(models, f"<h1>{html.escape(title)}</h1>"),
+        *([] if files is None else [_files(models, files)]),
         models.Div(
             text=f"{len(table)} sub-networks. Point at a dot for its configuration; "
             "click one to find it in the table. Lines are the Pareto fronts. Limits "
             "hide what is beyond them."
         ),
-        *([] if files is None else [_files(models, files)]),
         layouts.row(*limits),
         best,
         layouts.row(*plots),
@@ -197,7 +197,10 @@ def _files(models, files):
             label = f"ms on {name.removeprefix(LATENCY)}"
         shown = shown.assign(**{label: (factor * values).map("{:.2f}".format)})
     written = shown.to_html(index=False, border=0, escape=True)
-    return _markup(models, f"<h2>Files</h2>{written}", name="files")
+    style = "th, td { padding: 2px 14px 2px 0; text-align: left }"
+    return _markup(
+        models, f"<h2>Files</h2>{written}", name="files", stylesheets=[style]
+    )
 
 
 def _markup(models, text, **options):
