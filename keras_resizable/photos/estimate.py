@@ -87,9 +87,11 @@ def estimate(job: Job) -> Estimate:
         compile_source(model, of_model, images, epochs=1)
         step = _seconds_per_step(model, recipes.train_data(of_model, images))
         steps["model"] = per_epoch * job.passes("epochs", per_epoch)
-        if job.is_pretrained:
-            steps["model"] += per_epoch * job.passes("head_epochs", per_epoch)
-        seconds["model"] = step * (steps["model"] + 2 * _RANGE_TEST)
+        tests = 1
+        if job.is_pretrained and (epochs := job.passes("head_epochs", per_epoch)):
+            steps["model"] += per_epoch * epochs
+            tests = 2
+        seconds["model"] = step * (steps["model"] + tests * _RANGE_TEST)
         tuning = step
         teacher = TeacherDistillation(model)
     network.compile(
@@ -101,10 +103,11 @@ def estimate(job: Job) -> Estimate:
     per_epoch = data.steps_per_epoch(images, recipe.batch_size)
     step = _seconds_per_step(network, recipes.train_data(recipe, images))
     steps["resizable"] = per_epoch * recipe.epochs
-    seconds["resizable"] = step * (steps["resizable"] + _RANGE_TEST)
+    seconds["resizable"] = step * steps["resizable"]
     steps["fine-tuning"] = per_epoch * job.passes("tuning_epochs", per_epoch)
     if not job.starts_from_model:
         tuning = step
+        seconds["resizable"] += step * _RANGE_TEST
     seconds["fine-tuning"] = tuning * steps["fine-tuning"]
 
     largest = network.sub_network(space.largest, check_statistics=False)
