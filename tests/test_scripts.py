@@ -100,7 +100,7 @@ def test_bundle_then_switch(folder):
     arguments = ("--bundle", "--config=1.0", "--config=0.5", "--config=0.5,0.5,0.5")
     output = run("tflite/convert.py", *arguments, folder=folder)
     assert "[3/3] narrow_0.5_0.5_0.5_int8.tflite: 0.5,0.5,0.5" in output
-    assert "4 CONV_2D" in output and "points to Keras, " in output
+    assert "4 CONV_2D" in output and "points against Keras, " in output
     # Less than three files, though in one so narrow the graphs weigh as weights do.
     assert re.search(r"A bundle of 3: [12]\.\d\d x one file", output)
     assert "scale_0.5_0.5_0.5: " in output and "channels have other" in output
@@ -179,7 +179,7 @@ def test_search_then_fine_tune(folder, tmp_path, monkeypatch):
     (command,) = re.findall("Convert it: python (.*)", output)
     arguments = ("--quantize=int8", "--max_loss=1")
     converted = run(*shlex.split(command), *arguments, folder=tmp_path)
-    assert re.search(r"top-1 .* points to Keras, .* % the same answers", converted)
+    assert re.search(r"top-1 .* points against Keras, .* % the same answers", converted)
     (file,) = tuned.resolve().glob("*_int8.tflite")
     metadata = read_metadata(file)
     assert metadata["config"] == "0.5,0.5,0.5" and metadata["labels"] == ["0", "1"]

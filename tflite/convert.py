@@ -11,8 +11,8 @@ A configuration is one scale factor per stage; those omitted at the end are the 
 With --bundle, one file has all that are given, as its signatures, by default in int8.
 Batch statistics, and ranges of int8, are estimated with the images in calibration.npz
 beside the network, and each file runs on those of evaluation.npz: how accurate it is
-gets printed, and one that loses more than --max_loss is refused. Existing files are
-kept.
+gets printed, and one that loses more than --max_loss is refused. Existing files of a
+resizable network are kept.
 """
 
 import contextlib
@@ -90,6 +90,8 @@ def options_of(run, quantize):
         )
     if FLAGS.evaluate and run.has_evaluation():
         options["evaluate_with"] = run.evaluation()
+    elif FLAGS.evaluate:
+        print(f"No labelled images in {run.folder}: outputs are compared instead.")
     return options
 
 

@@ -32,7 +32,9 @@ flags.DEFINE_string(
     "A name of keras.applications, a .keras file, or a network of this library.",
 )
 flags.DEFINE_string("weights", "imagenet", "imagenet, none, or a .weights.h5 file.")
-flags.DEFINE_list("input_range", ["-1", "1"], "Pixels 0 and 255, to a .keras file.")
+flags.DEFINE_list(
+    "input_range", ["-1", "1"], "What pixels of 0 and 255 are to a .keras model."
+)
 flags.DEFINE_list("scales", ["1.0", "0.75", "0.5"], "Scale factors.")
 flags.DEFINE_integer("image_size", None, "Height and width to train with.", 1)
 flags.DEFINE_float("max_latency_ms", None, "Maximum milliseconds on the device.")
@@ -47,7 +49,11 @@ flags.DEFINE_integer("head_epochs", None, "Passes that train the classifier alon
 flags.DEFINE_integer("epochs", None, "Passes that train the model, at most.", 1)
 flags.DEFINE_integer("resizable_epochs", None, "Passes of the resizable network.", 1)
 flags.DEFINE_integer("tuning_epochs", None, "Passes of the chosen sub-network.", 1)
-flags.DEFINE_float("validation", 0.15, "Part of each class to choose with.")
+flags.DEFINE_float(
+    "validation",
+    0.15,
+    "Share of each class to choose with.",
+)
 flags.DEFINE_integer("seed", 0, "Seed.")
 flags.DEFINE_bool("dry_run", False, "Only say what would be done, and how long.")
 flags.DEFINE_bool("new_run", False, "Begin anew, even if a run was interrupted.")
@@ -107,7 +113,7 @@ def main(argv):
         result = photos.to_phone(
             job, device=device, root=FLAGS.runs_dir, new=FLAGS.new_run
         )
-    print(f"\nOn photos that nothing was chosen with, and on {device.name}:\n")
+    print(f"\nTop-1 on the test photos, latency on {device.name}:\n")
     for row in result.files.to_dict("records"):
         name = row["signature"] or row["file"]
         print(

@@ -85,12 +85,18 @@ def load_folder(folder: str | os.PathLike, *, validation: float = 0.0) -> ImageS
             train, test = _with_every_tenth(images)
     names = tuple(sorted(train))
     unknown = sorted({*test, *(chosen or ())} - set(names))
-    fewest = 3 if validation else 10
+    is_flat = not (train_folder.is_dir() and tests)
+    fewest = (3 if is_flat else 2) if validation else 10
+    advice = (
+        f"move the classes into {train_folder} and put test images into "
+        f"{folder / _TEST_FOLDERS[0]}."
+    )
+    if not is_flat:
+        advice = "add images, or a folder of images to choose with."
     if not any(test.values()) or (chosen is not None and not any(chosen.values())):
         raise ValueError(
             f"No class in {folder} has {fewest} images, of which one would be kept to "
-            f"test: move the classes into {train_folder} and put test images into "
-            f"{folder / _TEST_FOLDERS[0]}."
+            f"test: {advice}"
         )
     if unknown:
         raise ValueError(f"{folder} has test images of {unknown}, but none to train.")

@@ -56,7 +56,7 @@ class FileAccuracy:
             return f"{text}, {100 * self.ties:.1f} % ties"
         error = 100 * _TWO_SIDED_95 * self.standard_error
         return (
-            f"{text}: {100 * self.difference:+.2f} ± {error:.2f} points to Keras, "
+            f"{text}: {100 * self.difference:+.2f} ± {error:.2f} points against Keras, "
             f"{100 * (self.agreement or 0):.1f} % the same answers, "
             f"{100 * self.ties:.1f} % ties"
         )
@@ -114,32 +114,29 @@ def evaluate_tflite(
     1.0
     """
     run = open_runner(path, signature)
-    answers, compared, labels, ranks, ties = [], [], [], [], []
+    outputs, compared, labels = [], [], []
     for images, batch_labels in labelled_batches(dataset):
-        outputs = run(images.numpy())
-        if outputs.ndim != 2:
-            raise ValueError(
-                f"A classifier answers with (batch, classes). {path} answers with "
-                f"{outputs.shape}."
-            )
-        right = integer_labels(batch_labels).numpy()
-        answers.append(_answers(outputs))
-        labels.append(right)
-        ranks.append(_ranks(outputs, right))
-        ties.append(_ties(outputs))
+        outputs.append(run(images.numpy()))
+        labels.append(integer_labels(batch_labels).numpy())
         if compare_with is not None:
-            compared.append(_answers(np.asarray(compare_with(images))))
+            compared.append(np.asarray(compare_with(images), np.float32))
     check_not_empty(len(labels), "dataset")
-    answer, label = np.concatenate(answers), np.concatenate(labels)
+    output, label = np.concatenate(outputs), np.concatenate(labels)
+    if output.ndim != 2:
+        raise ValueError(
+            f"A classifier answers with (batch, classes). {path} answers with "
+            f"{output.shape}."
+        )
+    answer = _answers(output)
     right = answer == label
     measured: dict[str, Any] = {
         "num_images": len(label),
         "top1": float(right.mean()),
-        "top5": float((np.concatenate(ranks) < _TOP).mean()),
-        "ties": float(np.concatenate(ties).mean()),
+        "top5": float((_ranks(output, label) < _TOP).mean()),
+        "ties": float(_ties(output).mean()),
     }
     if compare_with is not None:
-        other = np.concatenate(compared)
+        other = _answers(np.concatenate(compared))
         difference = right.astype(float) - (other == label)
         measured |= {
             "agreement": float((answer == other).mean()),
@@ -150,7 +147,7 @@ def evaluate_tflite(
 
 
 def _answers(outputs):
-    """The classes that outputs stand for."""
+    """The classes that outputs stand for; of equal ones the first."""
     if outputs.shape[1] > 1:
         return outputs.argmax(axis=1)
     # Probabilities of the second class, or logits.
@@ -159,11 +156,13 @@ def _answers(outputs):
 
 
 def _ranks(outputs, labels):
-    """How many classes have higher outputs than the labels."""
+    """How many classes come before the labels; of equal ones the first does."""
     if outputs.shape[1] == 1:
         return (_answers(outputs) != labels).astype(int)
-    of_labels = np.take_along_axis(outputs, labels[:, np.newaxis], axis=1)
-    return (outputs > of_labels).sum(axis=1)
+    labels = labels[:, np.newaxis]
+    of_labels = np.take_along_axis(outputs, labels, axis=1)
+    before = np.arange(outputs.shape[1]) < labels
+    return ((outputs > of_labels) | (outputs == of_labels) & before).sum(axis=1)
 
 
 def _ties(outputs):

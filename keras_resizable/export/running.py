@@ -98,6 +98,8 @@ def open_runner(
     """A callable from images to outputs, as `run_tflite` has them."""
     interpreter = open_tflite(path)
     names = list(interpreter.get_signature_list())
+    if not names and signature is None:
+        return _run_of_tensors(interpreter)
     signature = names[0] if signature is None else signature
     if signature not in names:
         raise ValueError(f"{path} has the signatures {names}. Received: {signature!r}")
@@ -110,6 +112,22 @@ def open_runner(
             runner(**{name: _to_integers(image[np.newaxis], into)})[result]
             for image in images
         ]
+        return _from_integers(np.concatenate(outputs), out)
+
+    return run
+
+
+def _run_of_tensors(interpreter):
+    """That of a file of others, which has no signatures."""
+    (into,), (out,) = interpreter.get_input_details(), interpreter.get_output_details()
+
+    def run(images):
+        outputs = []
+        for image in images:
+            value = _to_integers(image[np.newaxis], into)
+            interpreter.set_tensor(into["index"], value)
+            interpreter.invoke()
+            outputs.append(interpreter.get_tensor(out["index"]))
         return _from_integers(np.concatenate(outputs), out)
 
     return run

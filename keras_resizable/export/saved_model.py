@@ -148,7 +148,7 @@ def _of_config(network, config, rows, preprocess):
 def _of_any(network, preprocess):
     """A function of images and scale factors."""
     record = network.statistics
-    usable = ~(record.untrained().any(axis=0) & record.is_trained)
+    usable = ~(record.untrained() & record.is_trained)
 
     def run(images, config):
         indices = tf.unstack(_indices(network.space, usable, config))
@@ -174,10 +174,21 @@ def _images_spec(network, preprocess):
 
 
 def _indices(space, usable, config):
-    """Scale indices `(stages,)` of scale factors, as `SpatialSpace.config`."""
-    named = tuple(scale for scale, use in zip(space.scales, usable) if use)
+    """Scale indices `(stages,)` of scale factors, as `SpatialSpace.config`.
+
+    Args:
+        space: A `SpatialSpace`.
+        usable: Boolean `(stages, scales)`.
+        config: float32 `(stages,)` or fewer.
+    """
+    of_stages = [
+        tuple(scale for scale, use in zip(space.scales, of_stage) if use)
+        for of_stage in usable
+    ]
+    named = of_stages[0] if len(set(of_stages)) == 1 else of_stages
     scales = tf.constant(np.where(usable, space.scales, np.inf), tf.float32)
-    distances = tf.abs(config[:, tf.newaxis] - scales)
+    stages = tf.minimum(tf.range(tf.size(config)), space.num_stages - 1)
+    distances = tf.abs(config[:, tf.newaxis] - tf.gather(scales, stages))
     valid = tf.reduce_all(tf.reduce_any(distances <= _TOLERANCE, axis=1))
     valid &= tf.size(config) <= space.num_stages
     check = tf.debugging.Assert(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from keras_resizable.calibration import calibrate
+from keras_resizable.export.accuracy import FileAccuracy
 from keras_resizable.export.flatbuffer import read_metadata
 from keras_resizable.export.tflite import file_name, to_tflite
 from keras_resizable.network import ResizableNetwork
@@ -73,7 +74,7 @@ def to_tflite_files(
     for config in checked:
         path = pathlib.Path(folder) / file_name(network, config, quantize)
         written = {**of_all, "config": str(config), "quantize": quantize}
-        if _has(path, written):
+        if _has(path, written, max_loss):
             yield config, path, None
             continue
         if calibrate_with is None:
@@ -96,11 +97,13 @@ def to_tflite_files(
         yield config, path, result
 
 
-def _has(path, written):
-    """Whether there is a whole file with this metadata."""
+def _has(path, written, max_loss):
+    """Whether there is a whole file with this metadata that loses no more."""
     try:
         metadata = read_metadata(path) or {}
     except (FileNotFoundError, ValueError):
         return False
     written = json.loads(json.dumps(written))
+    if "accuracy" in metadata and FileAccuracy(**metadata["accuracy"]).loses(max_loss):
+        return False
     return written == {name: metadata.get(name) for name in written}

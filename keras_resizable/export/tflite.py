@@ -25,7 +25,12 @@ from keras_resizable.export.quantization import IO, on_int8_grid, quantized
 from keras_resizable.export.running import open_tflite, run_tflite
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import ConfigLike
-from keras_resizable.utils.batches import Batches, check_not_empty, image_batches
+from keras_resizable.utils.batches import (
+    Batches,
+    check_not_empty,
+    image_batches,
+    labelled_batches,
+)
 from keras_resizable.utils.extras import import_extra, version_of
 from keras_resizable.utils.files import replacing
 
@@ -80,7 +85,8 @@ def to_tflite(
         evaluate_with: `tf.data.Dataset` of batches of images and labels, or both as a
             tuple of arrays, for a model that classifies.
         max_loss: How much accuracy a file may lose to Keras on `evaluate_with`, such as
-            0.02 for two points. What 95 % confidence leaves open is not counted.
+            0.02 for two points. It is refused if it loses more with 95 % confidence:
+            few images refuse little.
         metadata: Dictionary that JSON can hold, for `read_metadata` to return.
         reference: Callable from images to the outputs to compare with, such as the
             super-network that the model was cut out of; the model itself if absent.
@@ -130,6 +136,8 @@ def to_tflite(
             "each output."
         )
     import_extra("ai_edge_litert", "tflite")  # Before the work.
+    if evaluate_with is not None:
+        evaluate_with = labelled_batches(evaluate_with, model, "evaluate_with")
     metadata = {"quantize": quantize, **(metadata or {})}
     if quantize == "int8":
         metadata["io"] = io

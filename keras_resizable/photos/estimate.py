@@ -1,7 +1,6 @@
 """What a job will take, before it is done."""
 
 import dataclasses
-import itertools
 import pathlib
 import tempfile
 import time
@@ -10,8 +9,9 @@ import keras
 
 from keras_resizable import data, memory, recipes
 from keras_resizable.export.tflite import convert
-from keras_resizable.photos.job import Job
+from keras_resizable.photos.job import Job, evaluated_configs
 from keras_resizable.photos.source import (
+    ALL,
     choosing,
     compile_source,
     make_network,
@@ -83,7 +83,7 @@ def estimate(job: Job) -> Estimate:
         model = make_source(untrained, shape, classes)
         of_model = of_source(recipe, images)
         per_epoch = data.steps_per_epoch(images, of_model.batch_size)
-        set_trained(model, "all", job.is_pretrained)
+        set_trained(model, ALL, job.is_pretrained)
         compile_source(model, of_model, images, epochs=1)
         step = _seconds_per_step(model, recipes.train_data(of_model, images))
         steps["model"] = per_epoch * job.passes("epochs", per_epoch)
@@ -120,14 +120,14 @@ def estimate(job: Job) -> Estimate:
         began = time.perf_counter()
         convert(largest, pathlib.Path(folder) / "largest.tflite")
         conversion = time.perf_counter() - began
-    configs = list(itertools.islice(space.configs(), 1024))
+    configs = evaluated_configs(job, space)
     pieces = pieces_of_configs(network, configs)
     nodes = {
         node: piece.flops
         for config, of_config in zip(configs, pieces)
         for node, piece in zip(nodes_of(config), of_config)
     }
-    whole = sum(piece.flops for piece in pieces[0])
+    whole = max(sum(piece.flops for piece in of_config) for of_config in pieces)
     calibrated = min(_CALIBRATED, images.train.num_images)
     chosen_from = images.test.num_images
     after_epochs = recipe.epochs * _EVALUATED * (chosen_from + calibrated / 4)

@@ -1,13 +1,18 @@
 """What is to be made of a folder of photos."""
 
 import dataclasses
-import functools
+import hashlib
 import os
+import pathlib
+import random
+
+import keras
 
 from keras_resizable import data, recipes, search
 from keras_resizable.conversion import APPLICATIONS
 from keras_resizable.export import IO
 from keras_resizable.models import NETWORKS
+from keras_resizable.space import Configuration, SpatialSpace
 
 # Of each part: how many passes, or of few photos how many steps.
 EPOCHS = {
@@ -20,6 +25,7 @@ _IMAGE_SIZE = 224  # Of photos of several sizes.
 _SMALL = 96  # Below, random crops of other sizes leave too little.
 _IMAGES_PER_SHARE = 32
 _FEWEST_PER_SHARE = 16
+_MAX_EVALUATED = 1024  # Sub-networks.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,20 +37,22 @@ class Job:
             TensorFlow Datasets; see `data.load`. Without test photos of its own, 15 %
             of each class are to test, and another 15 % to choose with.
         model: What to start from: a name of `keras.applications`; the path of a
-            `.keras` file, whose classifier is replaced if it has other classes; or a
-            name of this library's networks, which start from nothing.
+            `.keras` file, whose classifier is replaced if it has other classes; or one
+            of this library's networks that are not in `keras.applications`, such as
+            `ResNet20`, which start from nothing.
         weights: Of a model of `keras.applications`: `"imagenet"`, the path of a
             `.weights.h5` file of it without its classifier, or None for random ones.
         input_range: What pixels of 0 and 255 are to the model in a `.keras` file.
         scales: Scale factors of the resizable network.
-        image_size: Height and width to train with; if absent those of the photos, or
-            224 if they are of several sizes.
+        image_size: Height and width to train with; 224 if absent, or that of the images
+            of a set of TensorFlow Datasets in which all have the same.
         max_latency_ms: Maximum milliseconds of the float32 sub-network on the device,
             as the sum of its pieces.
         max_flops: Maximum multiply-adds.
         min_top1: Minimum accuracy on the photos to choose with, from 0 to 1.
         io: What the int8 files take and return, see `export.to_tflite`.
-        max_loss: How much accuracy an int8 file may lose, see `export.to_tflite`.
+        max_loss: How much accuracy an int8 file may lose, see `export.to_tflite`, from
+            0 to 1.
         head_epochs: Passes over the photos in which only the classifier is trained; 5
             if absent, or more of few photos: 100 steps.
         epochs: Passes, at most, in which the whole model is trained; it ends when the
@@ -89,11 +97,13 @@ class Job:
                 "`validation` is more than 0 and less than 0.5. Received: "
                 f"{self.validation}"
             )
-        low, high = self.input_range
-        if low == high:
+        if len(set(self.input_range)) != 2 or len(self.input_range) != 2:
             raise ValueError(
-                f"`input_range` is of two numbers. Received: {low}, {high}"
+                "`input_range` is of two numbers, what pixels of 0 and 255 are to the "
+                f"model. Received: {self.input_range}"
             )
+        if not 0 <= self.max_loss <= 1:
+            raise ValueError(f"`max_loss` is from 0 to 1. Received: {self.max_loss}")
 
     @property
     def limits(self) -> dict[str, float]:
@@ -105,9 +115,9 @@ class Job:
     @property
     def starts_from_model(self) -> bool:
         """Whether there is a model of Keras to start from."""
-        return self.model not in NETWORKS
+        return self.model not in NETWORKS or hasattr(keras.applications, self.model)
 
-    @functools.cached_property
+    @property
     def is_pretrained(self) -> bool:
         """Whether that model knows something."""
         is_file = self.model.endswith(".keras")
@@ -123,6 +133,15 @@ class Job:
         given = getattr(self, name)
         epochs, steps = EPOCHS[name]
         return max(epochs, -(-steps // steps_per_epoch)) if given is None else given
+
+    def digest_of_photos(self) -> str:
+        """A digest of the names and sizes of the photos, and of where they are."""
+        folder = pathlib.Path(self.images)
+        digest = hashlib.sha256(os.fsencode(folder.absolute()))
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                digest.update(os.fsencode(path) + str(path.stat().st_size).encode())
+        return digest.hexdigest()
 
     def load(self) -> data.ImageSet:
         """The photos, with some to choose with.
@@ -180,3 +199,11 @@ class Job:
     @property
     def _own_weights(self):
         return self.weights if self.starts_from_model and self.is_pretrained else None
+
+
+def evaluated_configs(job: Job, space: SpatialSpace) -> list[Configuration]:
+    """The configurations to choose from: all, or as many as are quick to evaluate."""
+    configs = list(space.configs())
+    if len(configs) <= _MAX_EVALUATED:
+        return configs
+    return random.Random(job.seed).sample(configs, _MAX_EVALUATED)

@@ -18,6 +18,7 @@ from keras_resizable.utils.outputs import Classifier
 SOURCE = "source.keras"
 ALL = "all"  # The phase in which all of it is trained.
 _BATCH = 32
+_AFTER_DENSE = (layers.Activation, layers.Dropout, layers.Softmax)
 _PATIENCE = 5, 100  # Epochs without a better accuracy, or of few photos steps.
 
 
@@ -69,6 +70,11 @@ def make_source(
             job.model, input_shape=image_shape, classes=classes, weights=job.weights
         )
     model = load_model(job.model)
+    if isinstance(model, ResizableNetwork):
+        raise ValueError(
+            f"{job.model} holds a resizable network already. A sub-network of it is a "
+            "model of Keras."
+        )
     taken = [tuple(tensor.shape[1:]) for tensor in model.inputs]
     fits = len(taken) == 1 and len(taken[0]) == 3
     if not fits or any(a not in (None, b) for a, b in zip(taken[0], image_shape)):
@@ -91,13 +97,15 @@ def _with_classes(model, classes, path):
     """A model with another last dense layer, if it has other classes."""
     if [tuple(tensor.shape) for tensor in model.outputs] == [(None, classes)]:
         return model
-    dense = [layer for layer in model.layers if isinstance(layer, layers.Dense)]
-    if len(model.outputs) != 1 or not dense:
+    last = next(
+        layer for layer in reversed(model.layers) if not isinstance(layer, _AFTER_DENSE)
+    )
+    if len(model.outputs) != 1 or not isinstance(last, layers.Dense):
         raise ValueError(
             f"{path} ends in no Dense layer of its own that could be replaced by one "
             f"for {classes} classes."
         )
-    return keras.Model(model.inputs, classifier(classes)(dense[-1].input))
+    return keras.Model(model.inputs, classifier(classes)(last.input))
 
 
 def train_source(
@@ -191,12 +199,13 @@ def _classes(images):
 
 
 def set_trained(model: keras.Model, phase: str, is_pretrained: bool) -> None:
-    """Chooses which layers learn: the last dense one, or all.
+    """Chooses which layers learn: the last one with weights, or all.
 
     Batch normalisation keeps the statistics of weights that know more images than
     there are now.
     """
-    last = [layer for layer in layers_of(model) if isinstance(layer, layers.Dense)][-1]
+    leaves = [layer for layer in layers_of(model) if not layers_of(layer)]
+    last = [layer for layer in leaves if layer.weights][-1]
     for layer in (model, *layers_of(model)):
         layer.trainable = True
     for layer in layers_of(model):

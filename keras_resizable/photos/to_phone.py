@@ -5,15 +5,13 @@ import functools
 import json
 import os
 import pathlib
-import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
-import tensorflow as tf
 
-from keras_resizable import data, devices, export, recipes, runs, search, training
-from keras_resizable.network import ResizableNetwork
-from keras_resizable.photos.job import Job
+from keras_resizable import data, devices, recipes, runs, search, training
+from keras_resizable.photos.files import measure_files, neighbours, write_files
+from keras_resizable.photos.job import Job, evaluated_configs
 from keras_resizable.photos.source import (
     ALL,
     choosing,
@@ -23,6 +21,7 @@ from keras_resizable.photos.source import (
 )
 from keras_resizable.runs import Run
 from keras_resizable.runs.folders import count_epochs
+from keras_resizable.search.query import latency_column
 from keras_resizable.space import Configuration
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.files import replacing
@@ -38,8 +37,13 @@ _NEEDED = {
 _RATES = "learning_rates.json"
 _CHOICE = "choice.json"
 _CHOICES = ("max_latency_ms", "max_flops", "min_top1", "io", "max_loss")
-_MAX_EVALUATED = 1024  # Sub-networks.
-_STEP = 1.5  # By how much the neighbours in a bundle cost less or more.
+# Of each range test: the least and the greatest rate that is believed, and the one to
+# take if it finds none.
+_RATES_OF = {
+    "classifier": (0.01, 0.3, 0.1),
+    ALL: (1e-3, 0.1, 0.01),
+    "resizable": (0.01, 0.3, 0.1),
+}
 _TUNED_RATE = 0.1  # Of the rate of the resizable training.
 
 
@@ -76,17 +80,18 @@ def to_phone(
     A model of Keras is trained for the classes, first its classifier, then all of it;
     `from_keras` makes a resizable network of it, which trains with it as its teacher;
     all sub-networks are evaluated, and timed from their pieces; the best one within the
-    limits is fine-tuned and becomes an int8 file, and with two neighbours in cost an
-    int8 bundle. Learning rates are found by range tests. It is chosen on photos to
-    choose with; what the files are worth is measured by running them on the test
-    photos. The same call resumes what was interrupted.
+    limits is fine-tuned and becomes an int8 file. A second file, the bundle, has it and
+    up to two neighbours in cost, not fine-tuned. Learning rates are found by range
+    tests. It is chosen on photos to choose with; what the files are worth is measured
+    by running them on the test photos. The same call resumes what was interrupted.
 
     Args:
         job: What to do.
         device: What to measure latencies on; this machine if absent.
-        root: Folder of all runs.
-        new: Whether to begin anew, even if the job was interrupted, or differs from one
-            that is done in its limits, `io` or `max_loss` only, which is gone on with.
+        root: Folder of all runs; jobs are in its `photos/`.
+        new: Whether to begin anew, even if there is an interrupted job to go on with,
+            or one that is done and differs only in its limits, `io`, `max_loss` or the
+            device.
 
     Returns:
         A `ForPhone`.
@@ -112,16 +117,17 @@ def to_phone(
     all_images = job.load()
     device = device or devices.Host()
     settings = json.loads(json.dumps(dataclasses.asdict(job), default=os.fspath))
+    settings["photos"] = job.digest_of_photos()  # Others have other purposes.
     # What is chosen and written may change without training anew.
     choice = {name: settings.pop(name) for name in _CHOICES}
     choice["device"] = device.name
     recipe = job.recipe(all_images)
     make_network(job, all_images)  # Now, and not after training, it may be refused.
     folder = runs.open_run(
-        f"photos-{pathlib.Path(job.model).stem.lower()}",
+        pathlib.Path(job.model).stem.lower(),
         settings,
         lambda folder: _read(folder / _CHOICE) == choice,
-        root=root,
+        root=pathlib.Path(root) / "photos",
         new=new,
     )
     print(f"Folder: {folder}")
@@ -138,15 +144,23 @@ def to_phone(
     else:
         rate = _rate_of_network(recipe, images, find_rate)
     run = _train(dataclasses.replace(recipe, learning_rate=rate), images, folder)
-    network = run.network()
+    network = run.finer_network()
     table = _evaluate(job, run, network, images, device)
-    chosen = network.space.config(
-        search.best(table, device=_device_of(job, device), **job.limits)["config"]
-    )
+    is_timed = job.max_latency_ms is not None
+    cost = latency_column(table, device.name) if is_timed else "flops"
+    row = search.best(table, device=device.name if is_timed else None, **job.limits)
+    chosen = network.space.config(row["config"])
     print(f"Chosen: {chosen}")
-    model = _fine_tune(job, run, chosen, images, source)
-    paths = _write_files(job, run, network, table, chosen, model, folder, source)
-    files = _measure(paths, all_images, recipe, device)
+    made = write_files(
+        job,
+        run,
+        network,
+        neighbours(table, network.space, chosen, cost),
+        (chosen, _fine_tune(job, run, network, chosen, images, source)),
+        folder,
+        source,
+    )
+    files = measure_files(made, all_images, recipe, device)
     search.write_report(
         table, folder, f"{network.name}: {chosen}", run.settings, files=files
     )
@@ -164,7 +178,13 @@ def _find_rate(path, name, model, batches):
     known = _read(path)
     if name not in known:
         print(f"Looking for a learning rate ({name})")
-        known[name] = training.find_learning_rate(model, batches).suggested / 2
+        low, high, default = _RATES_OF[name]
+        try:
+            found = training.find_learning_rate(model, batches).suggested / 2
+        except ValueError as error:
+            print(f"The range test found none, so it is {default}: {error}")
+            found = default
+        known[name] = min(max(found, low), high)
         _write(known, path)
     return known[name]
 
@@ -203,10 +223,7 @@ def _train(recipe, images, folder):
 
 def _evaluate(job, run, network, images, device):
     """The lookup table, with latencies if there is a limit of them."""
-    space = network.space
-    configs = list(space.configs())
-    if len(configs) > _MAX_EVALUATED:
-        configs = random.Random(job.seed).sample(configs, _MAX_EVALUATED)
+    configs = evaluated_configs(job, run.network().space)
     print(f"Evaluating {len(configs)} sub-networks")
     table = search.build_table(
         network,
@@ -223,20 +240,20 @@ def _evaluate(job, run, network, images, device):
     return table
 
 
-def _device_of(job, device):
-    return None if job.max_latency_ms is None else device.name
-
-
-def _fine_tune(job, run, config, images, source):
+def _fine_tune(job, run, network, config, images, source):
     """The chosen sub-network after more training, if that made it better."""
-    tuned = Run(run.folder / "finetuned" / "latest")
-    samples = tuned.folder / search.SAMPLES
-    is_done = samples.exists() and tuned.settings.get("config") == list(config)
-    if not is_done:
+    done = [
+        Run(path.parent)
+        for path in run.folder.glob(f"finetuned/*/{search.SAMPLES}")
+        if Run(path.parent).settings.get("config") == list(config)
+    ]
+    if done:
+        tuned = done[0]
+    else:
         steps = data.steps_per_epoch(images, run.recipe.batch_size)
         epochs = job.passes("tuning_epochs", steps)
         print(f"Fine-tuning {config}, {epochs} epochs")
-        runs.fine_tune(
+        tuned = runs.fine_tune(
             run,
             config,
             epochs=epochs,
@@ -244,103 +261,13 @@ def _fine_tune(job, run, config, images, source):
             teacher=False if source is None else runs.load_model(source),
             seed=job.seed,
             images=images,
-        )
-    before, after = search.load_samples(samples).right.mean(axis=1)
-    print(f"Fine-tuning: {100 * before:.2f} -> {100 * after:.2f} % of the validation")
+        ).run
+    samples = search.load_samples(tuned.folder / search.SAMPLES)
+    before, after = samples.right.mean(axis=1)
+    print(
+        f"Fine-tuning: {100 * before:.2f} -> {100 * after:.2f} % of the validation "
+        "photos"
+    )
     if after > before:
         return runs.load_model(tuned.model_path)
-    return run.network().sub_network(config, calibrate_with=run.calibration())
-
-
-def _write_files(job, run, network, table, chosen, model, folder, source):
-    """Writes the files; returns what each is: path, signature, configuration, model."""
-    options: dict[str, Any] = {
-        "quantize": "int8",
-        "io": job.io,
-        "calibrate_with": run.calibration(),
-        "evaluate_with": run.evaluation(),
-        "max_loss": job.max_loss,
-    }
-    about = {"input_range": [-1.0, 1.0], "labels": run.labels()}
-    name = network.name
-    path = folder / f"{name}_{chosen.key}_int8.tflite"
-    print("Writing int8 files")
-    result = export.to_tflite(
-        model, path, metadata=about | {"config": str(chosen)}, **options
-    )
-    print(f"{path.name}: {result['accuracy']}")
-    made: list[tuple] = [(path, None, chosen, model)]
-    configs = _bundle(table, network, chosen)
-    parts = folder / "bundle"
-    parts.mkdir(exist_ok=True)
-    files = export.to_tflite_files(network, configs, parts, metadata=about, **options)
-    bundle = folder / f"{name}_bundle_int8.tflite"
-    export.to_bundle([part for _, part, _ in files], bundle)
-    for config in configs:
-        signature = export.signature_name(network.space, config)
-        cut = network.sub_network(config, calibrate_with=run.calibration())
-        made.append((bundle, signature, config, cut))
-    if source is not None:
-        whole = runs.load_model(source)
-        path = folder / "source_int8.tflite"
-        try:  # For comparison only.
-            export.to_tflite(whole, path, metadata=about, **options | {"max_loss": 1.0})
-            made.append((path, None, None, whole))
-        except ValueError as error:
-            print(f"The whole model is left out: {error}")
-    return made
-
-
-def _bundle(table, network: ResizableNetwork, chosen: Configuration):
-    """The chosen one and its best neighbours that cost less and more."""
-    latencies = [name for name in table if name.startswith("latency_ms_")]
-    cost = latencies[0] if latencies else "flops"
-    costs = table.set_index("config")[cost]
-    middle = costs[str(chosen)]
-    configs = [chosen]
-    for low, high in ((0, middle / _STEP), (middle * 1.0001, middle * _STEP)):
-        rows = table[(table[cost] > low) & (table[cost] <= high)]
-        if len(rows):
-            best = rows.sort_values(["top1", cost], ascending=[False, True]).iloc[0]
-            configs.append(network.space.config(best["config"]))
-    return sorted(configs, key=lambda config: -costs[str(config)])
-
-
-def _measure(made, images, recipe, device):
-    """A row for each file and signature: its size, its latency and its accuracy."""
-    pandas = import_extra("pandas", "search")
-    print(f"Measuring the files on the test photos and on {device.name}")
-    test = data.eval_dataset(
-        images.test,
-        _shape(images, recipe),
-        256,
-        center_crop=recipes.has_center_crop(recipe),
-    )
-    paths = list(dict.fromkeys(path for path, *_ in made))
-    results = device.measure(paths, 1, 5, 50)
-    latencies = {
-        (pathlib.Path(result["path"]), result.get("signature")): result["median_ms"]
-        for result in results
-    }
-    rows = []
-    for path, signature, config, model in made:
-        accuracy = export.evaluate_tflite(
-            path,
-            test,
-            signature=signature,
-            compare_with=tf.function(functools.partial(model, training=False)),
-        )
-        rows.append(
-            {
-                "file": path.name,
-                "signature": signature or "",
-                "config": "" if config is None else str(config),
-                "size_bytes": path.stat().st_size,
-                f"latency_ms_{device.name}": latencies[path, signature],
-                "top1": accuracy.top1,
-                "difference_to_keras": accuracy.difference,
-                "agreement": accuracy.agreement,
-                "ties": accuracy.ties,
-            }
-        )
-    return pandas.DataFrame(rows)
+    return network.sub_network(config, calibrate_with=run.calibration())

@@ -8,8 +8,10 @@ from keras_resizable import data, recipes, search
 from keras_resizable.runs.folders import open_run
 from keras_resizable.runs.resuming import fit_resumable
 from keras_resizable.runs.run import Run
+from keras_resizable.runs.training import precision
 from keras_resizable.space import ConfigLike
 from keras_resizable.training import fine_tuning
+from keras_resizable.utils.digests import digest_of_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,10 +66,17 @@ def fine_tune(
         ValueError: If an argument is not valid.
         OSError: As `runs.train`.
     """
+    images = images or run.images()
+    with precision(run.recipe.precision):
+        return _fine_tune(
+            run, config, epochs, learning_rate, weights, teacher, seed, images, new
+        )
+
+
+def _fine_tune(run, config, epochs, learning_rate, weights, teacher, seed, images, new):
     network = run.finer_network([config])
     config = network.space.config(config)
     recipe = dataclasses.replace(run.recipe, seed=seed)
-    images = images or run.images()
     test = recipes.test_data(recipe, images)
     calibration = run.calibration()
     model = network.sub_network(config, calibrate_with=calibration)
@@ -75,9 +84,12 @@ def fine_tune(
     before = search.evaluate_model(model, test, "before")
     steps = data.steps_per_epoch(images, recipe.batch_size)
     fine_tuning.train_only(model, weights)
-    trained = model
+    trained, taught_by = model, None
     if teacher is True:
+        taught_by = "largest"
         teacher = network.sub_network(network.space.largest, calibrate_with=calibration)
+    elif teacher is not False:
+        taught_by = digest_of_weights(teacher)
     if teacher is not False:
         trained = fine_tuning.taught_by(model, teacher)
     recipes.compile_sub_network(
@@ -89,7 +101,7 @@ def fine_tune(
         "recipe": dataclasses.asdict(recipe),
         "learning_rate": learning_rate,
         "weights": weights,
-        "teacher": teacher is not False,
+        "teacher": taught_by,
         "epochs": epochs,
         "seed": seed,
     }

@@ -77,7 +77,7 @@ def train(
     if deterministic:
         make_deterministic()
     images = images or recipes.load_data(recipe, data_dir)
-    with _precision(recipe.precision):
+    with precision(recipe.precision):
         return _train(
             recipe, mode, target, root, new, images, devices, checkpoint_steps
         )
@@ -150,8 +150,8 @@ def _train(recipe, mode, config, root, new, images, strategy, checkpoint_steps):
 
 
 @contextlib.contextmanager
-def _precision(policy) -> Iterator[None]:
-    """Has layers that are made inside compute in a precision."""
+def precision(policy: str) -> Iterator[None]:
+    """Has layers that are made in this context compute in a precision."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:

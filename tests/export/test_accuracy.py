@@ -1,8 +1,11 @@
 """What `.tflite` files lose, by running them."""
 
+import flatbuffers
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -18,6 +21,7 @@ from keras_resizable.export import (
     to_tflite_files,
 )
 from keras_resizable.export.accuracy import _ranks, _ties
+from keras_resizable.export.flatbuffer import with_metadata
 
 NUM_IMAGES = 60
 
@@ -87,7 +91,7 @@ def test_measured_as_keras_measures(model, tmp_path):
     assert accuracy.top1 == right.mean() and 0.5 < right.mean() < 1
     assert accuracy.agreement == 1 and accuracy.difference == 0 == accuracy.ties
     assert accuracy.top5 == 1 and accuracy.num_images == NUM_IMAGES
-    assert "+0.00 ± 0.00 points to Keras, 100.0 % the same" in str(accuracy)
+    assert "+0.00 ± 0.00 points against Keras, 100.0 % the same" in str(accuracy)
     alone = evaluate_tflite(path, (images, np.eye(3)[labels]))
     assert alone.top1 == accuracy.top1 and alone.agreement is None
     assert "Keras" not in str(alone)
@@ -144,6 +148,38 @@ def test_two_classes_of_one_output(tmp_path):
         assert accuracy.top1 == 0.95 and accuracy.agreement == 1
 
 
+def test_a_file_of_others_without_signatures(model, tmp_path):
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    content = schema.ModelT.InitFromPackedBuf(converter.convert(), 0)
+    content.signatureDefs = []
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(content.Pack(builder), b"TFL3")
+    (tmp_path / "other.tflite").write_bytes(builder.Output())
+    images, labels = photos()
+    accuracy = evaluate_tflite(
+        tmp_path / "other.tflite", (images, labels), compare_with=model
+    )
+    assert accuracy.agreement == 1
+
+
+def test_a_stricter_limit_holds_for_files_that_are_there(make_network, tmp_path, batch):
+    network = make_network()
+
+    def convert(**options):
+        ((_, _, result),) = to_tflite_files(
+            network, ["0.5"], tmp_path, evaluate_with=batch, **options
+        )
+        return result
+
+    assert convert() is not None and convert() is None
+    (path,) = tmp_path.glob("*.tflite")
+    metadata = read_metadata(path)
+    metadata["accuracy"] |= {"difference": -0.5, "standard_error": 0.0}
+    path.write_bytes(with_metadata(path.read_bytes(), metadata))
+    assert convert(max_loss=0.6) is None
+    assert convert(max_loss=0.4)["accuracy"].difference == 0  # It was made anew.
+
+
 def test_an_argument_that_is_none(model, tmp_path):
     with pytest.raises(ValueError, match="io='uint8'"):
         to_tflite(model, tmp_path / "a.tflite", "int8", io="uint8")
@@ -166,7 +202,8 @@ def test_ranks_and_ties(outputs, data):
     for row, label, rank, tie in zip(
         outputs, labels, _ranks(outputs, labels), _ties(outputs)
     ):
-        assert rank == sum(value > row[label] for value in row)
+        order = sorted(range(len(row)), key=lambda i: (-row[i], i))
+        assert rank == order.index(label)
         first, second = sorted(row)[-1:-3:-1]
         assert tie == (first == second)
 

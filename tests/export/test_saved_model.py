@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resizable import data
+from keras_resizable import FixedSampler, data
 from keras_resizable.export import signature_name, to_saved_model
 
 CONFIGS = [(0.75, 0.5), (1.0,)]
@@ -72,6 +72,18 @@ def test_a_finer_list_takes_what_was_trained(network, batch, tf_dataset, tmp_pat
     assert_close(outputs, network(batch[0], config=(0.5, 0.75)))
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"of \(1.0, 0.75, 0.5\)"):
         run(loaded, "any", images=batch[0], config=np.float32([0.875]))
+
+
+def test_what_was_trained_in_some_stages(network, batch, tmp_path):
+    sampler = FixedSampler([(1.0, 0.5)])
+    network.compile("sgd", "sparse_categorical_crossentropy", sampler=sampler)
+    network.fit(*batch, verbose=0)
+    to_saved_model(network, tmp_path / "model", ["1.0,0.5"])
+    loaded = tf.saved_model.load(str(tmp_path / "model"))
+    outputs = run(loaded, "any", images=batch[0], config=np.float32([1.0, 0.5]))
+    assert_close(outputs, network(batch[0], config=(1.0, 0.5)))
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"\[\(1.0,\), \(0.5,\)\]"):
+        run(loaded, "any", images=batch[0], config=np.float32([0.5, 0.5]))
 
 
 def test_a_sub_network_alone(network, batch, tmp_path):

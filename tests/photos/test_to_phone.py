@@ -11,7 +11,7 @@ import pytest
 from foreign_models import plain
 
 from keras_resizable import data, devices, export, photos
-from keras_resizable.photos.to_phone import _bundle
+from keras_resizable.photos.files import neighbours
 
 ROOT = Path(__file__).parents[2]
 COLORS = ("red", "green", "blü e")
@@ -88,7 +88,7 @@ def test_photos_become_files_and_what_is_done_is_not_done_again(
     with pytest.raises(devices.DeviceError, match="desk is gone"):
         photos.to_phone(job, device=device, root=tmp_path)
     assert len(trained) >= 6  # With three range tests.
-    (done,) = tmp_path.glob("*-photos-mine")
+    (done,) = tmp_path.glob("photos/*-mine")
     assert (done / "source.keras").exists() and not (done / "files.csv").exists()
     trained.clear()
     result = photos.to_phone(job, device=device, root=tmp_path)
@@ -202,5 +202,5 @@ def test_neighbours_in_cost(make_network):
         }
     )
     chosen = network.space.config("0.5,1.0")
-    configs = _bundle(table, network, chosen)
+    configs = neighbours(table, network.space, chosen, "flops")
     assert list(map(str, configs)) == ["0.75,1.0", "0.5,1.0", "0.5,0.5"]
