@@ -10,8 +10,11 @@ import processes
 import pytest
 from foreign_models import plain
 
+import keras_resizable
 from keras_resizable import data, devices, export, photos
 from keras_resizable.photos.files import neighbours
+from keras_resizable.photos.to_phone import _find_rate
+from keras_resizable.training.learning_rates import RangeTest
 
 ROOT = Path(__file__).parents[2]
 COLORS = ("red", "green", "blü e")
@@ -141,12 +144,21 @@ def test_what_cannot_be_is_told_before_training(folder, tmp_path, monkeypatch):
     keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x)).save(
         tmp_path / "headless.keras"
     )
+    # Squeezed and excited by dense layers, which are not its classifier.
+    gate = keras.layers.GlobalAveragePooling2D(keepdims=True)(x)
+    x = keras.layers.Multiply()([x, keras.layers.Dense(4, "sigmoid")(gate)])
+    x = keras.layers.Conv2D(5, 1)(keras.layers.GlobalAveragePooling2D(keepdims=True)(x))
+    outputs = keras.layers.Softmax()(keras.layers.Flatten()(x))
+    keras.Model(inputs, outputs).save(tmp_path / "convolution.keras")
+    keras_resizable.ResNet20((1.0, 0.5)).save(tmp_path / "ours.keras")
     for changes, error, message in (
         ({"images": tmp_path / "one"}, ValueError, "has one class, 'cat'"),
         ({"images": tmp_path / "few"}, ValueError, "No class in .* has 3 images"),
         ({"images": tmp_path / "none"}, FileNotFoundError, "no folder"),
         ({"image_size": 32}, ValueError, r"takes \(24, 24, 3\), and the images"),
         ({"model": str(tmp_path / "headless.keras")}, ValueError, "no Dense layer"),
+        ({"model": str(tmp_path / "convolution.keras")}, ValueError, "no Dense layer"),
+        ({"model": str(tmp_path / "ours.keras")}, ValueError, "a resizable network al"),
         (NASNET, ValueError, "no place for a resize in .nasnetmobile"),
         ({"model": "ResNet51"}, ValueError, "has no 'ResNet51'"),
         ({"max_flops": -1.0}, ValueError, "max_flops"),
@@ -154,6 +166,8 @@ def test_what_cannot_be_is_told_before_training(folder, tmp_path, monkeypatch):
         ({"epochs": 0}, ValueError, "`epochs` is too small: 0"),
         ({"validation": 0.5}, ValueError, "less than 0.5"),
         ({"input_range": (1.0, 1.0)}, ValueError, "two numbers"),
+        ({"input_range": (255.0,)}, ValueError, "two numbers"),
+        ({"max_loss": 2.0}, ValueError, "`max_loss` is from 0 to 1"),
     ):
         with pytest.raises(error, match=message):
             photos.to_phone(make_job(folder, **changes), root=tmp_path / "runs")
@@ -188,8 +202,35 @@ def test_a_network_of_this_library_starts_from_nothing(folder):
     assert recipe.batch_size == 42 and recipe.split_batch
     assert job.recipe(data.take_train(images, 31)).split_batch is False
     assert job.recipe(images).epochs == 4  # As it says.
+    # Of Keras, where both have one of this name.
+    assert make_job(folder, model="ResNet50").starts_from_model
     default = photos.Job(images=folder / "photos")
     assert default.passes("epochs", 100) == 20 and default.passes("epochs", 2) == 250
+
+
+def test_other_photos_are_another_job(tmp_path):
+    """Each photo's purpose follows from all of its class."""
+    write_photos(tmp_path / "photos", {"cat": 4, "dog": 4}, size=8)
+    job = photos.Job(images=tmp_path / "photos")
+    before = job.digest_of_photos()
+    assert before == photos.Job(images=str(tmp_path / "photos")).digest_of_photos()
+    (tmp_path / "photos/cat/0.png").rename(tmp_path / "photos/cat/new.png")
+    assert job.digest_of_photos() != before
+
+
+def test_a_rate_that_no_range_test_finds(tmp_path, monkeypatch, capsys):
+    def fail(*args):
+        raise ValueError("The loss is nowhere lower.")
+
+    monkeypatch.setattr("keras_resizable.training.find_learning_rate", fail)
+    assert _find_rate(tmp_path / "rates.json", "all", None, None) == 0.01
+    assert "so it is 0.01: The loss is nowhere lower." in capsys.readouterr().out
+    found = RangeTest(np.ones(1), np.ones(1), 9.0)
+    monkeypatch.setattr(
+        "keras_resizable.training.find_learning_rate", lambda *args: found
+    )
+    assert _find_rate(tmp_path / "rates.json", "classifier", None, None) == 0.3
+    assert _find_rate(tmp_path / "rates.json", "all", None, None) == 0.01  # Known.
 
 
 def test_neighbours_in_cost(make_network):
