@@ -13,7 +13,7 @@ from keras_resizable import data, devices, export, recipes, runs
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.photos.job import Job
 from keras_resizable.runs import Run
-from keras_resizable.space import Configuration
+from keras_resizable.space import Configuration, SpatialSpace
 from keras_resizable.utils.extras import import_extra
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _write_bundle(job, run, network, configs, folder, about, options):
 
 
 def neighbours(
-    table: "pandas.DataFrame", space, chosen: Configuration, cost: str
+    table: "pandas.DataFrame", space: SpatialSpace, chosen: Configuration, cost: str
 ) -> list[Configuration]:
     """The chosen configuration and the best ones that cost less and more.
 
