@@ -13,6 +13,7 @@ from keras import layers
 
 from keras_resizable.conversion.convert import from_keras
 from keras_resizable.network import ResizableNetwork
+from keras_resizable.utils.extras import fetching
 from keras_resizable.utils.graph import layers_of
 from keras_resizable.utils.messages import first_line
 
@@ -109,6 +110,7 @@ def application_model(
 
     Raises:
         ValueError: If there is no such model, or it has no `alpha`.
+        OSError: If its weights cannot be fetched.
     """
     module, make = _module_of(name), getattr(keras.applications, name)
     options: dict[str, Any] = {}
@@ -116,7 +118,10 @@ def application_model(
         if "alpha" not in inspect.signature(make).parameters:
             raise ValueError(f"{name} has no width. Received: {width}")
         options["alpha"] = width
-    base = make(input_shape=input_shape, include_top=False, weights=weights, **options)
+    with fetching(name):
+        base = make(
+            input_shape=input_shape, include_top=False, weights=weights, **options
+        )
     images = keras.Input(input_shape, name="images")
     x = base(_as_it_wants(module, images, input_shape[-1]))
     x = layers.GlobalAveragePooling2D(name="avg_pool")(x)

@@ -13,6 +13,7 @@ from keras_resizable.models.convolutions import Block, Regularizer
 from keras_resizable.models.pretrained import load_stock_weights
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import check_scales
+from keras_resizable.utils.extras import fetching
 from keras_resizable.utils.messages import first_line
 
 
@@ -162,14 +163,13 @@ def assemble(
     network = ResizableNetwork(parts[0], parts[1:], head, scales, name=name)
     if pretrained is not None:
         with_classifier = include_top and classes == 1000
-        load_stock_weights(
-            network,
-            pretrained(
+        with fetching(name):
+            model = pretrained(
                 input_shape=(224, 224, 3),
                 include_top=with_classifier,
                 weights="imagenet",
-            ),
-        )
+            )
+        load_stock_weights(network, model)
     elif weights is not None:
         try:
             network.load_weights(weights)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_resizable import MobileNetV1, MobileNetV2
+from keras_resizable.conversion import application_model
 from keras_resizable.models import load_stock_weights
 from keras_resizable.parts import norms_by_stage
 
@@ -83,3 +84,21 @@ def test_other_architectures_are_refused(images):
             load_stock_weights(network, model)
     for old, new in zip(before, network.get_weights()):
         np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: MobileNetV1((1.0, 0.7), alpha=0.25, weights="imagenet"),
+        lambda: application_model(
+            "MobileNetV3Small", input_shape=(64, 64, 3), classes=3, weights="imagenet"
+        ),
+    ],
+)
+def test_weights_that_cannot_be_fetched(monkeypatch, make):
+    def get_file(*args, **kwargs):  # As Keras does it, seen without a network.
+        raise Exception("URL fetch failure on https://x.y/z.h5: None -- [Errno -2]")
+
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", get_file)
+    with pytest.raises(OSError, match="cannot be fetched: URL fetch .*Give `weights`"):
+        make()
