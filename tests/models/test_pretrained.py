@@ -91,7 +91,7 @@ def test_other_architectures_are_refused(images):
     [
         lambda: MobileNetV1((1.0, 0.7), alpha=0.25, weights="imagenet"),
         lambda: application_model(
-            "MobileNetV3Small", input_shape=(64, 64, 3), classes=3, weights="imagenet"
+            "MobileNetV3Small", input_shape=(224, 224, 3), classes=3, weights="imagenet"
         ),
     ],
 )
