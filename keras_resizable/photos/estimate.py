@@ -78,20 +78,17 @@ def estimate(job: Job) -> Estimate:
     shape = data.resolved_shape(images.image_shape, recipe.image_size)
     classes = len(images.class_names)
     steps, seconds, teacher = {}, {}, None
-    if job.starts_from_model:
+    if job.is_pretrained:
         untrained = dataclasses.replace(job, weights=None)
         model = make_source(untrained, shape, classes)
         of_model = of_source(recipe, images)
         per_epoch = data.steps_per_epoch(images, of_model.batch_size)
-        set_trained(model, ALL, job.is_pretrained)
+        set_trained(model, ALL)
         compile_source(model, of_model, images, epochs=1)
         step = _seconds_per_step(model, recipes.train_data(of_model, images))
         steps["model"] = per_epoch * job.passes("epochs", per_epoch)
-        tests = 1
-        if job.is_pretrained and (epochs := job.passes("head_epochs", per_epoch)):
-            steps["model"] += per_epoch * epochs
-            tests = 2
-        seconds["model"] = step * (steps["model"] + tests * _RANGE_TEST)
+        steps["model"] += per_epoch * job.passes("head_epochs", per_epoch)
+        seconds["model"] = step * (steps["model"] + 2 * _RANGE_TEST)
         tuning = step
         teacher = TeacherDistillation(model)
     network.compile(
@@ -105,7 +102,7 @@ def estimate(job: Job) -> Estimate:
     steps["resizable"] = per_epoch * recipe.epochs
     seconds["resizable"] = step * steps["resizable"]
     steps["fine-tuning"] = per_epoch * job.passes("tuning_epochs", per_epoch)
-    if not job.starts_from_model:
+    if not job.is_pretrained:
         tuning = step
         seconds["resizable"] += step * _RANGE_TEST
     seconds["fine-tuning"] = tuning * steps["fine-tuning"]

@@ -41,7 +41,8 @@ class Job:
             of this library's networks that are not in `keras.applications`, such as
             `ResNet20`, which start from nothing.
         weights: Of a model of `keras.applications`: `"imagenet"`, the path of a
-            `.weights.h5` file of it without its classifier, or None for random ones.
+            `.weights.h5` file of it without its classifier, or None for random ones:
+            then the resizable network is trained at once, without a teacher.
         input_range: What pixels of 0 and 255 are to the model in a `.keras` file.
         scales: Scale factors of the resizable network.
         image_size: Height and width to train with; 224 if absent, or that of the images
@@ -113,15 +114,15 @@ class Job:
         return {name: value for name, value in given.items() if value is not None}
 
     @property
-    def starts_from_model(self) -> bool:
-        """Whether there is a model of Keras to start from."""
-        return self.model not in NETWORKS or hasattr(keras.applications, self.model)
+    def is_pretrained(self) -> bool:
+        """Whether the model knows something, and is trained first and teaches then."""
+        if self.model.endswith(".keras"):
+            return True
+        return self._is_application and self.weights is not None
 
     @property
-    def is_pretrained(self) -> bool:
-        """Whether that model knows something."""
-        is_file = self.model.endswith(".keras")
-        return self.starts_from_model and (is_file or self.weights is not None)
+    def _is_application(self):
+        return hasattr(keras.applications, self.model) or self.model not in NETWORKS
 
     def passes(self, name: str, steps_per_epoch: int) -> int:
         """How many epochs a part is trained for.
@@ -174,11 +175,10 @@ class Job:
         is_split = count >= _FEWEST_PER_SHARE * plan
         batch = min(_IMAGES_PER_SHARE * (plan if is_split else 1), count)
         name = self.model
-        if self.starts_from_model and not name.endswith(".keras"):
+        if self._is_application and not name.endswith(".keras"):
             name = APPLICATIONS + name
         return recipes.Recipe(
             network=source or name,
-            weights=None if source else self._own_weights,
             teacher=source,
             dataset=os.fspath(self.images),
             validation=self.validation,
@@ -195,10 +195,6 @@ class Job:
             augmentation="inception" if pixels >= _SMALL else "pad_crop_flip",
             seed=self.seed,
         )
-
-    @property
-    def _own_weights(self):
-        return self.weights if self.starts_from_model and self.is_pretrained else None
 
 
 def evaluated_configs(job: Job, space: SpatialSpace) -> list[Configuration]:

@@ -40,7 +40,7 @@ def make_network(job: Job, images: data.ImageSet) -> ResizableNetwork:
     """
     recipe = job.recipe(images)
     shape = data.resolved_shape(images.image_shape, recipe.image_size)
-    if not job.starts_from_model:
+    if not job.is_pretrained:
         return recipes.make_network(
             recipe, "resizable", None, image_shape=shape, classes=_classes(images)
         )
@@ -54,7 +54,7 @@ def make_source(
     """The model to start from, for images in [-1, 1] and the classes of a job.
 
     Args:
-        job: A `Job` that starts from a model.
+        job: A `Job` that is pretrained.
         image_shape: `(height, width, channels)`.
         classes: Number of classes.
 
@@ -118,7 +118,7 @@ def train_source(
     """Trains the model that a job starts from: first its classifier, then all of it.
 
     Args:
-        job: A `Job` that starts from a model.
+        job: A `Job` that is pretrained.
         images: Its photos; `test` are those to choose with.
         recipe: The recipe of the resizable network.
         folder: Folder of the job.
@@ -136,10 +136,10 @@ def train_source(
     model = make_source(job, shape, _classes(images))
     steps = data.steps_per_epoch(images, recipe.batch_size)
     phases = {ALL: job.passes("epochs", steps)}
-    if job.is_pretrained and (epochs := job.passes("head_epochs", steps)):
+    if epochs := job.passes("head_epochs", steps):
         phases = {"classifier": epochs, **phases}
     for phase, epochs in phases.items():
-        set_trained(model, phase, job.is_pretrained)
+        set_trained(model, phase)
         compile_source(model, recipe, images, epochs)
         rate = find_rate(phase, model, recipes.train_data(recipe, images))
         compile_source(model, recipe, images, epochs, rate)
@@ -198,7 +198,7 @@ def _classes(images):
     return len(images.class_names)
 
 
-def set_trained(model: keras.Model, phase: str, is_pretrained: bool) -> None:
+def set_trained(model: keras.Model, phase: str) -> None:
     """Chooses which layers learn: the last one with weights, or all.
 
     Batch normalisation keeps the statistics of weights that know more images than
@@ -212,5 +212,5 @@ def set_trained(model: keras.Model, phase: str, is_pretrained: bool) -> None:
         is_norm = isinstance(layer, layers.BatchNormalization)
         if phase == "classifier" and not layers_of(layer):
             layer.trainable = layer is last
-        elif is_norm and is_pretrained:
+        elif is_norm:
             layer.trainable = False

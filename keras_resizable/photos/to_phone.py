@@ -134,7 +134,7 @@ def to_phone(
     images = choosing(all_images)
     find_rate = functools.partial(_find_rate, folder / _RATES)
     source = None
-    if job.starts_from_model:
+    if job.is_pretrained:
         source = train_source(job, images, recipe, folder, find_rate)
         # The rate of the source, in proportion to the batches: a range test of the
         # network finds one at which it forgets what the source knows.

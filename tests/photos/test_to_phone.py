@@ -195,7 +195,7 @@ def test_a_dry_run(folder, tmp_path):
 
 def test_a_network_of_this_library_starts_from_nothing(folder):
     job = make_job(folder, model="ResNet20", image_size=16)
-    assert not job.starts_from_model and not job.is_pretrained
+    assert not job.is_pretrained
     images = job.load()
     recipe = job.recipe(images)
     assert recipe.network == "ResNet20" and recipe.teacher is None
@@ -203,7 +203,9 @@ def test_a_network_of_this_library_starts_from_nothing(folder):
     assert job.recipe(data.take_train(images, 31)).split_batch is False
     assert job.recipe(images).epochs == 4  # As it says.
     # Of Keras, where both have one of this name.
-    assert make_job(folder, model="ResNet50").starts_from_model
+    assert make_job(folder, model="ResNet50").is_pretrained
+    untrained = make_job(folder, model="ResNet50", weights=None)
+    assert untrained.recipe(images).network == "keras.applications.ResNet50"
     default = photos.Job(images=folder / "photos")
     assert default.passes("epochs", 100) == 20 and default.passes("epochs", 2) == 250
 
