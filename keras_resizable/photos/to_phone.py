@@ -44,6 +44,7 @@ _RATES_OF = {
     ALL: (1e-3, 0.1, 0.01),
     "resizable": (0.01, 0.3, 0.1),
 }
+_HIGHEST_RATE = 0.05  # Of a resizable network that starts from a source.
 _TUNED_RATE = 0.1  # Of the rate of the resizable training.
 
 
@@ -136,10 +137,10 @@ def to_phone(
     source = None
     if job.is_pretrained:
         source = train_source(job, images, recipe, folder, find_rate)
-        # The rate of the source, in proportion to the batches: a range test of the
-        # network finds one at which it forgets what the source knows.
+        # The rate of the source, in proportion to the batches, but no more than what
+        # does not make the network forget: a range test of it finds a higher one.
         rate = _read(folder / _RATES)[ALL] * recipe.batch_size
-        rate /= of_source(recipe, images).batch_size
+        rate = min(rate / of_source(recipe, images).batch_size, _HIGHEST_RATE)
         recipe = job.recipe(images, os.fspath(source))
     else:
         rate = _rate_of_network(recipe, images, find_rate)
