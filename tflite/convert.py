@@ -101,8 +101,8 @@ def print_result(result):
     print("  " + ", ".join(f"{count} {name}" for name, count in counts))
     if FLAGS.quantize == "dynamic" and result["operators"]["DEPTHWISE_CONV_2D"]:
         print(
-            "  Depthwise convolutions are slow with dynamic ranges: MobileNetV2 took "
-            "three times the time of float32. See python tflite/benchmark.py"
+            "  Depthwise convolutions are slow with dynamic ranges: a MobileNetV2 took "
+            "four times the time of float32. See python tflite/benchmark.py"
         )
     if result["accuracy"] is not None:
         print(f"  {result['accuracy']}")

@@ -37,12 +37,11 @@ def open_tflite(
     litert = import_extra("ai_edge_litert.interpreter", "tflite")
     if check:
         check_tflite(path)
-    is_whole = check and read_metadata(path) is not None
     try:
         interpreter = litert.Interpreter(str(path), num_threads=threads)
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
-        if is_whole:
+        if check and read_metadata(path) is not None:  # So it is whole.
             reason = first_line(error).rstrip(".")
             raise ValueError(
                 f"LiteRT cannot run {path}: {reason}. An int8 file of features whose "
