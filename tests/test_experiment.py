@@ -2,6 +2,7 @@
 
 import pathlib
 
+import arms
 import claims
 import pandas
 import processes
@@ -14,20 +15,23 @@ ROOT = pathlib.Path(__file__).parents[1]
 PROGRAM = f"""
 import sys
 sys.path.insert(0, {str(ROOT / "train")!r})
+import arms
 import claims
-claims.RECIPE = "sample_resnet20"
+arms.RECIPE = "sample_resnet20"
 changes = {{"num_images": 48, "canvas": 12, "batch_size": 16, "epochs": 1}}
 changes["network"] = "narrow_networks:narrow"
-claims.SETTINGS["fashion_mnist"] = claims.Setting("", changes, (12, 12, 1), classes=2)
+arms.SETTINGS["fashion_mnist"] = arms.Setting(
+    "fashion_mnist", changes, (12, 12, 1), classes=2
+)
 claims.CLAIMS = {{
     "tiny": claims.Claim(
         "A tiny claim",
         "not given",
         [
-            claims.Row("alone 0.5", claims.SMALLEST),
-            claims.Row("resizable", claims.SMALLEST, "alone 0.5"),
+            claims.Row("alone 0.5", arms.SMALLEST),
+            claims.Row("resizable", arms.SMALLEST, "alone 0.5"),
             claims.Row("resizable", None),
-            claims.Row("fine-tuned 0.5", claims.SMALLEST, "resizable"),
+            claims.Row("fine-tuned 0.5", arms.SMALLEST, "resizable"),
         ],
         seeds=1,
     )
@@ -43,12 +47,13 @@ def test_claims_compare_what_is_trained(name):
     claim = claims.CLAIMS[name]
     rows = {(row.arm, row.config) for row in claim.rows}
     for row in claim.rows:
-        arm = claims.ARMS[row.arm]
-        changes = claims.SETTINGS[arm.setting].changes | arm.changes
-        recipes.resolve(claims.RECIPE, arm.mode, changes)
+        arm = arms.ARMS[row.arm]
+        changes = arms.SETTINGS[arm.setting].changes | arm.changes
+        recipes.resolve(arms.RECIPE, arm.mode, changes)
         assert row.against is None or (row.against, row.config) in rows
-        assert arm.fine_tuned_from is None or arm.fine_tuned_from in claims.ARMS
-        if arm.mode != "resizable" and arm.config != claims.LARGEST:
+        assert arm.fine_tuned_from is None or arm.fine_tuned_from in arms.ARMS
+        largest = arms.SETTINGS[arm.setting].uniform(1.0)
+        if arm.mode != "resizable" and arm.config != largest:
             assert row.config == arm.config
 
 

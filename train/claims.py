@@ -1,208 +1,23 @@
-"""What is claimed, by the paper and by us, as runs to compare; see experiment.py.
-
-All train a ResNet-20 of half the width, which takes two cores minutes: on 4,000 images
-of Fashion-MNIST, placed on a canvas at random sizes, without augmentation, so that
-resolution matters and the images are memorized, as in the paper's long training runs;
-or on 10,000 images of CIFAR-10, with crops and flips.
-"""
+"""What is claimed, by the paper and by us, as rows to compare; see experiment.py."""
 
 import dataclasses
 
-from keras_resizable import Configuration, SpatialSpace
+from arms import (
+    EPOCHS_ALONE,
+    FAMILIES,
+    FAMILY_RATES,
+    LARGEST,
+    RATES,
+    SCALES,
+    SETTINGS,
+    SIZES,
+    SMALLEST,
+    TUNED,
+    UNIFORM,
+    name_of,
+)
 
-
-@dataclasses.dataclass(frozen=True)
-class Setting:
-    """Images, and what the arms on them have in common.
-
-    Args:
-        dataset: Where the images are, if no flag says otherwise.
-        changes: Fields of the recipe that differ from `RECIPE`.
-        image_shape: `(height, width, channels)`.
-        classes: Number of classes.
-    """
-
-    dataset: str
-    changes: dict
-    image_shape: tuple[int, int, int]
-    classes: int = 10
-
-
-SETTINGS = {
-    "fashion_mnist": Setting(
-        "/usr/share/datasets/fashion-mnist",
-        {
-            "num_images": 4000,
-            "canvas": 28,
-            "batch_size": 64,
-            "epochs": 20,
-            "learning_rate": 0.1,
-            "augmentation": "none",
-        },
-        (28, 28, 1),
-    ),
-    "cifar10": Setting(
-        "cifar10",
-        {
-            "num_images": 10_000,
-            "image_size": 32,
-            "batch_size": 96,
-            "learning_rate": 0.1,
-            "weight_decay": 5e-4,
-            "warmup": 0.05,
-        },
-        (32, 32, 3),
-    ),
-}
-# The best of those that were tried, see the claim "learning_rate".
-RATE_ALONE = 0.4
-# FLOPs of the arm `resizable`.
-BUDGET = 28.0
-SCALES = (1.0, 0.75, 0.5)
-UNIFORM = SpatialSpace(SCALES, num_stages=3).select([(s,) * 3 for s in SCALES])
-LARGEST, _, SMALLEST = UNIFORM
-RECIPE = "fashion_mnist_resnet20"
-NUM_HELD_OUT = 5000
-
-
-@dataclasses.dataclass(frozen=True)
-class Arm:
-    """Runs that differ in their seeds only.
-
-    Args:
-        mode: One of `recipes.MODES`.
-        config: The target, if there is one.
-        changes: Fields of the recipe that differ from its setting.
-        setting: Name of a setting.
-        budget: FLOPs to train for, in epochs of the largest sub-network alone, instead
-            of the epochs of the recipe.
-        fine_tuned_from: The arm whose sub-network at `config` is trained further.
-        held_out: Whether to evaluate with `NUM_HELD_OUT` further training images, not
-            with the test images: for what is tuned.
-        calibrated: Whether to re-estimate batch statistics, with training images that
-            are not augmented.
-    """
-
-    mode: str = "resizable"
-    config: Configuration | None = None
-    changes: dict = dataclasses.field(default_factory=dict)
-    setting: str = "fashion_mnist"
-    budget: float | None = None
-    fine_tuned_from: str | None = None
-    held_out: bool = False
-    calibrated: bool = True
-
-
-def _alone(config, **changes):
-    return Arm("individual", config, {"learning_rate": RATE_ALONE} | changes)
-
-
-ARMS = {
-    "resizable": Arm(),
-    **{f"alone {c[0]}": _alone(c) for c in UNIFORM},
-    **{
-        f"alone {c[0]}, same FLOPs": dataclasses.replace(_alone(c), budget=BUDGET)
-        for c in (LARGEST, SMALLEST)
-    },
-    **{
-        f"fine-tuned {c[0]}": Arm(
-            config=c,
-            changes={"epochs": 5, "learning_rate": 0.01},
-            fine_tuned_from="resizable",
-        )
-        for c in UNIFORM
-    },
-    "uniform, 3 draws": Arm(changes={"sampler": "uniform", "draws": 3}),
-    "uniform, 1 draw, 3 x the steps": Arm(changes={"sampler": "uniform", "epochs": 60}),
-    "one row": Arm(changes={"scale_aware": False}),
-    "resizable, twice the epochs": Arm(changes={"epochs": 40}),
-    "resizable-aug": Arm("resizable_aug", LARGEST),
-    "resizable-aug, one row": Arm(
-        "resizable_aug", LARGEST, changes={"scale_aware": False}
-    ),
-    # Their statistics are those of augmented images, as in plain Keras.
-    "cutout": dataclasses.replace(_alone(LARGEST, cutout=0.5), calibrated=False),
-    "mixup": dataclasses.replace(_alone(LARGEST, mixup=0.2), calibrated=False),
-    "rand_augment": dataclasses.replace(
-        _alone(LARGEST, rand_augment=0.5), calibrated=False
-    ),
-    "sandwich": Arm(changes={"sampler": "sandwich"}),
-    "in-place": Arm(changes={"sampler": "sandwich", "distillation": "in_place"}),
-    "delayed shrinking": Arm(changes={"shrink": 0.5}),
-}
-RATES = (0.05, 0.1, 0.2, 0.4, 0.8)
-for _rate in RATES:
-    _change = {"learning_rate": _rate}
-    ARMS[f"tuned: resizable, {_rate}"] = Arm(changes=_change, held_out=True)
-    for _config in (LARGEST, SMALLEST):
-        ARMS[f"tuned: alone {_config[0]}, {_rate}"] = dataclasses.replace(
-            _alone(_config, **_change), held_out=True
-        )
-
-# On CIFAR-10. Three networks alone share a budget, for as many epochs each. The best
-# batch sizes and rates are those of the claim "cifar10_tuning", at a third of the
-# budget; for dealt training the larger batch, as the smaller is within noise of it.
-BUDGET_OF_CIFAR10 = 28.0
-EPOCHS_ALONE = 17
-KINDS: dict[str, dict] = {
-    "alone 1.0": {},
-    "fair": {},
-    "one draw": {"sampler": "uniform"},
-    "dealt": {"split_batch": True},
-    "interval": {"split_batch": True, "sampler": "interval"},
-    "sandwich": {"split_batch": True, "sampler": "sandwich"},
-    "one row": {"split_batch": True, "scale_aware": False},
-}
-TUNED = {
-    "alone 1.0": ((32, 0.05), (32, 0.1), (64, 0.1), (64, 0.2)),
-    "fair": ((32, 0.05), (32, 0.1)),
-    "one draw": ((32, 0.1), (64, 0.1), (64, 0.2)),
-    "dealt": ((48, 0.1), (96, 0.1), (96, 0.2)),
-}
-BEST = {"alone 1.0": (32, 0.1), "fair": (32, 0.1), "one draw": (32, 0.1)}
-BEST |= dict.fromkeys(("dealt", "interval", "sandwich", "one row"), (96, 0.2))
-
-
-def _on_cifar10(kind, chosen, budget=BUDGET_OF_CIFAR10, mode="resizable", **options):
-    changes = KINDS[kind] | dict(zip(("batch_size", "learning_rate"), chosen))
-    changes |= options.pop("changes", {})
-    alone = kind == "alone 1.0"
-    return Arm(
-        "individual" if alone else mode,
-        options.pop("config", LARGEST if alone or mode == "resizable_aug" else None),
-        changes,
-        setting="cifar10",
-        budget=budget,
-        **options,
-    )
-
-
-for _kind, _choices in TUNED.items():
-    for _choice in _choices:
-        ARMS[f"cifar10, tuned: {_kind}, {_choice[0]}, {_choice[1]}"] = _on_cifar10(
-            _kind, _choice, BUDGET_OF_CIFAR10 / 3, held_out=True
-        )
-for _kind in KINDS:
-    ARMS[f"cifar10, {_kind}"] = _on_cifar10(_kind, BEST[_kind])
-for _config in UNIFORM:
-    ARMS[f"cifar10, alone {_config[0]}, {EPOCHS_ALONE} epochs"] = _on_cifar10(
-        "alone 1.0",
-        BEST["alone 1.0"],
-        budget=None,
-        config=_config,
-        changes={"epochs": EPOCHS_ALONE},
-    )
-for _part, _switch in (("tenth", 0.9), ("third", 2 / 3)):
-    ARMS[f"cifar10, dealt, last {_part} the largest"] = _on_cifar10(
-        "dealt", BEST["dealt"], mode="resizable_aug", changes={"switch": _switch}
-    )
-for _name in ("cutout", "mixup", "rand_augment"):
-    ARMS[f"cifar10, {_name}"] = _on_cifar10(
-        "alone 1.0",
-        BEST["alone 1.0"],
-        changes={_name: ARMS[_name].changes[_name]},
-        calibrated=False,
-    )
+from keras_resizable import Configuration
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,6 +59,12 @@ def _at_all(arm, against=None):
 
 def _and_mean(arm, against=None):
     return [*_at_all(arm, against), Row(arm, None, against)]
+
+
+def _of_kind(family, kind):
+    """What a kind of training has, of the configurations to compare, and the mean."""
+    configs = [SETTINGS[family].uniform(scale) for scale in SCALES]
+    return configs[:1] if kind == "alone" else [*configs, None]
 
 
 CLAIMS = {
@@ -360,10 +181,10 @@ CLAIMS = {
         "Which batch size and rate is best for each side (on held-out images)",
         "not given",
         [
-            Row(f"cifar10, tuned: {kind}, {size}, {rate}", config)
+            Row(f"cifar10, tuned: {name_of(kind)}, {size}, {rate}", config)
             for kind, choices in TUNED.items()
             for size, rate in choices
-            for config in ([LARGEST] if kind == "alone 1.0" else [*UNIFORM, None])
+            for config in ([LARGEST] if kind == "alone" else [*UNIFORM, None])
         ],
         seeds=1,
     ),
@@ -383,6 +204,38 @@ CLAIMS = {
             ),
             *_and_mean("cifar10, dealt", "cifar10, fair"),
         ],
+    ),
+    "dealt_longer": Claim(
+        "Dealt training beats three networks alone with twice the FLOPs, too",
+        "ours",
+        [
+            *(
+                Row(f"cifar10, alone {c[0]}, {2 * EPOCHS_ALONE} epochs", c)
+                for c in UNIFORM
+            ),
+            *(
+                Row(
+                    "cifar10, dealt, twice the FLOPs",
+                    c,
+                    f"cifar10, alone {c[0]}, {2 * EPOCHS_ALONE} epochs",
+                )
+                for c in UNIFORM
+            ),
+            Row("cifar10, dealt, twice the FLOPs", None),
+        ],
+        seeds=1,
+    ),
+    "families_tuning": Claim(
+        "Which rate is best for each side, of two mobile networks (held-out images)",
+        "not given",
+        [
+            Row(f"{family}, tuned: {name_of(kind)}, {rate}", config)
+            for family in FAMILIES
+            for kind in SIZES
+            for rate in FAMILY_RATES
+            for config in _of_kind(family, kind)
+        ],
+        seeds=1,
     ),
     "interval": Claim(
         "Training at random factors costs the listed ones nothing",

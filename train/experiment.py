@@ -21,6 +21,7 @@ import sys
 import quiet  # noqa: F401
 
 # isort: split
+import arms
 import claims
 import comparison
 import keras
@@ -36,10 +37,8 @@ from keras_resizable.utils import files, scripts
 NUM_PLANS = 1000  # To take the mean cost of.
 
 FLAGS = flags.FLAGS
-for _name, _setting in claims.SETTINGS.items():
-    flags.DEFINE_string(
-        _name, None, f"Where its images are; {_setting.dataset!r} if absent."
-    )
+for _name, _place in arms.DATASETS.items():
+    flags.DEFINE_string(_name, _place, "Where its images are.")
 flags.DEFINE_multi_integer(
     "seed", None, "Train with this seed and only print; all seeds if absent.", 0
 )
@@ -50,10 +49,10 @@ flags.DEFINE_integer("progress", 0, "Verbosity of `fit`: 0 for none, 1 for bars.
 
 def recipe_of(arm, seed):
     """The recipe of an arm."""
-    dataset = getattr(FLAGS, arm.setting) or claims.SETTINGS[arm.setting].dataset
-    values = claims.SETTINGS[arm.setting].changes | arm.changes
-    values |= {"dataset": dataset, "seed": seed}
-    recipe = recipes.resolve(claims.RECIPE, arm.mode, values)
+    setting = arms.SETTINGS[arm.setting]
+    dataset = getattr(FLAGS, setting.dataset)
+    values = setting.changes | arm.changes | {"dataset": dataset, "seed": seed}
+    recipe = recipes.resolve(arms.RECIPE, arm.mode, values)
     if arm.budget is not None:
         epochs = round(arm.budget / cost_of_epoch(arm, recipe))
         recipe = dataclasses.replace(recipe, epochs=epochs)
@@ -77,7 +76,7 @@ def cost_of_epoch(arm, recipe):
     ]
     unique = sorted({config for plan in configs for config in plan})
     flops = dict(zip(unique, keras_resizable.count_flops_of_configs(network, unique)))
-    whole = make_network(claims.Arm(setting=arm.setting), recipe)
+    whole = make_network(arms.Arm(setting=arm.setting), recipe)
     (largest,) = keras_resizable.count_flops_of_configs(whole, [whole.space.largest])
     mean = np.mean if recipe.split_batch else np.sum
     return np.mean([mean([flops[c] for c in plan]) for plan in configs]) / largest
@@ -85,7 +84,7 @@ def cost_of_epoch(arm, recipe):
 
 def make_network(arm, recipe):
     """The network of an arm, not trained."""
-    setting = claims.SETTINGS[arm.setting]
+    setting = arms.SETTINGS[arm.setting]
     return recipes.make_network(
         recipe,
         arm.mode,
@@ -99,7 +98,7 @@ def load_images(arm, recipe):
     """The images of an arm."""
     if not arm.held_out:
         return recipes.load_data(recipe)
-    images = data.hold_out(data.load(recipe.dataset), claims.NUM_HELD_OUT)
+    images = data.hold_out(data.load(recipe.dataset), arms.NUM_HELD_OUT)
     images = data.take_train(images, recipe.num_images)
     return images if recipe.canvas is None else data.on_canvas(images, recipe.canvas)
 
@@ -115,7 +114,7 @@ def path_name(arm):
 
 def train(name, seed):
     """Trains and evaluates an arm, if that was not done yet."""
-    arm = claims.ARMS[name]
+    arm = arms.ARMS[name]
     folder = folder_of(name, seed)
     recipe = recipe_of(arm, seed)
     settings = json.loads(json.dumps(dataclasses.asdict(arm) | vars(recipe)))
@@ -130,7 +129,7 @@ def train(name, seed):
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
     images = load_images(arm, recipe)
-    shape = claims.SETTINGS[arm.setting].image_shape
+    shape = arms.SETTINGS[arm.setting].image_shape
     test = data.eval_dataset(images.test, shape, 250).cache()
     # As many as a run keeps; see `data.save_images`.
     calibration = data.eval_dataset(images.train, shape, 250, order_seed=0)
@@ -191,13 +190,14 @@ def evaluate(network, arm, recipe, test, calibration, folder):
     """
     configs = None
     calibration = calibration if arm.calibrated else None
+    setting = arms.SETTINGS[arm.setting]
     if arm.mode == "individual":
         alone = network
         shared = dataclasses.replace(recipe, scale_aware=False)
-        network = make_network(claims.Arm(setting=arm.setting), shared)
+        network = make_network(arms.Arm(setting=arm.setting), shared)
         network.set_weights(alone.get_weights())
-        configs = claims.UNIFORM
-        if arm.config != claims.LARGEST or not arm.calibrated:
+        configs = [setting.uniform(scale) for scale in arms.SCALES]
+        if arm.config != configs[0] or not arm.calibrated:
             configs = [arm.config]
     elif arm.mode == "resizable_aug":
         configs = [arm.config]
@@ -248,7 +248,7 @@ def route(seed):
     train(claims.ADAPTIVE_ARM, seed)
     run = pathlib.Path(FLAGS.runs_dir) / "adaptive" / f"seed{seed}"
     if not run.exists():
-        arm = claims.ARMS[claims.ADAPTIVE_ARM]
+        arm = arms.ARMS[claims.ADAPTIVE_ARM]
         recipe = recipe_of(arm, seed)
         images = recipes.load_data(recipe)
         with files.replacing_folder(run, holding=runs.SETTINGS) as temporary:

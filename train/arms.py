@@ -1,0 +1,250 @@
+"""The runs that are compared; see claims.py.
+
+All train a narrow network, which takes two cores minutes: a ResNet-20 on 4,000 images
+of Fashion-MNIST, placed on a canvas at random sizes, without augmentation, so that
+resolution matters and the images are memorized, as in the paper's long training runs;
+or that and two mobile networks on 10,000 images of CIFAR-10, with crops and flips.
+"""
+
+import dataclasses
+
+from keras_resizable import Configuration, SpatialSpace
+
+SCALES = (1.0, 0.75, 0.5)
+# Where the images are, if no flag says otherwise.
+DATASETS = {
+    "fashion_mnist": "/usr/share/datasets/fashion-mnist",
+    "cifar10": "cifar10",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """Images, and what the arms on them have in common.
+
+    Args:
+        dataset: One of `DATASETS`.
+        changes: Fields of the recipe that differ from `RECIPE`.
+        image_shape: `(height, width, channels)`.
+        classes: Number of classes.
+        num_stages: Number of stages.
+    """
+
+    dataset: str
+    changes: dict
+    image_shape: tuple[int, int, int]
+    classes: int = 10
+    num_stages: int = 3
+
+    def uniform(self, scale):
+        """The configuration of one scale factor everywhere."""
+        return SpatialSpace(SCALES, self.num_stages).config((scale,) * self.num_stages)
+
+
+def _cifar10(size, **changes):
+    return {
+        "num_images": 10_000,
+        "image_size": size,
+        "batch_size": 96,
+        "learning_rate": 0.1,
+        "weight_decay": 5e-4,
+        "warmup": 0.05,
+    } | changes
+
+
+SETTINGS = {
+    "fashion_mnist": Setting(
+        "fashion_mnist",
+        {
+            "num_images": 4000,
+            "canvas": 28,
+            "batch_size": 64,
+            "epochs": 20,
+            "learning_rate": 0.1,
+            "augmentation": "none",
+        },
+        (28, 28, 1),
+    ),
+    "cifar10": Setting("cifar10", _cifar10(32), (32, 32, 3)),
+    "MobileNetV2": Setting(
+        "cifar10", _cifar10(48, network="MobileNetV2"), (48, 48, 3), num_stages=5
+    ),
+    "ShuffleNetV2": Setting(
+        "cifar10", _cifar10(48, network="ShuffleNetV2"), (48, 48, 3)
+    ),
+}
+# The best of those that were tried, see the claim "learning_rate".
+RATE_ALONE = 0.4
+# FLOPs of the arm `resizable`.
+BUDGET = 28.0
+UNIFORM = [SETTINGS["cifar10"].uniform(scale) for scale in SCALES]
+LARGEST, _, SMALLEST = UNIFORM
+RECIPE = "fashion_mnist_resnet20"
+NUM_HELD_OUT = 5000
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """Runs that differ in their seeds only.
+
+    Args:
+        mode: One of `recipes.MODES`.
+        config: The target, if there is one.
+        changes: Fields of the recipe that differ from its setting.
+        setting: Name of a setting.
+        budget: FLOPs to train for, in epochs of the largest sub-network alone, instead
+            of the epochs of the recipe.
+        fine_tuned_from: The arm whose sub-network at `config` is trained further.
+        held_out: Whether to evaluate with `NUM_HELD_OUT` further training images, not
+            with the test images: for what is tuned.
+        calibrated: Whether to re-estimate batch statistics, with training images that
+            are not augmented.
+    """
+
+    mode: str = "resizable"
+    config: Configuration | None = None
+    changes: dict = dataclasses.field(default_factory=dict)
+    setting: str = "fashion_mnist"
+    budget: float | None = None
+    fine_tuned_from: str | None = None
+    held_out: bool = False
+    calibrated: bool = True
+
+
+def _alone(config, **changes):
+    return Arm("individual", config, {"learning_rate": RATE_ALONE} | changes)
+
+
+ARMS = {
+    "resizable": Arm(),
+    **{f"alone {c[0]}": _alone(c) for c in UNIFORM},
+    **{
+        f"alone {c[0]}, same FLOPs": dataclasses.replace(_alone(c), budget=BUDGET)
+        for c in (LARGEST, SMALLEST)
+    },
+    **{
+        f"fine-tuned {c[0]}": Arm(
+            config=c,
+            changes={"epochs": 5, "learning_rate": 0.01},
+            fine_tuned_from="resizable",
+        )
+        for c in UNIFORM
+    },
+    "uniform, 3 draws": Arm(changes={"sampler": "uniform", "draws": 3}),
+    "uniform, 1 draw, 3 x the steps": Arm(changes={"sampler": "uniform", "epochs": 60}),
+    "one row": Arm(changes={"scale_aware": False}),
+    "resizable, twice the epochs": Arm(changes={"epochs": 40}),
+    "resizable-aug": Arm("resizable_aug", LARGEST),
+    "resizable-aug, one row": Arm(
+        "resizable_aug", LARGEST, changes={"scale_aware": False}
+    ),
+    # Their statistics are those of augmented images, as in plain Keras.
+    "cutout": dataclasses.replace(_alone(LARGEST, cutout=0.5), calibrated=False),
+    "mixup": dataclasses.replace(_alone(LARGEST, mixup=0.2), calibrated=False),
+    "rand_augment": dataclasses.replace(
+        _alone(LARGEST, rand_augment=0.5), calibrated=False
+    ),
+    "sandwich": Arm(changes={"sampler": "sandwich"}),
+    "in-place": Arm(changes={"sampler": "sandwich", "distillation": "in_place"}),
+    "delayed shrinking": Arm(changes={"shrink": 0.5}),
+}
+RATES = (0.05, 0.1, 0.2, 0.4, 0.8)
+for _rate in RATES:
+    _change = {"learning_rate": _rate}
+    ARMS[f"tuned: resizable, {_rate}"] = Arm(changes=_change, held_out=True)
+    for _config in (LARGEST, SMALLEST):
+        ARMS[f"tuned: alone {_config[0]}, {_rate}"] = dataclasses.replace(
+            _alone(_config, **_change), held_out=True
+        )
+
+# On CIFAR-10. Three networks alone share a budget, for as many epochs each. The best
+# batch sizes and rates are those of the claim "cifar10_tuning", at a third of the
+# budget; for dealt training the larger batch, as the smaller is within noise of it.
+BUDGET_OF_CIFAR10 = 28.0
+EPOCHS_ALONE = 17
+KINDS: dict[str, dict] = {
+    "alone": {},
+    "fair": {},
+    "one draw": {"sampler": "uniform"},
+    "dealt": {"split_batch": True},
+    "interval": {"split_batch": True, "sampler": "interval"},
+    "sandwich": {"split_batch": True, "sampler": "sandwich"},
+    "one row": {"split_batch": True, "scale_aware": False},
+}
+TUNED = {
+    "alone": ((32, 0.05), (32, 0.1), (64, 0.1), (64, 0.2)),
+    "fair": ((32, 0.05), (32, 0.1)),
+    "one draw": ((32, 0.1), (64, 0.1), (64, 0.2)),
+    "dealt": ((48, 0.1), (96, 0.1), (96, 0.2)),
+}
+BEST = {"alone": (32, 0.1), "fair": (32, 0.1), "one draw": (32, 0.1)}
+BEST |= dict.fromkeys(("dealt", "interval", "sandwich", "one row"), (96, 0.2))
+
+
+def _on_cifar10(kind, chosen, budget=BUDGET_OF_CIFAR10, mode="resizable", **options):
+    setting = options.setdefault("setting", "cifar10")
+    changes = KINDS[kind] | dict(zip(("batch_size", "learning_rate"), chosen))
+    changes |= options.pop("changes", {})
+    config = None
+    if kind == "alone" or mode == "resizable_aug":
+        config = SETTINGS[setting].uniform(options.pop("scale", 1.0))
+    mode = "individual" if kind == "alone" else mode
+    return Arm(mode, config, changes, budget=budget, **options)
+
+
+def _alone_for(epochs, scale, **options):
+    return _on_cifar10(
+        "alone",
+        BEST["alone"],
+        budget=None,
+        scale=scale,
+        changes={"epochs": epochs},
+        **options,
+    )
+
+
+def name_of(kind, scale=1.0):
+    """A kind of training, with the scale factor of one that trains no other."""
+    return f"{kind} {scale}" if kind == "alone" else kind
+
+
+for _kind, _choices in TUNED.items():
+    for _choice in _choices:
+        _name = f"cifar10, tuned: {name_of(_kind)}, {_choice[0]}, {_choice[1]}"
+        ARMS[_name] = _on_cifar10(_kind, _choice, BUDGET_OF_CIFAR10 / 3, held_out=True)
+for _kind in KINDS:
+    ARMS[f"cifar10, {name_of(_kind)}"] = _on_cifar10(_kind, BEST[_kind])
+for _scale in SCALES:
+    for _epochs in (EPOCHS_ALONE, 2 * EPOCHS_ALONE):
+        ARMS[f"cifar10, alone {_scale}, {_epochs} epochs"] = _alone_for(_epochs, _scale)
+ARMS["cifar10, dealt, twice the FLOPs"] = _on_cifar10(
+    "dealt", BEST["dealt"], 2 * BUDGET_OF_CIFAR10
+)
+for _part, _switch in (("tenth", 0.9), ("third", 2 / 3)):
+    ARMS[f"cifar10, dealt, last {_part} the largest"] = _on_cifar10(
+        "dealt", BEST["dealt"], mode="resizable_aug", changes={"switch": _switch}
+    )
+for _name in ("cutout", "mixup", "rand_augment"):
+    ARMS[f"cifar10, {_name}"] = _on_cifar10(
+        "alone",
+        BEST["alone"],
+        changes={_name: ARMS[_name].changes[_name]},
+        calibrated=False,
+    )
+
+# Two mobile networks, at half of that budget. Three alone share it as above.
+BUDGET_OF_FAMILY = 14.0
+FAMILIES = {"MobileNetV2": 9, "ShuffleNetV2": 7}  # With the epochs of each alone.
+SIZES = {"alone": 32, "fair": 32, "dealt": 96}
+FAMILY_RATES = (0.05, 0.1, 0.2)
+BEST_OF_FAMILY: dict[tuple[str, str], float] = {}
+for _family, _epochs in FAMILIES.items():
+    for _kind, _size in SIZES.items():
+        for _rate in FAMILY_RATES:
+            ARMS[f"{_family}, tuned: {name_of(_kind)}, {_rate}"] = _on_cifar10(
+                _kind,
+                (_size, _rate),
+                BUDGET_OF_FAMILY / 3,
+                setting=_family,
+                held_out=True,
+            )
