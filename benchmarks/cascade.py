@@ -1,0 +1,101 @@
+"""A sub-network for each image, by confidence or by a router, against fixed ones.
+
+    python train/search.py
+    python train/adapt.py --unused --num_samples=10000
+    python benchmarks/cascade.py --run=runs/latest
+
+A cascade runs a sub-network, and a dearer one as well where the first is not confident.
+Its pair and its threshold are chosen on the images that train/adapt.py evaluated, which
+the network was not trained on, at each budget of mean FLOPs; so is the fixed
+sub-network. Accuracies are of the test images, beside the simply largest sub-network
+within the budget, the best of the test images, and the same cascade with confidences
+of chance. Nothing that the two sub-networks share is counted once. Prints the table and
+writes benchmarks/results/cascade.csv.
+"""
+
+import itertools
+import pathlib
+
+import numpy as np
+import pandas as pd
+from absl import app, flags
+
+from keras_resizable import runs, search
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("run", "runs/latest", "Folder of a run.")
+
+RESULTS = pathlib.Path(__file__).parent / "results"
+
+
+def cascade(samples, costs, pair, budget):
+    """The threshold of a cascade that keeps within a budget, and its accuracy."""
+    first, second = pair
+    part = min(1.0, (budget - costs[first]) / costs[second])
+    confidence = samples.confidence[first].astype(np.float32)
+    threshold = np.quantile(confidence, part)
+    return threshold, apply(samples, pair, threshold)[0].mean()
+
+
+def apply(samples, pair, threshold):
+    """Which images a cascade gets right, and which take both sub-networks."""
+    first, second = pair
+    both = samples.confidence[first].astype(np.float32) < threshold
+    return np.where(both, samples.right[second], samples.right[first]), both
+
+
+def compared(budget, validation, test, costs):
+    """A row of the table, at a budget that the cheapest sub-network keeps."""
+    accuracies = [samples.right.mean(axis=1) for samples in (validation, test)]
+    within = np.flatnonzero(costs <= budget)
+    chosen = within[np.argmax(accuracies[0][within])]
+    row = {"budget": budget, "fixed": accuracies[1][chosen]}
+    row["largest within it"] = accuracies[1][within[np.argmax(costs[within])]]
+    row["best in hindsight"] = accuracies[1][within].max()
+    pairs = [
+        (first, second)
+        for first, second in itertools.product(range(len(costs)), repeat=2)
+        if costs[first] < costs[second] and costs[first] <= budget
+    ]
+    choices = [(cascade(validation, costs, pair, budget), pair) for pair in pairs]
+    (threshold, _), pair = max(choices, key=lambda choice: choice[0][1])
+    right, both = apply(test, pair, threshold)
+    first, second = (accuracies[1][number] for number in pair)
+    row["cascade"] = right.mean()
+    row["cascade by chance"] = first + both.mean() * (second - first)
+    row["cascade flops"] = costs[pair[0]] + both.mean() * costs[pair[1]]
+    test_of_it = search.paired_test(right, test.right[chosen])
+    row["cascade - fixed"] = test_of_it.difference
+    row["standard error"] = test_of_it.standard_error
+    return row
+
+
+def main(argv):
+    run = runs.Run(FLAGS.run)
+    folder = run.folder / "adapt"
+    routed = pd.read_csv(folder / "trade_off.csv").iloc[1:]  # The first has no budget.
+    test = search.load_samples(run.folder / search.SAMPLES)
+    validation = search.load_samples(folder / "train" / search.SAMPLES)
+    test = test.only(validation.configs)
+    table = search.read_table(run.table_path).set_index("config")
+    costs = table.loc[list(test.configs), "flops"].to_numpy(float)
+    rows = []
+    for _, route in routed.iterrows():
+        if route["flops"] < costs.min():
+            continue
+        row = compared(route["flops"], validation, test, costs)
+        rows.append(row | {"router": route["top1"]})
+    result = pd.DataFrame(rows)
+    shown = result.copy()
+    shown[["budget", "cascade flops"]] /= 1e6
+    accuracies = [name for name in shown if "budget" != name != "cascade flops"]
+    shown[accuracies] *= 100
+    print(shown.round(2).to_string(index=False))
+    print("mean of the budgets:")
+    print(shown.mean().round(2).to_string())
+    RESULTS.mkdir(exist_ok=True)
+    result.to_csv(RESULTS / "cascade.csv", index=False)
+
+
+if __name__ == "__main__":
+    app.run(main)
