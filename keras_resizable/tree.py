@@ -1,6 +1,7 @@
 """The configurations of a network as a tree, to compute shared prefixes once."""
 
 import itertools
+import weakref
 from collections.abc import Iterable, Iterator
 
 import tensorflow as tf
@@ -18,6 +19,9 @@ from keras_resizable.utils.graph import as_graph
 
 # Batch statistics by the nodes of a tree, see `PrefixTree`.
 Statistics = dict[tuple[int, ...], list[tf.Tensor]]
+_LEVELS: weakref.WeakKeyDictionary[ResizableNetwork, list["_Level"]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 class PrefixTree:
@@ -37,8 +41,7 @@ class PrefixTree:
     def __init__(
         self, network: ResizableNetwork, configs: Iterable[ConfigLike]
     ) -> None:
-        strategy = network.distribute_strategy
-        self._levels = [_Level(part, strategy) for part in network.parts]
+        self._levels = _levels_of(network)
         selected = network.space.select(configs)
         self._paths = sorted(nodes_of(config)[-1] for config in selected)
 
@@ -124,6 +127,14 @@ def nodes_of(config: Configuration) -> list[tuple[int, ...]]:
     """The nodes of a configuration, from that of the stem to that of the head."""
     path = (0, *config.indices, 0)
     return [path[:length] for length in range(1, len(path) + 1)]
+
+
+def _levels_of(network):
+    """The levels of a network, with the graphs that were traced before."""
+    if network not in _LEVELS:
+        strategy = network.distribute_strategy
+        _LEVELS[network] = [_Level(part, strategy) for part in network.parts]
+    return _LEVELS[network]
 
 
 class _Level:

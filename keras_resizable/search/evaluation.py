@@ -28,6 +28,7 @@ from keras_resizable.utils.graph import as_graph
 from keras_resizable.utils.outputs import Classifier, integer_labels
 
 _SECONDS_BETWEEN_SAVES = 60
+_SAVED = ("right", "confidence", "top5", "loss")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,43 +36,53 @@ class Scores:
     """How sub-networks did on the images so far.
 
     Args:
-        right: Boolean `(configurations, images)`, see `SampleResults`.
-        confidence: float16 `(configurations, images)`.
+        rights: For each batch, boolean `(configurations, images)`.
+        confidences: For each batch, float16 `(configurations, images)`.
         top5: `(configurations,)`, number of images with the label among the five
             most probable classes.
         loss: `(configurations,)`, sum of the cross-entropies.
     """
 
-    right: np.ndarray
-    confidence: np.ndarray
+    rights: tuple[np.ndarray, ...]
+    confidences: tuple[np.ndarray, ...]
     top5: np.ndarray
     loss: np.ndarray
 
     @classmethod
     def none(cls, num_configs: int) -> "Scores":
-        return cls(
-            np.zeros((num_configs, 0), bool),
-            np.zeros((num_configs, 0), np.float16),
-            np.zeros(num_configs),
-            np.zeros(num_configs),
-        )
+        return cls((), (), np.zeros(num_configs), np.zeros(num_configs))
 
     def plus(self, batch: np.ndarray) -> "Scores":
         """These and those of a batch, `(configurations, images, 4)` of `score`."""
         right, top5, loss, confidence = np.moveaxis(batch, -1, 0)
         return Scores(
-            np.append(self.right, right.astype(bool), axis=1),
-            np.append(self.confidence, confidence.astype(np.float16), axis=1),
+            (*self.rights, right.astype(bool)),
+            (*self.confidences, confidence.astype(np.float16)),
             self.top5 + top5.sum(axis=1, dtype=np.float64),
             self.loss + loss.sum(axis=1, dtype=np.float64),
         )
 
     @property
+    def right(self) -> np.ndarray:
+        """Boolean `(configurations, images)`, see `SampleResults`."""
+        return self._joined(self.rights, bool)
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """float16 `(configurations, images)`, see `SampleResults`."""
+        return self._joined(self.confidences, np.float16)
+
+    def _joined(self, batches, dtype):
+        none = np.zeros((len(self.top5), 0), dtype)
+        return np.concatenate([none, *batches], axis=1)
+
+    @property
     def means(self) -> dict[str, np.ndarray]:
         """Accuracies and loss, `(configurations,)` each, by name."""
-        count = self.right.shape[1]
+        right = self.right
+        count = right.shape[1]
         return {
-            "top1": self.right.mean(axis=1),
+            "top1": right.mean(axis=1),
             "top5": self.top5 / count,
             "loss": self.loss / count,
         }
@@ -84,8 +95,10 @@ def evaluate_configs(
     calibrate_with: tf.data.Dataset | None = None,
     path: pathlib.Path | None = None,
     origin: Mapping[str, str] | None = None,
+    *,
+    raw: bool = True,
     verbose: bool = True,
-) -> tuple[Scores, Scores]:
+) -> tuple[Scores | None, Scores]:
     """Scores of sub-networks, sharing the computations they have in common.
 
     Args:
@@ -96,17 +109,19 @@ def evaluate_configs(
             of each with.
         path: Path of a `.npz` file that saves progress, to resume from.
         origin: What `digest` returns for these; needed with `path`.
+        raw: Whether to evaluate with the statistics that training left, too.
         verbose: Whether to show progress.
 
     Returns:
         Two `Scores` in the order of `configs`: with the statistics that training
-        left, and after calibration; without `calibrate_with` both are the same.
+        left, None without `raw`, and after calibration; without `calibrate_with` both
+        are the same.
 
     Raises:
         ValueError: If a data set is empty, or the file at `path` is damaged.
     """
-    evaluation = _Evaluation(network, configs, calibrate_with is not None)
-    key = repr((origin, configs))
+    evaluation = _Evaluation(network, configs, calibrate_with is not None, raw)
+    key = repr((origin, configs, raw))
     if path is not None and path.exists():
         evaluation.restore(path, key)
     saves = path is not None and is_chief(network.distribute_strategy)
@@ -120,7 +135,9 @@ def evaluate_configs(
         if saves:
             evaluation.save(path, key)
         raise
-    return evaluation.done.scores[0], evaluation.done.scores[-1]
+    by_kind = dict(zip(evaluation.kinds, evaluation.done.scores))
+    calibrated = by_kind.get("calibrated") or by_kind["raw"]
+    return by_kind.get("raw"), calibrated
 
 
 def evaluate_model(model: keras.Model, dataset: Batches, name: str) -> SampleResults:
@@ -173,7 +190,7 @@ class _Done:
         seen: Number of images in them.
         statistics: Batch statistics by the nodes of the tree.
         evaluated: Number of batches in `scores`.
-        scores: With the network's own statistics and, if any, with `statistics`.
+        scores: With the network's own statistics, with `statistics`, or both.
     """
 
     calibrated: int
@@ -184,13 +201,14 @@ class _Done:
 
 
 class _Evaluation:
-    def __init__(self, network, configs, calibrates):
+    def __init__(self, network, configs, calibrates, raw):
         self._network = network
         self._tree = PrefixTree(network, configs)
         self._indices = [config.indices for config in configs]
         self._score = _make_score(network.classifier, network.distribute_strategy)
         self._own_statistics = self._tree.statistics()
-        scores = (Scores.none(len(configs)),) * (2 if calibrates else 1)
+        self.kinds = ["raw"] * (raw or not calibrates) + ["calibrated"] * calibrates
+        scores = (Scores.none(len(configs)),) * len(self.kinds)
         self.done = _Done(0, 0, self._own_statistics, 0, scores)
 
     def run(self, dataset, calibrate_with, verbose):
@@ -217,8 +235,8 @@ class _Evaluation:
 
     def _evaluate(self, dataset, verbose):
         dataset = dataset.skip(self.done.evaluated)
-        all_statistics = [self._own_statistics, self.done.statistics]
-        all_statistics = all_statistics[: len(self.done.scores)]
+        of_kind = {"raw": self._own_statistics, "calibrated": self.done.statistics}
+        all_statistics = [of_kind[kind] for kind in self.kinds]
         units = len(all_statistics) * len(self._indices)
         progress = _progress("Evaluating", dataset, units, verbose)
         strategy = self._network.distribute_strategy
@@ -245,8 +263,8 @@ class _Evaluation:
         counts = [done.calibrated, done.seen, done.evaluated]
         arrays: dict[str, Any] = {"key": np.array(key), "counts": np.array(counts)}
         for number, scores in enumerate(done.scores):
-            for name, value in vars(scores).items():
-                arrays[f"{number}/{name}"] = value
+            for name in _SAVED:
+                arrays[f"{number}/{name}"] = getattr(scores, name)
         for node, rows in done.statistics.items():
             for number, row in enumerate(rows):
                 arrays[f"{node}/{number}"] = np.asarray(row)
@@ -260,8 +278,11 @@ class _Evaluation:
             return
         calibrated, seen, evaluated = map(int, arrays["counts"])
         scores = tuple(
-            Scores(**{name: arrays[f"{number}/{name}"] for name in vars(old)})
-            for number, old in enumerate(self.done.scores)
+            Scores((right,), (confidence,), top5, loss)
+            for right, confidence, top5, loss in (
+                [arrays[f"{number}/{name}"] for name in _SAVED]
+                for number in range(len(self.done.scores))
+            )
         )
         statistics = {
             node: [tf.constant(arrays[f"{node}/{n}"]) for n in range(len(rows))]

@@ -44,6 +44,7 @@ def build_table(
     *,
     calibrate_with: Batches | None = None,
     folder: str | os.PathLike | None = None,
+    raw: bool = True,
     verbose: bool = True,
 ) -> "pandas.DataFrame":
     """The lookup table: FLOPs, parameters and accuracy of sub-networks.
@@ -64,12 +65,15 @@ def build_table(
             Existing rows are not evaluated again, and an interrupted evaluation
             resumes. For that the data sets must give the same batches whenever they
             are read.
+        raw: Whether to evaluate with the statistics that training left as well, which
+            takes as long again where sub-networks are calibrated.
         verbose: Whether to show progress.
 
     Returns:
         A `pandas.DataFrame` with a row per configuration, those of the folder
         included: `config` as text, such as `"0.75,0.5,1.0"`, `flops`, `params`,
-        `top1_raw` with the statistics that training left, and `top1` with its
+        `top1_raw` with the statistics that training left (NaN without `raw`), and
+        `top1` with its
         95 % confidence interval from `top1_low` to `top1_high`, `top5` and `loss`
         of the sub-network that `sub_network` cuts out: after calibration, if there
         is any. Accuracies are from 0 to 1, the loss is the cross-entropy. For a head
@@ -119,8 +123,15 @@ def build_table(
         # Of its own for what is asked for, as another question may come first.
         asked = hashlib.sha256(repr((origin, selected)).encode()).hexdigest()[:8]
         partial = folder / f"table.partial-{asked}.npz"
-    raw, scores = evaluate_configs(
-        network, dataset, selected, calibrate_with, partial, origin, verbose
+    of_raw, scores = evaluate_configs(
+        network,
+        dataset,
+        selected,
+        calibrate_with,
+        partial,
+        origin,
+        raw=raw,
+        verbose=verbose,
     )
     names = tuple(map(str, selected))
     low, high = zip(*map(confidence_interval, scores.right))
@@ -129,7 +140,7 @@ def build_table(
             "config": names,
             "flops": flops,
             "params": network.count_params() - network.extra_params,
-            "top1_raw": raw.means["top1"],
+            "top1_raw": np.nan if of_raw is None else of_raw.means["top1"],
             "top1": scores.means["top1"],
             "top1_low": low,
             "top1_high": high,
