@@ -48,7 +48,12 @@ def flops_of_plans(network, steps):
         factors = network.sampler.factors(tf.constant(step, tf.int64), plan)
         if factors is None:
             factors = np.take(space.scales, plan)
-        rows.append([",".join(map(str, row)) for row in np.round(np.float64(factors), 2).tolist()])
+        rows.append(
+            [
+                ",".join(map(str, row))
+                for row in np.round(np.float64(factors), 2).tolist()
+            ]
+        )
     configs = [config for row in rows for config in row]
     flops = keras_resizable.count_flops_of_configs(
         network.with_factors_of(configs), configs

@@ -6,10 +6,12 @@
     python train/search.py --max_flops=2.3e9
     python train/search.py --max_latency_ms=20 --min_top1=0.75
     python train/search.py --config=1.0,0.9 --config=0.75
+    python train/search.py --explore=300
     python train/search.py --merge=table_of_a_phone.csv
 
 Builds table.csv in the folder of the run, or adds the missing rows to it, and resumes
-where it was interrupted; prints the Pareto front and the best sub-network; and writes
+where it was interrupted; of a space that is too large for that, --explore evaluates as
+many sub-networks on few images, and adds the best to the table. Prints the Pareto front and the best sub-network; and writes
 pareto.png and report.html. Batch statistics are re-estimated for each sub-network with
 the images in calibration.npz.
 """
@@ -30,6 +32,11 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("run", str(runs.LATEST), "Folder of the run.")
 flags.DEFINE_multi_string(
     "config", None, "Scale factors of a sub-network to evaluate; all if absent."
+)
+flags.DEFINE_integer(
+    "explore",
+    None,
+    "Number of sub-networks to evaluate on few images, instead of all on all.",
 )
 flags.DEFINE_float("max_flops", None, "Maximum multiply-adds.")
 flags.DEFINE_float("max_latency_ms", None, "Maximum milliseconds on the device.")
@@ -90,7 +97,10 @@ def build_table(run):
     with distribution.make_strategy(FLAGS.strategy).scope():
         network = run.finer_network(FLAGS.config or ())
         configs = FLAGS.config or run.network().space.configs()
-    table = search.build_table(
+    evaluate = search.build_table
+    if FLAGS.explore is not None:
+        evaluate, configs = search.explore, FLAGS.explore
+    table = evaluate(
         network,
         run.test_data(FLAGS.data_dir),
         configs,
@@ -115,6 +125,8 @@ def build_table(run):
 
 def main(argv):
     scripts.refuse_arguments(argv)
+    if FLAGS.explore is not None and FLAGS.config:
+        raise ValueError("Give --config or --explore, not both.")
     run = Run(FLAGS.run)
     limits = read_limits(run)
     network, table = build_table(run)

@@ -1,12 +1,14 @@
 """Resizable-NAS: a table of all sub-networks, and queries on it."""
 
 from keras_resizable.search.evaluation import evaluate_model
+from keras_resizable.search.exploring import explore
 from keras_resizable.search.latency import latency_table
 from keras_resizable.search.measurements import (
     metadata_of,
     result_name,
     write_measurements,
 )
+from keras_resizable.search.prediction import predict
 from keras_resizable.search.query import best, check_limits, devices_of, pareto_front
 from keras_resizable.search.report import write_report
 from keras_resizable.search.samples import (
@@ -41,6 +43,7 @@ __all__ = [
     "confidence_interval",
     "devices_of",
     "evaluate_model",
+    "explore",
     "join_samples",
     "latency_table",
     "load_samples",
@@ -48,6 +51,7 @@ __all__ = [
     "metadata_of",
     "paired_test",
     "pareto_front",
+    "predict",
     "read_table",
     "require_results_of",
     "require_same_images",

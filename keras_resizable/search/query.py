@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from keras_resizable.search.samples import SampleResults, paired_test
 from keras_resizable.search.table import LATENCY
 
 if TYPE_CHECKING:
@@ -16,11 +17,16 @@ def best(
     max_size_bytes: float | None = None,
     min_top1: float | None = None,
     device: str | None = None,
+    as_good_in: SampleResults | None = None,
+    confidence: float = 0.95,
 ) -> "pandas.Series":
     """The best sub-network within limits.
 
     The most accurate one; or, if the only limit is `min_top1`, the one with the
     fewest FLOPs. Ties go to the one with the fewest FLOPs, or to the more accurate one.
+
+    The most accurate of many on few images is partly the luckiest. With `as_good_in` it
+    is the cheapest that they cannot tell from the most accurate.
 
     Args:
         table: A table of `build_table`.
@@ -30,6 +36,10 @@ def best(
         min_top1: Accuracy, from 0 to 1.
         device: Name of the device that `max_latency_ms` is for; the one in the
             table if there is only one.
+        as_good_in: `SampleResults` of the table: takes the cheapest sub-network, in
+            what is limited or else in FLOPs, that is not worse than the most accurate
+            one by `paired_test`.
+        confidence: How sure that test is to be, from 0 to 1, to call one worse.
 
     Returns:
         The row of the table, a `pandas.Series`.
@@ -89,7 +99,17 @@ def best(
     order, ascending = ["top1", "flops"], [False, True]
     if not maxima and min_top1 is not None:
         order, ascending = order[::-1], ascending[::-1]
-    return within.sort_values(order, ascending=ascending).iloc[0]
+    row = within.sort_values(order, ascending=ascending).iloc[0]
+    if as_good_in is None:
+        return row
+    if not 0 < confidence < 1:
+        raise ValueError(f"`confidence` is between 0 and 1. Received: {confidence}")
+    right = as_good_in.right_of(row["config"])
+    for _, other in within.sort_values([*maxima, "flops"]).iterrows():
+        test = paired_test(right, as_good_in.right_of(other["config"]))
+        if test.difference <= 0 or test.p_value > 1 - confidence:
+            return other
+    return row
 
 
 def check_limits(

@@ -1,9 +1,10 @@
+import numpy as np
 import pandas
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_resizable.search import best, pareto_front
+from keras_resizable.search import SampleResults, best, pareto_front
 
 
 @pytest.fixture
@@ -29,6 +30,29 @@ def test_best_within_limits(table):
     assert best(table, min_top1=0.75)["config"] == "c"
     assert best(table, min_top1=0.75, max_flops=100)["config"] == "a"
     assert best(table, min_top1=0)["config"] == "d"
+
+
+def test_the_cheapest_that_is_not_worse():
+    # Right on all, all but 2, and all but 20 of 100 images.
+    right = np.arange(100) >= np.array([[0], [2], [20]])
+    samples = SampleResults(("a", "b", "c"), right, np.zeros((3, 100), np.float16))
+    table = pandas.DataFrame(
+        {
+            "config": ["a", "b", "c"],
+            "flops": [3, 2, 1],
+            "latency_ms_phone": [1.0, 2.0, 3.0],
+            "top1": right.mean(axis=1),
+        }
+    )
+    assert best(table)["config"] == "a"
+    assert best(table, as_good_in=samples)["config"] == "b"
+    assert best(table, as_good_in=samples, confidence=0.3)["config"] == "a"
+    assert best(table, as_good_in=samples, max_latency_ms=9)["config"] == "a"
+    assert best(table, as_good_in=samples, max_flops=1)["config"] == "c"
+    with pytest.raises(ValueError, match="between 0 and 1. Received: 95"):
+        best(table, as_good_in=samples, confidence=95)
+    with pytest.raises(ValueError, match="no results of the sub-network 'b'"):
+        best(table, as_good_in=samples.only(["a", "c"]))
 
 
 def test_how_near_the_nearest_is(table):

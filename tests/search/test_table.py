@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pandas
@@ -69,6 +72,28 @@ def test_table_is_that_of_the_sub_networks_alone(randomize, data, batches):
         losses = keras.losses.sparse_categorical_crossentropy(labels, model(images))
         assert row.loss == pytest.approx(np.mean(losses), rel=1e-5)
     assert (table.top1 != table.top1_raw).any()
+
+
+def test_statistics_that_training_left_are_an_option(network, batches):
+    options = {"calibrate_with": batches, "verbose": False}
+    table = build_table(network, batches, **options)
+    without = build_table(network, batches, raw=False, **options)
+    assert without["top1_raw"].isna().all()
+    pandas.testing.assert_frame_equal(
+        without.drop(columns="top1_raw"), table.drop(columns="top1_raw")
+    )
+
+
+def test_graphs_are_kept_as_long_as_their_network(make_network, batches):
+    network = make_network()
+    build_table(network, batches, verbose=False)
+    traced = [level._infer for level in PrefixTree(network, [])._levels]
+    build_table(network, batches, ["0.5"], verbose=False)
+    assert traced == [level._infer for level in PrefixTree(network, [])._levels]
+    known = weakref.ref(network)
+    del network
+    gc.collect()
+    assert known() is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,197 @@
+"""Finding the best sub-networks of a space that is too large to evaluate."""
+
+import contextlib
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow as tf
+
+from keras_resizable.network import ResizableNetwork
+from keras_resizable.pieces import count_flops_of_configs
+from keras_resizable.search.prediction import predict
+from keras_resizable.search.query import pareto_front
+from keras_resizable.search.table import build_table
+from keras_resizable.utils.batches import Batches, image_batches, labelled_batches
+from keras_resizable.utils.extras import import_extra
+
+if TYPE_CHECKING:
+    import pandas
+
+EXPLORED = "explored"
+_ROUNDS = 4
+_MOST_CONFIGS = 50_000
+# Of those that are evaluated on few images, how many are on all.
+_FINALISTS = 1 / 8
+_LEAST = 20
+
+
+def explore(
+    network: ResizableNetwork,
+    dataset: Batches,
+    evaluations: int = 300,
+    *,
+    calibrate_with: Batches | None = None,
+    costs: "pandas.DataFrame | None" = None,
+    cost: str = "flops",
+    num_images: int = 1000,
+    folder: str | os.PathLike | None = None,
+    seed: int = 0,
+    verbose: bool = True,
+) -> "pandas.DataFrame":
+    """The lookup table of the best sub-networks, without evaluating all.
+
+    In rounds: sub-networks are evaluated on few images, a first quarter of them by
+    chance; `predict` of what they gave says which others may be the most accurate of
+    their cost, and they are next. An eighth of as many, the best as predicted, is evaluated
+    on all images in the end. What is shared is computed once in each round, as in
+    `build_table`, and batch statistics of the rounds are re-estimated with as few
+    images.
+
+    Args:
+        network: A `ResizableNetwork` that classifies.
+        dataset: `tf.data.Dataset` of batches of images and labels, integers or
+            one-hot, in the same order whenever it is read, with classes in an order of
+            chance; or both as a tuple of arrays.
+        evaluations: How many sub-networks to evaluate on few images, 20 or more.
+        calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
+            statistics of each configuration with.
+        costs: A table of the configurations to consider with their costs, as
+            `latency_table` gives it; FLOPs of all if absent, or of a seeded 50,000 of
+            more.
+        cost: Its column, which is to be low.
+        num_images: Images of the rounds, rounded up to whole batches.
+        folder: Folder for `table.csv` and `samples.npz`, as `build_table` has it, with
+            those of the rounds in its folder `explored`. The same call resumes an
+            interrupted one, and evaluates nothing again.
+        seed: Seed of the first sub-networks.
+        verbose: Whether to show progress.
+
+    Returns:
+        The table of `build_table` of those that were evaluated on all images, and of
+        what the folder had before, with `top1_raw` NaN. For others see `predict`, of
+        this table or that of the folder `explored`.
+
+    Raises:
+        ValueError: If there are too few evaluations, as `build_table`, or if all are
+            equally accurate.
+        ImportError: If the extra `search` is not installed.
+
+    Example::
+
+        table = search.explore(network, validation, 300, calibrate_with=images)
+        search.best(table, max_flops=2e8)
+    """
+    least = max(_LEAST, network.space.num_stages + 3)
+    if evaluations < least:
+        raise ValueError(
+            f"Exploring takes at least {least} evaluations. Received: {evaluations}"
+        )
+    if num_images < 1:
+        raise ValueError(f"`num_images` is at least 1. Received: {num_images}")
+    if costs is None:
+        costs = _flops(network, seed)
+    costs = _checked(costs, cost, network)
+    dataset = labelled_batches(dataset, network)
+    first = _first(dataset, num_images)
+    to_calibrate = few = None
+    if calibrate_with is not None:
+        to_calibrate = image_batches(calibrate_with, network)
+        few = _first(to_calibrate, num_images)
+    options = {"raw": False, "verbose": verbose}
+    with _folder_of_rounds(folder) as rounds:
+        chosen = _drawn(costs, -(-evaluations // _ROUNDS), seed)
+        for number in range(1, _ROUNDS + 1):
+            if verbose:
+                print(f"Round {number} of {_ROUNDS}: {len(chosen)} sub-networks")
+            explored = build_table(
+                network, first, chosen, calibrate_with=few, folder=rounds, **options
+            )
+            explored = explored[explored["config"].isin(chosen)]
+            predicted = predict(explored, costs["config"])
+            if number < _ROUNDS:
+                hopes = predicted["top1"] + predicted["standard_error"]
+                count = min(evaluations * (number + 1) // _ROUNDS, len(costs))
+                chosen += _best(costs, hopes, count - len(chosen), chosen)
+    best = _best(costs, predicted["top1"], max(1, round(_FINALISTS * evaluations)))
+    if verbose:
+        print(f"On all images: {len(best)} sub-networks")
+    return build_table(
+        network, dataset, best, calibrate_with=to_calibrate, folder=folder, **options
+    )
+
+
+@contextlib.contextmanager
+def _folder_of_rounds(folder: str | os.PathLike | None) -> Iterator[pathlib.Path]:
+    if folder is not None:
+        yield pathlib.Path(folder) / EXPLORED
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        yield pathlib.Path(temporary)
+
+
+def _flops(network, seed):
+    pandas = import_extra("pandas", "search")
+    space = network.space
+    if space.size <= _MOST_CONFIGS:
+        configs = list(space.configs())
+    else:
+        shape = (_MOST_CONFIGS, space.num_stages)
+        rows = np.random.default_rng(seed).integers(len(space.scales), size=shape)
+        ends = (space.largest, space.smallest)
+        configs = space.select([*ends, *map(space.from_indices, rows)])
+    flops = count_flops_of_configs(network, configs)
+    return pandas.DataFrame({"config": list(map(str, configs)), "flops": flops})
+
+
+def _checked(costs, cost, network):
+    for name in ("config", cost):
+        if name not in costs:
+            raise ValueError(
+                f"`costs` has no column {name!r}. It has {', '.join(costs.columns)}."
+            )
+    names = list(map(str, network.space.select(costs["config"])))
+    values = costs[cost].to_numpy(float)
+    if len(names) != len(values) or not np.isfinite(values).all():
+        raise ValueError(
+            "`costs` has one row for each configuration, and a number in each. "
+            f"Received: {len(values)} rows of {len(names)} configurations, "
+            f"{np.isfinite(values).sum()} with a number."
+        )
+    return costs.assign(config=names, cost=values)[["config", "cost"]]
+
+
+def _first(dataset: tf.data.Dataset, num_images: int) -> tf.data.Dataset:
+    """The first batches, of as many images or more."""
+    seen = batches = 0
+    for batch in dataset:
+        images = batch[0] if isinstance(batch, tuple) else batch
+        seen, batches = seen + len(images), batches + 1
+        if seen >= num_images:
+            break
+    return dataset.take(batches)
+
+
+def _drawn(costs, count, seed):
+    """The cheapest, the dearest, and others by chance."""
+    ends = [costs["cost"].idxmin(), costs["cost"].idxmax()]
+    others = np.random.default_rng(seed).permutation(costs.index)
+    numbers = list(dict.fromkeys([*ends, *others]))[:count]
+    return costs["config"][numbers].tolist()
+
+
+def _best(costs, top1, count, known=()):
+    """Those that are the most accurate of their cost: fronts, one under another."""
+    table = costs.assign(top1=top1)
+    found: list[str] = []
+    while len(found) < count and not table.empty:
+        front = pareto_front(table, "cost")
+        new = front["config"][~front["config"].isin(known)]
+        # Evenly from the cheapest to the dearest, if there are more than are wanted.
+        places = np.linspace(0, len(new) - 1, min(len(new), count - len(found)))
+        found += new.iloc[places.round().astype(int)].tolist()
+        table = table.drop(front.index)
+    return found

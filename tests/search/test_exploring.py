@@ -1,0 +1,169 @@
+import numpy as np
+import pandas
+import pytest
+import tensorflow as tf
+from conftest import small_network
+from test_prediction import accuracies
+
+from keras_resizable import SpatialSpace, search
+from keras_resizable.search import exploring
+
+MAKE_NETWORK = small_network
+SPACE = SpatialSpace((1.0, 0.9, 0.8, 0.7, 0.6, 0.5), num_stages=4)
+WEIGHTS = [1.0, 0.3, 0.6, 0.1]
+
+
+class Network:
+    """Of which only the space is asked."""
+
+    space = SPACE
+
+
+@pytest.fixture
+def evaluated(monkeypatch):
+    """Tables of a formula, with more noise on fewer images; gives what was asked."""
+    asked = []
+
+    def build_table(network, dataset, configs, **options):
+        names = [str(SPACE.config(config)) for config in configs]
+        count = sum(len(images) for images, _ in dataset)
+        asked.append((count, names))
+        table = costs().set_index("config").loc[names].reset_index()
+        noise = 0.1 / np.sqrt(count)
+        return table.assign(top1=accuracies(WEIGHTS, names, noise, seed=count))
+
+    monkeypatch.setattr(exploring, "build_table", build_table)
+    monkeypatch.setattr(exploring, "labelled_batches", lambda data, network: data)
+    return asked
+
+
+def costs():
+    configs = [str(config) for config in SPACE.configs()]
+    factors = np.array([list(map(float, c.split(","))) for c in configs])
+    return pandas.DataFrame(
+        {"config": configs, "flops": (factors**2) @ [4.0, 2.0, 3.0, 1.0] * 1e6}
+    )
+
+
+def explore(evaluations=120, **options):
+    images, labels = np.zeros((5000, 1), np.float32), np.zeros(5000, int)
+    dataset = tf.data.Dataset.from_tensor_slices((images, labels)).batch(250)
+    return search.explore(
+        Network(), dataset, evaluations, costs=costs(), verbose=False, **options
+    )
+
+
+def test_the_front_is_found_without_walking_the_space(evaluated):
+    table = explore()
+    assert [count for count, _ in evaluated] == [1000] * 4 + [5000]
+    assert [len(names) for _, names in evaluated] == [30, 60, 90, 120, 15]
+    assert len(set(evaluated[3][1])) == 120
+    assert table["config"].tolist() == evaluated[4][1]
+    truth = costs().assign(top1=accuracies(WEIGHTS, costs()["config"]))
+    top1_of = truth.set_index("config")["top1"]
+    by_chance = np.random.default_rng(0).choice(truth["config"], 120, replace=False)
+    noisy = accuracies(WEIGHTS, by_chance, 0.1 / np.sqrt(5000))
+    others = truth[truth["config"].isin(by_chance)].set_index("config").loc[by_chance]
+    lost, lost_by_chance = [], []
+    for budget in np.quantile(truth["flops"], np.linspace(0.1, 1, 10)):
+        best = truth.loc[truth["flops"] <= budget, "top1"].max()
+        chosen = search.best(table, max_flops=budget)["config"]
+        lost.append(best - top1_of[chosen])
+        within = noisy[(others["flops"] <= budget).to_numpy()].argmax()
+        names = others.index[others["flops"] <= budget]
+        lost_by_chance.append(best - top1_of[names[within]])
+    assert np.mean(lost) < 0.005
+    # Than as many by chance, which all take all images.
+    assert np.mean(lost) < np.mean(lost_by_chance)
+
+
+def test_a_seed_decides_what_is_evaluated(evaluated):
+    for seed in (0, 0, 1):
+        explore(40, seed=seed)
+    runs = [evaluated[:5], evaluated[5:10], evaluated[10:]]
+    assert runs[0] == runs[1]
+    assert runs[0][0] != runs[2][0]
+
+
+def test_other_costs(evaluated):
+    latency = costs().rename(columns={"flops": "latency_ms_phone"}).iloc[::2]
+    images = tf.data.Dataset.from_tensor_slices((np.zeros(50), np.zeros(50))).batch(10)
+    search.explore(
+        Network(),
+        images,
+        40,
+        costs=latency,
+        cost="latency_ms_phone",
+        num_images=15,
+        verbose=False,
+    )
+    assert [count for count, _ in evaluated] == [20] * 4 + [50]
+    assert set(evaluated[-1][1]) <= set(latency["config"])
+
+
+def test_a_space_without_end_is_drawn_from(monkeypatch):
+    monkeypatch.setattr(exploring, "_MOST_CONFIGS", 100)
+    network = small_network(
+        scales=tuple(np.arange(30, 51) / 50), input_shape=(32, 32, 2)
+    )
+    table = exploring._flops(network, seed=0)
+    assert 90 < len(table) <= 102
+    assert str(network.space.smallest) in table["config"].tolist()
+    pandas.testing.assert_frame_equal(table, exploring._flops(network, seed=0))
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("number", [2, 4], ids=["in a round", "at the end"])
+def test_an_interrupted_search_goes_on(number, tmp_path, monkeypatch, randomize):
+    network = small_network(scales=(1.0, 0.8, 0.7, 0.6, 0.5), input_shape=(24, 24, 2))
+    randomize(network)
+    generator = np.random.default_rng(0)
+    images = generator.random((60, 24, 24, 2), np.float32)
+    labels = np.argmax(network.predict(images, verbose=0), axis=-1)
+    data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(20)
+
+    def run(folder):
+        return search.explore(
+            network,
+            data,
+            20,
+            calibrate_with=images[:20],
+            num_images=20,
+            folder=tmp_path / folder,
+            verbose=False,
+        )
+
+    whole = run("whole")
+    assert len(whole) == 2
+    assert whole["top1_raw"].isna().all()
+    build_table, calls = search.build_table, []
+
+    def stop(*args, **kwargs):
+        calls.append(None)
+        if len(calls) > number:
+            raise Stop
+        return build_table(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(exploring, "build_table", stop)
+        with pytest.raises(Stop):
+            run("stopped")
+    pandas.testing.assert_frame_equal(run("stopped"), whole)
+    for name in ("table.csv", "explored/table.csv", "explored/samples.npz"):
+        one, other = (tmp_path / folder / name for folder in ("whole", "stopped"))
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_what_cannot_be_explored_is_one_sentence(evaluated):
+    with pytest.raises(ValueError, match="at least 20 evaluations. Received: 19"):
+        explore(19)
+    with pytest.raises(ValueError, match="`num_images` is at least 1. Received: 0"):
+        explore(num_images=0)
+    with pytest.raises(ValueError, match="no column 'latency'. It has config, flops"):
+        explore(cost="latency")
+    twice = pandas.concat([costs(), costs()])
+    with pytest.raises(ValueError, match="2592 rows of 1296 configurations"):
+        search.explore(Network(), None, costs=twice)
