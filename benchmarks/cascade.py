@@ -2,15 +2,15 @@
 
     python train/search.py
     python train/adapt.py --unused --num_samples=10000
-    python benchmarks/cascade.py --run=runs/latest
+    python benchmarks/cascade.py runs/one runs/other
 
 A cascade runs a sub-network, and a dearer one as well where the first is not confident.
 Its pair and its threshold are chosen on the images that train/adapt.py evaluated, which
 the network was not trained on, at each budget of mean FLOPs; so is the fixed
 sub-network. Accuracies are of the test images, beside the simply largest sub-network
-within the budget, the best of the test images, and the same cascade with confidences
-of chance. Nothing that the two sub-networks share is counted once. Prints the table and
-writes benchmarks/results/cascade.csv.
+within the budget, the best of the test images, the same cascade with confidences of
+chance, and the router, if the run has one. What the two sub-networks of a cascade share
+counts twice. Prints the means over the runs, and writes benchmarks/results/cascade.csv.
 """
 
 import itertools
@@ -23,7 +23,7 @@ from absl import app, flags
 from keras_resizable import runs, search
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("run", "runs/latest", "Folder of a run.")
+flags.DEFINE_integer("budgets", 12, "From the cheapest sub-network to the largest.")
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 
@@ -70,31 +70,39 @@ def compared(budget, validation, test, costs):
     return row
 
 
-def main(argv):
-    run = runs.Run(FLAGS.run)
+def measure(run):
+    """The table of a run, a row for each budget."""
     folder = run.folder / "adapt"
-    routed = pd.read_csv(folder / "trade_off.csv").iloc[1:]  # The first has no budget.
     test = search.load_samples(run.folder / search.SAMPLES)
     validation = search.load_samples(folder / "train" / search.SAMPLES)
     test = test.only(validation.configs)
     table = search.read_table(run.table_path).set_index("config")
     costs = table.loc[list(test.configs), "flops"].to_numpy(float)
-    rows = []
-    for _, route in routed.iterrows():
-        if route["flops"] < costs.min():
-            continue
-        row = compared(route["flops"], validation, test, costs)
-        rows.append(row | {"router": route["top1"]})
-    result = pd.DataFrame(rows)
-    shown = result.copy()
-    shown[["budget", "cascade flops"]] /= 1e6
-    accuracies = [name for name in shown if "budget" != name != "cascade flops"]
-    shown[accuracies] *= 100
-    print(shown.round(2).to_string(index=False))
-    print("mean of the budgets:")
+    budgets = np.linspace(costs.min(), costs.max(), FLAGS.budgets + 1)[1:]
+    result = pd.DataFrame(
+        [compared(budget, validation, test, costs) for budget in budgets]
+    )
+    if (folder / "trade_off.csv").exists():
+        routed = pd.read_csv(folder / "trade_off.csv").iloc[1:]  # One has no budget.
+        routed = routed.sort_values("flops")
+        result["router"] = np.interp(
+            budgets, routed["flops"], routed["top1"], left=np.nan
+        )
+    return result
+
+
+def main(argv):
+    results = [measure(runs.Run(folder)) for folder in argv[1:]]
+    result = pd.concat(results).groupby("budget").mean()
+    shown = 100 * result.drop(columns="cascade flops")
+    shown.index = (shown.index / 1e6).to_series().round(1)
+    print(shown.round(2).to_string())
+    print("mean of the budgets, each run:")
+    for one in results:
+        print((100 * one["cascade - fixed"]).mean().round(2))
     print(shown.mean().round(2).to_string())
     RESULTS.mkdir(exist_ok=True)
-    result.to_csv(RESULTS / "cascade.csv", index=False)
+    result.to_csv(RESULTS / "cascade.csv")
 
 
 if __name__ == "__main__":
