@@ -4,8 +4,8 @@
 
 The same network with a fair plan of its list and with an `IntervalSampler`, whose maps
 have other sizes in every step of the one graph. Steps take turns, none has the plan of
-another. For each side the lower quartile, over steps, of seconds a FLOP, as plans differ
-in both. Writes benchmarks/results/interval.json.
+another. For each side the lower quartile, over steps, of seconds a FLOP, as plans
+differ in both. Writes benchmarks/results/interval.json.
 
 Nothing else should run beside it.
 """

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import shlex
 import subprocess
 import sys
@@ -163,6 +164,7 @@ def test_search_then_fine_tune(folder, tmp_path, monkeypatch):
     )
     assert "1 sub-networks" in output and "latency_ms_host" in output
     assert "Best within the limits: 0.5,0.5,0.5" in output
+    assert "On test images, which nothing was chosen with: 0." in output
     table = pandas.read_csv(latest / "table.csv")
     assert list(table.config) == ["0.5,0.5,0.5"]
     assert (table.latency_ms_host > 0).all()
@@ -305,6 +307,20 @@ def test_a_learning_rate_is_suggested(folder, tmp_path):
     ]
 
 
+def test_exploring_makes_a_table_of_the_best(folder, tmp_path):
+    shutil.copytree(folder[0] / "runs" / "latest", tmp_path / "run")
+    for name in ("table.csv", "samples.npz"):
+        (tmp_path / "run" / name).unlink()
+    shutil.copytree(folder[0] / "data", tmp_path / "data")
+    output = run("train/search.py", "--run=run", "--explore=24", folder=tmp_path)
+    assert "Round 4 of 4: 24 sub-networks" in output
+    assert len(pandas.read_csv(tmp_path / "run" / "table.csv")) == 3
+    assert len(pandas.read_csv(tmp_path / "run" / "explored" / "table.csv")) == 24
+    both = ("--explore=24", "--config=0.5")
+    error = run("train/search.py", *both, folder=tmp_path, fails=True)
+    assert "Give --config or --explore, not both" in error
+
+
 def test_one_sub_network_alone_then_the_same_command_is_a_new_run(folder, tmp_path):
     data = f"--dataset={folder[0] / 'data'}"
     arguments = (
@@ -339,6 +355,7 @@ def test_one_sub_network_alone_then_the_same_command_is_a_new_run(folder, tmp_pa
         data,
         "--mode=individual",
         "--config=0.5",
+        "--batch_size=32",
         NETWORK,
         folder=tmp_path,
         fails=True,

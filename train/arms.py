@@ -49,6 +49,7 @@ def _cifar10(size, **changes):
         "learning_rate": 0.1,
         "weight_decay": 5e-4,
         "warmup": 0.05,
+        "validation": 0.0,
     } | changes
 
 
@@ -62,6 +63,7 @@ SETTINGS = {
             "epochs": 20,
             "learning_rate": 0.1,
             "augmentation": "none",
+            "validation": 0.0,
         },
         (28, 28, 1),
     ),

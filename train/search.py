@@ -11,9 +11,11 @@
 
 Builds table.csv in the folder of the run, or adds the missing rows to it, and resumes
 where it was interrupted; of a space that is too large for that, --explore evaluates as
-many sub-networks on few images, and adds the best to the table. Prints the Pareto front and the best sub-network; and writes
-pareto.png and report.html. Batch statistics are re-estimated for each sub-network with
-the images in calibration.npz.
+many sub-networks on few images, and adds the best to the table. Prints the Pareto front
+and the best sub-network, and writes pareto.png and report.html. The images are those
+that the run keeps to choose with; what is chosen is evaluated on the test images too.
+Batch statistics are re-estimated for each sub-network with the images in
+calibration.npz.
 """
 
 import shlex
@@ -141,6 +143,17 @@ def main(argv):
         row = search.best(table, device=FLAGS.device, **limits)
         print(f"\nBest within the limits: {row['config']}")
         print(row[[*SHOWN[1:], *latencies]].to_string())
+        unseen = run.unseen_top1(
+            network,
+            [row["config"]],
+            calibrate=FLAGS.calibrate,
+            data_dir=FLAGS.data_dir,
+        )
+        if unseen is None:
+            print("top1 is of the images that it was chosen with: see --validation of")
+            print("train/supernet.py.")
+        else:
+            print(f"On test images, which nothing was chosen with: {unseen[0]:.6g}")
         where = ""
         if run.folder != runs.LATEST:
             where = f" --model {shlex.quote(str(run.network_path))}"

@@ -209,7 +209,7 @@ class _Plan:
                 return places[number]
         raise ValueError(
             f"There is no place for a resize before the layer {layer!r}: "
-            + ("more than one tensor passes there. " if named else "there is no such. ")
+            + ("no single map of features passes there. " if named else "there is none. ")
             + "Those of keras_resizable.resize_points(model) are possible."
         )
 

@@ -6,6 +6,7 @@ from keras_resizable.data.idx import load_idx
 from keras_resizable.data.image_set import (
     ImageSet,
     Split,
+    count_validation,
     from_arrays,
     hold_out,
     take_train,
@@ -27,6 +28,7 @@ __all__ = [
     "AUGMENTATIONS",
     "ImageSet",
     "Split",
+    "count_validation",
     "eval_dataset",
     "from_arrays",
     "hold_out",

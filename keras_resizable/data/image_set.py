@@ -112,9 +112,14 @@ def with_validation(image_set: ImageSet, fraction: float) -> ImageSet:
     Returns:
         An `ImageSet` whose `train` are the others.
     """
-    count = max(1, round(fraction * image_set.train.num_images))
+    count = count_validation(image_set.train.num_images, fraction)
     rest = hold_out(image_set, count)
     return dataclasses.replace(rest, test=image_set.test, validation=rest.test)
+
+
+def count_validation(num_images: int, fraction: float) -> int:
+    """How many of some training images `with_validation` takes."""
+    return max(1, round(fraction * num_images)) if fraction else 0
 
 
 def from_arrays(

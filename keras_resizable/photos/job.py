@@ -5,6 +5,7 @@ import hashlib
 import os
 import pathlib
 import random
+from typing import Any
 
 import keras
 
@@ -107,7 +108,7 @@ class Job:
             raise ValueError(f"`max_loss` is from 0 to 1. Received: {self.max_loss}")
 
     @property
-    def limits(self) -> dict[str, float]:
+    def limits(self) -> dict[str, Any]:
         """The limits, as `search.best` takes them."""
         names = ("max_latency_ms", "max_flops", "min_top1")
         given = {name: getattr(self, name) for name in names}

@@ -37,8 +37,9 @@ def size_of_set(
     Raises:
         ValueError: As `load_data` does, if there are not as many images.
     """
-    if recipe.dataset in KNOWN_SETS and not recipe.validation:
+    if recipe.dataset in KNOWN_SETS:
         count, classes, shape = KNOWN_SETS[recipe.dataset]
+        count -= data.count_validation(count, recipe.validation)
         if recipe.num_images is not None and recipe.num_images > count:
             raise ValueError(
                 f"There are {count} images to train with. Received: {recipe.num_images}"
@@ -50,14 +51,19 @@ def size_of_set(
     return images.train.num_images, len(images.class_names), images.image_shape
 
 
-def load_data(recipe: Recipe, data_dir: str | None = None) -> data.ImageSet:
+def load_data(
+    recipe: Recipe, data_dir: str | None = None, *, unseen: bool = False
+) -> data.ImageSet:
     """The images of a recipe, an `ImageSet`.
 
-    With `validation` its `test` are the images to choose with, and the test images are
-    left for those of `data.load`.
+    Args:
+        recipe: A `Recipe`.
+        data_dir: Where TensorFlow Datasets keeps its sets.
+        unseen: Whether its `test` are the test images also if there are others to
+            choose with, of the recipe's `validation`.
     """
     images = data.load(recipe.dataset, data_dir, validation=recipe.validation)
-    if images.validation is not None:
+    if images.validation is not None and not unseen:
         images = dataclasses.replace(images, test=images.validation)
     if recipe.num_images is not None:
         images = data.take_train(images, recipe.num_images)

@@ -76,6 +76,7 @@ _sample_resnet20 = Recipe(
     warmup=0.125,
     nesterov=True,
     weight_decay=1e-4,
+    validation=0.1,
     augmentation="none",
     ours=tuple(FIELDS),
 )

@@ -136,6 +136,53 @@ class Run:
         """
         return recipes.test_data(self.recipe, self.images(data_dir))
 
+    def unseen_data(self, data_dir: str | None = None) -> tf.data.Dataset | None:
+        """The batches of test images that nothing was chosen with.
+
+        Args:
+            data_dir: Where TensorFlow Datasets keeps its sets.
+
+        Returns:
+            Images and labels; None if the run has no others to choose with, as its
+            recipe has no `validation`.
+        """
+        if not self.recipe.validation:
+            return None
+        images = recipes.load_data(self.recipe, data_dir, unseen=True)
+        return recipes.test_data(self.recipe, images)
+
+    def unseen_top1(
+        self,
+        network: ResizableNetwork,
+        configs: Iterable[ConfigLike],
+        *,
+        calibrate: bool = True,
+        data_dir: str | None = None,
+    ) -> list[float] | None:
+        """Accuracies of sub-networks that were chosen, on `unseen_data`.
+
+        Args:
+            network: Its network.
+            configs: Configurations.
+            calibrate: Whether to re-estimate batch statistics.
+            data_dir: Where TensorFlow Datasets keeps its sets.
+
+        Returns:
+            Numbers from 0 to 1; None if the run has no such images.
+        """
+        unseen = self.unseen_data(data_dir)
+        if unseen is None:
+            return None
+        table = search.build_table(
+            network,
+            unseen,
+            configs,
+            calibrate_with=self.calibration() if calibrate else None,
+            raw=False,
+            verbose=False,
+        )
+        return table["top1"].tolist()
+
     def calibration(self) -> tf.data.Dataset:
         """Batches of images to calibrate sub-networks with.
 

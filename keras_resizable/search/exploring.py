@@ -26,7 +26,6 @@ _ROUNDS = 4
 _MOST_CONFIGS = 50_000
 # Of those that are evaluated on few images, how many are on all.
 _FINALISTS = 1 / 8
-_LEAST = 20
 
 
 def explore(
@@ -46,17 +45,18 @@ def explore(
 
     In rounds: sub-networks are evaluated on few images, a first quarter of them by
     chance; `predict` of what they gave says which others may be the most accurate of
-    their cost, and they are next. An eighth of as many, the best as predicted, is evaluated
-    on all images in the end. What is shared is computed once in each round, as in
-    `build_table`, and batch statistics of the rounds are re-estimated with as few
-    images.
+    their cost, and they are next. In the end an eighth of as many, the best as
+    predicted, is evaluated on all images. What is shared is computed once in each
+    round, as in `build_table`, and batch statistics of the rounds are re-estimated with
+    as few images.
 
     Args:
         network: A `ResizableNetwork` that classifies.
         dataset: `tf.data.Dataset` of batches of images and labels, integers or
             one-hot, in the same order whenever it is read, with classes in an order of
             chance; or both as a tuple of arrays.
-        evaluations: How many sub-networks to evaluate on few images, 20 or more.
+        evaluations: How many sub-networks to evaluate on few images, at least 32 of a
+            network of five stages.
         calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
             statistics of each configuration with.
         costs: A table of the configurations to consider with their costs, as
@@ -76,8 +76,8 @@ def explore(
         this table or that of the folder `explored`.
 
     Raises:
-        ValueError: If there are too few evaluations, as `build_table`, or if all are
-            equally accurate.
+        ValueError: If there are too few evaluations, or as many as configurations; if
+            all of the first are equally accurate; or as `build_table`.
         ImportError: If the extra `search` is not installed.
 
     Example::
@@ -85,7 +85,7 @@ def explore(
         table = search.explore(network, validation, 300, calibrate_with=images)
         search.best(table, max_flops=2e8)
     """
-    least = max(_LEAST, network.space.num_stages + 3)
+    least = _ROUNDS * (network.space.num_stages + 3)  # For `predict`, of a round.
     if evaluations < least:
         raise ValueError(
             f"Exploring takes at least {least} evaluations. Received: {evaluations}"
@@ -95,6 +95,11 @@ def explore(
     if costs is None:
         costs = _flops(network, seed)
     costs = _checked(costs, cost, network)
+    if evaluations >= len(costs):
+        raise ValueError(
+            f"There are {len(costs)} sub-networks: `build_table` evaluates them all. "
+            f"Received: evaluations={evaluations}"
+        )
     dataset = labelled_batches(dataset, network)
     first = _first(dataset, num_images)
     to_calibrate = few = None
@@ -114,8 +119,8 @@ def explore(
             predicted = predict(explored, costs["config"])
             if number < _ROUNDS:
                 hopes = predicted["top1"] + predicted["standard_error"]
-                count = min(evaluations * (number + 1) // _ROUNDS, len(costs))
-                chosen += _best(costs, hopes, count - len(chosen), chosen)
+                count = evaluations * (number + 1) // _ROUNDS - len(chosen)
+                chosen += _best(costs, hopes, count, chosen)
     best = _best(costs, predicted["top1"], max(1, round(_FINALISTS * evaluations)))
     if verbose:
         print(f"On all images: {len(best)} sub-networks")

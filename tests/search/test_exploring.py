@@ -158,8 +158,10 @@ def test_an_interrupted_search_goes_on(number, tmp_path, monkeypatch, randomize)
 
 
 def test_what_cannot_be_explored_is_one_sentence(evaluated):
-    with pytest.raises(ValueError, match="at least 20 evaluations. Received: 19"):
-        explore(19)
+    with pytest.raises(ValueError, match="at least 28 evaluations. Received: 27"):
+        explore(27)
+    with pytest.raises(ValueError, match="are 1296 sub-networks: `build_table` eval"):
+        explore(1296)
     with pytest.raises(ValueError, match="`num_images` is at least 1. Received: 0"):
         explore(num_images=0)
     with pytest.raises(ValueError, match="no column 'latency'. It has config, flops"):
