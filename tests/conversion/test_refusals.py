@@ -173,7 +173,7 @@ def test_wrong_places_are_named():
         from_keras(model, SCALES, resize_before=["no_such"])
     inside = [layer.name for layer in model.layers if layer.name.startswith("conv2d")]
     inside = [name for name in inside if name not in names][1]
-    with pytest.raises(ValueError, match=f"{inside}': more than one tensor passes"):
+    with pytest.raises(ValueError, match=f"{inside}': no single map of features"):
         from_keras(model, SCALES, resize_before=[inside])
 
 
