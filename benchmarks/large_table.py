@@ -77,8 +77,8 @@ def main(argv):
     for start in range(0, batches, max(1, batches // 10)):
         part = seconds[start : start + max(1, batches // 10)]
         print(
-            f"{(start + 1) * FLAGS.batch_size:6} images: {np.median(part):.2f} s a batch,"
-            f" {memory[start] / 1e6:.0f} MB"
+            f"{(start + 1) * FLAGS.batch_size:6} images: {np.median(part):.2f} s a "
+            f"batch, {memory[start] / 1e6:.0f} MB"
         )
     print(f"results alone: {results['bytes_of_results'] / 1e6:.0f} MB")
 

@@ -1,9 +1,10 @@
-"""Measures TFLite models on this machine, or on an Android device.
+"""Measures TFLite models on this machine, an Android device, or in a browser.
 
     python tflite/benchmark.py
     python tflite/benchmark.py one.tflite another.tflite --threads 2 --runs 100
     python tflite/benchmark.py --device android
     python tflite/benchmark.py --device android --delegate gpu --serial 0A1B2C
+    python tflite/benchmark.py --device browser --host 0.0.0.0
 
 Without arguments it measures all files in runs/latest. One image at a time; on this
 machine the runs of all models are interleaved. Every signature of a file is measured.
@@ -13,6 +14,10 @@ sub-networks join the table.csv there, as latency_ms_<device>.
 For Android you need `adb`, and benchmark_model, TensorFlow Lite's own tool, built for
 the device: give --benchmark_binary, or have what `litert benchmark --android` leaves in
 ~/.cache/litert-cli. See https://ai.google.dev/edge/litert/models/measurement.
+
+A browser opens the page whose address is printed: one on this machine, or with
+--host=0.0.0.0 that of any phone on the network. It runs LiteRT.js, which npm fetches
+once, and files that take float32: of int8 those of convert.py --io=float32.
 """
 
 import pathlib
@@ -26,7 +31,9 @@ from keras_resizable import devices, runs, search
 from keras_resizable.utils import scripts
 
 FLAGS = flags.FLAGS
-flags.DEFINE_enum("device", "host", ["host", "android"], "What to measure on.")
+flags.DEFINE_enum(
+    "device", "host", ["host", "android", "browser"], "What to measure on."
+)
 flags.DEFINE_string("name", None, "The device's name in tables.")
 flags.DEFINE_integer("threads", 1, "Threads of each model.", lower_bound=1)
 flags.DEFINE_integer("warmup", 5, "Runs not timed.", lower_bound=0)
@@ -36,10 +43,22 @@ flags.DEFINE_string("benchmark_binary", None, "Android: path of benchmark_model.
 flags.DEFINE_enum("delegate", "xnnpack", devices.DELEGATES, "Android: delegate.")
 flags.DEFINE_string("affinity", None, "Android: mask of cores for taskset, such as f0.")
 flags.DEFINE_bool("profile", False, "Android: also time each kind of operator.")
+flags.DEFINE_string("host", "127.0.0.1", "Browser: address to serve the page on.")
+flags.DEFINE_integer("port", 0, "Browser: port; any that is free if 0.", 0, 65535)
+flags.DEFINE_enum(
+    "accelerator", "wasm", devices.ACCELERATORS, "Browser: what computes."
+)
 
 
 def open_device():
     """The device of the flags."""
+    if FLAGS.device == "browser":
+        return devices.Browser(
+            FLAGS.name,
+            host=FLAGS.host,
+            port=FLAGS.port,
+            accelerator=FLAGS.accelerator,
+        )
     if FLAGS.device == "android":
         return devices.Android(
             FLAGS.name,

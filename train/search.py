@@ -47,8 +47,8 @@ flags.DEFINE_float("min_top1", None, "Minimum accuracy, from 0 to 1.")
 flags.DEFINE_enum(
     "measure",
     None,
-    ["host", "android"],
-    "Measure latencies: on this machine, or on a device on adb.",
+    ["host", "android", "browser"],
+    "Measure latencies: on this machine, a device on adb, or in a browser.",
 )
 flags.DEFINE_string(
     "device",
@@ -58,6 +58,7 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string("serial", None, "Android: serial number, if there are several.")
 flags.DEFINE_string("benchmark_binary", None, "Android: path of benchmark_model.")
+flags.DEFINE_string("host", "127.0.0.1", "Browser: address to serve the page on.")
 flags.DEFINE_integer("threads", 1, "Threads to measure latencies with.", 1)
 flags.DEFINE_multi_string("merge", [], "Table with latencies of another device.")
 flags.DEFINE_bool("calibrate", True, "Re-estimate batch statistics.")
@@ -91,6 +92,8 @@ def open_device():
         return devices.Android(
             FLAGS.device, FLAGS.serial, benchmark_binary=FLAGS.benchmark_binary
         )
+    if FLAGS.measure == "browser":
+        return devices.Browser(FLAGS.device, host=FLAGS.host)
     return devices.Host(FLAGS.device or "host")
 
 

@@ -209,7 +209,11 @@ class _Plan:
                 return places[number]
         raise ValueError(
             f"There is no place for a resize before the layer {layer!r}: "
-            + ("no single map of features passes there. " if named else "there is none. ")
+            + (
+                "no single map of features passes there. "
+                if named
+                else "there is none. "
+            )
             + "Those of keras_resizable.resize_points(model) are possible."
         )
 

@@ -2,7 +2,16 @@
 
 from keras_resizable.devices.adb import DeviceError
 from keras_resizable.devices.android import DELEGATES, Android
+from keras_resizable.devices.browser import ACCELERATORS, Browser
 from keras_resizable.devices.device import Device
 from keras_resizable.devices.host import Host
 
-__all__ = ["DELEGATES", "Android", "Device", "DeviceError", "Host"]
+__all__ = [
+    "ACCELERATORS",
+    "DELEGATES",
+    "Android",
+    "Browser",
+    "Device",
+    "DeviceError",
+    "Host",
+]

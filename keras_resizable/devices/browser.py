@@ -1,0 +1,238 @@
+"""A browser as a device: any phone that can open a page."""
+
+import json
+import os
+import pathlib
+import re
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from keras_resizable.devices.adb import DeviceError
+from keras_resizable.devices.host import check_numbers
+from keras_resizable.devices.names import check_name, clean_name, printable
+from keras_resizable.devices.page_server import Job, PageServer
+from keras_resizable.devices.runtime import runtime_folder
+from keras_resizable.export import check_tflite
+from keras_resizable.utils.extras import import_extra
+
+ACCELERATORS = ("wasm", "webgpu")
+_NUMBERS = ("median_ms", "p5_ms", "p95_ms", "first_ms", "init_ms")
+_MOST_MS = 1e7
+
+
+class Browser:
+    """A browser, measured by LiteRT.js on a page that this object serves.
+
+    `with Browser() as browser` prints an address and waits until a browser opens it:
+    one on this machine, or with `host="0.0.0.0"` that of any phone on the network. The
+    page shows what it does. What it sends back is read as numbers, and nothing else
+    than files that are measured is served, to whoever has the address, which has a
+    secret part. The runtime comes from npm once (https://ai.google.dev/edge/litert/web).
+
+    Files must take float32: of int8 those of `to_tflite(quantize="int8",
+    io="float32")`.
+
+    Args:
+        name: What to call it in tables; what the browser calls itself if absent.
+        host: Address to serve on: this machine only, or `"0.0.0.0"` for the network.
+        port: Port; any that is free if 0.
+        accelerator: What computes: `"wasm"`, the processor, or `"webgpu"`.
+        timeout_s: Seconds to wait for the page to be opened, or to answer.
+
+    Attributes:
+        address: Where to open the page.
+        description: The browser, the version of LiteRT.js and what computes, as text.
+
+    Raises:
+        DeviceError: If the runtime cannot be fetched, the port is in use, or no page
+            answers.
+        ValueError: If `name` or `accelerator` is not valid.
+
+    Example::
+
+        with devices.Browser(host="0.0.0.0") as phone:
+            latencies = search.latency_table(network, phone)
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        accelerator: str = "wasm",
+        timeout_s: float = 300.0,
+    ) -> None:
+        if name is not None:
+            check_name(name)
+        if accelerator not in ACCELERATORS:
+            raise ValueError(
+                f"`accelerator` is one of {', '.join(ACCELERATORS)}. "
+                f"Received: {accelerator!r}"
+            )
+        self._name = name
+        self._accelerator = accelerator
+        self._timeout_s = timeout_s
+        folder, self._version = runtime_folder()
+        self._server = PageServer(folder, host, port)
+
+    @property
+    def address(self) -> str:
+        return self._server.address
+
+    @property
+    def name(self) -> str:
+        return self._name or clean_name(_browser_of(self._server.agent)) or "browser"
+
+    @property
+    def description(self) -> str:
+        agent = printable(self._server.agent)
+        return f"{agent}, LiteRT.js {self._version}, {self._accelerator}"
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        try:
+            print(f"Open this page in the browser to measure on:\n  {self.address}")
+            _print_code(self.address)
+            if not self._server.wait_for_page(self._timeout_s):
+                raise DeviceError(
+                    f"No browser opened {self.address} in {self._timeout_s:.0f} "
+                    "seconds. A phone has to be on the same network, and the server "
+                    'on it (host="0.0.0.0", --host=0.0.0.0).'
+                )
+        except BaseException:
+            self._server.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._server.stop()
+
+    def measure(
+        self,
+        paths: Sequence[str | os.PathLike],
+        threads: int = 1,
+        warmup: int = 5,
+        runs: int = 50,
+    ) -> list[dict[str, Any]]:
+        """Times `.tflite` files, one image at a time, one file after another.
+
+        Args:
+            paths: Paths of the files.
+            threads: Number of threads. More than one take a page that is isolated, as
+                that of this machine is.
+            warmup: Runs of each that are not timed.
+            runs: Runs of each that are; where one is shorter than the browser's clock
+                can tell, the mean of several counts as one.
+
+        Returns:
+            What `Host.measure` returns, without the memory.
+
+        Raises:
+            DeviceError: If the page answers no more, or cannot run a file. What was
+                measured before is in `results`.
+            ValueError: If a number is not positive, or a file is damaged.
+            FileNotFoundError: If a file is missing.
+        """
+        check_numbers(threads, warmup, runs)
+        results: list[dict[str, Any]] = []
+        for path in paths:
+            check_tflite(path)
+        for path in map(pathlib.Path, paths):
+            settings = {"threads": threads, "warmup": warmup, "runs": runs}
+            answer = self._ask(path, results, **settings)
+            for signature in _checked(answer.get("signatures"), path):
+                size = path.stat().st_size
+                results.append({"path": str(path), **signature, "size_bytes": size})
+        return results
+
+    def outputs(
+        self, path: str | os.PathLike, images: np.ndarray, signature: str | None = None
+    ) -> np.ndarray:
+        """What a file answers in the browser.
+
+        Args:
+            path: Path of the file.
+            images: float32 `(images, height, width, channels)`.
+            signature: Name of a signature; the first if absent.
+
+        Returns:
+            float32 `(images, classes)`.
+
+        Raises:
+            DeviceError: If the page answers no more, or cannot run the file.
+            ValueError: If the file is damaged.
+        """
+        check_tflite(path)
+        images = np.ascontiguousarray(images, np.float32)
+        answer = self._ask(
+            pathlib.Path(path),
+            [],
+            images=images,
+            signature=signature,
+            count=len(images),
+        )
+        outputs = np.array(answer.get("outputs"), np.float32)
+        if outputs.ndim != 2 or len(outputs) != len(images):
+            raise DeviceError(f"The page answered outputs of shape {outputs.shape}.")
+        return outputs
+
+    def _ask(self, path, results, images=None, **settings):
+        """What the page answers to a job."""
+        settings["accelerator"] = self._accelerator
+        job = Job(path.read_bytes(), None if images is None else images.tobytes())
+        answer = self._server.ask(job, settings, self._timeout_s)
+        if answer is None:
+            raise DeviceError(
+                f"The page has not answered for {self._timeout_s:.0f} seconds. Open "
+                f"{self.address} again, keep it in front, and start again.",
+                results,
+            )
+        if "error" in answer:
+            said = printable(str(answer["error"]))[:300]
+            hint = ""
+            if "INT8" in said.upper():
+                hint = " Browsers take float32: convert with --io=float32."
+            raise DeviceError(f"{path}: the browser says: {said}.{hint}", results)
+        return answer
+
+
+def _checked(signatures, path):
+    """What a page measured of a file, if it is what it can be."""
+    checked = []
+    for one in signatures if isinstance(signatures, list) else []:
+        numbers = [one.get(name) for name in _NUMBERS] if isinstance(one, dict) else []
+        name = one.get("signature") if isinstance(one, dict) else 0
+        good = all(
+            type(number) in (int, float) and 0 <= number <= _MOST_MS
+            for number in numbers
+        )
+        if not (numbers and good and (name is None or isinstance(name, str))):
+            checked = []
+            break
+        name = name and printable(name)[:200]
+        checked.append({"signature": name, **dict(zip(_NUMBERS, numbers))})
+    if not checked:
+        raise DeviceError(
+            f"The page answered no latencies of {path}: "
+            f"{printable(json.dumps(signatures))[:200]}"
+        )
+    return checked
+
+
+def _browser_of(agent):
+    """A short name of a browser and its system, of what it says that it is."""
+    kinds = r"(Firefox|Edg|OPR|SamsungBrowser|CriOS|Chrome|Version)/(\d+)"
+    kind = re.search(kinds, agent)
+    systems = ("Android", "iPhone", "iPad", "Macintosh", "Windows", "Linux")
+    words = [f"{kind[1].replace('Version', 'Safari')}{kind[2]}"] if kind else []
+    words += [system for system in systems if system in agent][:1]
+    return "_".join(words)
+
+
+def _print_code(address):
+    """Draws the address for a phone's camera, if it is not of this machine only."""
+    if "127.0.0.1" not in address:
+        import_extra("segno", "tflite").make(address).terminal(compact=True)
