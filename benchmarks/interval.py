@@ -51,7 +51,7 @@ def flops_of_plans(network, steps):
         rows.append(
             [
                 ",".join(map(str, row))
-                for row in np.round(np.float64(factors), 2).tolist()
+                for row in np.round(np.array(factors, float), 2).tolist()
             ]
         )
     configs = [config for row in rows for config in row]

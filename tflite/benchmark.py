@@ -21,6 +21,7 @@ once, and files that take float32: of int8 those of convert.py --io=float32.
 """
 
 import pathlib
+import threading
 
 import quiet_imports  # noqa: F401
 
@@ -47,6 +48,9 @@ flags.DEFINE_string("host", "127.0.0.1", "Browser: address to serve the page on.
 flags.DEFINE_integer("port", 0, "Browser: port; any that is free if 0.", 0, 65535)
 flags.DEFINE_enum(
     "accelerator", "wasm", devices.ACCELERATORS, "Browser: what computes."
+)
+flags.DEFINE_bool(
+    "show", False, "Browser: run a bundle on what the camera sees, until Ctrl-C."
 )
 
 
@@ -96,6 +100,16 @@ def print_results(results):
             print(f"{'':{width}}{milliseconds:10.2f}  {kind}")
 
 
+def show(device, results):
+    """Has the page run the first bundle that was measured."""
+    bundles = [result["path"] for result in results if result["signature"]]
+    if FLAGS.device != "browser" or not bundles:
+        raise ValueError("--show takes --device=browser, and a bundle.")
+    device.show(bundles[0], results)
+    print(f"{bundles[0]} runs on {device.address} until Ctrl-C.")
+    threading.Event().wait()
+
+
 def main(argv):
     paths = [pathlib.Path(path) for path in argv[1:]]
     paths = paths or sorted(runs.LATEST.glob("*.tflite"))
@@ -125,6 +139,8 @@ def main(argv):
             print(f"Wrote {', '.join(map(str, written))}")
         if error is not None:
             raise error
+        if FLAGS.show:
+            show(device, results)
 
 
 if __name__ == "__main__":

@@ -102,16 +102,15 @@ def build_table(run):
     with distribution.make_strategy(FLAGS.strategy).scope():
         network = run.finer_network(FLAGS.config or ())
         configs = FLAGS.config or run.network().space.configs()
-    evaluate = search.build_table
+    dataset = run.test_data(FLAGS.data_dir)
+    options = {
+        "calibrate_with": run.calibration() if FLAGS.calibrate else None,
+        "folder": run.folder,
+    }
     if FLAGS.explore is not None:
-        evaluate, configs = search.explore, FLAGS.explore
-    table = evaluate(
-        network,
-        run.test_data(FLAGS.data_dir),
-        configs,
-        calibrate_with=run.calibration() if FLAGS.calibrate else None,
-        folder=run.folder,
-    )
+        table = search.explore(network, dataset, FLAGS.explore, **options)
+    else:
+        table = search.build_table(network, dataset, configs, **options)
     measured = [search.read_table(path, network.space) for path in FLAGS.merge]
     if FLAGS.measure is not None:
         with open_device() as device:

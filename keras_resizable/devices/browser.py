@@ -14,7 +14,7 @@ from keras_resizable.devices.host import check_numbers
 from keras_resizable.devices.names import check_name, clean_name, printable
 from keras_resizable.devices.page_server import Job, PageServer
 from keras_resizable.devices.runtime import runtime_folder
-from keras_resizable.export import check_tflite
+from keras_resizable.export import check_tflite, read_metadata
 from keras_resizable.utils.extras import import_extra
 
 ACCELERATORS = ("wasm", "webgpu")
@@ -92,7 +92,6 @@ class Browser:
         return f"{agent}, LiteRT.js {self._version}, {self._accelerator}"
 
     def __enter__(self) -> Self:
-        self._server.start()
         try:
             print(f"Open this page in the browser to measure on:\n  {self.address}")
             _print_code(self.address)
@@ -179,6 +178,41 @@ class Browser:
             raise DeviceError(f"The page answered outputs of shape {outputs.shape}.")
         return outputs
 
+    def show(self, path: str | os.PathLike, results: Sequence[dict[str, Any]]) -> None:
+        """Has the page run a bundle on what its camera sees, within a frame time.
+
+        The page has a slider for the time, and shows which sub-network runs. It sees a
+        drawing where the browser allows no camera, as on an address without https that
+        is not of this machine. It goes on until the device is closed.
+
+        Args:
+            path: Path of a bundle that takes float32.
+            results: What `measure` returned of it.
+
+        Raises:
+            ValueError: If it is no bundle of this library, or was not measured.
+        """
+        signatures = (read_metadata(path) or {}).get("signatures", {})
+        costs = {
+            result["signature"]: result["median_ms"]
+            for result in results
+            if result["path"] == str(path) and result["signature"] in signatures
+        }
+        if len(costs) < 2:
+            raise ValueError(
+                f"{path} is no bundle of several sub-networks that was measured."
+            )
+        names = sorted(costs, key=lambda name: -costs[name])
+        metadata = signatures[names[0]]
+        settings = {
+            "names": names,
+            "costs": [costs[name] for name in names],
+            "range": metadata.get("input_range", [0.0, 1.0]),
+            "labels": metadata.get("labels") or [],
+            "accelerator": self._accelerator,
+        }
+        self._server.show(Job(pathlib.Path(path).read_bytes()), settings)
+
     def _ask(self, path, results, images=None, **settings):
         """What the page answers to a job."""
         settings["accelerator"] = self._accelerator
@@ -199,27 +233,30 @@ class Browser:
         return answer
 
 
-def _checked(signatures, path):
+def _checked(signatures: Any, path: pathlib.Path) -> list[dict[str, Any]]:
     """What a page measured of a file, if it is what it can be."""
-    checked = []
-    for one in signatures if isinstance(signatures, list) else []:
-        numbers = [one.get(name) for name in _NUMBERS] if isinstance(one, dict) else []
-        name = one.get("signature") if isinstance(one, dict) else 0
-        good = all(
-            type(number) in (int, float) and 0 <= number <= _MOST_MS
-            for number in numbers
-        )
-        if not (numbers and good and (name is None or isinstance(name, str))):
-            checked = []
-            break
-        name = name and printable(name)[:200]
-        checked.append({"signature": name, **dict(zip(_NUMBERS, numbers))})
-    if not checked:
+    is_list = isinstance(signatures, list) and signatures
+    if not (is_list and all(map(_is_measured, signatures))):
         raise DeviceError(
             f"The page answered no latencies of {path}: "
             f"{printable(json.dumps(signatures))[:200]}"
         )
-    return checked
+    return [
+        {
+            "signature": one["signature"] and printable(one["signature"])[:200],
+            **{name: one[name] for name in _NUMBERS},
+        }
+        for one in signatures
+    ]
+
+
+def _is_measured(one):
+    return (
+        isinstance(one, dict)
+        and isinstance(one.get("signature", 0), str | None)
+        and all(type(one.get(name)) in (int, float) for name in _NUMBERS)
+        and all(0 <= one[name] <= _MOST_MS for name in _NUMBERS)
+    )
 
 
 def _browser_of(agent):

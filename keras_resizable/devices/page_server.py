@@ -45,7 +45,7 @@ class Job:
 
 
 class PageServer:
-    """Serves the page, one job at a time, to the first page that asks.
+    """Serves the page, one job at a time, to the first page that asks, until `stop`.
 
     Args:
         runtime: The folder of LiteRT.js.
@@ -86,8 +86,6 @@ class PageServer:
         self._thread = threading.Thread(target=self._http.serve_forever, daemon=True)
         shown = _own_address() if host == "0.0.0.0" else host
         self.address = f"http://{shown}:{self._http.server_port}/{self._token}/"
-
-    def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
@@ -121,6 +119,13 @@ class PageServer:
             answer, self._job, self._answer = self._answer, None, None
             return answer
 
+    def show(self, job: Job, settings: Mapping[str, Any]) -> None:
+        """Has a page run a job that has no answer, until `stop` or another job."""
+        with self._changed:
+            self._number += 1
+            self._job = job
+            self._asked = {"number": self._number, **settings}
+
     # What pages ask, in threads of their own.
 
     def path_of(self, path: str) -> str | None:
@@ -138,12 +143,6 @@ class PageServer:
             self._page, self._heard, self.agent = page, now, agent[:300]
             self._changed.notify_all()
             return dict(self._asked) if self._job else {}
-
-    def hear(self, page: str) -> None:
-        """Notes that a page is still at it."""
-        with self._changed:
-            if page == self._page:
-                self._heard = time.monotonic()
 
     def take(self, page: str, answer: Any) -> bool:
         """Whether an answer is that of the job that is open."""
@@ -184,9 +183,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif path == "job":
             agent = self.headers.get("User-Agent", "")
             self._say_json(server.next_job(self._page(), agent))
-        elif path == "alive":
-            server.hear(self._page())
-            self._say_json({})
         else:
             found = server.contents(path)
             self._say(200, *found) if found else self._say(404, b"", "text/plain")

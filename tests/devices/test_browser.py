@@ -13,6 +13,7 @@ import urllib.request
 import numpy as np
 import pytest
 from narrow_networks import convolutions
+from playwright.sync_api import sync_playwright
 
 from keras_resizable.devices import Browser, DeviceError, browser, runtime
 from keras_resizable.export import run_tflite, to_bundle, to_tflite, to_tflite_files
@@ -42,7 +43,11 @@ def folder(tmp_path_factory, images):
     """Files of two sub-networks, their bundle, and one of them that takes int8."""
     folder = tmp_path_factory.mktemp("browser")
     network = convolutions(
-        (16, 32, 32, 32), scales=(1.0, 0.5), input_shape=(24, 24, 3), classes=10
+        (16, 32, 32, 32),
+        scales=(1.0, 0.5),
+        input_shape=(24, 24, 3),
+        classes=10,
+        name="net",
     )
     configs = ("1.0,1.0,1.0", "0.5,0.5,0.5")
     files = to_tflite_files(network, configs, folder, calibrate_with=images[:50])
@@ -96,6 +101,36 @@ def test_chromium_is_a_device(folder, images, tmp_path):
         with pytest.raises(DeviceError, match="int8.tflite: .*--io=float32") as error:
             device.measure([paths[1], folder / "int8.tflite"], runs=3)
         assert len(error.value.results) == 1
+
+
+@needs_chromium
+def test_a_bundle_keeps_a_frame_time_on_the_page(folder):
+    path = folder / "bundle.tflite"
+    device = Browser(timeout_s=30)
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"]
+        )
+        page = opened.new_page(viewport={"width": 400, "height": 900})
+        trouble = []
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.goto(device.address)
+        with device:
+            results = device.measure([path], runs=5)
+            with pytest.raises(ValueError, match="no bundle of several"):
+                device.show(folder / "0.5,0.5,0.5.tflite", results)
+            device.show(path, results)
+            now, slider = page.locator("#now"), page.locator("#budget")
+            now.get_by_text("scale_1.0_1.0_1.0:").wait_for()
+            assert page.locator("#stages span").count() == 3
+            slider.fill("0.0001")
+            now.get_by_text("scale_0.5_0.5_0.5:").wait_for()
+            slider.fill(slider.get_attribute("max"))
+            now.get_by_text("scale_1.0_1.0_1.0:").wait_for()
+            # Another file can be measured then.
+            assert len(device.measure([path], runs=2)) == 2
+        assert not trouble
+        opened.close()
 
 
 @needs_chromium

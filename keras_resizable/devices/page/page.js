@@ -1,5 +1,7 @@
 // Runs what the server sends, and sends back how long that took.
 
+import {show} from './show.js';
+
 const page = Array.from({length: 4}, () => Math.random().toString(36).slice(2)).join('');
 const SHORTEST_MS = 5;  // A browser's clock may tell 0.1 ms apart only.
 const ARRAYS = {
@@ -104,6 +106,11 @@ async function run(job) {
   const initMs = performance.now() - start;
   try {
     const names = Object.keys(model.signatures);
+    if (job.names) {
+      const isOver = () => open !== job.number;
+      await show(job, model, input, call, isOver);
+      return null;
+    }
     if (job.images) {
       const runner = job.signature ? model.signatures[job.signature] : model;
       if (!runner) throw new Error(`there is no signature ${job.signature}`);
@@ -124,15 +131,20 @@ async function run(job) {
   }
 }
 
-setInterval(() => get('alive').catch(() => {}), 2000);
 let done = 0;
+let open = 0;  // The job that the server waits for.
+setInterval(async () => {  // Which also says that this page is still there.
+  const job = await get('job').catch(() => ({}));
+  open = job.number ?? 0;
+}, 1000);
 for (;;) {
   try {
     const job = await get('job');
+    open = job.number ?? 0;
     if (job.busy) {
       say('Another browser is measuring.');
     } else if (job.number && job.number !== done) {
-      say(`Running file ${job.number}.`);
+      say(job.names ? 'Showing a bundle.' : `Running file ${job.number}.`);
       let answer;
       try {
         answer = await run(job);
@@ -140,7 +152,7 @@ for (;;) {
         answer = {error: String(error?.message ?? error)};
       }
       done = job.number;
-      await post({number: job.number, ...answer});
+      if (answer) await post({number: job.number, ...answer});
       continue;
     } else {
       say(done ? 'Waiting for the next file.' : 'Waiting for a file.');

@@ -1,0 +1,1 @@
+../keras_resizable/devices/page/controller.js

@@ -1,0 +1,36 @@
+"""Keeps a frame time by switching between the sub-networks of a bundle: to copy."""
+
+
+class Controller:
+    """Which sub-network the next frame takes.
+
+    It steps down as soon as a frame would take too long, and up only after `patience`
+    frames that all had room for it. `costs` are those of the sub-networks, the dearest
+    first, in any unit; `budget` is the time that a frame may take.
+    """
+
+    def __init__(self, costs, budget, patience=20, room=0.85):
+        self.costs, self.budget = list(costs), budget
+        self.patience, self.room = patience, room
+        self.level = self.waited = 0
+        self.pace = None  # Time a unit of cost, a moving average.
+
+    def update(self, time):
+        """Takes the time of a frame; returns the number of the next sub-network."""
+        pace = time / self.costs[self.level]
+        self.pace = pace if self.pace is None else 0.7 * self.pace + 0.3 * pace
+        fits = self._largest_within(self.budget)
+        if fits > self.level:  # A cheaper one.
+            self.level, self.waited = fits, 0
+        elif self._largest_within(self.room * self.budget) < self.level:
+            self.waited += 1
+            if self.waited >= self.patience:
+                self.level, self.waited = self.level - 1, 0
+        else:
+            self.waited = 0
+        return self.level
+
+    def _largest_within(self, time):
+        levels = range(len(self.costs))
+        fitting = [n for n in levels if self.costs[n] * self.pace <= time]
+        return min(fitting, default=len(self.costs) - 1)

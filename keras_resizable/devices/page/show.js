@@ -1,0 +1,87 @@
+// The second half of the page: a bundle that keeps a frame time.
+
+import {Controller} from './controller.js';
+
+const element = (id) => document.getElementById(id);
+
+// A camera, where the browser allows one, or a drawing that moves.
+async function source() {
+  try {
+    const video = document.createElement('video');
+    video.srcObject = await navigator.mediaDevices.getUserMedia({video: true});
+    video.muted = video.playsInline = true;
+    await video.play();
+    return (context, width, height) => context.drawImage(video, 0, 0, width, height);
+  } catch {
+    return (context, width, height, frame) => {
+      context.fillStyle = `hsl(${frame % 360} 60% 50%)`;
+      context.fillRect(0, 0, width, height);
+      context.fillStyle = 'white';
+      const x = width * (0.5 + 0.3 * Math.sin(frame / 30));
+      context.fillRect(x, height / 4, width / 5, height / 2);
+    };
+  }
+}
+
+// Pixels as the file takes them, in gray or in colours.
+function pixels(context, [, height, width, channels], [low, high]) {
+  const {data} = context.getImageData(0, 0, width, height);
+  const values = new Float32Array(height * width * channels);
+  for (let n = 0; n < height * width; n++) {
+    const colours = [data[4 * n], data[4 * n + 1], data[4 * n + 2]];
+    const gray = (colours[0] + colours[1] + colours[2]) / 3;
+    for (let c = 0; c < channels; c++) {
+      const value = channels === 1 ? gray : colours[c];
+      values[n * channels + c] = low + (high - low) * value / 255;
+    }
+  }
+  return values;
+}
+
+// A sub-network as a bar for each stage, as high as its scale factor.
+function drawn(name) {
+  const factors = name.split('_').slice(1).map(Number);
+  element('stages').replaceChildren(...factors.map((factor) => {
+    const bar = document.createElement('span');
+    bar.style.height = `${3 * factor}rem`;
+    bar.title = String(factor);
+    return bar;
+  }));
+}
+
+export async function show(job, model, input, call, isOver) {
+  const runners = job.names.map((name) => model.signatures[name]);
+  const [details] = runners[0].getInputDetails();
+  const shape = Array.from(details.shape);
+  const canvas = element('camera');
+  [canvas.height, canvas.width] = shape.slice(1, 3);
+  const context = canvas.getContext('2d', {willReadFrequently: true});
+  const draw = await source();
+  const slider = element('budget');
+  slider.min = 0.5 * Math.min(...job.costs);
+  slider.max = 2 * Math.max(...job.costs);
+  slider.step = 'any';
+  slider.value = slider.max;
+  const controller = new Controller(job.costs, Number(slider.value));
+  element('show').hidden = false;
+  for (let frame = 0; !isOver(); frame++) {
+    draw(context, canvas.width, canvas.height, frame);
+    const tensor = input(details, pixels(context, shape, job.range));
+    const level = controller.level;
+    const start = performance.now();
+    const scores = await call(runners[level], [tensor], true);
+    const time = performance.now() - start;
+    tensor.delete();
+    controller.budget = Number(slider.value);
+    controller.update(time);
+    if (frame % 10 === 0) {
+      const best = scores.indexOf(Math.max(...scores));
+      element('answer').textContent = job.labels[best] ?? `class ${best}`;
+      element('now').textContent =
+          `${job.names[level]}: ${time.toFixed(2)} ms of ${controller.budget.toFixed(2)}`;
+      drawn(job.names[level]);
+    }
+    await new Promise(requestAnimationFrame);
+  }
+  element('show').hidden = true;
+}
