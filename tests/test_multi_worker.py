@@ -102,6 +102,15 @@ def test_workers_agree(trained):
     assert max(differences) > 1e-3
 
 
+def test_workers_agree_when_batches_are_dealt(trained):
+    first, second, *_ = trained
+    dealt = [key for key in first if key.startswith("dealt_")]
+    for key in dealt:
+        np.testing.assert_array_equal(first[key], second[key])
+    assert dealt and results(first)["dealt"] == results(second)["dealt"]
+    assert results(first)["dealt"] != results(first)["synchronized=True"]
+
+
 def test_keras_alone_cannot_train_on_several_workers(trained):
     """When it can, `distribution.MultiWorkerTraining` is no longer needed."""
     assert results(trained[0])["stock"] is not None

@@ -3,8 +3,8 @@
     python train_as_worker.py STRATEGY OUTPUT
 
 Trains and evaluates with synchronized batch normalisation and without, and writes
-the weights and what `fit` and `evaluate` returned. On several workers it also says
-whether Keras's own models can be trained.
+the weights and what `fit` and `evaluate` returned. On several workers also with dealt
+batches, and it says whether Keras's own models can be trained.
 """
 
 import json
@@ -30,11 +30,15 @@ def main(strategy_name, output):
         for number, value in enumerate(network.get_weights()):
             weights[f"{synchronized}_{number}"] = value
     if distribution.is_multi_worker(strategy):
+        network, history, evaluated = train(strategy, True, split_batch=True)
+        results["dealt"] = {**history, **evaluated}
+        for number, value in enumerate(network.get_weights()):
+            weights[f"dealt_{number}"] = value
         results["stock"] = stock_error(strategy)
     np.savez(output, results=json.dumps(results), **weights)
 
 
-def train(strategy, synchronized):
+def train(strategy, synchronized, split_batch=False):
     keras.utils.set_random_seed(0)
     generator = np.random.default_rng(0)
     train, test = (
@@ -58,6 +62,7 @@ def train(strategy, synchronized):
             keras.optimizers.SGD(0.05, momentum=0.9),
             loss="categorical_crossentropy",
             metrics=["accuracy"],
+            split_batch=split_batch,
         )
     num_shards, shard = distribution.shards(strategy)
     dataset = data.train_dataset(
