@@ -1,0 +1,115 @@
+"""What exploring finds of a space, against all of it, and how well it predicts.
+
+    python benchmarks/explore.py folder
+
+`folder` has a table of all sub-networks (`truth`, by `search.build_table`) and those of
+`search.explore` with 300 evaluations and several seeds (`explore0`, `explore1` ...), of
+one network and the same images. Points lost against the best of the truth within ten
+budgets of FLOPs, on the mean: by the most accurate row of what was explored; by that of
+300 sub-networks drawn by chance, of which as many as explored are evaluated on all
+images, those that were best on the first 1,000; and by that of as many drawn by chance
+and evaluated on all images. Then Kendall's tau between what `search.predict` says and
+the truth, for rows that it has not seen, by the number of those that it has.
+Writes benchmarks/results/explore_<name of the folder>.csv.
+"""
+
+import pathlib
+
+import numpy as np
+import pandas as pd
+import scipy.stats
+from absl import app, flags
+
+from keras_resizable import search
+from keras_resizable.search.exploring import EXPLORED
+
+FLAGS = flags.FLAGS
+flags.DEFINE_integer("first", 1000, "Images of the rounds.")
+flags.DEFINE_multi_integer("rows", [25, 50, 100, 200, 400], "Rows to predict from.")
+flags.DEFINE_integer("seeds", 5, "Of what is drawn by chance.")
+
+RESULTS = pathlib.Path(__file__).parent / "results"
+
+
+def lost(names, accuracies, truth):
+    """Mean points lost of the most accurate rows, by `accuracies`, within budgets."""
+    flops = truth.loc[names, "flops"].to_numpy()
+    losses = []
+    for budget in np.quantile(truth["flops"], np.linspace(0.1, 1, 10)):
+        within = np.flatnonzero(flops <= budget)
+        best = truth.loc[truth["flops"] <= budget, "top1"].max()
+        if len(within):
+            chosen = names[within[np.argmax(accuracies[within])]]
+            losses.append(best - truth.loc[chosen, "top1"])
+    return 100 * np.mean(losses)
+
+
+def explored(folder, truth):
+    """Of each seed of `explore`."""
+    for path in sorted(folder.glob("explore*")):
+        table = search.read_table(path / search.TABLE)
+        names = table["config"].to_numpy()
+        few = search.read_table(path / EXPLORED / search.TABLE)
+        print(f"{path.name}: {len(few)} on few images, {len(names)} on all")
+        yield {"what": "explore", "lost": lost(names, table["top1"].to_numpy(), truth)}
+
+
+def by_chance(truth, samples, finalists):
+    """Of 300 that are drawn, and of as many as explored."""
+    first = pd.Series(samples.right[:, : FLAGS.first].mean(axis=1), samples.configs)
+    costs = truth.reset_index()
+    for seed in range(FLAGS.seeds):
+        drawn = costs.sample(300, random_state=seed)
+        fronts, rest = [], drawn.assign(top1=first[drawn["config"]].to_numpy())
+        while sum(map(len, fronts)) < finalists:
+            fronts.append(search.pareto_front(rest))
+            rest = rest.drop(fronts[-1].index)
+        names = pd.concat(fronts)["config"].to_numpy()[:finalists]
+        accuracies = truth.loc[names, "top1"].to_numpy()
+        yield {"what": "300 by chance", "lost": lost(names, accuracies, truth)}
+        names = costs.sample(finalists, random_state=seed)["config"].to_numpy()
+        accuracies = truth.loc[names, "top1"].to_numpy()
+        yield {
+            "what": f"{finalists} by chance, all images",
+            "lost": lost(names, accuracies, truth),
+        }
+
+
+def predicted(truth, samples):
+    """Kendall's tau on rows that were not seen."""
+    configs = np.array(samples.configs)
+    for count in FLAGS.rows:
+        for images in (FLAGS.first, samples.right.shape[1]):
+            taus = []
+            for seed in range(2):
+                order = np.random.default_rng(seed).permutation(len(configs))
+                seen, others = order[:count], order[count:]
+                top1 = samples.right[seen, :images].mean(axis=1)
+                table = pd.DataFrame({"config": configs[seen], "top1": top1})
+                guess = search.predict(table, configs[others])["top1"]
+                right = truth.loc[configs[others], "top1"]
+                taus.append(scipy.stats.kendalltau(guess, right)[0])
+            yield {"what": f"tau, {count} rows, {images} images", "tau": np.mean(taus)}
+
+
+def main(argv):
+    (folder,) = map(pathlib.Path, argv[1:])
+    truth = search.read_table(folder / "truth" / search.TABLE).set_index("config")
+    samples = search.load_samples(folder / "truth" / search.SAMPLES)
+    rows = list(explored(folder, truth))
+    finalists = len(search.read_table(folder / "explore0" / search.TABLE))
+    rows += [*by_chance(truth, samples, finalists), *predicted(truth, samples)]
+    halves = np.random.default_rng(0).permutation(samples.right.shape[1])
+    one, other = (
+        samples.right[:, part].mean(axis=1) for part in np.array_split(halves, 2)
+    )
+    tau = scipy.stats.kendalltau(one, other)[0]
+    rows.append({"what": "tau of the two halves of the images", "tau": tau})
+    result = pd.DataFrame(rows)
+    means = result.groupby("what", sort=False).agg(["mean", "std"])
+    print(means.round(3).to_string())
+    result.to_csv(RESULTS / f"explore_{folder.name}.csv", index=False)
+
+
+if __name__ == "__main__":
+    app.run(main)
