@@ -7,7 +7,7 @@
 one network and the same images. Points lost against the best of the truth within ten
 budgets of FLOPs, on the mean: by the most accurate row of what was explored; by that of
 300 sub-networks drawn by chance, of which as many as explored are evaluated on all
-images, those that were best on the first 1,000; and by that of as many drawn by chance
+images, those that were best on 1,000; and by that of as many drawn by chance
 and evaluated on all images. Then Kendall's tau between what `search.predict` says and
 the truth, for rows that it has not seen, by the number of those that it has.
 Writes benchmarks/results/explore_<name of the folder>.csv.
@@ -54,9 +54,14 @@ def explored(folder, truth):
         yield {"what": "explore", "lost": lost(names, table["top1"].to_numpy(), truth)}
 
 
+def some_of(right):
+    """Of images that are taken evenly, as `explore` does."""
+    return right[:, :: right.shape[1] // FLAGS.first]
+
+
 def by_chance(truth, samples, finalists):
     """Of 300 that are drawn, and of as many as explored."""
-    first = pd.Series(samples.right[:, : FLAGS.first].mean(axis=1), samples.configs)
+    first = pd.Series(some_of(samples.right).mean(axis=1), samples.configs)
     costs = truth.reset_index()
     for seed in range(FLAGS.seeds):
         drawn = costs.sample(300, random_state=seed)
@@ -79,17 +84,18 @@ def predicted(truth, samples):
     """Kendall's tau on rows that were not seen."""
     configs = np.array(samples.configs)
     for count in FLAGS.rows:
-        for images in (FLAGS.first, samples.right.shape[1]):
+        for right in (some_of(samples.right), samples.right):
             taus = []
             for seed in range(2):
                 order = np.random.default_rng(seed).permutation(len(configs))
                 seen, others = order[:count], order[count:]
-                top1 = samples.right[seen, :images].mean(axis=1)
+                top1 = right[seen].mean(axis=1)
                 table = pd.DataFrame({"config": configs[seen], "top1": top1})
                 guess = search.predict(table, configs[others])["top1"]
-                right = truth.loc[configs[others], "top1"]
-                taus.append(scipy.stats.kendalltau(guess, right)[0])
-            yield {"what": f"tau, {count} rows, {images} images", "tau": np.mean(taus)}
+                known = truth.loc[configs[others], "top1"]
+                taus.append(scipy.stats.kendalltau(guess, known)[0])
+            what = f"tau, {count} rows, {right.shape[1]} images"
+            yield {"what": what, "tau": np.mean(taus)}
 
 
 def main(argv):

@@ -207,14 +207,10 @@ class _Plan:
         for number in named:
             if number in places and len(places[number].tensor.shape) == 4:
                 return places[number]
+        why = "no single map of features passes there" if named else "there is no such"
         raise ValueError(
-            f"There is no place for a resize before the layer {layer!r}: "
-            + (
-                "no single map of features passes there. "
-                if named
-                else "there is none. "
-            )
-            + "Those of keras_resizable.resize_points(model) are possible."
+            f"There is no place for a resize before the layer {layer!r}: {why}. "
+            "Those of keras_resizable.resize_points(model) are possible."
         )
 
 

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -53,8 +54,7 @@ def explore(
     Args:
         network: A `ResizableNetwork` that classifies.
         dataset: `tf.data.Dataset` of batches of images and labels, integers or
-            one-hot, in the same order whenever it is read, with classes in an order of
-            chance; or both as a tuple of arrays.
+            one-hot, in the same order whenever it is read; or both as a tuple of arrays.
         evaluations: How many sub-networks to evaluate on few images, at least 32 of a
             network of five stages.
         calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
@@ -63,7 +63,7 @@ def explore(
             `latency_table` gives it; FLOPs of all if absent, or of a seeded 50,000 of
             more.
         cost: Its column, which is to be low.
-        num_images: Images of the rounds, rounded up to whole batches.
+        num_images: Images of the rounds, taken evenly from all.
         folder: Folder for `table.csv` and `samples.npz`, as `build_table` has it, with
             those of the rounds in its folder `explored`. The same call resumes an
             interrupted one, and evaluates nothing again.
@@ -101,11 +101,11 @@ def explore(
             f"Received: evaluations={evaluations}"
         )
     dataset = labelled_batches(dataset, network)
-    first = _first(dataset, num_images)
+    some = _spread(dataset, num_images)
     to_calibrate = few = None
     if calibrate_with is not None:
         to_calibrate = image_batches(calibrate_with, network)
-        few = _first(to_calibrate, num_images)
+        few = _spread(to_calibrate, num_images)
     options = {"raw": False, "verbose": verbose}
     with _folder_of_rounds(folder) as rounds:
         chosen = _drawn(costs, -(-evaluations // _ROUNDS), seed)
@@ -113,7 +113,7 @@ def explore(
             if verbose:
                 print(f"Round {number} of {_ROUNDS}: {len(chosen)} sub-networks")
             explored = build_table(
-                network, first, chosen, calibrate_with=few, folder=rounds, **options
+                network, some, chosen, calibrate_with=few, folder=rounds, **options
             )
             explored = explored[explored["config"].isin(chosen)]
             predicted = predict(explored, costs["config"])
@@ -169,15 +169,11 @@ def _checked(costs, cost, network):
     return costs.assign(config=names, cost=values)[["config", "cost"]]
 
 
-def _first(dataset: tf.data.Dataset, num_images: int) -> tf.data.Dataset:
-    """The first batches, of as many images or more."""
-    seen = batches = 0
-    for batch in dataset:
-        images = batch[0] if isinstance(batch, tuple) else batch
-        seen, batches = seen + len(images), batches + 1
-        if seen >= num_images:
-            break
-    return dataset.take(batches)
+def _spread(dataset: tf.data.Dataset, num_images: int) -> tf.data.Dataset:
+    """As many images or a few more, evenly from all, as data may be sorted by class."""
+    counts = [len(keras.tree.flatten(batch)[0]) for batch in dataset]
+    stride = max(1, sum(counts) // num_images)
+    return dataset.unbatch().shard(stride, 0).batch(max(counts))
 
 
 def _drawn(costs, count, seed):

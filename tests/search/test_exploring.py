@@ -97,8 +97,20 @@ def test_other_costs(evaluated):
         num_images=15,
         verbose=False,
     )
-    assert [count for count, _ in evaluated] == [20] * 4 + [50]
+    assert [count for count, _ in evaluated] == [17] * 4 + [50]
     assert set(evaluated[-1][1]) <= set(latency["config"])
+
+
+def test_images_are_taken_evenly():
+    """As those of a folder are sorted by class."""
+    labels = np.repeat(np.arange(10), 30)
+    images = np.arange(300.0)
+    dataset = tf.data.Dataset.from_tensor_slices((images, labels)).batch(32)
+    some = exploring._spread(dataset, 50)
+    taken = np.concatenate([labels for _, labels in some])
+    assert np.bincount(taken).tolist() == [5] * 10
+    assert max(len(labels) for _, labels in some) == 32
+    assert sum(len(images) for images, _ in exploring._spread(dataset, 999)) == 300
 
 
 def test_a_space_without_end_is_drawn_from(monkeypatch):
