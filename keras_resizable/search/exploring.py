@@ -44,9 +44,9 @@ def explore(
 ) -> "pandas.DataFrame":
     """The lookup table of the best sub-networks, without evaluating all.
 
-    In rounds: sub-networks are evaluated on few images, a first quarter of them by
-    chance; `predict` of what they gave says which others may be the most accurate of
-    their cost, and they are next. In the end an eighth of as many, the best as
+    In rounds: sub-networks are evaluated on some of the images, a first quarter of
+    them by chance; `predict` of what they gave says which others may be the most
+    accurate of their cost, and they are next. In the end an eighth of as many, the best as
     predicted, is evaluated on all images. What is shared is computed once in each
     round, as in `build_table`, and batch statistics of the rounds are re-estimated with
     as few images.
@@ -54,7 +54,8 @@ def explore(
     Args:
         network: A `ResizableNetwork` that classifies.
         dataset: `tf.data.Dataset` of batches of images and labels, integers or
-            one-hot, in the same order whenever it is read; or both as a tuple of arrays.
+            one-hot, in the same order whenever it is read; or both as a tuple of
+            arrays.
         evaluations: How many sub-networks to evaluate on few images, at least 32 of a
             network of five stages.
         calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
