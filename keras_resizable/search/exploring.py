@@ -46,10 +46,10 @@ def explore(
 
     In rounds: sub-networks are evaluated on some of the images, a first quarter of
     them by chance; `predict` of what they gave says which others may be the most
-    accurate of their cost, and they are next. In the end an eighth of as many, the best as
-    predicted, is evaluated on all images. What is shared is computed once in each
-    round, as in `build_table`, and batch statistics of the rounds are re-estimated with
-    as few images.
+    accurate of their cost, and they are next. In the end an eighth of as many, the
+    best as predicted, is evaluated on all images. What is shared is computed once in
+    each round, as in `build_table`, and batch statistics of the rounds are re-estimated
+    with as few images.
 
     Args:
         network: A `ResizableNetwork` that classifies.
