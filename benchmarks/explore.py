@@ -65,11 +65,13 @@ def by_chance(truth, samples, finalists):
     costs = truth.reset_index()
     for seed in range(FLAGS.seeds):
         drawn = costs.sample(300, random_state=seed)
-        fronts, rest = [], drawn.assign(top1=first[drawn["config"]].to_numpy())
-        while sum(map(len, fronts)) < finalists:
-            fronts.append(search.pareto_front(rest))
-            rest = rest.drop(fronts[-1].index)
-        names = pd.concat(fronts)["config"].to_numpy()[:finalists]
+        rest = drawn.assign(top1=first[drawn["config"]].to_numpy())
+        found: list[str] = []
+        while len(found) < finalists:
+            front = search.pareto_front(rest)
+            found += front["config"].tolist()
+            rest = rest.drop(front.index)
+        names = np.array(found[:finalists])
         accuracies = truth.loc[names, "top1"].to_numpy()
         yield {"what": "300 by chance", "lost": lost(names, accuracies, truth)}
         names = costs.sample(finalists, random_state=seed)["config"].to_numpy()
