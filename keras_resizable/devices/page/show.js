@@ -59,7 +59,7 @@ export async function show(job, model, input, call, isOver) {
   const draw = await source();
   const slider = element('budget');
   slider.min = 0.5 * Math.min(...job.costs);
-  slider.max = 2 * Math.max(...job.costs);
+  slider.max = 4 * Math.max(...job.costs);  // Single frames are slower than many.
   slider.step = 'any';
   slider.value = slider.max;
   const controller = new Controller(job.costs, Number(slider.value));
