@@ -118,7 +118,7 @@ def test_import_needs_only_the_base_dependencies(tmp_path):
     code = """
 import sys
 for name in (
-    "pandas", "scipy", "bokeh", "matplotlib",
+    "pandas", "scipy", "sklearn", "bokeh", "matplotlib", "segno",
     "ai_edge_litert", "litert_quantizer", "tensorflow_datasets", "tensorboard",
 ):
     sys.modules[name] = None

@@ -5,6 +5,7 @@ import http.server
 import json
 import pathlib
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Mapping
@@ -227,8 +228,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 def _own_address():
     """The address that others on the network reach this machine at."""
-    import socket
-
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
         try:
             udp.connect(("192.0.2.1", 9))  # Sends nothing.
