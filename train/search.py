@@ -101,7 +101,6 @@ def build_table(run):
     """The table of the flags, in the folder of the run."""
     with distribution.make_strategy(FLAGS.strategy).scope():
         network = run.finer_network(FLAGS.config or ())
-        configs = FLAGS.config or run.network().space.configs()
     dataset = run.test_data(FLAGS.data_dir)
     options = {
         "calibrate_with": run.calibration() if FLAGS.calibrate else None,
@@ -110,6 +109,7 @@ def build_table(run):
     if FLAGS.explore is not None:
         table = search.explore(network, dataset, FLAGS.explore, **options)
     else:
+        configs = FLAGS.config or run.network().space.configs()
         table = search.build_table(network, dataset, configs, **options)
     measured = [search.read_table(path, network.space) for path in FLAGS.merge]
     if FLAGS.measure is not None:

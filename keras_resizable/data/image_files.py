@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from keras_resizable.utils.files import replacing
+from keras_resizable.utils.files import cache_folder, replacing
 
 # Names of files that are read, if this version of TensorFlow knows the format.
 SUFFIXES = {
@@ -101,9 +101,7 @@ def _path_of_result(paths):
         except OSError:
             state = (0, 0)
         files.update(f"{os.path.abspath(path)!r} {state}\n".encode())
-    home = os.environ.get("KERAS_HOME", pathlib.Path.home() / ".keras")
-    name = f"{files.hexdigest()[:32]}.json"
-    return pathlib.Path(home, "keras_resizable", "images", name)
+    return cache_folder() / "images" / f"{files.hexdigest()[:32]}.json"
 
 
 def _keep(results, path):

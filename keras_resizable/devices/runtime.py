@@ -1,12 +1,12 @@
 """LiteRT.js, which runs `.tflite` files in browsers, from npm."""
 
 import json
-import os
 import pathlib
 import subprocess
 
 from keras_resizable.devices.adb import DeviceError
 from keras_resizable.devices.names import printable
+from keras_resizable.utils.files import cache_folder
 
 PACKAGE = "@litertjs/core"
 VERSION = "2.5.3"
@@ -19,8 +19,7 @@ def runtime_folder() -> tuple[pathlib.Path, str]:
     Raises:
         DeviceError: If there is no npm, or it cannot fetch.
     """
-    home = os.environ.get("KERAS_HOME", pathlib.Path.home() / ".keras")
-    root = pathlib.Path(home) / "keras_resizable" / f"litertjs-{VERSION}"
+    root = cache_folder() / f"litertjs-{VERSION}"
     folder = root / "node_modules" / "@litertjs"
     described = folder / "core" / "package.json"
     if not described.exists():
@@ -52,6 +51,5 @@ def _install(root):
             f"npm has not fetched {PACKAGE} in {_SECONDS} seconds. Is there a network?"
         ) from error
     if done.returncode:
-        said = printable(done.stderr.strip() or "nothing").splitlines()
-        last = said[0] if len(said) == 1 else " ".join(said)[:300]
-        raise DeviceError(f"npm could not fetch {PACKAGE}. It said: {last}")
+        said = printable(" ".join(done.stderr.split()) or "nothing")[:300]
+        raise DeviceError(f"npm could not fetch {PACKAGE}. It said: {said}")

@@ -64,7 +64,8 @@ def explore(
             `latency_table` gives it; FLOPs of all if absent, or of a seeded 50,000 of
             more.
         cost: Its column, which is to be low.
-        num_images: Images of the rounds, taken evenly from all.
+        num_images: About how many images the rounds take, evenly from all; they are
+            kept in memory.
         folder: Folder for `table.csv` and `samples.npz`, as `build_table` has it, with
             those of the rounds in its folder `explored`. The same call resumes an
             interrupted one, and evaluates nothing again.
@@ -171,10 +172,14 @@ def _checked(costs, cost, network):
 
 
 def _spread(dataset: tf.data.Dataset, num_images: int) -> tf.data.Dataset:
-    """As many images or a few more, evenly from all, as data may be sorted by class."""
-    counts = [len(keras.tree.flatten(batch)[0]) for batch in dataset]
-    stride = max(1, sum(counts) // num_images)
-    return dataset.unbatch().shard(stride, 0).batch(max(counts))
+    """About as many images, evenly from all, as data may be sorted by class; kept."""
+    (first,) = dataset.take(1)
+    size = len(keras.tree.flatten(first)[0])
+    batches = int(dataset.cardinality())
+    if batches < 0:  # It is not known.
+        batches = sum(1 for _ in dataset)
+    stride = max(1, size * batches // num_images)
+    return dataset.unbatch().shard(stride, 0).batch(size).cache()
 
 
 def _drawn(costs, count, seed):

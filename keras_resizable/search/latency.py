@@ -17,7 +17,7 @@ from keras_resizable.pieces import content, cut_piece, pieces_of_configs
 from keras_resizable.search.table import LATENCY, MEASURED
 from keras_resizable.space import ConfigLike
 from keras_resizable.utils.extras import import_extra
-from keras_resizable.utils.files import replacing
+from keras_resizable.utils.files import cache_folder, replacing
 
 if TYPE_CHECKING:
     import pandas
@@ -82,7 +82,9 @@ def latency_table(
         f"{device.description}, {threads} threads, "
         f"{rounds} rounds of {warmup} + {runs} runs, float32"
     )
-    cache = pathlib.Path(cache) if cache is not None else _default_cache()
+    cache = (
+        pathlib.Path(cache) if cache is not None else cache_folder() / "latency.json"
+    )
     pieces_of = pieces_of_configs(network, selected)
     key_of = {
         piece: f"{content(network, piece)} {measured}"
@@ -158,11 +160,6 @@ def _merged(known, record):
         for key, new in record.items()
     }
     return known | turns
-
-
-def _default_cache():
-    home = os.environ.get("KERAS_HOME", pathlib.Path.home() / ".keras")
-    return pathlib.Path(home) / "keras_resizable" / "latency.json"
 
 
 def _read(cache):

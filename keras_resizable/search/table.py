@@ -134,21 +134,22 @@ def build_table(
         verbose=verbose,
     )
     names = tuple(map(str, selected))
-    low, high = zip(*map(confidence_interval, scores.right))
+    right, means = scores.right, scores.means
+    low, high = zip(*map(confidence_interval, right))
     new_table = pandas.DataFrame(
         {
             "config": names,
             "flops": flops,
             "params": network.count_params() - network.extra_params,
             "top1_raw": np.nan if of_raw is None else of_raw.means["top1"],
-            "top1": scores.means["top1"],
+            "top1": means["top1"],
             "top1_low": low,
             "top1_high": high,
-            "top5": scores.means["top5"],
-            "loss": scores.means["loss"],
+            "top5": means["top5"],
+            "loss": means["loss"],
         }
     )
-    new_samples = SampleResults(names, scores.right, scores.confidence, origin or {})
+    new_samples = SampleResults(names, right, scores.confidence, origin or {})
     if samples is not None:
         new_table = pandas.concat([table, new_table], ignore_index=True)
         new_samples = join_samples(samples, new_samples)

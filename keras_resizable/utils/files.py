@@ -14,6 +14,12 @@ import numpy as np
 _PREFIX = ".temporary-"
 
 
+def cache_folder() -> pathlib.Path:
+    """The folder for what may be kept between runs, in Keras's own."""
+    home = os.environ.get("KERAS_HOME", pathlib.Path.home() / ".keras")
+    return pathlib.Path(home) / "keras_resizable"
+
+
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Gives a temporary path that becomes `path` when all went well.

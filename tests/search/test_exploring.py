@@ -8,7 +8,6 @@ from test_prediction import accuracies
 from keras_resizable import SpatialSpace, search
 from keras_resizable.search import exploring
 
-MAKE_NETWORK = small_network
 SPACE = SpatialSpace((1.0, 0.9, 0.8, 0.7, 0.6, 0.5), num_stages=4)
 WEIGHTS = [1.0, 0.3, 0.6, 0.1]
 
