@@ -148,9 +148,9 @@ class TrainStep:
         factors = self.draw_factors(plan)
         of_stem = network.stem.non_trainable_variables
         with tf.GradientTape(persistent=True) as stem_tape:
-            with _collecting([(v, tf.convert_to_tensor(v)) for v in of_stem]) as scope:
+            with _Collecting([(v, tf.convert_to_tensor(v)) for v in of_stem]) as scope:
                 features = network.stem(images, training=True)
-            activities = _sum(scope.losses) / num_replicas()
+            activities = _sum(scope.added) / num_replicas()
             penalty = network.optimizer.scale_loss(activities)
         nothing = tf.zeros(())
         batch = Batch(features, images, targets, sample_weight, nothing, num_images)
@@ -180,7 +180,7 @@ class TrainStep:
         )
         if self.gradient_reduction == "sum":
             gradients = self._sums(gradients, tf.shape(plan)[0])
-        if scope.losses:
+        if scope.added:
             add(
                 stem_tape.gradient(
                     penalty,
@@ -254,11 +254,11 @@ class TrainStep:
                 own = self.batch_of(k, count, batch._replace(teacher=teacher))
                 # An assignment in a loop cannot be reduced over replicas. So
                 # the state is handed on, and assigned when the loop has ended.
-                with _collecting(zip(state, state_values)) as scope:
+                with _Collecting(zip(state, state_values)) as scope:
                     of_row = None if factors is None else tf.unstack(factors[k])
                     outputs = self._run_row(own.features, plan[k], of_row)
                 loss = self.loss_of(k, own, outputs)
-                loss += activities + _sum(scope.losses) / num_replicas()
+                loss += activities + _sum(scope.added) / num_replicas()
                 scaled = network.optimizer.scale_loss(loss)
                 share = scaled * tf.cast(self.weight_of(count, own, batch), loss.dtype)
             *new_gradients, new_features_gradient = tape.gradient(
@@ -385,9 +385,20 @@ class TrainStep:
         return any(getattr(layer, "synchronized", False) for layer in layers)
 
 
-def _collecting(values):
-    """A scope that keeps what layers assign, and what they add to the loss."""
-    return keras.StatelessScope(values, collect_losses=True)
+class _Collecting(keras.StatelessScope):
+    """A scope that keeps what layers assign, and what they add to the loss.
+
+    Keras forgets losses by their `id` when the next part of the network is called,
+    and an `id` can be that of a tensor that is gone.
+    """
+
+    def __init__(self, values):
+        super().__init__(values, collect_losses=True)
+        self.added = []
+
+    def add_loss(self, loss):
+        super().add_loss(loss)
+        self.added.append(loss)
 
 
 def _sum(losses):
