@@ -48,6 +48,7 @@ MAY_IMPORT = {
     "export": NETWORK,
     "devices": {"export", "utils"},
     "search": NETWORK | {"devices", "export", "pieces", "tree"},
+    "plots": NETWORK | {"pieces", "search"},
     "adapt": NETWORK | {"export", "flops", "pieces", "search", "tree"},
     "recipes": NETWORK | {"callbacks", "conversion", "data", "models"},
     "runs": NETWORK | {"callbacks", "data", "recipes", "search"},

@@ -226,6 +226,22 @@ for _part, _switch in (("tenth", 0.9), ("third", 2 / 3)):
     ARMS[f"cifar10, dealt, last {_part} the largest"] = _on_cifar10(
         "dealt", BEST["dealt"], mode="resizable_aug", changes={"switch": _switch}
     )
+# Two thirds of the budget for all, the rest for the largest, with a cosine of its own.
+ARMS["cifar10, dealt, two thirds"] = _on_cifar10(
+    "dealt", BEST["dealt"], BUDGET_OF_CIFAR10 * 2 / 3
+)
+RATES_AFTER = (0.02, 0.1)
+for _rate in RATES_AFTER:
+    ARMS[f"cifar10, dealt, then the largest, {_rate}"] = Arm(
+        config=LARGEST,
+        changes={
+            "epochs": round(BUDGET_OF_CIFAR10 / 3),
+            "batch_size": 32,
+            "learning_rate": _rate,
+        },
+        setting="cifar10",
+        fine_tuned_from="cifar10, dealt, two thirds",
+    )
 for _name in ("cutout", "mixup", "rand_augment"):
     ARMS[f"cifar10, {_name}"] = _on_cifar10(
         "alone",

@@ -9,7 +9,13 @@ from keras_resizable.search.measurements import (
     write_measurements,
 )
 from keras_resizable.search.prediction import predict
-from keras_resizable.search.query import best, check_limits, devices_of, pareto_front
+from keras_resizable.search.query import (
+    best,
+    check_limits,
+    devices_of,
+    main_effects,
+    pareto_front,
+)
 from keras_resizable.search.report import write_report
 from keras_resizable.search.samples import (
     SAMPLES,
@@ -47,6 +53,7 @@ __all__ = [
     "join_samples",
     "latency_table",
     "load_samples",
+    "main_effects",
     "merge_tables",
     "metadata_of",
     "paired_test",

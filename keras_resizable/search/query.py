@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from keras_resizable.search.samples import SampleResults, paired_test
 from keras_resizable.search.table import LATENCY
 
@@ -168,6 +170,47 @@ def pareto_front(table: "pandas.DataFrame", cost: str = "flops") -> "pandas.Data
     rows = rows.sort_values([cost, "top1"], ascending=[True, False])
     highest_before = rows["top1"].cummax().shift(fill_value=-1.0)
     return rows[rows["top1"] > highest_before]
+
+
+def main_effects(
+    table: "pandas.DataFrame", column: str = "top1"
+) -> list[dict[float, float]]:
+    """What the scale factor of each stage does, on the mean over all the others.
+
+    The table has to be of all sub-networks, or of such as are drawn evenly.
+
+    Args:
+        table: A table of `build_table`.
+        column: `"top1"`, `"flops"`, `"latency_ms_host"`, ...
+
+    Returns:
+        For each stage the mean of all rows that have a scale factor there, by scale
+        factor.
+
+    Raises:
+        ValueError: If the table is empty or lacks the column.
+
+    Example:
+
+    >>> import pandas
+    >>> table = pandas.DataFrame(
+    ...     {
+    ...         "config": ["1.0,1.0", "1.0,0.5", "0.5,1.0", "0.5,0.5"],
+    ...         "flops": [8, 6, 4, 2],
+    ...     }
+    ... )
+    >>> main_effects(table, "flops")
+    [{0.5: 3.0, 1.0: 7.0}, {0.5: 4.0, 1.0: 6.0}]
+    """
+    _check_column(table, column)
+    if table.empty:
+        raise ValueError("The table has no rows.")
+    factors = np.array([str(config).split(",") for config in table["config"]], float)
+    values = table[column].to_numpy(float)
+    return [
+        {float(scale): float(values[own == scale].mean()) for scale in np.unique(own)}
+        for own in factors.T
+    ]
 
 
 def devices_of(table: "pandas.DataFrame") -> list[str]:

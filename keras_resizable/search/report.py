@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_resizable.search.query import devices_of, pareto_front
+from keras_resizable.search.query import devices_of, main_effects, pareto_front
 from keras_resizable.search.table import LATENCY
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.files import replacing
@@ -144,6 +144,7 @@ def _page(table, costs, title, recipe, files):
         models.TableColumn(
             field=field,
             title=html.escape(label),
+            width=150 if field == "config" else 100,
             formatter=(
                 models.StringFormatter()
                 if field == "config"
@@ -153,6 +154,13 @@ def _page(table, costs, title, recipe, files):
         for field, label in labels.items()
     ]
     plots = [_plot(table, source, labels, name, *costs[name]) for name in costs]
+    if table["config"].str.fullmatch(_SCALE_FACTORS).all():
+        source.data["stages"] = [_squares(config) for config in table["config"]]
+        drawn = models.HTMLTemplateFormatter(template="<%= value %>")
+        columns.append(
+            models.TableColumn(field="stages", title="size of maps", formatter=drawn)
+        )
+        plots.append(_main_effects(table))
     details = _markup(
         models,
         "<details><summary>Recipe</summary><pre>"
@@ -167,24 +175,61 @@ def _page(table, costs, title, recipe, files):
             "click one to find it in the table. Lines are the Pareto fronts. Limits "
             "hide what is beyond them."
         ),
-        layouts.row(*limits),
+        layouts.row(*limits, styles=_WRAPPED),
         best,
-        layouts.row(*plots),
+        layouts.row(*plots, styles=_WRAPPED),
         models.DataTable(
             source=source,
             view=view,
             columns=columns,
-            width=620 * len(costs),
+            sizing_mode="stretch_width",
+            autosize_mode="none",
             height=400,
             index_position=None,
             name="table",
+            stylesheets=[_TABLE_STYLE],
         ),
         *([] if recipe is None else [details]),
+        sizing_mode="stretch_width",
     )
     return embed.file_html(
-        page,
-        resources=resources.INLINE,
-        title=title,
+        page, resources=resources.INLINE, title=title, template=_TEMPLATE
+    )
+
+
+# For phones too, and as light or dark as the reader's other pages.
+_TEMPLATE = """
+{% block postamble %}
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>
+  :root { color-scheme: light dark }
+  body { background: Canvas; color: CanvasText; font-family: sans-serif; margin: 1em }
+</style>
+{% endblock %}
+"""
+_SCALE_FACTORS = r"[0-9.]+(,[0-9.]+)*"
+_WRAPPED = {"flex-wrap": "wrap"}
+_TABLE_STYLE = """
+:host { color-scheme: light dark }
+.slick-header-column, .slick-row, .slick-row.odd, .slick-cell {
+  background: Canvas; color: CanvasText
+}
+.slick-cell.selected { background: Highlight; color: HighlightText }
+"""
+
+
+def _squares(config):
+    """The sizes of the maps of a sub-network over those at full size, as SVG."""
+    side = 18
+    sizes = np.cumprod([float(scale) for scale in str(config).split(",")]) * side
+    squares = "".join(
+        f'<rect x="{number * (side + 4)}" y="{side - size:.1f}" '
+        f'width="{size:.1f}" height="{size:.1f}"/>'
+        for number, size in enumerate(sizes)
+    )
+    return (
+        f'<svg width="{len(sizes) * (side + 4)}" height="{side}" fill="{_BLUE}">'
+        f"{squares}</svg>"
     )
 
 
@@ -224,6 +269,7 @@ def _shown(table, costs):
 
 
 _OPAQUE = 0.8
+_BLUE, _RED, _GREY = "#1f77b4", "#d62728", "#808080"
 # Opacity rather than a filter on the dots, so that the axes stay as they are.
 _APPLY_LIMITS = """
 const data = source.data;
@@ -288,30 +334,60 @@ def _limits(models, source, view, labels):
 
 def _plot(table, source, labels, name, field, label, unit):
     models = import_extra("bokeh.models", "search")
-    plotting = import_extra("bokeh.plotting", "search")
     front = pareto_front(table, name)
     tooltips = [
         (label_of, f"@{of}" if of == "config" else f"@{of}{{0,0.00}}")
         for of, label_of in labels.items()
     ]
-    plot = plotting.figure(
-        width=600,
-        height=420,
-        x_axis_label=models.PlainText(text=label),
-        y_axis_label="top-1, %",
-        tools="pan,wheel_zoom,box_zoom,tap,reset,save",
-        active_scroll=None,
-        name=f"plot_{field}",
-    )
+    plot = _empty_plot(models.PlainText(text=label), name=f"plot_{field}")
     plot.step(
         (front[name] / unit).tolist(),
         (100 * front["top1"]).tolist(),
         mode="after",
-        color="#d62728",
+        color=_RED,
         line_width=2,
     )
     dots = plot.scatter(
-        field, "top1", source=source, size=8, alpha="opacity", color="#1f77b4"
+        field, "top1", source=source, size=8, alpha="opacity", color=_BLUE
     )
     plot.add_tools(models.HoverTool(renderers=[dots], tooltips=tooltips))
+    return plot
+
+
+def _main_effects(table):
+    """What the scale factor of each stage brings, on the mean over all others."""
+    palette = import_extra("bokeh.palettes", "search").Category10[10]
+    plot = _empty_plot("scale factor", name="main_effects")
+    plot.yaxis.axis_label = "mean top-1, %, of all that have it"
+    for stage, means in enumerate(main_effects(table, "top1")):
+        scales = sorted(means)
+        line = {"color": palette[stage % 10], "legend_label": f"stage {stage + 1}"}
+        top1 = [100 * means[scale] for scale in scales]
+        plot.line(scales, top1, line_width=2, **line)
+        plot.scatter(scales, top1, size=8, **line)
+    plot.legend.location = "bottom_right"
+    plot.legend.background_fill_alpha = 0.2
+    plot.legend.label_text_color = _GREY
+    return plot
+
+
+def _empty_plot(x_label, name):
+    plotting = import_extra("bokeh.plotting", "search")
+    plot = plotting.figure(
+        height=420,
+        min_width=300,
+        max_width=600,
+        sizing_mode="stretch_width",
+        styles={"flex": "1 1 340px"},  # As many beside each other as have room.
+        x_axis_label=x_label,
+        y_axis_label="top-1, %",
+        tools="pan,wheel_zoom,box_zoom,tap,reset,save",
+        active_scroll=None,
+        background_fill_color=None,
+        border_fill_color=None,
+        name=name,
+    )
+    plot.axis.axis_label_text_color = _GREY
+    plot.axis.major_label_text_color = _GREY
+    plot.grid.grid_line_alpha = 0.3
     return plot

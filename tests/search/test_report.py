@@ -88,7 +88,25 @@ needs_chromium = pytest.mark.skipif(
 def test_report_needs_no_other_file(page, folder):
     assert page.trouble == [(folder / "report.html").as_uri()]
     assert page.get_by_role("heading", level=1).inner_text() == "A <network>"
-    assert page.locator(".bk-Figure").count() == 2
+    assert page.locator(".bk-Figure").count() == 3  # FLOPs, latency, main effects.
+
+
+@needs_chromium
+def test_sub_networks_are_drawn(page):
+    squares = page.locator(".slick-row svg").first.locator("rect")
+    widths = [float(square.get_attribute("width")) for square in squares.all()]
+    assert len(widths) == 3 and widths == sorted(widths, reverse=True)
+
+
+@needs_chromium
+def test_a_phone_can_show_it(browser, folder):
+    page = open_report(browser, folder)
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == (
+        "rgb(18, 18, 18)"
+    )
 
 
 @needs_chromium
@@ -149,6 +167,7 @@ def point_at(page, *place):
         """([x, y]) => {
           const plot = Bokeh.documents[0].get_model_by_name("plot_flops");
           const view = Bokeh.index.find_one(plot);
+          view.canvas.el.scrollIntoView();
           const box = view.canvas.el.getBoundingClientRect();
           return [box.x + view.frame.x_scale.compute(x),
                   box.y + view.frame.y_scale.compute(y)];

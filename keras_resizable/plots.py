@@ -1,0 +1,225 @@
+"""Pictures of sub-networks and of lookup tables, as Matplotlib figures."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_resizable import search
+from keras_resizable.network import ResizableNetwork
+from keras_resizable.pieces import pieces_of_configs
+from keras_resizable.space import ConfigLike, resized
+from keras_resizable.utils.extras import import_extra
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
+
+__all__ = ["agreement", "front", "main_effects", "sub_networks"]
+
+
+def sub_networks(network: ResizableNetwork, configs: Sequence[ConfigLike]) -> "Figure":
+    """Draws sub-networks as the sizes of their feature maps, stage by stage.
+
+    A square is as wide as the maps of a stage are, beside the outline of those at full
+    size, and the darker the more FLOPs the stage takes.
+
+    Args:
+        network: A `ResizableNetwork` with a fixed input shape.
+        configs: Configurations, one for each row.
+
+    Returns:
+        A `matplotlib.figure.Figure`; its `savefig` writes a file.
+
+    Raises:
+        ValueError: If the input shape is not fixed, or there is no configuration.
+        ImportError: If the extra `search` is not installed.
+
+    Example:
+
+    >>> import keras_resizable
+    >>> network = keras_resizable.ResNet20(scales=(1.0, 0.5))
+    >>> figure = keras_resizable.plots.sub_networks(network, ["1.0", "0.5,1.0,0.5"])
+    >>> [text.get_text() for text in figure.axes[0].texts][:3]
+    ['stage 1', 'stage 2', 'stage 3']
+    """
+    if not len(configs):
+        raise ValueError("There is nothing to draw. Received: configs=[]")
+    width = 1.5 * network.space.num_stages + 2.5
+    figure = _figure(width, 1.4 * len(configs) + 0.6)
+    _draw_sub_networks(figure.subplots(), network, configs)
+    return figure
+
+
+def front(
+    table: "pandas.DataFrame",
+    cost: str = "flops",
+    *,
+    network: ResizableNetwork | None = None,
+    configs: Sequence[ConfigLike] = (),
+) -> "Figure":
+    """Draws the accuracy of all sub-networks against their cost, and the Pareto front.
+
+    Args:
+        table: A table of `search.build_table`.
+        cost: A column to keep low: `"flops"`, `"latency_ms_host"`, ...
+        network: The `ResizableNetwork`, to draw some sub-networks beside it.
+        configs: These sub-networks; they get a letter.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        ValueError: If the table lacks the column or a configuration, or there are
+            configurations without a network.
+        ImportError: If the extra `search` is not installed.
+    """
+    if len(configs) and network is None:
+        raise ValueError(
+            f"To draw sub-networks, pass `network` too. Received: configs={configs}"
+        )
+    best = search.pareto_front(table, cost)
+    unit = 1e6 if cost == "flops" else 1
+    figure = _figure(12 if len(configs) else 6, 4.5)
+    axes, *others = np.atleast_1d(figure.subplots(1, 2 if len(configs) else 1))
+    axes.plot(table[cost] / unit, 100 * table["top1"], ".", alpha=0.5)
+    axes.step(best[cost] / unit, 100 * best["top1"], where="post", label="Pareto front")
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(configs)]
+    for letter, config in zip(letters, configs):
+        text = str(network.space.config(config)) if network is not None else ""
+        found = table[table["config"].astype(str) == text]
+        if found.empty:
+            raise ValueError(f"The table has no row of {text!r}.")
+        place = found[cost].iloc[0] / unit, 100 * found["top1"].iloc[0]
+        axes.plot(*place, "o", color="C3")
+        axes.annotate(
+            letter, place, xytext=(6, -12), textcoords="offset points", weight="bold"
+        )
+    axes.set_xlabel("M FLOPs" if cost == "flops" else cost, parse_math=False)
+    axes.set_ylabel("top-1, %")
+    axes.legend(loc="lower right")
+    axes.grid(alpha=0.3)
+    if network is not None and others:
+        _draw_sub_networks(others[0], network, configs, letters)
+    return figure
+
+
+def main_effects(table: "pandas.DataFrame") -> "Figure":
+    """Draws what the scale factor of each stage brings and costs.
+
+    A dot is the mean over all sub-networks of the table that have this scale factor in
+    this stage; see `search.main_effects`.
+
+    Args:
+        table: A table of `search.build_table`.
+
+    Returns:
+        A `matplotlib.figure.Figure`: top-1 at the left, FLOPs at the right.
+
+    Raises:
+        ValueError: If the table is empty.
+        ImportError: If the extra `search` is not installed.
+    """
+    figure = _figure(9, 3.8)
+    panels = figure.subplots(1, 2)
+    for axes, column, factor, label in (
+        (panels[0], "top1", 100, "top-1, %, mean"),
+        (panels[1], "flops", 1e-6, "M FLOPs, mean"),
+    ):
+        for stage, means in enumerate(search.main_effects(table, column), 1):
+            scales = sorted(means)
+            values = [factor * means[scale] for scale in scales]
+            axes.plot(scales, values, "o-", label=f"stage {stage}")
+        axes.set_xlabel("scale factor")
+        axes.set_ylabel(label)
+        axes.grid(alpha=0.3)
+    panels[0].legend()
+    return figure
+
+
+def agreement(samples: search.SampleResults, config: str, other: str) -> "Figure":
+    """Draws on how many images two sub-networks are right, together and alone.
+
+    Args:
+        samples: Results on each image, of `search.load_samples`.
+        config: A configuration, as text.
+        other: Another one.
+
+    Returns:
+        A `matplotlib.figure.Figure`: four fields, in % of the images.
+
+    Raises:
+        ValueError: If one was not evaluated.
+        ImportError: If the extra `search` is not installed.
+    """
+    right, other_right = samples.right_of(config), samples.right_of(other)
+    shares = [
+        [100 * np.mean((right == one) & (other_right == two)) for two in (True, False)]
+        for one in (True, False)
+    ]
+    figure = _figure(4.2, 3.8)
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+    for row, values in enumerate(shares):
+        for column, share in enumerate(values):
+            color = "white" if share > 50 else "black"
+            axes.text(column, row, f"{share:.1f} %", color=color, ha="center")
+    axes.set_xticks([0, 1], ["right", "wrong"])
+    axes.set_yticks([0, 1], ["right", "wrong"])
+    axes.set_xlabel(other, parse_math=False)
+    axes.set_ylabel(config, parse_math=False)
+    return figure
+
+
+def _figure(width, height):
+    figure = import_extra("matplotlib.figure", "search").Figure
+    return figure(figsize=(width, height), layout="constrained")
+
+
+def _draw_sub_networks(axes: Any, network, configs, names=()):
+    """Rows of squares, the stages of a configuration each."""
+    rectangle = import_extra("matplotlib.patches", "search").Rectangle
+    space = network.space
+    configs = [space.config(config) for config in configs]
+    largest, *chosen = pieces_of_configs(network, [space.largest, *configs])
+    stages = range(1, space.num_stages + 1)
+    most = max(largest[level].flops for level in stages)
+    for level in stages:
+        axes.text(level, -0.62, f"stage {level}", ha="center", va="center")
+    for row, (config, pieces) in enumerate(zip(configs, chosen)):
+        for level, scale in zip(stages, config):
+            full = largest[level].input_shape[0]
+            size = resized(pieces[level].input_shape[0], scale)
+            share = pieces[level].flops / most
+            for side, options in (
+                (1, {"fill": False, "edgecolor": "0.7", "linestyle": "--"}),
+                (size / full, {"color": _shade(share)}),
+            ):
+                half = 0.4 * side
+                corner = level - half, row - half
+                axes.add_patch(rectangle(corner, 2 * half, 2 * half, **options))
+            axes.text(
+                level,
+                row,
+                f"{size} px",
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if share > 0.5 else "black",
+            )
+        flops = sum(piece.flops for piece in pieces) / 1e6
+        name = f"{names[row]}   " if names else ""
+        axes.text(0.45, row, f"{name}{config}", ha="right", va="center")
+        end = space.num_stages + 0.6
+        axes.text(
+            end, row, f"{flops:,.{0 if flops >= 100 else 1}f} M FLOPs", va="center"
+        )
+    axes.set_xlim(-1, space.num_stages + 2)
+    axes.set_ylim(len(configs) - 0.45, -0.8)
+    axes.set_aspect("equal")
+    axes.axis("off")
+
+
+def _shade(share):
+    """A blue, the darker the larger the share."""
+    return tuple(1 - share * np.array([0.85, 0.62, 0.35]) - 0.08)
