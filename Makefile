@@ -2,6 +2,8 @@
 #
 #   make demo    trains, searches, converts and measures, on images in this folder
 #   make test    checks the code, then runs the tests
+#   make docs    builds the site into docs/_build/html
+#   make notebooks  runs the notebooks and keeps their outputs; a few minutes
 #   make format  formats the code
 
 PYTHON ?= python3
@@ -11,7 +13,7 @@ BIN = .venv/bin
 INSTALLED = .venv/installed
 SOURCES = pyproject.toml $(shell find keras_resizable -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo test format
+.PHONY: demo test docs notebooks format
 
 demo: $(INSTALLED)
 	$(BIN)/python train/demo.py
@@ -23,6 +25,12 @@ test: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/pytest --pyargs tests keras_resizable
 
+docs: $(INSTALLED)
+	$(BIN)/sphinx-build --fail-on-warning --quiet -b html docs docs/_build/html
+
+notebooks: $(INSTALLED)
+	$(BIN)/jupyter execute --inplace docs/notebooks/*.ipynb
+
 format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -31,6 +39,6 @@ $(INSTALLED): $(SOURCES)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
 	test -d .venv || $(PYTHON) -m venv .venv
 	rm -rf build
-	$(BIN)/python -m pip install --quiet '.[all]'
+	$(BIN)/python -m pip install --quiet '.[all,dev]'
 	rm -rf build
 	touch $@

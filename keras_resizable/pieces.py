@@ -101,7 +101,9 @@ def cut_piece(network: ResizableNetwork, piece: Piece) -> keras.Model:
     part = network.parts[piece.level]
     dtype = part.model.inputs[0].dtype
     inputs = keras.Input(piece.input_shape, name="features", dtype=dtype)
-    return keras.Model(inputs, part.cut_out(inputs, piece.scale_index))
+    outputs = part.cut_out(inputs, piece.scale_index)
+    # A name of Keras's own grows from piece to piece, and the file of it with it.
+    return keras.Model(inputs, outputs, name="piece")
 
 
 def content(network: ResizableNetwork, piece: Piece) -> str:

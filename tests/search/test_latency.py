@@ -3,6 +3,7 @@ import pathlib
 import pytest
 from conftest import small_network
 
+from keras_resizable.pieces import cut_piece, pieces_of_configs
 from keras_resizable.search import latency, latency_table
 
 MAKE_NETWORK = small_network
@@ -55,6 +56,17 @@ def test_latencies_are_sums_of_pieces(make_network, tmp_path):
     )
     assert not device.measured
     assert again.equals(table)
+
+
+def test_a_piece_is_the_same_file_again(make_network, tmp_path):
+    """Or else tables of two devices would disagree on sizes."""
+    network = make_network(scales=(1.0, 0.5))
+    files = []
+    for path in (tmp_path / "one.tflite", tmp_path / "two.tflite"):
+        piece = pieces_of_configs(network, ["0.5"])[0][1]
+        latency.convert(cut_piece(network, piece), path)
+        files.append(path.read_bytes())
+    assert files[0] == files[1]
 
 
 def test_only_what_is_new_is_measured(make_network, tmp_path, quick):
