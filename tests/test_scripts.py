@@ -25,7 +25,7 @@ from keras_resizable.runs.saving import load_network
 
 ROOT = pathlib.Path(__file__).parents[1]
 NETWORK = "--network=narrow_networks:narrow"  # Quicker to trace.
-README = (ROOT / "README.md").read_text()
+GUIDES = ROOT / "docs/guides"
 
 
 def run(script, *arguments, folder, fails=False):
@@ -95,7 +95,7 @@ def test_convert_then_benchmark(folder):
 
 
 def test_bundle_then_switch(folder):
-    """The bundle, and the program of the README that uses it."""
+    """The bundle, and the program of the guide that uses it."""
     folder, _ = folder
     latest = folder / "runs" / "latest"
     arguments = ("--bundle", "--config=1.0", "--config=0.5", "--config=0.5,0.5,0.5")
@@ -113,7 +113,8 @@ def test_bundle_then_switch(folder):
     output = run("tflite/convert.py", *arguments, folder=folder)
     assert output.count("as it was") == 3
 
-    (program,) = re.findall(r"```python\n(import time\n.*?)```", README, re.DOTALL)
+    guide = (GUIDES / "phone.md").read_text()
+    (program,) = re.findall(r"```python\n(import time\n.*?)```", guide, re.DOTALL)
     program = program.replace("resnet20_bundle", "narrow_bundle")
     images = np.zeros((30, 1, 16, 16, 1), np.int8)
     for budget, expected in (("1e-9", "level == 2"), ("60", "level == 0")):
@@ -217,7 +218,8 @@ def test_adapt(folder):
         path.name for path in results.iterdir()
     }
 
-    (program,) = re.findall(r"```python\n(from ai_edge.*?)```", README, re.DOTALL)
+    guide = (GUIDES / "each_image.md").read_text()
+    (program,) = re.findall(r"```python\n(from ai_edge.*?)```", guide, re.DOTALL)
     program = program.replace("adaptive_int8", "adaptive_none")
     code = "import numpy as np\nimage = np.zeros((1, 16, 16, 1), np.float32)\n"
     code += program

@@ -10,6 +10,8 @@ import zipfile
 
 import pytest
 
+import keras_resizable
+
 ROOT = pathlib.Path(__file__).parents[1]
 LIBRARY = ROOT / "keras_resizable"
 
@@ -46,7 +48,7 @@ assert export.read_metadata(path)["config"] == str(config)
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The wheel of the working tree, built without the network."""
+    """The wheel that the working tree's sdist makes, built without the network."""
     version = importlib.metadata.version("setuptools")
     if int(version.split(".")[0]) < 77:
         pytest.skip(f"setuptools {version} is too old: pip install '.[dev]'")
@@ -58,19 +60,24 @@ def wheel(tmp_path_factory):
         source / "keras_resizable",
         ignore=shutil.ignore_patterns("__pycache__"),
     )
-    pip("wheel", "--no-build-isolation", "--wheel-dir", source / "wheels", source)
-    (wheel,) = (source / "wheels").iterdir()
+    run("build", "--no-isolation", source)
+    (wheel,) = (source / "dist").glob("*.whl")
     return wheel
 
 
-def pip(command, *arguments):
-    offline = ("--no-deps", "--no-index", "--disable-pip-version-check", "--quiet")
+def run(module, *arguments):
     done = subprocess.run(
-        [sys.executable, "-m", "pip", command, *offline, *arguments],
-        capture_output=True,
-        text=True,
+        [sys.executable, "-m", module, *arguments], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_index_would_take_it(wheel):
+    run("twine", "check", "--strict", *wheel.parent.iterdir())
+
+
+def test_its_version_is_the_library_s(wheel):
+    assert wheel.name.split("-")[1] == keras_resizable.__version__
 
 
 def test_everything_is_in_the_wheel(wheel):
@@ -85,7 +92,8 @@ def test_everything_is_in_the_wheel(wheel):
 
 
 def test_it_works_where_it_is_installed(wheel, tmp_path):
-    pip("install", "--target", tmp_path, wheel)
+    offline = ("--no-deps", "--no-index", "--disable-pip-version-check", "--quiet")
+    run("pip", "install", *offline, "--target", tmp_path, wheel)
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, tmp_path],
         cwd=tmp_path,

@@ -265,3 +265,20 @@ for _family in FAMILIES:
                 setting=_family,
                 held_out=True,
             )
+# The best of these, and the lowest, for each kind of both.
+RATE_OF_FAMILY = 0.05
+EPOCHS_ALONE_OF_FAMILY = 8
+for _family in FAMILIES:
+    for _kind in ("fair", "dealt"):
+        ARMS[f"{_family}, {_kind}"] = _on_cifar10(
+            _kind, (SIZES[_kind], RATE_OF_FAMILY), BUDGET_OF_FAMILY, setting=_family
+        )
+    for _scale in SCALES:
+        ARMS[f"{_family}, alone {_scale}"] = _on_cifar10(
+            "alone",
+            (SIZES["alone"], RATE_OF_FAMILY),
+            None,
+            scale=_scale,
+            setting=_family,
+            changes={"epochs": EPOCHS_ALONE_OF_FAMILY},
+        )

@@ -8,6 +8,7 @@ from arms import (
     FAMILY_RATES,
     LARGEST,
     RATES,
+    RATES_AFTER,
     SCALES,
     SETTINGS,
     SIZES,
@@ -237,6 +238,21 @@ CLAIMS = {
         ],
         seeds=1,
     ),
+    "families": Claim(
+        "Dealt training beats three networks alone, of two mobile networks",
+        "ours",
+        [
+            row
+            for family in FAMILIES
+            for config in (SETTINGS[family].uniform(scale) for scale in SCALES)
+            for row in (
+                Row(f"{family}, alone {config[0]}", config),
+                Row(f"{family}, fair", config),
+                Row(f"{family}, dealt", config, f"{family}, alone {config[0]}"),
+            )
+        ],
+        seeds=1,
+    ),
     "interval": Claim(
         "Training at random factors costs the listed ones nothing",
         "ours",
@@ -257,6 +273,7 @@ CLAIMS = {
                     "cifar10, dealt",
                     "cifar10, dealt, last tenth the largest",
                     "cifar10, dealt, last third the largest",
+                    *(f"cifar10, dealt, then the largest, {r}" for r in RATES_AFTER),
                 )
             ),
         ],

@@ -1,5 +1,6 @@
 """Writing `.tflite` files, and checking them."""
 
+import contextlib
 import functools
 import itertools
 import os
@@ -271,7 +272,7 @@ def convert(
         with keras.StatelessScope(weights):
             return model(images, training=False)
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _warnings_only():
         tf.saved_model.save(tf.Module(), folder, run.get_concrete_function())
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
@@ -280,6 +281,18 @@ def convert(
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         content = converter.convert()
     path.write_bytes(with_metadata(content, _of(model) | (metadata or {})))
+
+
+@contextlib.contextmanager
+def _warnings_only():
+    """TensorFlow would tell the folder of each model, which is gone when it is read."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("WARNING")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _of(model):

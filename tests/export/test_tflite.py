@@ -1,3 +1,5 @@
+import logging
+
 import keras
 import numpy as np
 import pytest
@@ -193,6 +195,22 @@ def test_files_say_what_they_are(small_model, tmp_path):
     model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
     assert model.description == b"keras_resizable file, see the metadata"
     assert b"keras_resizable" in [entry.name for entry in model.metadata]
+
+
+def test_no_folder_that_is_gone_is_told(small_model, tmp_path):
+    records = []
+    handler = logging.Handler()
+    handler.emit = records.append
+    logger = tf.get_logger()
+    logger.addHandler(handler)
+    level = logger.level
+    logger.setLevel("INFO")
+    try:
+        to_tflite(small_model, tmp_path / "file.tflite")
+        assert not records and logger.level == logging.INFO
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
 
 
 def test_buffers_are_aligned(make_network, tmp_path):
