@@ -21,7 +21,7 @@ __all__ = ["agreement", "front", "main_effects", "sub_networks"]
 def sub_networks(network: ResizableNetwork, configs: Sequence[ConfigLike]) -> "Figure":
     """Draws sub-networks as the sizes of their feature maps, stage by stage.
 
-    A square is as wide as the maps of a stage are, beside the outline of those at full
+    A square is as wide as the maps of a stage are, inside the outline of those at full
     size, and the darker the more FLOPs the stage takes.
 
     Args:
@@ -64,7 +64,7 @@ def front(
         table: A table of `search.build_table`.
         cost: A column to keep low: `"flops"`, `"latency_ms_host"`, ...
         network: The `ResizableNetwork`, to draw some sub-networks beside it.
-        configs: These sub-networks; they get a letter.
+        configs: These sub-networks, at most 26; each gets a letter.
 
     Returns:
         A `matplotlib.figure.Figure`.
@@ -146,7 +146,8 @@ def agreement(samples: search.SampleResults, config: str, other: str) -> "Figure
         other: Another one.
 
     Returns:
-        A `matplotlib.figure.Figure`: four fields, in % of the images.
+        A `matplotlib.figure.Figure`: in % of the images, `config` in rows and `other` in
+        columns.
 
     Raises:
         ValueError: If one was not evaluated.

@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.pieces import count_flops_of_configs
-from keras_resizable.search.prediction import predict
 from keras_resizable.search.query import pareto_front
 from keras_resizable.search.table import build_table
 from keras_resizable.utils.batches import Batches, image_batches, labelled_batches
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     import pandas
 
 EXPLORED = "explored"
-_ROUNDS = 4
 _MOST_CONFIGS = 50_000
 # Of those that are evaluated on few images, how many are on all.
 _FINALISTS = 1 / 8
@@ -44,32 +42,29 @@ def explore(
 ) -> "pandas.DataFrame":
     """The lookup table of the best sub-networks, without evaluating all.
 
-    In rounds: sub-networks are evaluated on some of the images, a first quarter of
-    them by chance; `predict` of what they gave says which others may be the most
-    accurate of their cost, and they are next. In the end an eighth of as many, the
-    best as predicted, is evaluated on all images. What is shared is computed once in
-    each round, as in `build_table`, and batch statistics of the rounds are re-estimated
-    with as few images.
+    Sub-networks are drawn by chance and evaluated on some of the images, an eighth of
+    them, the most accurate of their cost, on all. What is shared is computed once, as in
+    `build_table`. Proposals by a model of what was evaluated, in the place of chance,
+    find nothing better.
 
     Args:
         network: A `ResizableNetwork` that classifies.
         dataset: `tf.data.Dataset` of batches of images and labels, integers or
             one-hot, in the same order whenever it is read; or both as a tuple of
             arrays.
-        evaluations: How many sub-networks to evaluate on few images, at least 32 of a
-            network of five stages.
+        evaluations: How many sub-networks to evaluate on few images.
         calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
             statistics of each configuration with.
         costs: A table of the configurations to consider with their costs, as
             `latency_table` gives it; FLOPs of all if absent, or of a seeded 50,000 of
             more.
         cost: Its column, which is to be low.
-        num_images: About how many images the rounds take, evenly from all; they are
-            kept in memory.
+        num_images: About how many images these take, evenly from all; they are kept in
+            memory.
         folder: Folder for `table.csv` and `samples.npz`, as `build_table` has it, with
-            those of the rounds in its folder `explored`. The same call resumes an
+            those on few images in its folder `explored`. The same call resumes an
             interrupted one, and evaluates nothing again.
-        seed: Seed of the first sub-networks.
+        seed: Seed of what is drawn.
         verbose: Whether to show progress.
 
     Returns:
@@ -78,8 +73,8 @@ def explore(
         this table or that of the folder `explored`.
 
     Raises:
-        ValueError: If there are too few evaluations, or as many as configurations; if
-            all of the first are equally accurate; or as `build_table`.
+        ValueError: If there are fewer than two evaluations, or as many as
+            configurations; or as `build_table`.
         ImportError: If the extra `search` is not installed.
 
     Example::
@@ -87,10 +82,10 @@ def explore(
         table = search.explore(network, validation, 300, calibrate_with=images)
         search.best(table, max_flops=2e8)
     """
-    least = _ROUNDS * (network.space.num_stages + 3)  # For `predict`, of a round.
-    if evaluations < least:
+    if evaluations < 2:
         raise ValueError(
-            f"Exploring takes at least {least} evaluations. Received: {evaluations}"
+            "Exploring evaluates the cheapest and the dearest at least, which are two. "
+            f"Received: {evaluations}"
         )
     if num_images < 1:
         raise ValueError(f"`num_images` is at least 1. Received: {num_images}")
@@ -109,21 +104,17 @@ def explore(
         to_calibrate = image_batches(calibrate_with, network)
         few = _spread(to_calibrate, num_images)
     options = {"raw": False, "verbose": verbose}
-    with _folder_of_rounds(folder) as rounds:
-        chosen = _drawn(costs, -(-evaluations // _ROUNDS), seed)
-        for number in range(1, _ROUNDS + 1):
-            if verbose:
-                print(f"Round {number} of {_ROUNDS}: {len(chosen)} sub-networks")
-            explored = build_table(
-                network, some, chosen, calibrate_with=few, folder=rounds, **options
-            )
-            explored = explored[explored["config"].isin(chosen)]
-            predicted = predict(explored, costs["config"])
-            if number < _ROUNDS:
-                hopes = predicted["top1"] + predicted["standard_error"]
-                count = evaluations * (number + 1) // _ROUNDS - len(chosen)
-                chosen += _best(costs, hopes, count, chosen)
-    best = _best(costs, predicted["top1"], max(1, round(_FINALISTS * evaluations)))
+    drawn = _drawn(costs, evaluations, seed)
+    if verbose:
+        print(f"On few images: {len(drawn)} sub-networks")
+    with _folder_of_few(folder) as of_few:
+        explored = build_table(
+            network, some, drawn, calibrate_with=few, folder=of_few, **options
+        )
+    explored = explored[explored["config"].isin(drawn)]
+    best = _best(
+        explored.merge(costs, on="config"), max(1, round(_FINALISTS * evaluations))
+    )
     if verbose:
         print(f"On all images: {len(best)} sub-networks")
     return build_table(
@@ -132,7 +123,7 @@ def explore(
 
 
 @contextlib.contextmanager
-def _folder_of_rounds(folder: str | os.PathLike | None) -> Iterator[pathlib.Path]:
+def _folder_of_few(folder: str | os.PathLike | None) -> Iterator[pathlib.Path]:
     if folder is not None:
         yield pathlib.Path(folder) / EXPLORED
         return
@@ -190,15 +181,13 @@ def _drawn(costs, count, seed):
     return costs["config"][numbers].tolist()
 
 
-def _best(costs, top1, count, known=()):
+def _best(table, count):
     """Those that are the most accurate of their cost: fronts, one under another."""
-    table = costs.assign(top1=top1)
     found: list[str] = []
     while len(found) < count and not table.empty:
         front = pareto_front(table, "cost")
-        new = front["config"][~front["config"].isin(known)]
         # Evenly from the cheapest to the dearest, if there are more than are wanted.
-        places = np.linspace(0, len(new) - 1, min(len(new), count - len(found)))
-        found += new.iloc[places.round().astype(int)].tolist()
+        places = np.linspace(0, len(front) - 1, min(len(front), count - len(found)))
+        found += front["config"].iloc[places.round().astype(int)].tolist()
         table = table.drop(front.index)
     return found

@@ -144,7 +144,7 @@ def _page(table, costs, title, recipe, files):
         models.TableColumn(
             field=field,
             title=html.escape(label),
-            width=150 if field == "config" else 100,
+            width=130 if field == "config" else 85,
             formatter=(
                 models.StringFormatter()
                 if field == "config"

@@ -53,14 +53,13 @@ def explore(evaluations=120, **options):
 
 
 def test_the_front_is_found_without_walking_the_space(evaluated):
-    table = explore()
-    assert [count for count, _ in evaluated] == [1000] * 4 + [5000]
-    assert [len(names) for _, names in evaluated] == [30, 60, 90, 120, 15]
-    assert len(set(evaluated[3][1])) == 120
-    assert table["config"].tolist() == evaluated[4][1]
+    table = explore(300)
+    assert [count for count, _ in evaluated] == [1000, 5000]
+    assert [len(set(names)) for _, names in evaluated] == [300, 38]
+    assert table["config"].tolist() == evaluated[1][1]
     truth = costs().assign(top1=accuracies(WEIGHTS, costs()["config"]))
     top1_of = truth.set_index("config")["top1"]
-    by_chance = np.random.default_rng(0).choice(truth["config"], 120, replace=False)
+    by_chance = np.random.default_rng(0).choice(truth["config"], 98, replace=False)
     noisy = accuracies(WEIGHTS, by_chance, 0.1 / np.sqrt(5000))
     others = truth[truth["config"].isin(by_chance)].set_index("config").loc[by_chance]
     lost, lost_by_chance = [], []
@@ -72,14 +71,14 @@ def test_the_front_is_found_without_walking_the_space(evaluated):
         names = others.index[others["flops"] <= budget]
         lost_by_chance.append(best - top1_of[names[within]])
     assert np.mean(lost) < 0.005
-    # Than as many by chance, which all take all images.
+    # Than as many images give that all of them take: 300 * 1000 + 38 * 5000.
     assert np.mean(lost) < np.mean(lost_by_chance)
 
 
 def test_a_seed_decides_what_is_evaluated(evaluated):
     for seed in (0, 0, 1):
         explore(40, seed=seed)
-    runs = [evaluated[:5], evaluated[5:10], evaluated[10:]]
+    runs = [evaluated[:2], evaluated[2:4], evaluated[4:]]
     assert runs[0] == runs[1]
     assert runs[0][0] != runs[2][0]
 
@@ -96,7 +95,7 @@ def test_other_costs(evaluated):
         num_images=15,
         verbose=False,
     )
-    assert [count for count, _ in evaluated] == [17] * 4 + [50]
+    assert [count for count, _ in evaluated] == [17, 50]
     assert set(evaluated[-1][1]) <= set(latency["config"])
 
 
@@ -127,7 +126,7 @@ class Stop(Exception):
     pass
 
 
-@pytest.mark.parametrize("number", [2, 4], ids=["in a round", "at the end"])
+@pytest.mark.parametrize("number", [0, 1], ids=["at the start", "before the last"])
 def test_an_interrupted_search_goes_on(number, tmp_path, monkeypatch, randomize):
     network = small_network(scales=(1.0, 0.8, 0.7, 0.6, 0.5), input_shape=(24, 24, 2))
     randomize(network)
@@ -169,8 +168,8 @@ def test_an_interrupted_search_goes_on(number, tmp_path, monkeypatch, randomize)
 
 
 def test_what_cannot_be_explored_is_one_sentence(evaluated):
-    with pytest.raises(ValueError, match="at least 28 evaluations. Received: 27"):
-        explore(27)
+    with pytest.raises(ValueError, match="at least, which are two. Received: 1"):
+        explore(1)
     with pytest.raises(ValueError, match="are 1296 sub-networks: `build_table` eval"):
         explore(1296)
     with pytest.raises(ValueError, match="`num_images` is at least 1. Received: 0"):
