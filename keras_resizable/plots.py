@@ -146,7 +146,7 @@ def agreement(samples: search.SampleResults, config: str, other: str) -> "Figure
         other: Another one.
 
     Returns:
-        A `matplotlib.figure.Figure`: in % of the images, `config` in rows and `other` in
+        A `matplotlib.figure.Figure`: in % of the images, `config` in rows, `other` in
         columns.
 
     Raises:

@@ -32,9 +32,9 @@ def test_the_reference_has_all_that_is_public(site):
     inventory = InventoryFile.loads((site / "objects.inv").read_bytes(), uri="")
     found = {
         name
-        for kind in inventory.data
+        for kind, names in inventory.data.items()
         if kind.startswith("py:")
-        for name in inventory[kind]
+        for name in names
     }
     missing = []
     for name in keras_resizable.__all__:

@@ -42,10 +42,10 @@ def explore(
 ) -> "pandas.DataFrame":
     """The lookup table of the best sub-networks, without evaluating all.
 
-    Sub-networks are drawn by chance and evaluated on some of the images, an eighth of
-    them, the most accurate of their cost, on all. What is shared is computed once, as in
-    `build_table`. Proposals by a model of what was evaluated, in the place of chance,
-    find nothing better.
+    Sub-networks are drawn by chance and evaluated on some of the images; an eighth of
+    them, the most accurate of their cost, on all. What is shared is computed once, as
+    in `build_table`. Proposals by a model of what was evaluated, in the place of
+    chance, found nothing better.
 
     Args:
         network: A `ResizableNetwork` that classifies.
