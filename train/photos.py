@@ -33,10 +33,14 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string("weights", "imagenet", "imagenet, none, or a .weights.h5 file.")
 flags.DEFINE_list(
-    "input_range", ["-1", "1"], "What pixels of 0 and 255 are to a .keras model."
+    "input_range",
+    ["-1", "1"],
+    "What pixels of 0 and 255 are to a .keras model. Files take -1 to 1.",
 )
 flags.DEFINE_list("scales", ["1.0", "0.75", "0.5"], "Scale factors.")
-flags.DEFINE_integer("image_size", None, "Height and width to train with.", 1)
+flags.DEFINE_integer(
+    "image_size", None, "Height and width; that of the .keras file or 224 if absent.", 1
+)
 flags.DEFINE_float("max_latency_ms", None, "Maximum milliseconds on the device.")
 flags.DEFINE_float("max_flops", None, "Maximum multiply-adds.")
 flags.DEFINE_float("min_top1", None, "Minimum accuracy, from 0 to 1.")
@@ -56,7 +60,9 @@ flags.DEFINE_float(
 )
 flags.DEFINE_integer("seed", 0, "Seed.")
 flags.DEFINE_bool("dry_run", False, "Only say what would be done, and how long.")
-flags.DEFINE_bool("new_run", False, "Begin anew, even if a run was interrupted.")
+flags.DEFINE_bool(
+    "new_run", False, "Begin anew: else what was begun or trained goes on."
+)
 flags.DEFINE_string("runs_dir", "runs", "Folder of all runs.")
 
 
@@ -95,6 +101,8 @@ def print_estimate(job):
     )
     print(f"size           {' x '.join(map(str, found.image_shape))}")
     print(f"sub-networks   {found.num_sub_networks:,}")
+    least, most = (flops / 1e6 for flops in found.flops)
+    print(f"FLOPs          {least:,.1f} to {most:,.1f} million multiply-adds")
     print(f"memory         about {found.num_bytes / 1e9:.1f} GB, and the program's own")
     for part, seconds in found.seconds.items():
         steps = found.steps.get(part)
@@ -114,13 +122,18 @@ def main(argv):
             job, device=device, root=FLAGS.runs_dir, new=FLAGS.new_run
         )
     print(f"\nTop-1 on the test photos, latency on {device.name}:\n")
+    width = max(len(row["file"]) for row in result.files.to_dict("records"))
+    print(f"{'file':{width}}   top-1   M FLOPs   latency      size   sub-network")
     for row in result.files.to_dict("records"):
-        name = row["signature"] or row["file"]
+        latency = row[f"latency_ms_{device.name}"]
         print(
-            f"{name:40} {100 * row['top1']:6.2f} % "
-            f"{row[f'latency_ms_{device.name}']:8.2f} ms "
-            f"{row['size_bytes'] / 1e6:6.2f} MB   {row['config']}"
+            f"{row['file']:{width}} {100 * row['top1']:5.1f} % "
+            f"{row['flops'] / 1e6:9.1f} {latency:6.2f} ms "
+            f"{row['size_bytes'] / 1e6:6.2f} MB   {row['config'] or 'the whole model'}"
         )
+    print("\nThe files take pixels from -1 to 1, whatever the model took.")
+    if FLAGS.io == "int8":
+        print("As int8 these are round(pixel / scale + zero_point), both in the file.")
     print(f"\nWrote {result.folder}: report.html, files.csv and the .tflite files")
 
 

@@ -43,6 +43,7 @@ class Estimate:
         num_test: Number of photos to test with.
         image_shape: `(height, width, channels)` to train with.
         num_sub_networks: Number of sub-networks to choose from.
+        flops: Multiply-adds of the cheapest and of the dearest of them.
         steps: Number of training steps of each part, at most.
         seconds: About how long each part takes on this machine, at most.
         num_bytes: About how much memory training takes, beside what the program does.
@@ -54,6 +55,7 @@ class Estimate:
     num_test: int
     image_shape: tuple[int, int, int]
     num_sub_networks: int
+    flops: tuple[int, int]
     steps: dict[str, int]
     seconds: dict[str, float]
     num_bytes: int
@@ -124,7 +126,8 @@ def estimate(job: Job) -> Estimate:
         for config, of_config in zip(configs, pieces)
         for node, piece in zip(nodes_of(config), of_config)
     }
-    whole = max(sum(piece.flops for piece in of_config) for of_config in pieces)
+    flops = [sum(piece.flops for piece in of_config) for of_config in pieces]
+    whole = max(flops)
     calibrated = min(_CALIBRATED, images.train.num_images)
     chosen_from = images.test.num_images
     after_epochs = recipe.epochs * _EVALUATED * (chosen_from + calibrated / 4)
@@ -143,6 +146,7 @@ def estimate(job: Job) -> Estimate:
         num_test=all_images.test.num_images,
         image_shape=shape,
         num_sub_networks=space.size,
+        flops=(min(flops), whole),
         steps=steps,
         seconds=seconds,
         num_bytes=memory.estimate_training_memory(network, recipe.batch_size),

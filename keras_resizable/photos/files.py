@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from keras_resizable import data, devices, export, recipes, runs
+from keras_resizable.flops import count_flops
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.photos.job import Job
 from keras_resizable.runs import Run
@@ -192,6 +193,7 @@ def measure_files(
                 "file": path.name,
                 "signature": signature or "",
                 "config": "" if config is None else str(config),
+                "flops": count_flops(model),
                 "size_bytes": path.stat().st_size,
                 f"latency_ms_{device.name}": latencies[path, signature],
                 "top1": accuracy.top1,

@@ -1,6 +1,7 @@
 """What is to be made of a folder of photos."""
 
 import dataclasses
+import functools
 import hashlib
 import os
 import pathlib
@@ -13,6 +14,7 @@ from keras_resizable import data, recipes, search
 from keras_resizable.conversion import APPLICATIONS
 from keras_resizable.export import IO
 from keras_resizable.models import NETWORKS
+from keras_resizable.runs import load_model
 from keras_resizable.space import Configuration, SpatialSpace
 
 # Of each part: how many passes, or of few photos how many steps.
@@ -46,8 +48,9 @@ class Job:
             then the resizable network is trained at once, without a teacher.
         input_range: What pixels of 0 and 255 are to the model in a `.keras` file.
         scales: Scale factors of the resizable network.
-        image_size: Height and width to train with; 224 if absent, or that of the images
-            of a set of TensorFlow Datasets in which all have the same.
+        image_size: Height and width to train with; if absent that of the `.keras` file,
+            or that of the images of a set of TensorFlow Datasets in which all have the
+            same, or 224.
         max_latency_ms: Maximum milliseconds of the float32 sub-network on the device,
             as the sum of its pieces.
         max_flops: Maximum multiply-adds.
@@ -136,6 +139,33 @@ class Job:
         epochs, steps = EPOCHS[name]
         return max(epochs, -(-steps // steps_per_epoch)) if given is None else given
 
+    def digest_of_model(self) -> str:
+        """A digest of the files that the model and its weights are in, if any."""
+        digest = hashlib.sha256()
+        for name in (self.model, self.weights or ""):
+            path = pathlib.Path(name)
+            if path.suffix in (".keras", ".h5") and path.is_file():
+                digest.update(path.read_bytes())
+        return digest.hexdigest()
+
+    def read_model(self) -> keras.Model:
+        """The model in the .keras file.
+
+        Raises:
+            FileNotFoundError: If it is not there.
+        """
+        if not pathlib.Path(self.model).is_file():
+            raise FileNotFoundError(f"There is no file {self.model}.")
+        return load_model(self.model)
+
+    @functools.cached_property
+    def _size_of_model(self) -> int | None:
+        """The height that a .keras file takes, if it takes one only."""
+        if not self.model.endswith(".keras"):
+            return None
+        shape = self.read_model().inputs[0].shape
+        return shape[1] if len(shape) == 4 else None
+
     def digest_of_photos(self) -> str:
         """A digest of the names and sizes of the photos, and of where they are."""
         folder = pathlib.Path(self.images)
@@ -168,7 +198,7 @@ class Job:
             images: The photos.
             source: Path of the trained model to start from and to learn from.
         """
-        size = self.image_size
+        size = self.image_size or self._size_of_model
         if size is None and None in images.image_shape:
             size = _IMAGE_SIZE
         pixels = size or images.image_shape[0] or _IMAGE_SIZE

@@ -10,8 +10,9 @@ from keras import layers
 from keras_resizable import data, recipes
 from keras_resizable.conversion import application_model, classifier, from_keras
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.photos.job import Job
-from keras_resizable.runs import fit_resumable, load_model, save_network
+from keras_resizable.photos.job import Job, evaluated_configs
+from keras_resizable.pieces import count_flops_of_configs
+from keras_resizable.runs import fit_resumable, save_network
 from keras_resizable.utils.graph import layers_of
 from keras_resizable.utils.outputs import Classifier
 
@@ -36,8 +37,23 @@ def make_network(job: Job, images: data.ImageSet) -> ResizableNetwork:
         images: Its photos.
 
     Raises:
-        ValueError: If the model of the job cannot be converted.
+        FileNotFoundError: If the model's file is not there.
+        ValueError: If the model of the job cannot be converted, or no sub-network of it
+            is within the limit of FLOPs.
     """
+    network = _make_network(job, images)
+    configs = evaluated_configs(job, network.space)
+    flops = dict(zip(configs, count_flops_of_configs(network, configs)))
+    nearest = min(flops, key=flops.__getitem__)
+    if job.max_flops is not None and job.max_flops < flops[nearest]:
+        raise ValueError(
+            f"No sub-network has flops of at most {job.max_flops:.4g}. The nearest is "
+            f"'{nearest}': flops {flops[nearest]:.4g}."
+        )
+    return network
+
+
+def _make_network(job, images):
     recipe = job.recipe(images)
     shape = data.resolved_shape(images.image_shape, recipe.image_size)
     if not job.is_pretrained:
@@ -69,7 +85,7 @@ def make_source(
         return application_model(
             job.model, input_shape=image_shape, classes=classes, weights=job.weights
         )
-    model = load_model(job.model)
+    model = job.read_model()
     if isinstance(model, ResizableNetwork):
         raise ValueError(
             f"{job.model} holds a resizable network already. A sub-network of it is a "
@@ -80,7 +96,7 @@ def make_source(
     if not fits or any(a not in (None, b) for a, b in zip(taken[0], image_shape)):
         raise ValueError(
             f"{job.model} takes {', '.join(map(str, taken))}, and the images are "
-            f"{image_shape}. Their size is `image_size`."
+            f"{image_shape}. Their size is `image_size`: leave it out for the model's."
         )
     low, high = job.input_range
     images = keras.Input(image_shape, name="images")

@@ -119,6 +119,7 @@ def to_phone(
     device = device or devices.Host()
     settings = json.loads(json.dumps(dataclasses.asdict(job), default=os.fspath))
     settings["photos"] = job.digest_of_photos()  # Others have other purposes.
+    settings["model_file"] = job.digest_of_model()
     # What is chosen and written may change without training anew.
     choice = {name: settings.pop(name) for name in _CHOICES}
     choice["device"] = device.name
@@ -131,7 +132,8 @@ def to_phone(
         root=pathlib.Path(root) / "photos",
         new=new,
     )
-    print(f"Folder: {folder}")
+    begun = (folder / _RATES).exists()
+    print(f"{'Going on in' if begun else 'Folder:'} {folder}")
     images = choosing(all_images)
     find_rate = functools.partial(_find_rate, folder / _RATES)
     source = None
@@ -163,7 +165,7 @@ def to_phone(
     )
     files = measure_files(made, all_images, recipe, device)
     search.write_report(
-        table, folder, f"{network.name}: {chosen}", run.settings, files=files
+        table, folder, f"{network.name}: chosen {chosen}", run.settings, files=files
     )
     search.write_table(files, folder / FILES)
     _write(choice, folder / _CHOICE)  # The last: it says that all is done.
@@ -184,6 +186,8 @@ def _find_rate(path, name, model, batches):
             found = training.find_learning_rate(model, batches).suggested / 2
         except ValueError as error:
             print(f"The range test found none, so it is {default}: {error}")
+            if name != "resizable":
+                print("Of a .keras file: is `input_range` what it was trained with?")
             found = default
         known[name] = min(max(found, low), high)
         _write(known, path)

@@ -82,7 +82,8 @@ _OTHERS = {
 _OF_FILES = {
     "size_bytes": ("MB", 1e-6),
     "top1": ("top-1, %", 100),
-    "difference_to_keras": ("to Keras, points", 100),
+    "flops": ("M FLOPs", 1e-6),
+    "difference_to_keras": ("top-1 minus Keras's, points", 100),
     "agreement": ("same answers, %", 100),
     "ties": ("ties, %", 100),
 }
@@ -172,8 +173,8 @@ def _page(table, costs, title, recipe, files):
         *([] if files is None else [_files(models, files)]),
         models.Div(
             text=f"{len(table)} sub-networks. Point at a dot for its configuration; "
-            "click one to find it in the table. Lines are the Pareto fronts. Limits "
-            "hide what is beyond them."
+            "click one to find it in the table. Lines are the Pareto fronts. What is "
+            "beyond a limit is hidden."
         ),
         layouts.row(*limits, styles=_WRAPPED),
         best,
@@ -242,9 +243,15 @@ def _files(models, files):
             label = f"ms on {name.removeprefix(LATENCY)}"
         shown = shown.assign(**{label: (factor * values).map("{:.2f}".format)})
     written = shown.to_html(index=False, border=0, escape=True)
-    style = "th, td { padding: 2px 14px 2px 0; text-align: left }"
+    style = """
+:host { max-width: 100%; overflow-x: auto }
+th, td { padding: 2px 14px 2px 0; text-align: left }
+"""
     return _markup(
-        models, f"<h2>Files</h2>{written}", name="files", stylesheets=[style]
+        models,
+        f"<h2>Files, on images that nothing was chosen with</h2>{written}",
+        name="files",
+        stylesheets=[style],
     )
 
 
@@ -358,7 +365,7 @@ def _main_effects(table):
     """What the scale factor of each stage brings, on the mean over all others."""
     palette = import_extra("bokeh.palettes", "search").Category10[10]
     plot = _empty_plot("scale factor", name="main_effects")
-    plot.yaxis.axis_label = "mean top-1, %, of all that have it"
+    plot.yaxis.axis_label = "top-1, %, mean over the others"
     for stage, means in enumerate(main_effects(table, "top1")):
         scales = sorted(means)
         line = {"color": palette[stage % 10], "legend_label": f"stage {stage + 1}"}

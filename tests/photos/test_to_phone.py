@@ -1,6 +1,7 @@
 """From a folder of photos to files for the phone."""
 
 import json
+import re
 from pathlib import Path
 
 import keras
@@ -102,7 +103,7 @@ def test_photos_become_files_and_what_is_done_is_not_done_again(
     assert list(files["file"])[-1] == "source_int8.tflite"
     bundle = files[files["file"] == "mine_bundle_int8.tflite"]
     assert len(bundle) >= 2 and str(result.config) in set(bundle["config"])
-    assert (files["latency_ms_desk"] > 0).all()
+    assert (files["latency_ms_desk"] > 0).all() and (files["flops"] > 0).all()
     # As it says, on the photos that nothing was chosen with.
     images = data.load(str(folder / "photos"), validation=0.15)
     test = data.eval_dataset(images.test, SHAPE, 8)
@@ -163,6 +164,8 @@ def test_what_cannot_be_is_told_before_training(folder, tmp_path, monkeypatch):
         (NASNET, ValueError, "no place for a resize in .nasnetmobile"),
         ({"model": "ResNet51"}, ValueError, "has no 'ResNet51'"),
         ({"max_flops": -1.0}, ValueError, "max_flops"),
+        ({"max_flops": 1e3}, ValueError, "flops of at most 1000. The nearest is"),
+        ({"model": "no.keras"}, FileNotFoundError, "There is no file no.keras"),
         ({"io": "uint8"}, ValueError, "io='uint8'"),
         ({"epochs": 0}, ValueError, "`epochs` is too small: 0"),
         ({"validation": 0.5}, ValueError, "less than 0.5"),
@@ -190,6 +193,7 @@ def test_a_dry_run(folder, tmp_path):
     assert "classes        3: blü e, green, red" in lines
     assert "photos         42 to train, 9 to choose, 9 to test" in lines
     assert "size           16 x 16 x 3" in lines and "sub-networks   8" in lines
+    assert any(re.fullmatch(r"FLOPs          .* million .*", line) for line in lines)
     assert any(line.startswith("in all         about") for line in lines)
     assert not any(tmp_path.iterdir())
 
@@ -219,6 +223,23 @@ def test_other_photos_are_another_job(tmp_path):
     assert before == photos.Job(images=str(tmp_path / "photos")).digest_of_photos()
     (tmp_path / "photos/cat/0.png").rename(tmp_path / "photos/cat/new.png")
     assert job.digest_of_photos() != before
+
+
+def test_another_model_of_the_same_name_is_another_job(folder, tmp_path):
+    path = tmp_path / "mine.keras"
+    digests = []
+    for seed in (0, 1):
+        keras.utils.set_random_seed(seed)
+        plain().save(path)
+        digests.append(make_job(folder, model=str(path)).digest_of_model())
+    assert digests[0] != digests[1]
+    named = make_job(folder, model="ResNet50")
+    assert named.digest_of_model() == make_job(folder, model="X").digest_of_model()
+
+
+def test_a_model_has_its_own_size(folder):
+    job = make_job(folder, image_size=None)
+    assert job.recipe(job.load()).image_size == SHAPE[0]
 
 
 def test_a_rate_that_no_range_test_finds(tmp_path, monkeypatch, capsys):
