@@ -5,11 +5,10 @@
 `folder` has a table of all sub-networks (`truth`, by `search.build_table`) and those of
 `search.explore` with 300 evaluations and several seeds (`explore0`, `explore1` ...), of
 one network and the same images. Points lost against the best of the truth within ten
-budgets of FLOPs, on the mean: by the most accurate row of what was explored; by that of
-300 sub-networks drawn by chance, of which as many as explored are evaluated on all
-images, those that were best on 1,000; and by that of as many drawn by chance
-and evaluated on all images. Then Kendall's tau between what `search.predict` says and
-the truth, for rows that it has not seen, by the number of those that it has.
+budgets of FLOPs, on the mean: by the most accurate row of what was explored; and by
+that of as many as it evaluates on all images, drawn by chance. Then Kendall's tau
+between what `search.predict` says and the truth, for rows that it has not seen, by the
+number of those that it has.
 Writes benchmarks/results/explore_<name of the folder>.csv.
 """
 
@@ -59,27 +58,13 @@ def some_of(right):
     return right[:, :: right.shape[1] // FLAGS.first]
 
 
-def by_chance(truth, samples, finalists):
-    """Of 300 that are drawn, and of as many as explored."""
-    first = pd.Series(some_of(samples.right).mean(axis=1), samples.configs)
-    costs = truth.reset_index()
+def by_chance(truth, count):
+    """Of as many as `explore` evaluates on all images, all by chance."""
     for seed in range(FLAGS.seeds):
-        drawn = costs.sample(300, random_state=seed)
-        rest = drawn.assign(top1=first[drawn["config"]].to_numpy())
-        found: list[str] = []
-        while len(found) < finalists:
-            front = search.pareto_front(rest)
-            found += front["config"].tolist()
-            rest = rest.drop(front.index)
-        names = np.array(found[:finalists])
+        names = truth.sample(count, random_state=seed).index.to_numpy()
         accuracies = truth.loc[names, "top1"].to_numpy()
-        yield {"what": "300 by chance", "lost": lost(names, accuracies, truth)}
-        names = costs.sample(finalists, random_state=seed)["config"].to_numpy()
-        accuracies = truth.loc[names, "top1"].to_numpy()
-        yield {
-            "what": f"{finalists} by chance, all images",
-            "lost": lost(names, accuracies, truth),
-        }
+        what = f"{count} by chance, all images"
+        yield {"what": what, "lost": lost(names, accuracies, truth)}
 
 
 def predicted(truth, samples):
@@ -106,7 +91,7 @@ def main(argv):
     samples = search.load_samples(folder / "truth" / search.SAMPLES)
     rows = list(explored(folder, truth))
     finalists = len(search.read_table(folder / "explore0" / search.TABLE))
-    rows += [*by_chance(truth, samples, finalists), *predicted(truth, samples)]
+    rows += [*by_chance(truth, finalists), *predicted(truth, samples)]
     halves = np.random.default_rng(0).permutation(samples.right.shape[1])
     one, other = (
         samples.right[:, part].mean(axis=1) for part in np.array_split(halves, 2)

@@ -97,7 +97,7 @@ def front(
         )
     axes.set_xlabel("M FLOPs" if cost == "flops" else cost, parse_math=False)
     axes.set_ylabel("top-1, %")
-    axes.legend(loc="lower right")
+    axes.legend()
     axes.grid(alpha=0.3)
     if network is not None and others:
         _draw_sub_networks(others[0], network, configs, letters)
