@@ -155,6 +155,13 @@ def test_the_python_runs_from_top_to_bottom(document, names, without_photos):
         keras.saving.load_model(path)
 
 
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_lead_somewhere(name):
+    """Of what is not in the site, whose links its build checks."""
+    for link in re.findall(r"\]\(([^)#]+)", (ROOT / name).read_text()):
+        assert "://" in link or (ROOT / link).exists(), link
+
+
 def test_the_readme_is_short():
     assert len(DOCUMENTS["README.md"].splitlines()) <= 160
 
