@@ -315,7 +315,7 @@ def test_exploring_makes_a_table_of_the_best(folder, tmp_path):
         (tmp_path / "run" / name).unlink()
     shutil.copytree(folder[0] / "data", tmp_path / "data")
     output = run("train/search.py", "--run=run", "--explore=24", folder=tmp_path)
-    assert "Round 4 of 4: 24 sub-networks" in output
+    assert "On few images: 24 sub-networks" in output
     assert len(pandas.read_csv(tmp_path / "run" / "table.csv")) == 3
     assert len(pandas.read_csv(tmp_path / "run" / "explored" / "table.csv")) == 24
     both = ("--explore=24", "--config=0.5")
