@@ -3,7 +3,7 @@
 #   make demo    trains, searches, converts and measures, on images in this folder
 #   make test    checks the code, then runs the tests
 #   make docs    builds the site into docs/_build/html
-#   make notebooks  runs the notebooks and keeps their outputs; a few minutes
+#   make notebooks  runs the notebooks and keeps their outputs; ten minutes
 #   make format  formats the code
 
 PYTHON ?= python3

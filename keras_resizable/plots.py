@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["agreement", "front", "main_effects", "sub_networks"]
 
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
 
 def sub_networks(network: ResizableNetwork, configs: Sequence[ConfigLike]) -> "Figure":
     """Draws sub-networks as the sizes of their feature maps, stage by stage.
@@ -71,25 +73,28 @@ def front(
 
     Raises:
         ValueError: If the table lacks the column or a configuration, or there are
-            configurations without a network.
+            configurations without a network, or too many.
         ImportError: If the extra `search` is not installed.
     """
     if len(configs) and network is None:
         raise ValueError(
             f"To draw sub-networks, pass `network` too. Received: configs={configs}"
         )
+    if len(configs) > len(_LETTERS):
+        raise ValueError(
+            f"At most {len(_LETTERS)} get a letter. Received {len(configs)} configs."
+        )
+    names = [] if network is None else [str(network.space.config(c)) for c in configs]
     best = search.pareto_front(table, cost)
     unit = 1e6 if cost == "flops" else 1
     figure = _figure(12 if len(configs) else 6, 4.5)
     axes, *others = np.atleast_1d(figure.subplots(1, 2 if len(configs) else 1))
     axes.plot(table[cost] / unit, 100 * table["top1"], ".", alpha=0.5)
     axes.step(best[cost] / unit, 100 * best["top1"], where="post", label="Pareto front")
-    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(configs)]
-    for letter, config in zip(letters, configs):
-        text = str(network.space.config(config)) if network is not None else ""
-        found = table[table["config"].astype(str) == text]
+    for letter, name in zip(_LETTERS, names):
+        found = table[table["config"].astype(str) == name]
         if found.empty:
-            raise ValueError(f"The table has no row of {text!r}.")
+            raise ValueError(f"The table has no row of {name!r}.")
         place = found[cost].iloc[0] / unit, 100 * found["top1"].iloc[0]
         axes.plot(*place, "o", color="C3")
         axes.annotate(
@@ -99,8 +104,8 @@ def front(
     axes.set_ylabel("top-1, %")
     axes.legend()
     axes.grid(alpha=0.3)
-    if network is not None and others:
-        _draw_sub_networks(others[0], network, configs, letters)
+    for beside in others:
+        _draw_sub_networks(beside, network, configs, _LETTERS)
     return figure
 
 

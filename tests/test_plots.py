@@ -74,6 +74,8 @@ def test_what_cannot_be_drawn_is_told(network, table):
         plots.sub_networks(network, [])
     with pytest.raises(ValueError, match="pass `network` too"):
         plots.front(table, configs=["1.0"])
+    with pytest.raises(ValueError, match="At most 26 get a letter. Received 27"):
+        plots.front(table, network=network, configs=["1.0"] * 27)
     with pytest.raises(ValueError, match="no row of '1.0,1.0'"):
         plots.front(table[1:], network=network, configs=["1.0"])
     with pytest.raises(ValueError, match="no rows"):

@@ -160,11 +160,11 @@ class Job:
 
     @functools.cached_property
     def _size_of_model(self) -> int | None:
-        """The height that a .keras file takes, if it takes one only."""
+        """Height and width that a .keras file takes, if it takes one square only."""
         if not self.model.endswith(".keras"):
             return None
         shape = self.read_model().inputs[0].shape
-        return shape[1] if len(shape) == 4 else None
+        return shape[1] if len(shape) == 4 and shape[1] == shape[2] else None
 
     def digest_of_photos(self) -> str:
         """A digest of the names and sizes of the photos, and of where they are."""

@@ -42,15 +42,20 @@ def make_network(job: Job, images: data.ImageSet) -> ResizableNetwork:
             is within the limit of FLOPs.
     """
     network = _make_network(job, images)
+    if job.max_flops is not None:
+        _check_flops(job, network)
+    return network
+
+
+def _check_flops(job, network):
     configs = evaluated_configs(job, network.space)
     flops = dict(zip(configs, count_flops_of_configs(network, configs)))
     nearest = min(flops, key=flops.__getitem__)
-    if job.max_flops is not None and job.max_flops < flops[nearest]:
+    if job.max_flops < flops[nearest]:
         raise ValueError(
             f"No sub-network has flops of at most {job.max_flops:.4g}. The nearest is "
             f"'{nearest}': flops {flops[nearest]:.4g}."
         )
-    return network
 
 
 def _make_network(job, images):

@@ -155,7 +155,7 @@ def _page(table, costs, title, recipe, files):
         for field, label in labels.items()
     ]
     plots = [_plot(table, source, labels, name, *costs[name]) for name in costs]
-    if table["config"].str.fullmatch(_SCALE_FACTORS).all():
+    if _are_scale_factors(table["config"]):
         source.data["stages"] = [_squares(config) for config in table["config"]]
         drawn = models.HTMLTemplateFormatter(template="<%= value %>")
         columns.append(
@@ -208,7 +208,7 @@ _TEMPLATE = """
 </style>
 {% endblock %}
 """
-_SCALE_FACTORS = r"[0-9.]+(,[0-9.]+)*"
+_SCALE_FACTORS = r"\d(\.\d+)?(,\d(\.\d+)?)*"
 _WRAPPED = {"flex-wrap": "wrap"}
 _TABLE_STYLE = """
 :host { color-scheme: light dark }
@@ -217,6 +217,12 @@ _TABLE_STYLE = """
 }
 .slick-cell.selected { background: Highlight; color: HighlightText }
 """
+
+
+def _are_scale_factors(configs):
+    """Whether all are of as many scale factors, and no other text."""
+    is_of_factors = configs.str.fullmatch(_SCALE_FACTORS).all()
+    return is_of_factors and configs.str.count(",").nunique() == 1
 
 
 def _squares(config):

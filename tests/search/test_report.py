@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from keras_resizable import SpatialSpace
-from keras_resizable.search import best, pareto_front, write_report
+from keras_resizable.search import best, pareto_front, report, write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -89,6 +89,13 @@ def test_report_needs_no_other_file(page, folder):
     assert page.trouble == [(folder / "report.html").as_uri()]
     assert page.get_by_role("heading", level=1).inner_text() == "A <network>"
     assert page.locator(".bk-Figure").count() == 3  # FLOPs, latency, main effects.
+
+
+@pytest.mark.parametrize("other", ["1.0.5", ".", "1.0", "0.5,0.5,", "best"])
+def test_what_is_no_configuration_of_as_many_stages_is_not_drawn(table, other):
+    assert report._are_scale_factors(table["config"])
+    configs = table["config"].where(table.index > 0, other)
+    assert not report._are_scale_factors(configs)
 
 
 @needs_chromium
