@@ -265,7 +265,7 @@ for _family in FAMILIES:
                 setting=_family,
                 held_out=True,
             )
-# The best of these that were run, and the lowest; fair sampling of ShuffleNetV2 was not.
+# The best of those that were run, and the lowest; ShuffleNetV2's fair one was not.
 RATE_OF_FAMILY = 0.05
 EPOCHS_ALONE_OF_FAMILY = 8
 for _family in FAMILIES:
