@@ -59,7 +59,7 @@ def test_the_front_is_found_without_walking_the_space(evaluated):
     assert table["config"].tolist() == evaluated[1][1]
     truth = costs().assign(top1=accuracies(WEIGHTS, costs()["config"]))
     top1_of = truth.set_index("config")["top1"]
-    by_chance = np.random.default_rng(0).choice(truth["config"], 98, replace=False)
+    by_chance = np.random.default_rng(0).choice(truth["config"], 120, replace=False)
     noisy = accuracies(WEIGHTS, by_chance, 0.1 / np.sqrt(5000))
     others = truth[truth["config"].isin(by_chance)].set_index("config").loc[by_chance]
     lost, lost_by_chance = [], []
@@ -71,7 +71,7 @@ def test_the_front_is_found_without_walking_the_space(evaluated):
         names = others.index[others["flops"] <= budget]
         lost_by_chance.append(best - top1_of[names[within]])
     assert np.mean(lost) < 0.005
-    # Than as many images give that all of them take: 300 * 1000 + 38 * 5000.
+    # Than 120 by chance on all images, which is more images: 300 * 1000 + 38 * 5000.
     assert np.mean(lost) < np.mean(lost_by_chance)
 
 
