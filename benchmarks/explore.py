@@ -5,10 +5,10 @@
 `folder` has a table of all sub-networks (`truth`, by `search.build_table`) and those of
 `search.explore` with 300 evaluations and several seeds (`explore0`, `explore1` ...), of
 one network and the same images. Points lost against the best of the truth within ten
-budgets of FLOPs, on the mean: by the most accurate row of what was explored; and by
-that of as many as it evaluates on all images, drawn by chance. Then Kendall's tau
-between what `search.predict` says and the truth, for rows that it has not seen, by the
-number of those that it has.
+budgets of FLOPs, on the mean: by the most accurate row of what was explored; and of as
+many on all images as take as many images in total, drawn by chance, or found by an
+evolution. Then Kendall's tau between what `search.predict` says and the truth, for rows
+that it has not seen, by the number of those that it has.
 Writes benchmarks/results/explore_<name of the folder>.csv.
 """
 
@@ -20,7 +20,7 @@ import scipy.stats
 from absl import app, flags
 
 from keras_resizable import search
-from keras_resizable.search.exploring import EXPLORED
+from keras_resizable.search.exploring import EXPLORED, NARROWED
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("first", 1000, "Images of the rounds.")
@@ -48,8 +48,6 @@ def explored(folder, truth):
     for path in sorted(folder.glob("explore*")):
         table = search.read_table(path / search.TABLE)
         names = table["config"].to_numpy()
-        few = search.read_table(path / EXPLORED / search.TABLE)
-        print(f"{path.name}: {len(few)} on few images, {len(names)} on all")
         yield {"what": "explore", "lost": lost(names, table["top1"].to_numpy(), truth)}
 
 
@@ -58,12 +56,39 @@ def some_of(right):
     return right[:, :: right.shape[1] // FLAGS.first]
 
 
+def as_many(folder):
+    """How many sub-networks on all images take the images that `explore` took."""
+    folders = [folder / EXPLORED, folder / NARROWED, folder]
+    shapes = [
+        search.load_samples(each / search.SAMPLES).right.shape for each in folders
+    ]
+    print("Sub-networks and images of the rounds:", shapes)
+    return sum(rows * images for rows, images in shapes) // shapes[-1][1]
+
+
 def by_chance(truth, count):
-    """Of as many as `explore` evaluates on all images, all by chance."""
     for seed in range(FLAGS.seeds):
         names = truth.sample(count, random_state=seed).index.to_numpy()
         accuracies = truth.loc[names, "top1"].to_numpy()
         what = f"{count} by chance, all images"
+        yield {"what": what, "lost": lost(names, accuracies, truth)}
+
+
+def evolved(truth, count):
+    """A quarter by chance; then one of the front so far, with one stage changed."""
+    factors = sorted({factor for name in truth.index for factor in name.split(",")})
+    for seed in range(FLAGS.seeds):
+        generator = np.random.default_rng(seed)
+        known = truth.sample(count // 4, random_state=seed)
+        while len(known) < count:
+            front = search.pareto_front(known.reset_index(), "flops")
+            child = generator.choice(front["config"]).split(",")
+            child[generator.integers(len(child))] = generator.choice(factors)
+            new = truth.loc[[",".join(child)]]
+            if new.index[0] not in known.index:
+                known = pd.concat([known, new])
+        names, accuracies = known.index.to_numpy(), known["top1"].to_numpy()
+        what = f"{count} by evolution, all images"
         yield {"what": what, "lost": lost(names, accuracies, truth)}
 
 
@@ -90,8 +115,9 @@ def main(argv):
     truth = search.read_table(folder / "truth" / search.TABLE).set_index("config")
     samples = search.load_samples(folder / "truth" / search.SAMPLES)
     rows = list(explored(folder, truth))
-    finalists = len(search.read_table(folder / "explore0" / search.TABLE))
-    rows += [*by_chance(truth, finalists), *predicted(truth, samples)]
+    count = as_many(folder / "explore0")
+    rows += [*by_chance(truth, count), *evolved(truth, count)]
+    rows += predicted(truth, samples)
     halves = np.random.default_rng(0).permutation(samples.right.shape[1])
     one, other = (
         samples.right[:, part].mean(axis=1) for part in np.array_split(halves, 2)

@@ -1,9 +1,11 @@
 """The configurations of a network as a tree, to compute shared prefixes once."""
 
+import functools
 import itertools
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
+import keras
 import tensorflow as tf
 
 from keras_resizable.calibration import (
@@ -17,8 +19,9 @@ from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import ConfigLike, Configuration
 from keras_resizable.utils.graph import as_graph
 
-# Batch statistics by the nodes of a tree, see `PrefixTree`.
-Statistics = dict[tuple[int, ...], list[tf.Tensor]]
+# Batch statistics by the nodes of a tree, see `PrefixTree`: the means and variances of
+# all batch normalisations of a node in turn, as one vector.
+Statistics = dict[tuple[int, ...], tf.Tensor]
 _LEVELS: weakref.WeakKeyDictionary[ResizableNetwork, list["_Level"]] = (
     weakref.WeakKeyDictionary()
 )
@@ -47,11 +50,11 @@ class PrefixTree:
 
     def statistics(self) -> Statistics:
         """The network's own batch statistics, in the way `calibrate` gives them."""
-        return {
-            path[:length]: self._levels[length - 1].own_rows(path[length - 1])
-            for path in self._paths
-            for length in range(1, len(path) + 1)
-        }
+        nodes = [
+            path[:length] for path in self._paths for length in range(1, len(path) + 1)
+        ]
+        own = functools.cache(lambda level, index: self._levels[level].own(index))
+        return {node: own(len(node) - 1, node[-1]) for node in nodes}
 
     def calibrate(
         self, images: tf.Tensor, statistics: Statistics, seen: int
@@ -71,8 +74,9 @@ class PrefixTree:
         updated = dict(statistics)
 
         def run(level, features, node):
-            outputs, rows = level.train(features, node[-1], statistics[node], seen)
-            updated[node] = rows
+            outputs, updated[node] = level.train(
+                features, node[-1], statistics[node], seen
+            )
             return outputs
 
         depth = max(
@@ -94,6 +98,15 @@ class PrefixTree:
         """
         level, index = self._levels[len(node) - 1], tf.constant(node[-1])
         return level.outputs(features, index, statistics[node])
+
+    def rows(self, node: tuple[int, ...], statistics: tf.Tensor) -> list[tf.Tensor]:
+        """The mean and the variance of each batch normalisation of a node in turn.
+
+        Args:
+            node: A node.
+            statistics: Its batch statistics.
+        """
+        return self._levels[len(node) - 1].rows(statistics)
 
     def outputs(
         self, images: tf.Tensor, statistics: Statistics
@@ -140,8 +153,8 @@ def _levels_of(network):
 class _Level:
     """A part of a network as two graphs, for any scale and batch statistics.
 
-    Batch statistics are given as a list of rows, the mean and the variance of each
-    batch normalisation.
+    Batch statistics are given as one vector, as each tensor that a graph is given costs
+    time at every call.
     """
 
     def __init__(self, part, strategy):
@@ -153,37 +166,53 @@ class _Level:
             lambda *inputs: strategy.run(self.outputs, inputs),  # On all devices.
             shape,
         )
-        self._train = as_graph(self._outputs_and_rows, shape)
+        self._train = as_graph(self._outputs_and_statistics, shape)
 
-    def own_rows(self, index):
+    def own(self, index):
         """The batch statistics that the network has for a scale."""
-        return [_row(tf.convert_to_tensor(table), index) for table in self._tables]
+        return self._as_one([_row(table, index) for table in self._tables])
 
-    def infer(self, features, index, rows):
+    def infer(self, features, index, statistics):
         """Outputs of inference mode, on all devices."""
-        return self._infer(features, tf.constant(index), rows)
+        return self._infer(features, tf.constant(index), statistics)
 
-    def train(self, features, index, rows, seen):
-        """Outputs of training mode, and the rows with this batch averaged in."""
-        return self._train(features, tf.constant(index), rows, tf.constant(float(seen)))
+    def train(self, features, index, statistics, seen):
+        """Outputs of training mode, and statistics with this batch averaged in."""
+        seen = tf.constant(float(seen))
+        return self._train(features, tf.constant(index), statistics, seen)
 
-    def outputs(self, features, index, rows):
+    def outputs(self, features, index, statistics):
         """Outputs of inference mode, on one device."""
-        with scope_of(self._tables, rows):
+        with scope_of(self._tables, self.rows(statistics)):
             return self._part.run(features, index, training=False)
 
-    def _outputs_and_rows(self, features, index, rows, seen):
+    def _outputs_and_statistics(self, features, index, statistics, seen):
+        rows = self.rows(statistics)
         before = recoverable(rows)
         with estimating(self.norms), scope_of(self._tables, before) as scope:
             outputs = self._part.run(features, index, training=True)
         of_batch = [
             _row(scope.get_current_value(table), index) for table in self._tables
         ]
-        return outputs, joined(rows, of_batch, seen, tf.shape(features)[0])
+        rows = joined(rows, of_batch, seen, tf.shape(features)[0])
+        return outputs, self._as_one(rows)
+
+    def _as_one(self, rows: Sequence[tf.Tensor]) -> tf.Tensor:
+        if not rows:
+            return tf.zeros((0,))
+        dtype = keras.backend.result_type(*(table.dtype for table in self._tables))
+        return tf.concat([tf.cast(row, dtype) for row in rows], axis=0)
+
+    def rows(self, statistics: tf.Tensor) -> list[tf.Tensor]:
+        """The mean and the variance of each batch normalisation in turn."""
+        sizes = [table.shape[-1] for table in self._tables]
+        rows = tf.split(statistics, sizes) if sizes else []
+        return [tf.cast(row, table.dtype) for row, table in zip(rows, self._tables)]
 
 
 def _row(table, index):
     """The row of a scale; stock batch normalisations have no others."""
+    table = tf.convert_to_tensor(table)
     if table.shape.rank == 1:
         return table
     return table[index if table.shape[0] > 1 else 0]

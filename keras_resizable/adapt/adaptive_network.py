@@ -120,8 +120,8 @@ class AdaptiveNetwork(keras.Model):
         self._base, self._candidates = str(base), list(map(str, configs))
         self._tree = PrefixTree(network, [base, *configs])
         self._statistics = {
-            node: [self._statistic(row) for row in rows]
-            for node, rows in self._tree.statistics().items()
+            node: self._weight_of(statistics)
+            for node, statistics in self._tree.statistics().items()
         }
         self.bias = self.add_weight(
             shape=(len(configs),),
@@ -132,13 +132,13 @@ class AdaptiveNetwork(keras.Model):
         )
         self.built = True
 
-    def _statistic(self, row):
+    def _weight_of(self, statistics):
         return self.add_weight(
-            shape=row.shape,
-            initializer=lambda shape, dtype: tf.cast(row, dtype),
+            shape=statistics.shape,
+            initializer=lambda shape, dtype: tf.cast(statistics, dtype),
             trainable=False,
             autocast=False,
-            name="statistic",
+            name="statistics",
         )
 
     @property
@@ -207,8 +207,8 @@ class AdaptiveNetwork(keras.Model):
 
     def _values(self):
         return {
-            node: [tf.convert_to_tensor(row) for row in rows]
-            for node, rows in self._statistics.items()
+            node: tf.convert_to_tensor(weight)
+            for node, weight in self._statistics.items()
         }
 
     def run_candidate(self, config: ConfigLike, images: tf.Tensor) -> tf.Tensor:
@@ -261,9 +261,8 @@ class AdaptiveNetwork(keras.Model):
             statistics = self._tree.calibrate(images, statistics, seen)
             seen += len(images)
         check_not_empty(seen, "dataset")
-        for node, rows in self._statistics.items():
-            for row, value in zip(rows, statistics[node]):
-                row.assign(value)
+        for node, weight in self._statistics.items():
+            weight.assign(statistics[node])
 
     def router(self) -> keras.Model:
         """The router and the stages before it, as a model of stock layers to train.
@@ -305,7 +304,7 @@ class AdaptiveNetwork(keras.Model):
         cut = Cut()
         for part, node in zip(network.parts, nodes):
             x = part.cut_out(x, node[-1], cut)
-            rows = self._statistics[node]
+            rows = self._tree.rows(node, self._statistics[node])
             for norm, mean, variance in zip(part.batch_norms, rows[::2], rows[1::2]):
                 copy = cut.copy_of(norm)
                 copy.moving_mean.assign(mean)

@@ -261,22 +261,21 @@ class _Evaluation:
     def save(self, path, key):
         done = self.done
         counts = [done.calibrated, done.seen, done.evaluated]
-        arrays: dict[str, Any] = {"key": np.array(key), "counts": np.array(counts)}
+        arrays: dict[str, Any] = {"key": np.array(key), "progress": np.array(counts)}
         for number, scores in enumerate(done.scores):
             for name in _SAVED:
                 arrays[f"{number}/{name}"] = getattr(scores, name)
-        for node, rows in done.statistics.items():
-            for number, row in enumerate(rows):
-                arrays[f"{node}/{number}"] = np.asarray(row)
+        for node, statistics in done.statistics.items():
+            arrays[str(node)] = np.asarray(statistics)
         with replacing(path) as temporary:
             np.savez(temporary, **arrays)
 
     def restore(self, path, key):
         """Resumes from what was saved, if it has the same key."""
         arrays = read_arrays(path)
-        if str(arrays.get("key")) != key or "counts" not in arrays:
+        if str(arrays.get("key")) != key or "progress" not in arrays:
             return
-        calibrated, seen, evaluated = map(int, arrays["counts"])
+        calibrated, seen, evaluated = map(int, arrays["progress"])
         scores = tuple(
             Scores((right,), (confidence,), top5, loss)
             for right, confidence, top5, loss in (
@@ -285,8 +284,7 @@ class _Evaluation:
             )
         )
         statistics = {
-            node: [tf.constant(arrays[f"{node}/{n}"]) for n in range(len(rows))]
-            for node, rows in self._own_statistics.items()
+            node: tf.constant(arrays[str(node)]) for node in self._own_statistics
         }
         self.done = _Done(calibrated, seen, statistics, evaluated, scores)
 

@@ -21,10 +21,12 @@ from keras_resizable.utils.extras import import_extra
 if TYPE_CHECKING:
     import pandas
 
-EXPLORED = "explored"
+EXPLORED, NARROWED = "explored", "narrowed"
 _MOST_CONFIGS = 50_000
-# Of those that are evaluated on few images, how many are on all.
-_FINALISTS = 1 / 8
+# Of those that are evaluated on few images, how many are on more and on all.
+_ON_MORE, _ON_ALL = 1 / 4, 1 / 12
+# To calibrate takes longer than to evaluate, and fewer images do.
+_TO_CALIBRATE, _LEAST_TO_CALIBRATE = 1 / 4, 250
 
 
 def explore(
@@ -42,10 +44,11 @@ def explore(
 ) -> "pandas.DataFrame":
     """The lookup table of the best sub-networks, without evaluating all.
 
-    Sub-networks are drawn by chance and evaluated on some of the images; an eighth of
-    them, the most accurate of their cost, on all. What is shared is computed once, as
-    in `build_table`. Proposals by a model of what was evaluated, in the place of
-    chance, found nothing better.
+    Sub-networks are drawn by chance and evaluated on few images; a quarter of them, the
+    most accurate of their cost, on more; and a twelfth on all (successive halving,
+    https://arxiv.org/abs/1502.07943). What is shared is computed once, as in
+    `build_table`. Proposals by a model of what was evaluated, in the place of chance,
+    found nothing better.
 
     Args:
         network: A `ResizableNetwork` that classifies.
@@ -59,11 +62,11 @@ def explore(
             `latency_table` gives it; FLOPs of all if absent, or of a seeded 50,000 of
             more.
         cost: Its column, which is to be low.
-        num_images: About how many images these take, evenly from all; they are kept in
-            memory.
+        num_images: About how many images these take, evenly from all. The next take
+            the geometric mean of this and all.
         folder: Folder for `table.csv` and `samples.npz`, as `build_table` has it, with
-            those on few images in its folder `explored`. The same call resumes an
-            interrupted one, and evaluates nothing again.
+            those on few and on more images in its folders `explored` and `narrowed`.
+            The same call resumes an interrupted one, and evaluates nothing again.
         seed: Seed of what is drawn.
         verbose: Whether to show progress.
 
@@ -97,35 +100,44 @@ def explore(
             f"There are {len(costs)} sub-networks: `build_table` evaluates them all. "
             f"Received: evaluations={evaluations}"
         )
-    dataset = labelled_batches(dataset, network)
-    some = _spread(dataset, num_images)
-    to_calibrate = few = None
+    dataset = _counted(labelled_batches(dataset, network))
+    to_calibrate = None
     if calibrate_with is not None:
-        to_calibrate = image_batches(calibrate_with, network)
-        few = _spread(to_calibrate, num_images)
+        to_calibrate = _counted(image_batches(calibrate_with, network))
     options = {"raw": False, "verbose": verbose}
-    drawn = _drawn(costs, evaluations, seed)
+    total = _count(dataset)
+    more_images = round((num_images * max(total, num_images)) ** 0.5)
+    configs = _drawn(costs, evaluations, seed)
+    with _folder_of_rounds(folder) as rounds:
+        for name, count, kept in (
+            (EXPLORED, num_images, _ON_MORE),
+            (NARROWED, more_images, _ON_ALL),
+        ):
+            if verbose:
+                print(
+                    f"On about {min(count, total)} images: {len(configs)} sub-networks"
+                )
+            table = build_table(
+                network,
+                _spread(dataset, count),
+                configs,
+                calibrate_with=_fewer(to_calibrate, count),
+                folder=rounds / name,
+                **options,
+            )
+            table = table[table["config"].isin(configs)].merge(costs, on="config")
+            configs = _best(table, max(1, round(kept * evaluations)))
     if verbose:
-        print(f"On few images: {len(drawn)} sub-networks")
-    with _folder_of_few(folder) as of_few:
-        explored = build_table(
-            network, some, drawn, calibrate_with=few, folder=of_few, **options
-        )
-    explored = explored[explored["config"].isin(drawn)]
-    best = _best(
-        explored.merge(costs, on="config"), max(1, round(_FINALISTS * evaluations))
-    )
-    if verbose:
-        print(f"On all images: {len(best)} sub-networks")
+        print(f"On all {total} images: {len(configs)} sub-networks")
     return build_table(
-        network, dataset, best, calibrate_with=to_calibrate, folder=folder, **options
+        network, dataset, configs, calibrate_with=to_calibrate, folder=folder, **options
     )
 
 
 @contextlib.contextmanager
-def _folder_of_few(folder: str | os.PathLike | None) -> Iterator[pathlib.Path]:
+def _folder_of_rounds(folder: str | os.PathLike | None) -> Iterator[pathlib.Path]:
     if folder is not None:
-        yield pathlib.Path(folder) / EXPLORED
+        yield pathlib.Path(folder)
         return
     with tempfile.TemporaryDirectory() as temporary:
         yield pathlib.Path(temporary)
@@ -162,15 +174,36 @@ def _checked(costs, cost, network):
     return costs.assign(config=names, cost=values)[["config", "cost"]]
 
 
-def _spread(dataset: tf.data.Dataset, num_images: int) -> tf.data.Dataset:
-    """About as many images, evenly from all, as data may be sorted by class; kept."""
+def _count(dataset: tf.data.Dataset) -> int:
+    """About how many images: all batches for as large as the first."""
+    return _batch_size(dataset) * int(dataset.cardinality())
+
+
+def _counted(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The same, which knows its number of batches."""
+    if dataset.cardinality() >= 0:
+        return dataset
+    batches = sum(1 for _ in dataset)
+    return dataset.apply(tf.data.experimental.assert_cardinality(batches))
+
+
+def _batch_size(dataset):
     (first,) = dataset.take(1)
-    size = len(keras.tree.flatten(first)[0])
-    batches = int(dataset.cardinality())
-    if batches < 0:  # It is not known.
-        batches = sum(1 for _ in dataset)
-    stride = max(1, size * batches // num_images)
-    return dataset.unbatch().shard(stride, 0).batch(size).cache()
+    return len(keras.tree.flatten(first)[0])
+
+
+def _spread(dataset: tf.data.Dataset, num_images: int) -> tf.data.Dataset:
+    """About as many images, evenly from all, as data may be sorted by class."""
+    stride = max(1, _count(dataset) // num_images)
+    return dataset.unbatch().shard(stride, 0).batch(_batch_size(dataset))
+
+
+def _fewer(to_calibrate, num_images):
+    """What to calibrate with for an evaluation on fewer images."""
+    if to_calibrate is None:
+        return None
+    count = max(round(_TO_CALIBRATE * num_images), _LEAST_TO_CALIBRATE)
+    return _spread(to_calibrate, count)
 
 
 def _drawn(costs, count, seed):
