@@ -60,6 +60,7 @@ def measure(run):
                 of_bundle = export.evaluate_tflite(bundle, test, signature=name)
                 row: dict[str, Any] = {
                     "network": network.name,
+                    "params": models[0].count_params(),
                     "config": str(space.config(config)),
                     "quantize": quantize,
                     "io": io if quantize == "int8" else "float32",

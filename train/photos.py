@@ -4,6 +4,7 @@
     python train/photos.py --images=photos/ --model=EfficientNetB0 --max_flops=1e8
     python train/photos.py --images=photos/ --model=mine.keras --input_range=0,255
     python train/photos.py --images=photos/ --device=android --max_latency_ms=15
+    python train/photos.py --images=photos/ --device=browser --host=0.0.0.0 --io=float32
     python train/photos.py --images=photos/ --dry_run
 
 The folder has a folder of photos for each class. A model of Keras is trained for them,
@@ -44,9 +45,12 @@ flags.DEFINE_integer(
 flags.DEFINE_float("max_latency_ms", None, "Maximum milliseconds on the device.")
 flags.DEFINE_float("max_flops", None, "Maximum multiply-adds.")
 flags.DEFINE_float("min_top1", None, "Minimum accuracy, from 0 to 1.")
-flags.DEFINE_enum("device", "host", ["host", "android"], "What to measure on.")
+flags.DEFINE_enum(
+    "device", "host", ["host", "android", "browser"], "What to measure on."
+)
 flags.DEFINE_string("serial", None, "Android: serial number, if there are several.")
 flags.DEFINE_string("benchmark_binary", None, "Android: path of benchmark_model.")
+flags.DEFINE_string("host", "127.0.0.1", "Browser: address to serve the page on.")
 flags.DEFINE_enum("io", "int8", ["int8", "float32"], "What int8 files take and return.")
 flags.DEFINE_float("max_loss", 0.02, "Accuracy that int8 may lose.", 0.0)
 flags.DEFINE_integer("head_epochs", None, "Passes that train the classifier alone.", 0)
@@ -87,12 +91,14 @@ def open_device():
         return devices.Android(
             None, FLAGS.serial, benchmark_binary=FLAGS.benchmark_binary
         )
+    if FLAGS.device == "browser":
+        return devices.Browser(host=FLAGS.host)
     return devices.Host()
 
 
 def print_estimate(job):
     """What would be done."""
-    found = photos.estimate(job)
+    found = photos.estimate(job, root=FLAGS.runs_dir)
     names = ", ".join(found.classes[:5]) + (", ..." if len(found.classes) > 5 else "")
     print(f"classes        {len(found.classes)}: {names}")
     print(
@@ -109,6 +115,8 @@ def print_estimate(job):
         of_steps = f", at most {steps:,} steps" if steps else ""
         print(f"{part:14} about {seconds / 60:.1f} minutes{of_steps}")
     print(f"in all         about {sum(found.seconds.values()) / 60:.0f} minutes")
+    if found.folder is not None and not FLAGS.new_run:
+        print(f"folder         {found.folder}, where what is done is not done again")
 
 
 def main(argv):

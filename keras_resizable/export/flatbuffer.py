@@ -232,16 +232,38 @@ def _unpacked(content):
 
 
 def _packed(model):
-    class Builder(flatbuffers.Builder):
-        """Aligns bytes, as the schema asks of buffers; its Python code does not."""
-
-        def StartVector(self, size, count, alignment):
-            return super().StartVector(size, count, 16 if size == 1 else alignment)
-
-    builder = Builder(1024)
+    builder = _Builder(1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     packed = bytes(builder.Output())
     return packed.replace(_NO_DIGEST.encode(), _digest(packed).encode())
+
+
+class _Builder(flatbuffers.Builder):
+    """Writes equal vectors and texts once, and aligns bytes as the schema asks.
+
+    Of the zero points of a channel's weights, eight bytes each, there are as many as
+    channels in all layers, and all are 0. The schema's own Python code aligns nothing.
+    """
+
+    def __init__(self, size):
+        super().__init__(size)
+        self._places = {}
+
+    def StartVector(self, size, count, alignment):
+        return super().StartVector(size, count, 16 if size == 1 else alignment)
+
+    def CreateNumpyVector(self, x):
+        write = super().CreateNumpyVector
+        return self._once((x.dtype, _digest(x.tobytes())), lambda: write(x))
+
+    def CreateString(self, s, *args):
+        write = super().CreateString
+        return self._once(s, lambda: write(s, *args))
+
+    def _once(self, key, write):
+        if key not in self._places:
+            self._places[key] = write()
+        return self._places[key]
 
 
 def _digest(data):

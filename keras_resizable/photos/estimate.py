@@ -1,15 +1,16 @@
 """What a job will take, before it is done."""
 
 import dataclasses
+import os
 import pathlib
 import tempfile
 import time
 
 import keras
 
-from keras_resizable import data, memory, recipes
+from keras_resizable import data, memory, recipes, runs
 from keras_resizable.export.tflite import convert
-from keras_resizable.photos.job import Job, evaluated_configs
+from keras_resizable.photos.job import Job, evaluated_configs, read_choice
 from keras_resizable.photos.source import (
     ALL,
     choosing,
@@ -47,6 +48,8 @@ class Estimate:
         steps: Number of training steps of each part, at most.
         seconds: About how long each part takes on this machine, at most.
         num_bytes: About how much memory training takes, beside what the program does.
+        folder: Where it would go on, as something is done there already; None if it
+            would begin anew.
     """
 
     classes: tuple[str, ...]
@@ -59,16 +62,18 @@ class Estimate:
     steps: dict[str, int]
     seconds: dict[str, float]
     num_bytes: int
+    folder: pathlib.Path | None
 
 
-def estimate(job: Job) -> Estimate:
+def estimate(job: Job, *, root: str | os.PathLike = "runs") -> Estimate:
     """What a job will do and about what it takes, from a few steps of each part.
 
     Args:
         job: A `Job`.
+        root: Folder of all runs.
 
     Returns:
-        An `Estimate`.
+        An `Estimate` of all of it, also if some is done.
 
     Raises:
         As `to_phone`, before anything is written.
@@ -150,7 +155,20 @@ def estimate(job: Job) -> Estimate:
         steps=steps,
         seconds=seconds,
         num_bytes=memory.estimate_training_memory(network, recipe.batch_size),
+        folder=_begun(job, root),
     )
+
+
+def _begun(job, root):
+    """The folder of a job that is not done, or was with other limits."""
+    settings, choice = job.settings()
+
+    def is_done(folder):
+        # On whatever device.
+        return choice.items() <= (read_choice(folder) or {}).items()
+
+    root = pathlib.Path(root) / "photos"
+    return runs.find_run(job.name, settings, is_done, root=root)
 
 
 def _seconds_per_step(model, batches):

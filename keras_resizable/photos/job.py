@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import json
 import os
 import pathlib
 import random
@@ -24,6 +25,9 @@ EPOCHS = {
     "resizable_epochs": (20, 500),
     "tuning_epochs": (5, 100),
 }
+CHOICE = "choice.json"  # The last that is written: all is done.
+# What is chosen and written may change without training anew.
+_CHOICES = ("max_latency_ms", "max_flops", "min_top1", "io", "max_loss")
 _IMAGE_SIZE = 224  # Of photos of several sizes.
 _SMALL = 96  # Below, random crops of other sizes leave too little.
 _IMAGES_PER_SHARE = 32
@@ -139,6 +143,19 @@ class Job:
         epochs, steps = EPOCHS[name]
         return max(epochs, -(-steps // steps_per_epoch)) if given is None else given
 
+    @property
+    def name(self) -> str:
+        """What its folder is called after."""
+        return pathlib.Path(self.model).stem.lower()
+
+    def settings(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What decides what is trained, and what decides what is chosen and written."""
+        settings = json.loads(json.dumps(dataclasses.asdict(self), default=os.fspath))
+        choice = {name: settings.pop(name) for name in _CHOICES}
+        settings["photos"] = self.digest_of_photos()  # Others have other purposes.
+        settings["model_file"] = self.digest_of_model()
+        return settings, choice
+
     def digest_of_model(self) -> str:
         """A digest of the files that the model and its weights are in, if any."""
         digest = hashlib.sha256()
@@ -234,3 +251,9 @@ def evaluated_configs(job: Job, space: SpatialSpace) -> list[Configuration]:
     if len(configs) <= _MAX_EVALUATED:
         return configs
     return random.Random(job.seed).sample(configs, _MAX_EVALUATED)
+
+
+def read_choice(folder: pathlib.Path) -> dict[str, Any] | None:
+    """What the job in a folder was done with, see `Job.settings`; None if it is not."""
+    path = folder / CHOICE
+    return json.loads(path.read_text()) if path.exists() else None

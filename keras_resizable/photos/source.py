@@ -7,7 +7,7 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
-from keras_resizable import data, recipes
+from keras_resizable import data, recipes, search
 from keras_resizable.conversion import application_model, classifier, from_keras
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.photos.job import Job, evaluated_configs
@@ -166,6 +166,9 @@ def train_source(
         compile_source(model, recipe, images, epochs, rate)
         print(f"Training {phase} of {model.name}, at most {epochs} epochs")
         _fit(model, recipe, images, epochs, folder / f"source_{phase}")
+    if job.model.endswith(".keras"):
+        given = make_source(job, shape, _classes(images))
+        model = _better(given, model, recipe, images)
     for layer in (model, *layers_of(model)):
         layer.trainable = True
     # Saved with an optimizer of all layers, which Keras can load.
@@ -173,6 +176,18 @@ def train_source(
     model.optimizer.build(model.trainable_variables)
     save_network(model, path)
     return path
+
+
+def _better(before, after, recipe, images):
+    """The model that was given, if training did not make it better."""
+    batches = recipes.test_data(recipe, images)
+    accuracies = [
+        search.evaluate_model(model, batches, "source").right.mean()
+        for model in (before, after)
+    ]
+    told = " -> ".join(f"{100 * accuracy:.2f}" for accuracy in accuracies)
+    print(f"Training: {told} % of the validation photos")
+    return before if accuracies[0] >= accuracies[1] else after
 
 
 def of_source(recipe: recipes.Recipe, images: data.ImageSet) -> recipes.Recipe:

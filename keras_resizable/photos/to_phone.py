@@ -11,7 +11,7 @@ import keras
 
 from keras_resizable import data, devices, recipes, runs, search, training
 from keras_resizable.photos.files import measure_files, neighbours, write_files
-from keras_resizable.photos.job import Job, evaluated_configs
+from keras_resizable.photos.job import CHOICE, Job, evaluated_configs, read_choice
 from keras_resizable.photos.source import (
     ALL,
     choosing,
@@ -35,8 +35,6 @@ _NEEDED = {
     "tflite": ("ai_edge_litert", "litert_quantizer"),
 }
 _RATES = "learning_rates.json"
-_CHOICE = "choice.json"
-_CHOICES = ("max_latency_ms", "max_flops", "min_top1", "io", "max_loss")
 # Of each range test: the least and the greatest rate that is believed, and the one to
 # take if it finds none.
 _RATES_OF = {
@@ -114,21 +112,22 @@ def to_phone(
     for extra, names in _NEEDED.items():
         for name in names:
             import_extra(name, extra)  # Before the work.
+    device = device or devices.Host()
+    if isinstance(device, devices.Browser) and job.io == "int8":
+        raise ValueError(
+            "Browsers take no int8 images, but files that are int8 inside: "
+            "io='float32' (--io=float32)."
+        )
     keras.utils.set_random_seed(job.seed)
     all_images = job.load()
-    device = device or devices.Host()
-    settings = json.loads(json.dumps(dataclasses.asdict(job), default=os.fspath))
-    settings["photos"] = job.digest_of_photos()  # Others have other purposes.
-    settings["model_file"] = job.digest_of_model()
-    # What is chosen and written may change without training anew.
-    choice = {name: settings.pop(name) for name in _CHOICES}
+    settings, choice = job.settings()
     choice["device"] = device.name
     recipe = job.recipe(all_images)
     make_network(job, all_images)  # Now, and not after training, it may be refused.
     folder = runs.open_run(
-        pathlib.Path(job.model).stem.lower(),
+        job.name,
         settings,
-        lambda folder: _read(folder / _CHOICE) == choice,
+        lambda folder: read_choice(folder) == choice,
         root=pathlib.Path(root) / "photos",
         new=new,
     )
@@ -168,7 +167,7 @@ def to_phone(
         table, folder, f"{network.name}: chosen {chosen}", run.settings, files=files
     )
     search.write_table(files, folder / FILES)
-    _write(choice, folder / _CHOICE)  # The last: it says that all is done.
+    _write(choice, folder / CHOICE)  # The last: it says that all is done.
     return ForPhone(folder=folder, run=run, config=chosen, table=table, files=files)
 
 

@@ -1,7 +1,7 @@
 """Runs: training that resumes after any interruption, and its folders."""
 
 from keras_resizable.runs.fine_tuning import FineTuned, fine_tune
-from keras_resizable.runs.folders import LATEST, SETTINGS, open_run
+from keras_resizable.runs.folders import LATEST, SETTINGS, find_run, open_run
 from keras_resizable.runs.history import write_history
 from keras_resizable.runs.keeping import Checkpoint
 from keras_resizable.runs.resuming import fit_resumable, make_deterministic
@@ -15,6 +15,7 @@ __all__ = [
     "Checkpoint",
     "FineTuned",
     "Run",
+    "find_run",
     "fine_tune",
     "fit_resumable",
     "load_model",

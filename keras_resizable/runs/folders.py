@@ -54,10 +54,8 @@ def open_run(
     """
     root = pathlib.Path(root)
     settings = json.loads(json.dumps(settings))
-    for folder in sorted(root.glob(f"*-{glob.escape(name)}*"), reverse=True):
-        if not new and _settings(folder) == settings and not is_complete(folder):
-            break
-    else:
+    folder = None if new else find_run(name, settings, is_complete, root=root)
+    if folder is None:
         folder = _create(name, root)
         versions = {package: version_of(package) for package in _VERSIONED}
         with replacing(folder / SETTINGS) as path:
@@ -68,6 +66,22 @@ def open_run(
     link.symlink_to(folder.name)
     os.replace(link, root / "latest")
     return folder
+
+
+def find_run(
+    name: str,
+    settings: Mapping[str, Any],
+    is_complete: Callable[[pathlib.Path], bool],
+    *,
+    root: str | os.PathLike = "runs",
+) -> pathlib.Path | None:
+    """The folder of the last run that was interrupted, if any; see `open_run`."""
+    settings = json.loads(json.dumps(settings))
+    folders = pathlib.Path(root).glob(f"*-{glob.escape(name)}*")
+    for folder in sorted(folders, reverse=True):
+        if _settings(folder) == settings and not is_complete(folder):
+            return folder
+    return None
 
 
 def _create(name, root):

@@ -1,3 +1,4 @@
+import collections
 import logging
 
 import keras
@@ -296,6 +297,22 @@ def test_a_bundle_has_the_same_sub_networks(
             if buffer.data is not None
         ]
         assert sum(size >= 16 * 16 * 9 for size in weights) == 6
+    assert_written_once(bundle)
+
+
+def assert_written_once(path):
+    """Equal names and zero points of tensors, of which there are a lot."""
+    model = schema.Model.GetRootAs(path.read_bytes(), 0)
+    places = collections.defaultdict(set)
+    for graph in map(model.Subgraphs, range(model.SubgraphsLength())):
+        for tensor in map(graph.Tensors, range(graph.TensorsLength())):
+            table = tensor._tab
+            places[tensor.Name()].add(table.Indirect(table.Offset(10) + table.Pos))
+            points = tensor.Quantization() and tensor.Quantization().ZeroPointAsNumpy()
+            if isinstance(points, np.ndarray):
+                places[points.tobytes()].add(points.ctypes.data)
+    assert len(places) > 30
+    assert all(len(of_one) == 1 for of_one in places.values())
 
 
 def test_channels_whose_gamma_differs_in_sign_are_counted(

@@ -13,6 +13,8 @@ from foreign_models import plain
 
 import keras_resizable
 from keras_resizable import data, devices, export, photos
+from keras_resizable.photos import source
+from keras_resizable.photos.estimate import _begun
 from keras_resizable.photos.files import neighbours
 from keras_resizable.photos.to_phone import _find_rate
 from keras_resizable.training.learning_rates import RangeTest
@@ -95,8 +97,11 @@ def test_photos_become_files_and_what_is_done_is_not_done_again(
     (done,) = tmp_path.glob("photos/*-mine")
     assert (done / "source.keras").exists() and not (done / "files.csv").exists()
     trained.clear()
+    assert _begun(job, tmp_path) == done
     result = photos.to_phone(job, device=device, root=tmp_path)
     assert not trained and result.folder == done
+    assert _begun(job, tmp_path) is None
+    assert _begun(make_job(folder, max_flops=2e9), tmp_path) == done
     table, files = result.table, result.files
     assert len(table) == 4 and str(result.config) in set(table["config"])
     assert files["file"][0] == f"mine_{result.config.key}_int8.tflite"
@@ -176,6 +181,33 @@ def test_what_cannot_be_is_told_before_training(folder, tmp_path, monkeypatch):
         with pytest.raises(error, match=message):
             photos.to_phone(make_job(folder, **changes), root=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_browser_takes_no_int8_images(folder, tmp_path):
+    browser = object.__new__(devices.Browser)  # Not opened.
+    with pytest.raises(ValueError, match="--io=float32"):
+        photos.to_phone(make_job(folder), device=browser, root=tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_model_that_training_makes_no_better_stays(folder, capsys):
+    job = make_job(folder)
+    images = source.choosing(job.load())
+    recipe = job.recipe(images)
+    inputs = keras.Input(SHAPE)
+    colours = keras.layers.GlobalAveragePooling2D()(inputs)
+    of_class = keras.layers.Dense(3, "softmax", use_bias=False)
+    good = keras.Model(inputs, of_class(colours))
+    # The classes are in alphabetical order: blue, green, red.
+    of_class.kernel.assign(50 * np.eye(3)[::-1])
+    bad = keras.Model(inputs, keras.layers.Dense(3, "softmax")(0 * colours))
+    for before, after in ((good, bad), (bad, good)):
+        assert source._better(before, after, recipe, images) is good
+    assert (
+        "Training: 100.00 -> 33.33 % of the validation photos"
+        in capsys.readouterr().out
+    )
+    assert source._better(good, good, recipe, images) is good
 
 
 def test_a_dry_run(folder, tmp_path):
