@@ -176,6 +176,7 @@ def test_search_then_fine_tune(folder, tmp_path, monkeypatch):
     output = run("train/finetune.py", *arguments, folder=tmp_path)
     tuned = latest / "finetuned" / "latest"
     assert "top-1 after" in output and str(tuned.resolve().name) in output
+    assert re.search(r"nothing was chosen with:\n[\d.]+ -> [\d.]+ %", output)
     assert keras.saving.load_model(tuned / "sub_network.keras").count_params() > 1e3
     assert len(pandas.read_csv(tuned / "history.csv")) == 1
     # What it prints as the next command works as it is.

@@ -74,9 +74,10 @@ def main(argv):
         runs.make_deterministic()
     run = Run(FLAGS.run)
     keras.config.set_dtype_policy(run.recipe.precision)
+    config = choose_config(run, limits)
     tuned = runs.fine_tune(
         run,
-        choose_config(run, limits),
+        config,
         epochs=FLAGS.epochs,
         learning_rate=FLAGS.learning_rate,
         weights=FLAGS.weights,
@@ -94,6 +95,15 @@ def main(argv):
         f"standard error {100 * test.standard_error:.2f}, p = {test.p_value:.2g}"
     )
     path = tuned.run.model_path
+    unseen = run.unseen_data(FLAGS.data_dir)
+    if unseen is not None:
+        (top1,) = run.unseen_top1(
+            run.finer_network([config]), [config], data_dir=FLAGS.data_dir
+        )
+        model = runs.load_model(path)
+        right = search.evaluate_model(model, unseen, "after").right
+        print("On test images, which nothing was chosen with:")
+        print(f"{100 * top1:.2f} -> {100 * right.mean():.2f} %")
     print(f"Wrote {path}")
     print(f"Convert it: python tflite/convert.py --model {shlex.quote(str(path))}")
 
