@@ -77,8 +77,11 @@ def measure(run):
 
 def main(argv):
     runs = [Run(path) for path in argv[1:] or [LATEST]]
-    table = pandas.DataFrame([row for run in runs for row in measure(run)])
-    search.write_table(table, RESULTS)
+    rows: list[dict[str, Any]] = []
+    for run in runs:
+        rows += measure(run)
+        table = pandas.DataFrame(rows)
+        search.write_table(table, RESULTS)
     print(table.drop(columns=["num_images", "top5"]).round(4).to_string(index=False))
 
 
