@@ -5,10 +5,11 @@
 `folder` has a table of all sub-networks (`truth`, by `search.build_table`) and those of
 `search.explore` with 300 evaluations and several seeds (`explore0`, `explore1` ...), of
 one network and the same images. Points lost against the best of the truth within ten
-budgets of FLOPs, on the mean: by the most accurate row of what was explored; and of as
-many on all images as take as many images in total, drawn by chance, or found by an
-evolution. Then Kendall's tau between what `search.predict` says and the truth, for rows
-that it has not seen, by the number of those that it has.
+budgets of FLOPs, on the mean: by the most accurate row of what was explored; and of
+those drawn by chance, or found by an evolution, that are evaluated on all images, as
+many as take the same number of evaluated images. Then Kendall's tau between what
+`search.predict` says and the truth, for rows that it has not seen, by the number of
+those that it has.
 Writes benchmarks/results/explore_<name of the folder>.csv.
 """
 
@@ -23,7 +24,7 @@ from keras_resizable import search
 from keras_resizable.search.exploring import EXPLORED, NARROWED
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("first", 1000, "Images of the rounds.")
+flags.DEFINE_integer("first", 1000, "Images that rows to predict from are of.")
 flags.DEFINE_multi_integer("rows", [25, 50, 100, 200, 400], "Rows to predict from.")
 flags.DEFINE_integer("seeds", 5, "Of what is drawn by chance.")
 
@@ -57,7 +58,7 @@ def some_of(right):
 
 
 def as_many(folder):
-    """How many sub-networks on all images take the images that `explore` took."""
+    """How many sub-networks on all images take as many images as `explore` took."""
     folders = [folder / EXPLORED, folder / NARROWED, folder]
     shapes = [
         search.load_samples(each / search.SAMPLES).right.shape for each in folders
@@ -75,7 +76,10 @@ def by_chance(truth, count):
 
 
 def evolved(truth, count):
-    """A quarter by chance; then one of the front so far, with one stage changed."""
+    """A quarter by chance; then one of the front so far, with one stage changed.
+
+    Where that is known, another by chance.
+    """
     factors = sorted({factor for name in truth.index for factor in name.split(",")})
     for seed in range(FLAGS.seeds):
         generator = np.random.default_rng(seed)
@@ -84,9 +88,11 @@ def evolved(truth, count):
             front = search.pareto_front(known.reset_index(), "flops")
             child = generator.choice(front["config"]).split(",")
             child[generator.integers(len(child))] = generator.choice(factors)
-            new = truth.loc[[",".join(child)]]
-            if new.index[0] not in known.index:
-                known = pd.concat([known, new])
+            new = truth[truth.index == ",".join(child)]
+            if new.empty or new.index[0] in known.index:
+                others = truth.drop(known.index)
+                new = others.iloc[[generator.integers(len(others))]]
+            known = pd.concat([known, new])
         names, accuracies = known.index.to_numpy(), known["top1"].to_numpy()
         what = f"{count} by evolution, all images"
         yield {"what": what, "lost": lost(names, accuracies, truth)}

@@ -60,7 +60,7 @@ def measure(run):
                 of_bundle = export.evaluate_tflite(bundle, test, signature=name)
                 row: dict[str, Any] = {
                     "network": network.name,
-                    "params": models[0].count_params(),
+                    "params": model.count_params(),
                     "config": str(space.config(config)),
                     "quantize": quantize,
                     "io": io if quantize == "int8" else "float32",
@@ -77,11 +77,8 @@ def measure(run):
 
 def main(argv):
     runs = [Run(path) for path in argv[1:] or [LATEST]]
-    rows: list[dict[str, Any]] = []
-    for run in runs:
-        rows += measure(run)
-        table = pandas.DataFrame(rows)
-        search.write_table(table, RESULTS)
+    table = pandas.DataFrame([row for run in runs for row in measure(run)])
+    search.write_table(table, RESULTS)
     print(table.drop(columns=["num_images", "top5"]).round(4).to_string(index=False))
 
 

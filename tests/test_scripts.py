@@ -176,7 +176,10 @@ def test_search_then_fine_tune(folder, tmp_path, monkeypatch):
     output = run("train/finetune.py", *arguments, folder=tmp_path)
     tuned = latest / "finetuned" / "latest"
     assert "top-1 after" in output and str(tuned.resolve().name) in output
-    assert re.search(r"nothing was chosen with:\n[\d.]+ -> [\d.]+ %", output)
+    of_unseen = (
+        r"nothing was chosen with:\ntop-1 before [\d.]+ %\ntop-1 after  [\d.]+ %"
+    )
+    assert re.search(of_unseen, output)
     assert keras.saving.load_model(tuned / "sub_network.keras").count_params() > 1e3
     assert len(pandas.read_csv(tuned / "history.csv")) == 1
     # What it prints as the next command works as it is.
@@ -316,7 +319,7 @@ def test_exploring_makes_a_table_of_the_best(folder, tmp_path):
         (tmp_path / "run" / name).unlink()
     shutil.copytree(folder[0] / "data", tmp_path / "data")
     output = run("train/search.py", "--run=run", "--explore=24", folder=tmp_path)
-    assert re.search(r"On about \d+ images: 24 sub-networks", output)
+    assert "images: 24 sub-networks" in output
     for name, rows in ((".", 2), ("narrowed", 6), ("explored", 24)):
         table = pandas.read_csv(tmp_path / "run" / name / "table.csv")
         assert len(table) == rows

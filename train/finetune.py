@@ -97,13 +97,12 @@ def main(argv):
     path = tuned.run.model_path
     unseen = run.unseen_data(FLAGS.data_dir)
     if unseen is not None:
-        (top1,) = run.unseen_top1(
-            run.finer_network([config]), [config], data_dir=FLAGS.data_dir
-        )
-        model = runs.load_model(path)
-        right = search.evaluate_model(model, unseen, "after").right
+        network = run.finer_network([config])
+        cut_out = network.sub_network(config, calibrate_with=run.calibration())
         print("On test images, which nothing was chosen with:")
-        print(f"{100 * top1:.2f} -> {100 * right.mean():.2f} %")
+        for name, model in (("before", cut_out), ("after", runs.load_model(path))):
+            right = search.evaluate_model(model, unseen, name).right
+            print(f"top-1 {name:6} {100 * right.mean():.2f} %")
     print(f"Wrote {path}")
     print(f"Convert it: python tflite/convert.py --model {shlex.quote(str(path))}")
 

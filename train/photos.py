@@ -116,12 +116,14 @@ def print_estimate(job):
         print(f"{part:14} about {seconds / 60:.1f} minutes{of_steps}")
     print(f"in all         about {sum(found.seconds.values()) / 60:.0f} minutes")
     if found.folder is not None and not FLAGS.new_run:
-        print(f"folder         {found.folder}, where what is done is not done again")
+        print(f"goes on in     {found.folder}, what is done there is kept")
 
 
 def main(argv):
     scripts.refuse_arguments(argv)
     job = make_job()
+    if FLAGS.device == "browser":
+        job.check_for_browser()  # Before a page is opened.
     if FLAGS.dry_run:
         print_estimate(job)
         return

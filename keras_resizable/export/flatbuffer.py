@@ -241,8 +241,8 @@ def _packed(model):
 class _Builder(flatbuffers.Builder):
     """Writes equal vectors and texts once, and aligns bytes as the schema asks.
 
-    Of the zero points of a channel's weights, eight bytes each, there are as many as
-    channels in all layers, and all are 0. The schema's own Python code aligns nothing.
+    Each channel of int8 weights has a zero point of eight bytes, and all are 0. The
+    schema's own Python code aligns nothing.
     """
 
     def __init__(self, size):

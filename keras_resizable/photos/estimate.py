@@ -25,6 +25,8 @@ from keras_resizable.training import TeacherDistillation
 from keras_resizable.tree import nodes_of
 
 _TIMED_STEPS = 3
+# Seconds to save after an epoch, and to cut out a sub-network then.
+_TO_SAVE = _TO_CUT_OUT = 1.0
 _RANGE_TEST = 100  # Steps.
 _CALIBRATED = 2000  # Images, at most.
 _EVALUATED = 2  # Sub-networks after each epoch.
@@ -48,8 +50,9 @@ class Estimate:
         steps: Number of training steps of each part, at most.
         seconds: About how long each part takes on this machine, at most.
         num_bytes: About how much memory training takes, beside what the program does.
-        folder: Where it would go on, as something is done there already; None if it
-            would begin anew.
+        folder: Folder of a job that it would continue, as that is not done, or with
+            other limits; None if there is none. On another device it would continue one
+            that is done, too.
     """
 
     classes: tuple[str, ...]
@@ -92,11 +95,13 @@ def estimate(job: Job, *, root: str | os.PathLike = "runs") -> Estimate:
         per_epoch = data.steps_per_epoch(images, of_model.batch_size)
         set_trained(model, ALL)
         compile_source(model, of_model, images, epochs=1)
-        step = _seconds_per_step(model, recipes.train_data(of_model, images))
-        steps["model"] = per_epoch * job.passes("epochs", per_epoch)
-        steps["model"] += per_epoch * job.passes("head_epochs", per_epoch)
-        seconds["model"] = step * (steps["model"] + 2 * _RANGE_TEST)
-        tuning = step
+        start, step = _time_training(model, recipes.train_data(of_model, images))
+        epochs = job.passes("epochs", per_epoch) + job.passes("head_epochs", per_epoch)
+        steps["model"] = per_epoch * epochs
+        # Two range tests, and two trainings.
+        seconds["model"] = 4 * start + step * (steps["model"] + 2 * _RANGE_TEST)
+        seconds["model"] += epochs * _TO_SAVE
+        of_tuning = start, step
         teacher = TeacherDistillation(model)
     network.compile(
         keras.optimizers.SGD(),
@@ -105,14 +110,17 @@ def estimate(job: Job, *, root: str | os.PathLike = "runs") -> Estimate:
         split_batch=recipe.split_batch,
     )
     per_epoch = data.steps_per_epoch(images, recipe.batch_size)
-    step = _seconds_per_step(network, recipes.train_data(recipe, images))
+    start, step = _time_training(network, recipes.train_data(recipe, images))
     steps["resizable"] = per_epoch * recipe.epochs
-    seconds["resizable"] = step * steps["resizable"]
-    steps["fine-tuning"] = per_epoch * job.passes("tuning_epochs", per_epoch)
+    seconds["resizable"] = start + step * steps["resizable"]
+    seconds["resizable"] += recipe.epochs * (_TO_SAVE + _EVALUATED * _TO_CUT_OUT)
+    epochs = job.passes("tuning_epochs", per_epoch)
+    steps["fine-tuning"] = per_epoch * epochs
     if not job.is_pretrained:
-        tuning = step
-        seconds["resizable"] += step * _RANGE_TEST
-    seconds["fine-tuning"] = tuning * steps["fine-tuning"]
+        of_tuning = start, step
+        seconds["resizable"] += start + step * _RANGE_TEST
+    start, step = of_tuning
+    seconds["fine-tuning"] = start + step * steps["fine-tuning"] + epochs * _TO_SAVE
 
     largest = network.sub_network(space.largest, check_statistics=False)
     batch, _ = next(iter(recipes.test_data(recipe, images)))
@@ -161,7 +169,7 @@ def estimate(job: Job, *, root: str | os.PathLike = "runs") -> Estimate:
 
 def _begun(job, root):
     """The folder of a job that is not done, or was with other limits."""
-    settings, choice = job.settings()
+    settings, choice = job.settings_and_choice()
 
     def is_done(folder):
         # On whatever device.
@@ -171,10 +179,12 @@ def _begun(job, root):
     return runs.find_run(job.name, settings, is_done, root=root)
 
 
-def _seconds_per_step(model, batches):
-    """Of a compiled model, without tracing it."""
+def _time_training(model, batches):
+    """Of a compiled model: seconds until it trains, and those of a step then."""
     batches = batches.prefetch(1)
-    model.fit(batches, steps_per_epoch=1, verbose=0, shuffle=False)
     began = time.perf_counter()
+    model.fit(batches, steps_per_epoch=1, verbose=0, shuffle=False)
+    traced = time.perf_counter()
     model.fit(batches, steps_per_epoch=_TIMED_STEPS, verbose=0, shuffle=False)
-    return (time.perf_counter() - began) / _TIMED_STEPS
+    step = (time.perf_counter() - traced) / _TIMED_STEPS
+    return max(traced - began - step, 0.0), step

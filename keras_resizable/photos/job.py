@@ -145,10 +145,22 @@ class Job:
 
     @property
     def name(self) -> str:
-        """What its folder is called after."""
+        """What its folder is named after."""
         return pathlib.Path(self.model).stem.lower()
 
-    def settings(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def check_for_browser(self) -> None:
+        """Refuses files that browsers cannot run.
+
+        Raises:
+            ValueError: If files are to take int8 images.
+        """
+        if self.io == "int8":
+            raise ValueError(
+                "Browsers take no int8 images, but files that are int8 inside: "
+                "io='float32' (--io=float32)."
+            )
+
+    def settings_and_choice(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """What decides what is trained, and what decides what is chosen and written."""
         settings = json.loads(json.dumps(dataclasses.asdict(self), default=os.fspath))
         choice = {name: settings.pop(name) for name in _CHOICES}
@@ -254,6 +266,6 @@ def evaluated_configs(job: Job, space: SpatialSpace) -> list[Configuration]:
 
 
 def read_choice(folder: pathlib.Path) -> dict[str, Any] | None:
-    """What the job in a folder was done with, see `Job.settings`; None if it is not."""
+    """With what choice and device the job in a folder was done; None if it was not."""
     path = folder / CHOICE
     return json.loads(path.read_text()) if path.exists() else None

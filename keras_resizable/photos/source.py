@@ -166,7 +166,7 @@ def train_source(
         compile_source(model, recipe, images, epochs, rate)
         print(f"Training {phase} of {model.name}, at most {epochs} epochs")
         _fit(model, recipe, images, epochs, folder / f"source_{phase}")
-    if job.model.endswith(".keras"):
+    if _has_classes(job, _classes(images)):
         given = make_source(job, shape, _classes(images))
         model = _better(given, model, recipe, images)
     for layer in (model, *layers_of(model)):
@@ -187,7 +187,18 @@ def _better(before, after, recipe, images):
     ]
     told = " -> ".join(f"{100 * accuracy:.2f}" for accuracy in accuracies)
     print(f"Training: {told} % of the validation photos")
-    return before if accuracies[0] >= accuracies[1] else after
+    if accuracies[0] < accuracies[1]:
+        return after
+    print("That is no better, so the model stays as it was given")
+    return before
+
+
+def _has_classes(job, classes):
+    """Whether a job starts from a model that keeps its classifier."""
+    if not job.model.endswith(".keras"):
+        return False
+    shapes = [tuple(tensor.shape) for tensor in job.read_model().outputs]
+    return shapes == [(None, classes)]
 
 
 def of_source(recipe: recipes.Recipe, images: data.ImageSet) -> recipes.Recipe:

@@ -113,14 +113,11 @@ def to_phone(
         for name in names:
             import_extra(name, extra)  # Before the work.
     device = device or devices.Host()
-    if isinstance(device, devices.Browser) and job.io == "int8":
-        raise ValueError(
-            "Browsers take no int8 images, but files that are int8 inside: "
-            "io='float32' (--io=float32)."
-        )
+    if isinstance(device, devices.Browser):
+        job.check_for_browser()
     keras.utils.set_random_seed(job.seed)
     all_images = job.load()
-    settings, choice = job.settings()
+    settings, choice = job.settings_and_choice()
     choice["device"] = device.name
     recipe = job.recipe(all_images)
     make_network(job, all_images)  # Now, and not after training, it may be refused.

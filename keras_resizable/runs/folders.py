@@ -75,7 +75,22 @@ def find_run(
     *,
     root: str | os.PathLike = "runs",
 ) -> pathlib.Path | None:
-    """The folder of the last run that was interrupted, if any; see `open_run`."""
+    """The folder of the last run that was interrupted.
+
+    Args:
+        name: As `open_run` has it.
+        settings: As `open_run` has it.
+        is_complete: As `open_run` has it.
+        root: Folder of all runs.
+
+    Returns:
+        The `pathlib.Path` of the folder; None if there is none.
+
+    Example:
+
+    >>> from keras_resizable import runs
+    >>> runs.find_run("resnet20", {"epochs": 1}, lambda folder: False, root="none")
+    """
     settings = json.loads(json.dumps(settings))
     folders = pathlib.Path(root).glob(f"*-{glob.escape(name)}*")
     for folder in sorted(folders, reverse=True):

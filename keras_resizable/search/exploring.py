@@ -1,10 +1,7 @@
 """Finding the best sub-networks of a space that is too large to evaluate."""
 
-import contextlib
 import os
 import pathlib
-import tempfile
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import keras
@@ -15,7 +12,12 @@ from keras_resizable.network import ResizableNetwork
 from keras_resizable.pieces import count_flops_of_configs
 from keras_resizable.search.query import pareto_front
 from keras_resizable.search.table import build_table
-from keras_resizable.utils.batches import Batches, image_batches, labelled_batches
+from keras_resizable.utils.batches import (
+    Batches,
+    check_not_empty,
+    image_batches,
+    labelled_batches,
+)
 from keras_resizable.utils.extras import import_extra
 
 if TYPE_CHECKING:
@@ -62,8 +64,9 @@ def explore(
             `latency_table` gives it; FLOPs of all if absent, or of a seeded 50,000 of
             more.
         cost: Its column, which is to be low.
-        num_images: About how many images these take, evenly from all. The next take
-            the geometric mean of this and all.
+        num_images: About how many images these take, evenly from all. Those of the
+            second round take the geometric mean of this and all. Both are calibrated
+            with a quarter as many, at least 250.
         folder: Folder for `table.csv` and `samples.npz`, as `build_table` has it, with
             those on few and on more images in its folders `explored` and `narrowed`.
             The same call resumes an interrupted one, and evaluates nothing again.
@@ -100,47 +103,41 @@ def explore(
             f"There are {len(costs)} sub-networks: `build_table` evaluates them all. "
             f"Received: evaluations={evaluations}"
         )
-    dataset = _counted(labelled_batches(dataset, network))
+    dataset = labelled_batches(dataset, network)
     to_calibrate = None
     if calibrate_with is not None:
-        to_calibrate = _counted(image_batches(calibrate_with, network))
+        to_calibrate = image_batches(calibrate_with, network)
     options = {"raw": False, "verbose": verbose}
-    total = _count(dataset)
-    more_images = round((num_images * max(total, num_images)) ** 0.5)
     configs = _drawn(costs, evaluations, seed)
-    with _folder_of_rounds(folder) as rounds:
-        for name, count, kept in (
-            (EXPLORED, num_images, _ON_MORE),
-            (NARROWED, more_images, _ON_ALL),
-        ):
-            if verbose:
-                print(
-                    f"On about {min(count, total)} images: {len(configs)} sub-networks"
-                )
-            table = build_table(
-                network,
-                _spread(dataset, count),
-                configs,
-                calibrate_with=_fewer(to_calibrate, count),
-                folder=rounds / name,
-                **options,
-            )
-            table = table[table["config"].isin(configs)].merge(costs, on="config")
-            configs = _best(table, max(1, round(kept * evaluations)))
+    total = _count(dataset, "dataset")
+    for name, stride, kept in _rounds(total, num_images):
+        if verbose:
+            which = f"one of {stride} images" if stride > 1 else "all images"
+            print(f"On {which}: {len(configs)} sub-networks")
+        table = build_table(
+            network,
+            _spread(dataset, stride),
+            configs,
+            calibrate_with=_fewer(to_calibrate, total / stride),
+            folder=None if folder is None else pathlib.Path(folder) / name,
+            **options,
+        )
+        table = table[table["config"].isin(configs)].merge(costs, on="config")
+        configs = _best(table, max(2, round(kept * evaluations)))
     if verbose:
-        print(f"On all {total} images: {len(configs)} sub-networks")
+        print(f"On all images: {len(configs)} sub-networks")
     return build_table(
         network, dataset, configs, calibrate_with=to_calibrate, folder=folder, **options
     )
 
 
-@contextlib.contextmanager
-def _folder_of_rounds(folder: str | os.PathLike | None) -> Iterator[pathlib.Path]:
-    if folder is not None:
-        yield pathlib.Path(folder)
-        return
-    with tempfile.TemporaryDirectory() as temporary:
-        yield pathlib.Path(temporary)
+def _rounds(total, num_images):
+    """Of each round before the last: its name, stride, and the part that it keeps."""
+    few = max(1, round(total / num_images))
+    more = max(1, round((total / num_images) ** 0.5))
+    if more in (1, few):  # All images, or as few.
+        return [(EXPLORED, few, _ON_ALL)]
+    return [(EXPLORED, few, _ON_MORE), (NARROWED, more, _ON_ALL)]
 
 
 def _flops(network, seed):
@@ -174,17 +171,13 @@ def _checked(costs, cost, network):
     return costs.assign(config=names, cost=values)[["config", "cost"]]
 
 
-def _count(dataset: tf.data.Dataset) -> int:
+def _count(dataset: tf.data.Dataset, name: str) -> int:
     """About how many images: all batches for as large as the first."""
-    return _batch_size(dataset) * int(dataset.cardinality())
-
-
-def _counted(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """The same, which knows its number of batches."""
-    if dataset.cardinality() >= 0:
-        return dataset
-    batches = sum(1 for _ in dataset)
-    return dataset.apply(tf.data.experimental.assert_cardinality(batches))
+    batches = int(dataset.cardinality())
+    if batches < 0:  # It is not known.
+        batches = sum(1 for _ in dataset)
+    check_not_empty(batches, name)
+    return _batch_size(dataset) * batches
 
 
 def _batch_size(dataset):
@@ -192,18 +185,18 @@ def _batch_size(dataset):
     return len(keras.tree.flatten(first)[0])
 
 
-def _spread(dataset: tf.data.Dataset, num_images: int) -> tf.data.Dataset:
-    """About as many images, evenly from all, as data may be sorted by class."""
-    stride = max(1, _count(dataset) // num_images)
+def _spread(dataset: tf.data.Dataset, stride: int) -> tf.data.Dataset:
+    """One of as many images, evenly, as data may be sorted by class."""
     return dataset.unbatch().shard(stride, 0).batch(_batch_size(dataset))
 
 
 def _fewer(to_calibrate, num_images):
-    """What to calibrate with for an evaluation on fewer images."""
+    """What to calibrate with for an evaluation on about as many images."""
     if to_calibrate is None:
         return None
     count = max(round(_TO_CALIBRATE * num_images), _LEAST_TO_CALIBRATE)
-    return _spread(to_calibrate, count)
+    stride = round(_count(to_calibrate, "calibrate_with") / count)
+    return _spread(to_calibrate, max(1, stride))
 
 
 def _drawn(costs, count, seed):
@@ -219,8 +212,8 @@ def _best(table, count):
     found: list[str] = []
     while len(found) < count and not table.empty:
         front = pareto_front(table, "cost")
-        # Evenly from the cheapest to the dearest, if there are more than are wanted.
-        places = np.linspace(0, len(front) - 1, min(len(front), count - len(found)))
+        # Evenly from the dearest to the cheapest, if there are more than are wanted.
+        places = np.linspace(len(front) - 1, 0, min(len(front), count - len(found)))
         found += front["config"].iloc[places.round().astype(int)].tolist()
         table = table.drop(front.index)
     return found

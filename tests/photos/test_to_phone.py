@@ -187,10 +187,13 @@ def test_a_browser_takes_no_int8_images(folder, tmp_path):
     browser = object.__new__(devices.Browser)  # Not opened.
     with pytest.raises(ValueError, match="--io=float32"):
         photos.to_phone(make_job(folder), device=browser, root=tmp_path)
+    arguments = (f"--images={folder / 'photos'}", "--device=browser", "--dry_run")
+    result = processes.run(ROOT / "train/photos.py", *arguments, folder=tmp_path)
+    assert result.returncode == 1 and "--io=float32" in result.stderr
     assert not any(tmp_path.iterdir())
 
 
-def test_a_model_that_training_makes_no_better_stays(folder, capsys):
+def test_a_model_that_training_makes_no_better_stays(folder, tmp_path, capsys):
     job = make_job(folder)
     images = source.choosing(job.load())
     recipe = job.recipe(images)
@@ -207,7 +210,15 @@ def test_a_model_that_training_makes_no_better_stays(folder, capsys):
         "Training: 100.00 -> 33.33 % of the validation photos"
         in capsys.readouterr().out
     )
-    assert source._better(good, good, recipe, images) is good
+    other = keras.models.clone_model(good)
+    other.set_weights(good.get_weights())
+    assert source._better(good, other, recipe, images) is good
+    assert "stays as it was given" in capsys.readouterr().out
+    assert not source._has_classes(make_job(folder), 4)  # It knows 3.
+    good.save(tmp_path / "good.keras")
+    kept = make_job(folder, model=str(tmp_path / "good.keras"))
+    assert source._has_classes(kept, 3)
+    assert not source._has_classes(make_job(folder, model="ResNet50"), 3)
 
 
 def test_a_dry_run(folder, tmp_path):

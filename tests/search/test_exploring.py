@@ -105,11 +105,59 @@ def test_images_are_taken_evenly():
     labels = np.repeat(np.arange(10), 30)
     images = np.arange(300.0)
     dataset = tf.data.Dataset.from_tensor_slices((images, labels)).batch(32)
-    some = exploring._spread(dataset, 50)
+    some = exploring._spread(dataset, 6)
     taken = np.concatenate([labels for _, labels in some])
     assert np.bincount(taken).tolist() == [5] * 10
     assert max(len(labels) for _, labels in some) == 32
-    assert sum(len(images) for images, _ in exploring._spread(dataset, 999)) == 300
+    assert sum(len(images) for images, _ in exploring._spread(dataset, 1)) == 300
+
+
+@pytest.mark.parametrize(
+    ("total", "num_images", "strides"),
+    [(10_000, 1000, [10, 3]), (3999, 1000, [4, 2]), (2500, 1000, [2]), (60, 1000, [1])],
+)
+def test_rounds_take_more_and_more_images(total, num_images, strides):
+    rounds = exploring._rounds(total, num_images)
+    assert [stride for _, stride, _ in rounds] == strides
+    assert rounds[0][0] == "explored" and rounds[-1][2] == 1 / 12
+
+
+def test_the_most_accurate_is_among_few(evaluated):
+    """Not the cheapest alone."""
+    table = explore(14)
+    assert len(table) == 2
+    drawn = costs()[costs()["config"].isin(evaluated[0][1])]
+    dearest = drawn["config"][drawn["flops"].idxmax()]
+    assert dearest in table["config"].tolist()
+
+
+def test_data_of_unknown_size(make_network, tmp_path):
+    """Its table is extended as any."""
+    network = make_network(scales=(1.0, 0.75, 0.5))
+    random = np.random.default_rng(0)
+    images = random.random((12, 12, 12, 2), np.float32)
+    labels = random.integers(0, 3, 12)
+
+    def batches():
+        yield images, labels
+
+    data = tf.data.Dataset.from_generator(
+        batches,
+        output_signature=(
+            tf.TensorSpec((None, 12, 12, 2)),
+            tf.TensorSpec((None,), tf.int64),
+        ),
+    )
+    options = {"folder": tmp_path, "verbose": False}
+    table = search.explore(network, data, 4, calibrate_with=images, **options)
+    assert len(table) == 2
+    table = search.build_table(
+        network, data, calibrate_with=images, raw=False, **options
+    )
+    assert len(table) == 9
+    empty = data.take(0)
+    with pytest.raises(ValueError, match="`dataset` holds no batch"):
+        search.explore(network, empty, 4, verbose=False)
 
 
 def test_a_space_without_end_is_drawn_from(monkeypatch):
