@@ -214,7 +214,10 @@ def test_adapt(folder):
     adaptive = keras.saving.load_model(results / "adaptive.keras")
     assert isinstance(adaptive, AdaptiveNetwork)
     assert len(adaptive.candidates) == 2
+    assert "on test images, which nothing was chosen with" in output
+    fixed = pandas.read_csv(results / "test" / "table.csv").set_index("config")
     table = pandas.read_csv(results / "trade_off.csv")
+    np.testing.assert_allclose(table.fixed_top1, fixed.loc[table.fixed, "top1"])
     low, high = adaptive.route_flops
     assert len(table) == 13 and table.flops.between(low, high).all()
     assert table.flops[1] < table.flops[12]

@@ -134,10 +134,23 @@ def main(argv):
     adaptive.set_budget(probabilities, budget)
     runs.save_network(adaptive, folder / "adaptive.keras")
 
-    print("Evaluating on the test images")
-    test = recipes.test_data(recipe, images)
+    test, shown = run.unseen_data(FLAGS.data_dir), table
+    if test is None:
+        print("Evaluating on the images that sub-networks were chosen with")
+        test = recipes.test_data(recipe, images)
+        tested = search.load_samples(run.folder / search.SAMPLES)
+    else:
+        print("Evaluating on test images, which nothing was chosen with")
+        shown = search.build_table(
+            network,
+            test,
+            table["config"],
+            calibrate_with=calibration,
+            folder=folder / "test",
+            raw=False,
+        )
+        tested = search.load_samples(folder / "test" / search.SAMPLES)
     results = adapt.evaluate(adaptive, test)
-    tested = search.load_samples(run.folder / search.SAMPLES)
     candidates = tested.only(names)
     swept = adapt.trade_off(
         router.predict(test, verbose=0),
@@ -148,7 +161,7 @@ def main(argv):
     )
     trade_off = adapt.trade_off_table([results, *swept], table, tested)
     search.write_table(trade_off, folder / "trade_off.csv")
-    adapt.plot_trade_off(table, trade_off.iloc[1:], folder / "trade_off.png")
+    adapt.plot_trade_off(shown, trade_off.iloc[1:], folder / "trade_off.png")
     row = trade_off.iloc[0]
     print(
         f"top-1         {100 * row['top1']:.2f} % at {row['flops'] / 1e6:.2f} M FLOPs"

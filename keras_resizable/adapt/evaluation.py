@@ -135,8 +135,9 @@ def trade_off_table(
 
     Args:
         results: `AdaptiveResults` at several budgets, of the images of `samples`.
-        table: The lookup table of the network.
-        samples: The `SampleResults` beside it.
+        table: The lookup table of the network, by which fixed ones are chosen.
+        samples: The `SampleResults` of its sub-networks: those beside it, or of images
+            that nothing was chosen with.
 
     Returns:
         A `pandas.DataFrame` with a row for each budget: `flops`, the mean of an image;
@@ -161,13 +162,14 @@ def trade_off_table(
         if fixed.empty:  # Routing alone costs more than the cheapest sub-network.
             fixed = table[table["flops"] == table["flops"].min()]
         best = fixed.loc[fixed["top1"].idxmax()]
-        test = search.paired_test(result.right, samples.right_of(best["config"]))
+        right = samples.right_of(best["config"])
+        test = search.paired_test(result.right, right)
         lines.append(
             {
                 "flops": result.mean_flops,
                 "top1": result.top1,
                 "fixed": best["config"],
-                "fixed_top1": best["top1"],
+                "fixed_top1": right.mean(),
                 **dataclasses.asdict(test),
                 "shares": " ".join(f"{share:.3f}" for share in result.shares),
             }
