@@ -3,7 +3,7 @@
 import functools
 import itertools
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import keras
 import tensorflow as tf
@@ -197,13 +197,13 @@ class _Level:
         rows = joined(rows, of_batch, seen, tf.shape(features)[0])
         return outputs, self._as_one(rows)
 
-    def _as_one(self, rows: Sequence[tf.Tensor]) -> tf.Tensor:
+    def _as_one(self, rows):
         if not rows:
             return tf.zeros((0,))
         dtype = keras.backend.result_type(*(table.dtype for table in self._tables))
         return tf.concat([tf.cast(row, dtype) for row in rows], axis=0)
 
-    def rows(self, statistics: tf.Tensor) -> list[tf.Tensor]:
+    def rows(self, statistics):
         """The mean and the variance of each batch normalisation in turn."""
         sizes = [table.shape[-1] for table in self._tables]
         rows = tf.split(statistics, sizes) if sizes else []

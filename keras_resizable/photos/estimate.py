@@ -10,7 +10,7 @@ import keras
 
 from keras_resizable import data, memory, recipes, runs
 from keras_resizable.export.tflite import convert
-from keras_resizable.photos.job import Job, evaluated_configs, read_choice
+from keras_resizable.photos.job import CHOICE, Job, evaluated_configs, read_json
 from keras_resizable.photos.source import (
     ALL,
     choosing,
@@ -173,7 +173,7 @@ def _begun(job, root):
 
     def is_done(folder):
         # On whatever device.
-        return choice.items() <= (read_choice(folder) or {}).items()
+        return choice.items() <= read_json(folder / CHOICE).items()
 
     root = pathlib.Path(root) / "photos"
     return runs.find_run(job.name, settings, is_done, root=root)

@@ -265,7 +265,6 @@ def evaluated_configs(job: Job, space: SpatialSpace) -> list[Configuration]:
     return random.Random(job.seed).sample(configs, _MAX_EVALUATED)
 
 
-def read_choice(folder: pathlib.Path) -> dict[str, Any] | None:
-    """With what choice and device the job in a folder was done; None if it was not."""
-    path = folder / CHOICE
-    return json.loads(path.read_text()) if path.exists() else None
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """What is in a file that a job has written; nothing if it has not yet."""
+    return json.loads(path.read_text()) if path.exists() else {}

@@ -116,7 +116,7 @@ def make_source(
 
 def _with_classes(model, classes, path):
     """A model with another last dense layer, if it has other classes."""
-    if [tuple(tensor.shape) for tensor in model.outputs] == [(None, classes)]:
+    if _has_classes(model, classes):
         return model
     last = next(
         layer for layer in reversed(model.layers) if not isinstance(layer, _AFTER_DENSE)
@@ -166,7 +166,8 @@ def train_source(
         compile_source(model, recipe, images, epochs, rate)
         print(f"Training {phase} of {model.name}, at most {epochs} epochs")
         _fit(model, recipe, images, epochs, folder / f"source_{phase}")
-    if _has_classes(job, _classes(images)):
+    is_own = job.model.endswith(".keras")
+    if is_own and _has_classes(job.read_model(), _classes(images)):
         given = make_source(job, shape, _classes(images))
         model = _better(given, model, recipe, images)
     for layer in (model, *layers_of(model)):
@@ -193,12 +194,9 @@ def _better(before, after, recipe, images):
     return before
 
 
-def _has_classes(job, classes):
-    """Whether a job starts from a model that keeps its classifier."""
-    if not job.model.endswith(".keras"):
-        return False
-    shapes = [tuple(tensor.shape) for tensor in job.read_model().outputs]
-    return shapes == [(None, classes)]
+def _has_classes(model, classes):
+    """Whether a model keeps its classifier."""
+    return [tuple(tensor.shape) for tensor in model.outputs] == [(None, classes)]
 
 
 def of_source(recipe: recipes.Recipe, images: data.ImageSet) -> recipes.Recipe:

@@ -11,7 +11,7 @@ import keras
 
 from keras_resizable import data, devices, recipes, runs, search, training
 from keras_resizable.photos.files import measure_files, neighbours, write_files
-from keras_resizable.photos.job import CHOICE, Job, evaluated_configs, read_choice
+from keras_resizable.photos.job import CHOICE, Job, evaluated_configs, read_json
 from keras_resizable.photos.source import (
     ALL,
     choosing,
@@ -124,7 +124,7 @@ def to_phone(
     folder = runs.open_run(
         job.name,
         settings,
-        lambda folder: read_choice(folder) == choice,
+        lambda folder: read_json(folder / CHOICE) == choice,
         root=pathlib.Path(root) / "photos",
         new=new,
     )
@@ -137,7 +137,7 @@ def to_phone(
         source = train_source(job, images, recipe, folder, find_rate)
         # The rate of the source, in proportion to the batches, but no more than what
         # does not make the network forget: a range test of it finds a higher one.
-        rate = _read(folder / _RATES)[ALL] * recipe.batch_size
+        rate = read_json(folder / _RATES)[ALL] * recipe.batch_size
         rate = min(rate / of_source(recipe, images).batch_size, _HIGHEST_RATE)
         recipe = job.recipe(images, os.fspath(source))
     else:
@@ -174,7 +174,7 @@ def _shape(images, recipe):
 
 def _find_rate(path, name, model, batches):
     """A learning rate by a range test, which is remembered."""
-    known = _read(path)
+    known = read_json(path)
     if name not in known:
         print(f"Looking for a learning rate ({name})")
         low, high, default = _RATES_OF[name]
@@ -188,10 +188,6 @@ def _find_rate(path, name, model, batches):
         known[name] = min(max(found, low), high)
         _write(known, path)
     return known[name]
-
-
-def _read(path):
-    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def _write(contents, path):

@@ -53,7 +53,6 @@ def open_run(
             folder.
     """
     root = pathlib.Path(root)
-    settings = json.loads(json.dumps(settings))
     folder = None if new else find_run(name, settings, is_complete, root=root)
     if folder is None:
         folder = _create(name, root)

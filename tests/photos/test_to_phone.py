@@ -193,7 +193,7 @@ def test_a_browser_takes_no_int8_images(folder, tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_a_model_that_training_makes_no_better_stays(folder, tmp_path, capsys):
+def test_a_model_that_training_makes_no_better_stays(folder, capsys):
     job = make_job(folder)
     images = source.choosing(job.load())
     recipe = job.recipe(images)
@@ -214,11 +214,7 @@ def test_a_model_that_training_makes_no_better_stays(folder, tmp_path, capsys):
     other.set_weights(good.get_weights())
     assert source._better(good, other, recipe, images) is good
     assert "stays as it was given" in capsys.readouterr().out
-    assert not source._has_classes(make_job(folder), 4)  # It knows 3.
-    good.save(tmp_path / "good.keras")
-    kept = make_job(folder, model=str(tmp_path / "good.keras"))
-    assert source._has_classes(kept, 3)
-    assert not source._has_classes(make_job(folder, model="ResNet50"), 3)
+    assert source._has_classes(good, 3) and not source._has_classes(good, 4)
 
 
 def test_a_dry_run(folder, tmp_path):
