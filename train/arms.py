@@ -187,9 +187,9 @@ def _on_cifar10(kind, chosen, budget=BUDGET_OF_CIFAR10, mode="resizable", **opti
     setting = options.setdefault("setting", "cifar10")
     changes = KINDS[kind] | dict(zip(("batch_size", "learning_rate"), chosen))
     changes |= options.pop("changes", {})
-    config = None
-    if kind == "alone" or mode == "resizable_aug":
-        config = SETTINGS[setting].uniform(options.pop("scale", 1.0))
+    config = SETTINGS[setting].uniform(options.pop("scale", 1.0))
+    if kind != "alone" and mode == "resizable":
+        config = None
     mode = "individual" if kind == "alone" else mode
     return Arm(mode, config, changes, budget=budget, **options)
 
@@ -222,6 +222,15 @@ for _scale in SCALES:
 ARMS["cifar10, dealt, twice the FLOPs"] = _on_cifar10(
     "dealt", BEST["dealt"], 2 * BUDGET_OF_CIFAR10
 )
+# The whole network and all images, until the largest alone is past 90 %.
+BUDGET_OF_LONGEST = 40.0
+for _kind in ("alone", "dealt"):
+    ARMS[f"cifar10, longest: {name_of(_kind)}"] = _on_cifar10(
+        _kind,
+        BEST[_kind],
+        BUDGET_OF_LONGEST,
+        changes={"width": 1.0, "num_images": None, "precision": "mixed_bfloat16"},
+    )
 for _part, _switch in (("tenth", 0.9), ("third", 2 / 3)):
     ARMS[f"cifar10, dealt, last {_part} the largest"] = _on_cifar10(
         "dealt", BEST["dealt"], mode="resizable_aug", changes={"switch": _switch}
@@ -256,14 +265,19 @@ FAMILIES = ("MobileNetV2", "ShuffleNetV2")
 SIZES = {"alone": 32, "fair": 32, "dealt": 96}
 FAMILY_RATES = (0.05, 0.1, 0.2)
 for _family in FAMILIES:
-    for _kind, _size in SIZES.items():
+    for _kind, _scale in (
+        *(("alone", scale) for scale in SCALES),
+        ("fair", 1.0),
+        ("dealt", 1.0),
+    ):
         for _rate in FAMILY_RATES:
-            ARMS[f"{_family}, tuned: {name_of(_kind)}, {_rate}"] = _on_cifar10(
+            ARMS[f"{_family}, tuned: {name_of(_kind, _scale)}, {_rate}"] = _on_cifar10(
                 _kind,
-                (_size, _rate),
+                (SIZES[_kind], _rate),
                 BUDGET_OF_FAMILY / 3,
                 setting=_family,
                 held_out=True,
+                scale=_scale,
             )
 # The best of those that were run, and the lowest; ShuffleNetV2's fair one was not.
 RATE_OF_FAMILY = 0.05

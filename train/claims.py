@@ -11,7 +11,6 @@ from arms import (
     RATES_AFTER,
     SCALES,
     SETTINGS,
-    SIZES,
     SMALLEST,
     TUNED,
     UNIFORM,
@@ -62,10 +61,11 @@ def _and_mean(arm, against=None):
     return [*_at_all(arm, against), Row(arm, None, against)]
 
 
-def _of_kind(family, kind):
-    """What a kind of training has, of the configurations to compare, and the mean."""
-    configs = [SETTINGS[family].uniform(scale) for scale in SCALES]
-    return configs[:1] if kind == "alone" else [*configs, None]
+def _of_family(family):
+    """Kinds of training, each with the configurations to compare; None: the mean."""
+    uniform = [SETTINGS[family].uniform(scale) for scale in SCALES]
+    alone = [(name_of("alone", config[0]), [config]) for config in uniform]
+    return [*alone, *((kind, [*uniform, None]) for kind in ("fair", "dealt"))]
 
 
 CLAIMS = {
@@ -226,15 +226,28 @@ CLAIMS = {
         ],
         seeds=1,
     ),
+    "longest": Claim(
+        "Dealt training of the whole network, until the largest alone is past 90 %",
+        "ours",
+        [
+            Row("cifar10, longest: alone 1.0", LARGEST),
+            Row("cifar10, longest: dealt", LARGEST, "cifar10, longest: alone 1.0"),
+            *(
+                Row("cifar10, longest: dealt", config)
+                for config in (*UNIFORM[1:], None)
+            ),
+        ],
+        seeds=1,
+    ),
     "families_tuning": Claim(
         "Which rate is best for each side, of two mobile networks (held-out images)",
         "not given",
         [
-            Row(f"{family}, tuned: {name_of(kind)}, {rate}", config)
+            Row(f"{family}, tuned: {arm}, {rate}", config)
             for family in FAMILIES
-            for kind in SIZES
+            for arm, configs in _of_family(family)
             for rate in FAMILY_RATES
-            for config in _of_kind(family, kind)
+            for config in configs
         ],
         seeds=1,
     ),
