@@ -5,12 +5,13 @@ import os
 import pathlib
 import tempfile
 import time
+from typing import NamedTuple
 
 import keras
 
 from keras_resizable import data, memory, recipes, runs
 from keras_resizable.export.tflite import convert
-from keras_resizable.photos.job import CHOICE, Job, evaluated_configs, read_json
+from keras_resizable.photos.job import Job, evaluated_configs
 from keras_resizable.photos.source import (
     ALL,
     choosing,
@@ -50,9 +51,8 @@ class Estimate:
         steps: Number of training steps of each part, at most.
         seconds: About how long each part takes on this machine, at most.
         num_bytes: About how much memory training takes, beside what the program does.
-        folder: Folder of a job that it would continue, as that is not done, or with
-            other limits; None if there is none. On another device it would continue one
-            that is done, too.
+        folder: Folder of a job that it would go on with, also if that is done; None if
+            there is none.
     """
 
     classes: tuple[str, ...]
@@ -84,24 +84,55 @@ def estimate(job: Job, *, root: str | os.PathLike = "runs") -> Estimate:
     all_images = job.load()
     images = choosing(all_images)
     network, recipe = make_network(job, images), job.recipe(images)
-    space = network.space
-    shape = data.resolved_shape(images.image_shape, recipe.image_size)
-    classes = len(images.class_names)
-    steps, seconds, teacher = {}, {}, None
+    configs = evaluated_configs(job, network.space)
+    pieces = pieces_of_configs(network, configs)
+    flops = [sum(piece.flops for piece in of_config) for of_config in pieces]
+    num_tested = all_images.test.num_images
+    steps, seconds = _of_training(job, network, recipe, images)
+    image, conversion = _time_largest(network, recipe, images)
+    seconds["table"] = image * _num_evaluated(images, recipe.epochs, configs, pieces)
+    if job.max_latency_ms is not None:
+        count = len({piece for of_config in pieces for piece in of_config})
+        seconds["latency"] = _OF_PIECE * conversion * count
+    seconds["files"] = _FILES * (2 * conversion + _ON_FILE * image * num_tested)
+    return Estimate(
+        classes=images.class_names,
+        num_train=images.train.num_images,
+        num_validation=images.test.num_images,
+        num_test=num_tested,
+        image_shape=data.resolved_shape(images.image_shape, recipe.image_size),
+        num_sub_networks=network.space.size,
+        flops=(min(flops), max(flops)),
+        steps=steps,
+        seconds=seconds,
+        num_bytes=memory.estimate_training_memory(network, recipe.batch_size),
+        folder=_begun(job, root),
+    )
+
+
+class _Training(NamedTuple):
+    """Of a compiled model: seconds until it trains, and those of a step then."""
+
+    start: float
+    step: float
+
+    def seconds(self, steps, epochs, starts=1):
+        return starts * self.start + steps * self.step + epochs * _TO_SAVE
+
+
+def _of_training(job, network, recipe, images):
+    """Steps and seconds of each part that trains, from a few steps of each."""
+    steps, seconds, of_model, teacher = {}, {}, None, None
     if job.is_pretrained:
-        untrained = dataclasses.replace(job, weights=None)
-        model = make_source(untrained, shape, classes)
-        of_model = of_source(recipe, images)
-        per_epoch = data.steps_per_epoch(images, of_model.batch_size)
-        set_trained(model, ALL)
-        compile_source(model, of_model, images, epochs=1)
-        start, step = _time_training(model, recipes.train_data(of_model, images))
+        model, recipe_of_model = _compiled_source(job, recipe, images)
+        of_model = _time(model, recipes.train_data(recipe_of_model, images))
+        per_epoch = data.steps_per_epoch(images, recipe_of_model.batch_size)
         epochs = job.passes("epochs", per_epoch) + job.passes("head_epochs", per_epoch)
         steps["model"] = per_epoch * epochs
         # Two range tests, and two trainings.
-        seconds["model"] = 4 * start + step * (steps["model"] + 2 * _RANGE_TEST)
-        seconds["model"] += epochs * _TO_SAVE
-        of_tuning = start, step
+        seconds["model"] = of_model.seconds(
+            steps["model"] + 2 * _RANGE_TEST, epochs, starts=4
+        )
         teacher = TeacherDistillation(model)
     network.compile(
         keras.optimizers.SGD(),
@@ -109,20 +140,45 @@ def estimate(job: Job, *, root: str | os.PathLike = "runs") -> Estimate:
         distillation=teacher,
         split_batch=recipe.split_batch,
     )
+    of_network = _time(network, recipes.train_data(recipe, images))
     per_epoch = data.steps_per_epoch(images, recipe.batch_size)
-    start, step = _time_training(network, recipes.train_data(recipe, images))
     steps["resizable"] = per_epoch * recipe.epochs
-    seconds["resizable"] = start + step * steps["resizable"]
-    seconds["resizable"] += recipe.epochs * (_TO_SAVE + _EVALUATED * _TO_CUT_OUT)
+    seconds["resizable"] = of_network.seconds(steps["resizable"], recipe.epochs)
+    seconds["resizable"] += recipe.epochs * _EVALUATED * _TO_CUT_OUT
+    if of_model is None:
+        seconds["resizable"] += of_network.seconds(_RANGE_TEST, epochs=0)
     epochs = job.passes("tuning_epochs", per_epoch)
     steps["fine-tuning"] = per_epoch * epochs
-    if not job.is_pretrained:
-        of_tuning = start, step
-        seconds["resizable"] += start + step * _RANGE_TEST
-    start, step = of_tuning
-    seconds["fine-tuning"] = start + step * steps["fine-tuning"] + epochs * _TO_SAVE
+    of_sub_network = of_model or of_network
+    seconds["fine-tuning"] = of_sub_network.seconds(steps["fine-tuning"], epochs)
+    return steps, seconds
 
-    largest = network.sub_network(space.largest, check_statistics=False)
+
+def _compiled_source(job, recipe, images):
+    """The model that others are taught by, as it is trained, and its recipe."""
+    shape = data.resolved_shape(images.image_shape, recipe.image_size)
+    untrained = dataclasses.replace(job, weights=None)
+    model = make_source(untrained, shape, len(images.class_names))
+    recipe = of_source(recipe, images)
+    set_trained(model, ALL)
+    compile_source(model, recipe, images, epochs=1)
+    return model, recipe
+
+
+def _time(model, batches):
+    """A `_Training` of a compiled model."""
+    batches = batches.prefetch(1)
+    began = time.perf_counter()
+    model.fit(batches, steps_per_epoch=1, verbose=0, shuffle=False)
+    traced = time.perf_counter()
+    model.fit(batches, steps_per_epoch=_TIMED_STEPS, verbose=0, shuffle=False)
+    step = (time.perf_counter() - traced) / _TIMED_STEPS
+    return _Training(max(traced - began - step, 0.0), step)
+
+
+def _time_largest(network, recipe, images):
+    """Seconds of an image through the largest sub-network, and of its conversion."""
+    largest = network.sub_network(network.space.largest, check_statistics=False)
     batch, _ = next(iter(recipes.test_data(recipe, images)))
     largest.predict(batch, verbose=0)
     began = time.perf_counter()
@@ -131,60 +187,25 @@ def estimate(job: Job, *, root: str | os.PathLike = "runs") -> Estimate:
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         convert(largest, pathlib.Path(folder) / "largest.tflite")
-        conversion = time.perf_counter() - began
-    configs = evaluated_configs(job, space)
-    pieces = pieces_of_configs(network, configs)
-    nodes = {
+        return image, time.perf_counter() - began
+
+
+def _num_evaluated(images, epochs, configs, pieces):
+    """Images to calibrate and evaluate with, as many of the largest take as long."""
+    flops_of_nodes = {
         node: piece.flops
         for config, of_config in zip(configs, pieces)
         for node, piece in zip(nodes_of(config), of_config)
     }
-    flops = [sum(piece.flops for piece in of_config) for of_config in pieces]
-    whole = max(flops)
+    whole = max(sum(piece.flops for piece in of_config) for of_config in pieces)
     calibrated = min(_CALIBRATED, images.train.num_images)
     chosen_from = images.test.num_images
-    after_epochs = recipe.epochs * _EVALUATED * (chosen_from + calibrated / 4)
-    seconds["table"] = image * (
-        2 * (chosen_from + calibrated) * sum(nodes.values()) / whole + after_epochs
-    )
-    if job.max_latency_ms is not None:
-        count = len({piece for of_config in pieces for piece in of_config})
-        seconds["latency"] = _OF_PIECE * conversion * count
-    tested = _FILES * all_images.test.num_images
-    seconds["files"] = 2 * _FILES * conversion + _ON_FILE * image * tested
-    return Estimate(
-        classes=images.class_names,
-        num_train=images.train.num_images,
-        num_validation=chosen_from,
-        num_test=all_images.test.num_images,
-        image_shape=shape,
-        num_sub_networks=space.size,
-        flops=(min(flops), whole),
-        steps=steps,
-        seconds=seconds,
-        num_bytes=memory.estimate_training_memory(network, recipe.batch_size),
-        folder=_begun(job, root),
-    )
+    in_tree = 2 * (chosen_from + calibrated) * sum(flops_of_nodes.values()) / whole
+    return in_tree + epochs * _EVALUATED * (chosen_from + calibrated / 4)
 
 
 def _begun(job, root):
-    """The folder of a job that is not done, or was with other limits."""
-    settings, choice = job.settings_and_choice()
-
-    def is_done(folder):
-        # On whatever device.
-        return choice.items() <= read_json(folder / CHOICE).items()
-
+    """The folder of a job that was begun, or done, maybe with other limits."""
+    settings, _ = job.settings_and_choice()
     root = pathlib.Path(root) / "photos"
-    return runs.find_run(job.name, settings, is_done, root=root)
-
-
-def _time_training(model, batches):
-    """Of a compiled model: seconds until it trains, and those of a step then."""
-    batches = batches.prefetch(1)
-    began = time.perf_counter()
-    model.fit(batches, steps_per_epoch=1, verbose=0, shuffle=False)
-    traced = time.perf_counter()
-    model.fit(batches, steps_per_epoch=_TIMED_STEPS, verbose=0, shuffle=False)
-    step = (time.perf_counter() - traced) / _TIMED_STEPS
-    return max(traced - began - step, 0.0), step
+    return runs.find_run(job.name, settings, lambda folder: False, root=root)

@@ -164,6 +164,8 @@ class Job:
         """What decides what is trained, and what decides what is chosen and written."""
         settings = json.loads(json.dumps(dataclasses.asdict(self), default=os.fspath))
         choice = {name: settings.pop(name) for name in _CHOICES}
+        if self._folder.is_dir():
+            settings["images"] = os.fspath(self._folder)  # However it is spelled.
         settings["photos"] = self.digest_of_photos()  # Others have other purposes.
         settings["model_file"] = self.digest_of_model()
         return settings, choice
@@ -197,12 +199,19 @@ class Job:
 
     def digest_of_photos(self) -> str:
         """A digest of the names and sizes of the photos, and of where they are."""
-        folder = pathlib.Path(self.images)
-        digest = hashlib.sha256(os.fsencode(folder.absolute()))
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                digest.update(os.fsencode(path) + str(path.stat().st_size).encode())
+        digest = hashlib.sha256(os.fsencode(self._folder))
+        # Of classes, and of classes in train/ and test/; links are followed.
+        for path in sorted([*self._folder.glob("*/*"), *self._folder.glob("*/*/*")]):
+            name = path.relative_to(self._folder)
+            if path.is_file() and not any(part.startswith(".") for part in name.parts):
+                size = str(path.stat().st_size)
+                digest.update(os.fsencode(name) + size.encode())
         return digest.hexdigest()
+
+    @property
+    def _folder(self) -> pathlib.Path:
+        """Where the photos are, if they are not a set of TensorFlow Datasets."""
+        return pathlib.Path(self.images).expanduser().resolve()
 
     def load(self) -> data.ImageSet:
         """The photos, with some to choose with.

@@ -88,9 +88,9 @@ def to_phone(
         job: What to do.
         device: What to measure latencies on; this machine if absent.
         root: Folder of all runs; jobs are in its `photos/`.
-        new: Whether to begin anew, even if there is an interrupted job to go on with,
-            or one that is done and differs only in its limits, `io`, `max_loss` or the
-            device.
+        new: Whether to begin anew, even if there is a job to go on with: one that was
+            interrupted; one that is done, which is returned as it is; or one that
+            differs only in its limits, `io`, `max_loss` or the device.
 
     Returns:
         A `ForPhone`.
@@ -124,10 +124,14 @@ def to_phone(
     folder = runs.open_run(
         job.name,
         settings,
-        lambda folder: read_json(folder / CHOICE) == choice,
+        lambda folder: False,  # One that is done has what is asked for, or nearly.
         root=pathlib.Path(root) / "photos",
         new=new,
     )
+    if read_json(folder / CHOICE) == choice:
+        print(f"All is done in {folder}")
+        return _read(folder)
+    (folder / CHOICE).unlink(missing_ok=True)
     begun = (folder / _RATES).exists()
     print(f"{'Going on in' if begun else 'Folder:'} {folder}")
     images = choosing(all_images)
@@ -160,12 +164,25 @@ def to_phone(
         source,
     )
     files = measure_files(made, all_images, recipe, device)
+    for path in {*folder.glob("*.tflite")} - {one.path for one in made}:
+        path.unlink()  # Of other limits.
     search.write_report(
         table, folder, f"{network.name}: chosen {chosen}", run.settings, files=files
     )
     search.write_table(files, folder / FILES)
     _write(choice, folder / CHOICE)  # The last: it says that all is done.
     return ForPhone(folder=folder, run=run, config=chosen, table=table, files=files)
+
+
+def _read(folder):
+    """What is in the folder of a job that is done."""
+    pandas = import_extra("pandas", "search")
+    run = Run(folder / "latest")
+    files = pandas.read_csv(folder / FILES, keep_default_na=False)
+    config = run.network().space.config(files["config"][0])
+    return ForPhone(
+        folder=folder, run=run, config=config, table=run.table(), files=files
+    )
 
 
 def _shape(images, recipe):

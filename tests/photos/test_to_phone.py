@@ -1,6 +1,8 @@
 """From a folder of photos to files for the phone."""
 
+import dataclasses
 import json
+import os
 import re
 from pathlib import Path
 
@@ -100,8 +102,8 @@ def test_photos_become_files_and_what_is_done_is_not_done_again(
     assert _begun(job, tmp_path) == done
     result = photos.to_phone(job, device=device, root=tmp_path)
     assert not trained and result.folder == done
-    assert _begun(job, tmp_path) is None
     assert _begun(make_job(folder, max_flops=2e9), tmp_path) == done
+    _check_again(result, job, device, tmp_path)
     table, files = result.table, result.files
     assert len(table) == 4 and str(result.config) in set(table["config"])
     assert files["file"][0] == f"mine_{result.config.key}_int8.tflite"
@@ -126,9 +128,16 @@ def test_photos_become_files_and_what_is_done_is_not_done_again(
     metadata = export.read_metadata(done / files["file"][0])
     assert metadata["labels"] == sorted(COLORS)
     assert metadata["config"] == str(result.config)
-    # Other limits need no other training.
+    # Other limits need no other training, and replace the files.
     with pytest.raises(ValueError, match="No sub-network has flops.*The nearest is"):
         photos.to_phone(make_job(folder, max_flops=1.0), device=device, root=tmp_path)
+    assert (done / files["file"][0]).exists()
+    least = float(table["flops"].min())
+    cheapest = make_job(folder, max_flops=least, tuning_epochs=2)
+    other = photos.to_phone(cheapest, device=device, root=tmp_path)
+    assert other.folder == done and str(other.config) == "0.5,0.5"
+    assert {path.name for path in done.glob("*.tflite")} == set(other.files["file"])
+    trained = [name for name in trained if name != "sub_network"]
     assert not trained
     recipe = result.run.recipe
     assert recipe.teacher == str(done / "source.keras")
@@ -137,6 +146,37 @@ def test_photos_become_files_and_what_is_done_is_not_done_again(
     rates = json.loads((done / "learning_rates.json").read_text())
     expected = min(rates["all"] * recipe.batch_size / 32, 0.05)
     assert recipe.learning_rate == expected
+
+
+def _check_again(result, job, device, root):
+    """What is done is returned as it is, however the folder is spelled."""
+    written = {path: path.stat().st_mtime_ns for path in result.folder.glob("*.*")}
+    calls = device.calls
+    spelled = dataclasses.replace(job, images=f"{os.path.relpath(job.images)}/")
+    again = photos.to_phone(spelled, device=device, root=root)
+    assert device.calls == calls and again.folder == result.folder
+    assert again.config == result.config
+    pandas.testing.assert_frame_equal(again.files, result.files, check_dtype=False)
+    pandas.testing.assert_frame_equal(again.table, result.table, check_dtype=False)
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+
+
+def test_photos_are_the_same_however_their_folder_is_named(
+    folder, tmp_path, monkeypatch
+):
+    """In a home folder, by links, and with what Finder leaves."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_photos(tmp_path / "cats", {"cat": 4})
+    write_photos(tmp_path / "photos", {"dog": 4})
+    (tmp_path / "photos/cat").symlink_to(tmp_path / "cats/cat")
+    jobs = [make_job(folder, images=name) for name in ("~/photos", "~/photos/")]
+    first, other = (job.settings_and_choice() for job in jobs)
+    assert first == other
+    (tmp_path / "photos/.DS_Store").touch()
+    (tmp_path / "photos/dog/.DS_Store").touch()
+    assert jobs[0].settings_and_choice() == first
+    (tmp_path / "cats/cat/0.png").unlink()
+    assert jobs[0].settings_and_choice() != first
 
 
 def test_what_cannot_be_is_told_before_training(folder, tmp_path, monkeypatch):
