@@ -155,10 +155,13 @@ def test_search_then_fine_tune(folder, tmp_path, monkeypatch):
     arguments += (NETWORK,)
     run("train/supernet.py", *arguments, "--scales=1.0,0.5", folder=tmp_path)
     latest = tmp_path / "runs" / "latest"
+    phone = 'config,latency_ms_phone\n"1.0,1.0,1.0",9\n"0.5,0.5,0.5",5\n'
+    (tmp_path / "phone.csv").write_text(phone)
     output = run(
         "train/search.py",
         "--config=0.5,0.5,0.5",
         "--measure=host",
+        "--merge=phone.csv",
         "--max_flops=3e6",
         "--max_latency_ms=1000",
         folder=tmp_path,
@@ -168,7 +171,7 @@ def test_search_then_fine_tune(folder, tmp_path, monkeypatch):
     assert "On test images, which nothing was chosen with: 0." in output
     table = pandas.read_csv(latest / "table.csv")
     assert list(table.config) == ["0.5,0.5,0.5"]
-    assert (table.latency_ms_host > 0).all()
+    assert (table.latency_ms_host > 0).all() and list(table.latency_ms_phone) == [5]
     assert table.measured_host.str.contains("1 threads").all()
     assert "ms on host" in (latest / "report.html").read_text()
 
@@ -280,7 +283,7 @@ def test_bad_input_is_one_clear_error(folder, tmp_path):
     error = run("train/search.py", "--min_top1=80", folder=tmp_path, fails=True)
     assert "`min_top1` is from 0 to 1. Received: 80" in error
     error = run("train/search.py", "--max_size_bytes=9", folder=tmp_path, fails=True)
-    assert "need latencies: --measure=host" in error
+    assert "--max_size_bytes needs sizes: --measure=host" in error
     error = run("train/finetune.py", folder=tmp_path, fails=True)
     assert "Give either --config, or limits" in error
     error = run("train/compare.py", "runs/latest", folder=tmp_path, fails=True)

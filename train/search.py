@@ -18,6 +18,7 @@ Batch statistics are re-estimated for each sub-network with the images in
 calibration.npz.
 """
 
+import itertools
 import shlex
 
 import quiet  # noqa: F401
@@ -76,13 +77,18 @@ def read_limits(run):
     given = {name: FLAGS[name].value for name in names}
     limits = {name: value for name, value in given.items() if value is not None}
     search.check_limits(**limits)
-    if {"max_latency_ms", "max_size_bytes"} & limits.keys() and not FLAGS.measure:
-        tables = [search.read_table(path) for path in FLAGS.merge]
-        tables += [run.table()] if run.table_path.exists() else []
-        if not any(search.devices_of(table) for table in tables):
-            raise ValueError(
-                "--max_latency_ms and --max_size_bytes need latencies: --measure=host."
-            )
+    if FLAGS.measure:
+        return limits
+    tables = [search.read_table(path) for path in FLAGS.merge]
+    tables += [run.table()] if run.table_path.exists() else []
+    names = sorted({*itertools.chain(*map(search.devices_of, tables))})
+    if "max_latency_ms" in limits:
+        if not names:
+            raise ValueError("--max_latency_ms needs latencies: --measure=host.")
+        if FLAGS.device not in names and (FLAGS.device or len(names) > 1):
+            raise ValueError(f"--device is one of {', '.join(names)}.")
+    if "max_size_bytes" in limits and not any("size_bytes" in t for t in tables):
+        raise ValueError("--max_size_bytes needs sizes: --measure=host.")
     return limits
 
 
@@ -98,7 +104,8 @@ def open_device():
 
 
 def build_table(run):
-    """The table of the flags, in the folder of the run."""
+    """Of the flags: the network, its table, and the name of the device, if any."""
+    name = FLAGS.device
     with distribution.make_strategy(FLAGS.strategy).scope():
         network = run.finer_network(FLAGS.config or ())
     dataset = run.test_data(FLAGS.data_dir)
@@ -114,17 +121,19 @@ def build_table(run):
     measured = [search.read_table(path, network.space) for path in FLAGS.merge]
     if FLAGS.measure is not None:
         with open_device() as device:
-            print(f"Measuring latencies on {device.name}")
+            name = device.name
+            print(f"Measuring latencies on {name}")
             measured.append(
                 search.latency_table(
                     network, device, table["config"], threads=FLAGS.threads
                 )
             )
     for new in measured:
+        new = new[new["config"].isin(table["config"])]  # Others were not evaluated.
         table = search.merge_tables(search.without_measured(table, new), new)
     if measured:
         search.write_table(table, run.table_path)
-    return network, table
+    return network, table, name
 
 
 def main(argv):
@@ -133,7 +142,7 @@ def main(argv):
         raise ValueError("Give --config or --explore, not both.")
     run = Run(FLAGS.run)
     limits = read_limits(run)
-    network, table = build_table(run)
+    network, table, device = build_table(run)
     search.write_report(table, run.folder, network.name, run.settings)
     front = search.pareto_front(table)
     latencies = [name for name in table if name.startswith("latency_ms_")]
@@ -142,7 +151,7 @@ def main(argv):
     print(front[[*SHOWN, *latencies]].to_string(index=False))
     print(f"\nWrote {run.folder}/table.csv, samples.npz, pareto.png and report.html")
     if limits:
-        row = search.best(table, device=FLAGS.device, **limits)
+        row = search.best(table, device=device, **limits)
         print(f"\nBest within the limits: {row['config']}")
         print(row[[*SHOWN[1:], *latencies]].to_string())
         unseen = run.unseen_top1(

@@ -12,7 +12,7 @@ from keras_resizable.utils.batches import Batches, check_not_empty, labelled_bat
 from keras_resizable.utils.digests import digest_of_data
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.graph import as_graph
-from keras_resizable.utils.outputs import integer_labels
+from keras_resizable.utils.outputs import check_labels, integer_labels
 
 if TYPE_CHECKING:
     import pandas
@@ -69,7 +69,9 @@ def evaluate(adaptive: AdaptiveNetwork, dataset: Batches) -> AdaptiveResults:
     run = as_graph(adaptive.run)
     rights, routes = [], []
     dataset = labelled_batches(dataset, adaptive.network)
+    num_outputs = adaptive.network.head.output_shape[-1]
     for images, labels in dataset:
+        check_labels(labels, num_outputs)
         outputs, route = run(images)
         right = adaptive.network.classifier.is_right(outputs, integer_labels(labels))
         rights.append(right.numpy())

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_resizable.export.running import open_runner
 from keras_resizable.utils.batches import Batches, check_not_empty, labelled_batches
-from keras_resizable.utils.outputs import integer_labels
+from keras_resizable.utils.outputs import check_labels, integer_labels
 
 _TOP = 5
 _TWO_SIDED_95 = 1.96
@@ -127,6 +127,7 @@ def evaluate_tflite(
             f"A classifier answers with (batch, classes). {path} answers with "
             f"{output.shape}."
         )
+    check_labels(label, output.shape[1])
     answer = _answers(output)
     right = answer == label
     measured: dict[str, Any] = {

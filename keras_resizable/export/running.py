@@ -41,13 +41,16 @@ def open_tflite(
         interpreter = litert.Interpreter(str(path), num_threads=threads)
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
-        if check and read_metadata(path) is not None:  # So it is whole.
+        metadata = read_metadata(path) if check else None
+        if metadata is not None:  # So it is whole.
             reason = first_line(error).rstrip(".")
-            raise ValueError(
-                f"LiteRT cannot run {path}: {reason}. An int8 file of features whose "
-                "ranges are too far apart is such, as of a network that has hardly "
-                "been trained: train it further, or choose another precision."
-            ) from error
+            if metadata.get("quantize") == "int8":
+                reason += (
+                    ". An int8 file of features whose ranges are too far apart is such, "
+                    "as of a network that has hardly been trained: train it further, or "
+                    "choose another precision"
+                )
+            raise ValueError(f"LiteRT cannot run {path}: {reason}.") from error
         raise ValueError(
             f"{path} is damaged or not a `.tflite` file: {error}"
         ) from error
@@ -85,7 +88,8 @@ def run_tflite(
         float32 `(images, ...)`.
 
     Raises:
-        As `open_tflite`; `ValueError` if there is no such signature.
+        As `open_tflite`; `ValueError` if there is no such signature, or it takes images
+        of another shape.
     """
     run = open_runner(path, signature)
     return run(np.asarray(images))
@@ -98,7 +102,7 @@ def open_runner(
     interpreter = open_tflite(path)
     names = list(interpreter.get_signature_list())
     if not names and signature is None:
-        return _run_of_tensors(interpreter)
+        return _run_of_tensors(interpreter, path)
     signature = names[0] if signature is None else signature
     if signature not in names:
         raise ValueError(f"{path} has the signatures {names}. Received: {signature!r}")
@@ -107,6 +111,7 @@ def open_runner(
     ((result, out),) = runner.get_output_details().items()
 
     def run(images):
+        _check_images(images, into, path)
         outputs = [
             runner(**{name: _to_integers(image[np.newaxis], into)})[result]
             for image in images
@@ -116,11 +121,12 @@ def open_runner(
     return run
 
 
-def _run_of_tensors(interpreter):
+def _run_of_tensors(interpreter, path):
     """That of a file of others, which has no signatures."""
     (into,), (out,) = interpreter.get_input_details(), interpreter.get_output_details()
 
     def run(images):
+        _check_images(images, into, path)
         outputs = []
         for image in images:
             value = _to_integers(image[np.newaxis], into)
@@ -130,6 +136,20 @@ def _run_of_tensors(interpreter):
         return _from_integers(np.concatenate(outputs), out)
 
     return run
+
+
+def _check_images(images, details, path):
+    """Refuses what LiteRT would resize the input of the file to."""
+    shape = tuple(details["shape_signature"][1:])
+    fits = len(images) and images.ndim == 1 + len(shape)
+    if not fits or any(
+        size not in (-1, given) for size, given in zip(shape, images.shape[1:])
+    ):
+        sizes = ", ".join("any" if size == -1 else str(size) for size in shape)
+        raise ValueError(
+            f"{path} takes images of ({sizes}), in a batch of one or more. Received: "
+            f"{images.shape}"
+        )
 
 
 def _to_integers(values, details):

@@ -99,8 +99,9 @@ def to_tflite(
         largest, on average over images.
 
     Raises:
-        ValueError: If an argument is not valid, the model has several inputs or
-            outputs, or the file loses too much.
+        ValueError: If an argument is not valid, the model is a resizable network, has
+            several inputs or outputs or takes images of any size, or the file loses too
+            much.
         ImportError: If the extra `tflite` is not installed.
         OSError: If the folder cannot be written.
 
@@ -130,11 +131,24 @@ def to_tflite(
         raise ValueError(
             "int8 needs `calibrate_with`: images to estimate the ranges of features."
         )
+    if isinstance(model, ResizableNetwork):
+        raise ValueError(
+            "A `.tflite` file is of a sub-network: `network.sub_network(config)`, or "
+            "`to_tflite_files` for several. Received: the resizable network "
+            f"{model.name!r}"
+        )
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ValueError(
             "A `.tflite` file has one input and one output. The model has "
             f"{len(model.inputs)} and {len(model.outputs)}: convert a keras.Model of "
             "each output."
+        )
+    shape = model.inputs[0].shape
+    if None in shape[1:]:
+        raise ValueError(
+            f"A `.tflite` file has a fixed input shape, but the model's is {shape}. "
+            "Make one with a fixed `input_shape`, and load the weights of this one into "
+            "it."
         )
     import_extra("ai_edge_litert", "tflite")  # Before the work.
     if evaluate_with is not None:

@@ -25,7 +25,7 @@ from keras_resizable.utils.batches import (
 from keras_resizable.utils.digests import digest_of_data
 from keras_resizable.utils.files import read_arrays, replacing
 from keras_resizable.utils.graph import as_graph
-from keras_resizable.utils.outputs import Classifier, integer_labels
+from keras_resizable.utils.outputs import Classifier, check_labels, integer_labels
 
 _SECONDS_BETWEEN_SAVES = 60
 _SAVED = ("right", "confidence", "top5", "loss")
@@ -160,6 +160,7 @@ def evaluate_model(model: keras.Model, dataset: Batches, name: str) -> SampleRes
     scores = Scores.none(1)
     dataset = labelled_batches(dataset, model)
     for images, labels in dataset:
+        check_labels(labels, model.output_shape[-1])
         outputs = run(images)
         scores = scores.plus(score(outputs, labels).numpy()[None])
     check_not_empty(scores.right.size, "dataset")
@@ -243,6 +244,8 @@ class _Evaluation:
         score = self._score
         fill = _make_fill(strategy)
         for images, labels in strategy.experimental_distribute_dataset(dataset):
+            for local in strategy.experimental_local_results(labels):
+                check_labels(local, self._network.head.output_shape[-1])
             filled = fill(images)
             scores = []
             for old, statistics in zip(self.done.scores, all_statistics):

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import tempfile
+import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from keras_resizable.pieces import content, cut_piece, pieces_of_configs
 from keras_resizable.search.table import LATENCY, MEASURED
 from keras_resizable.space import ConfigLike
 from keras_resizable.utils.extras import import_extra
-from keras_resizable.utils.files import cache_folder, replacing
+from keras_resizable.utils.files import cache_folder, check_writable, replacing
 
 if TYPE_CHECKING:
     import pandas
@@ -56,7 +57,8 @@ def latency_table(
         runs: Runs of each piece in each round that are.
         rounds: Number of rounds.
         cache: Path of a `.json` file to cache latencies in; if absent,
-            `keras_resizable/latency.json` in Keras's folder, `~/.keras`.
+            `keras_resizable/latency.json` in Keras's folder, `~/.keras`; if that cannot
+            be written, a warning says that nothing is kept.
         verbose: Whether to show progress.
 
     Returns:
@@ -67,6 +69,7 @@ def latency_table(
     Raises:
         ValueError: If a configuration, a number or the device's name is not valid, or
             the cache is damaged.
+        OSError: If a `cache` was given that cannot be written.
         ImportError: If an extra is not installed.
     """
     pandas = import_extra("pandas", "search")
@@ -82,9 +85,8 @@ def latency_table(
         f"{device.description}, {threads} threads, "
         f"{rounds} rounds of {warmup} + {runs} runs, float32"
     )
-    cache = (
-        pathlib.Path(cache) if cache is not None else cache_folder() / "latency.json"
-    )
+    is_default = cache is None
+    cache = cache_folder() / "latency.json" if cache is None else pathlib.Path(cache)
     pieces_of = pieces_of_configs(network, selected)
     key_of = {
         piece: f"{content(network, piece)} {measured}"
@@ -98,12 +100,14 @@ def latency_table(
         if key not in known or len(known[key]["turns_ms"]) < rounds
     }
     if missing:
+        keeps = True
+        if not is_default:
+            check_writable(cache.parent)  # Before the work.
         for record in _measure(
             network, missing, chains, device, (threads, warmup, runs), rounds, verbose
         ):
-            known = _merged(_read(cache), record)  # Others may have written to it.
-            with replacing(cache) as path:
-                path.write_text(json.dumps(known, indent=1) + "\n")
+            known = _merged(known, record)
+            keeps = keeps and _keep(record, cache, is_default)
 
     def sums(value):
         return [sum(value(known[key]) for key in chain) for chain in chains]
@@ -160,6 +164,23 @@ def _merged(known, record):
         for key, new in record.items()
     }
     return known | turns
+
+
+def _keep(record, cache, is_default):
+    """Adds a record to the cache; whether that can be written."""
+    try:
+        known = _merged(_read(cache), record)  # Others may have written to it.
+        with replacing(cache) as path:
+            path.write_text(json.dumps(known, indent=1) + "\n")
+    except OSError as error:
+        if not is_default:
+            raise
+        warnings.warn(
+            f"These latencies will be measured again in another call: {error}",
+            stacklevel=3,
+        )
+        return False
+    return True
 
 
 def _read(cache):

@@ -24,7 +24,7 @@ from keras_resizable.space import ConfigLike, SpatialSpace
 from keras_resizable.training.distribution import is_chief
 from keras_resizable.utils.batches import Batches, image_batches, labelled_batches
 from keras_resizable.utils.extras import import_extra
-from keras_resizable.utils.files import replacing
+from keras_resizable.utils.files import check_writable, replacing
 
 if TYPE_CHECKING:
     import pandas
@@ -83,6 +83,7 @@ def build_table(
         ValueError: If the network does not classify; if a configuration's statistics
             were never estimated and it is not calibrated; or if the folder holds a
             table that is damaged, or of another network or other data.
+        OSError: If the folder cannot be written.
         ImportError: If the extra `search` is not installed.
 
     Example:
@@ -120,6 +121,8 @@ def build_table(
             network.require_statistics(config)
     flops = count_flops_of_configs(network, selected)
     if folder is not None:
+        if is_chief(network.distribute_strategy):
+            check_writable(folder)  # Before the work.
         # Of its own for what is asked for, as another question may come first.
         asked = hashlib.sha256(repr((origin, selected)).encode()).hexdigest()[:8]
         partial = folder / f"table.partial-{asked}.npz"
@@ -278,16 +281,17 @@ def _value(name, cell, space):
 def without_measured(
     table: "pandas.DataFrame", new: "pandas.DataFrame"
 ) -> "pandas.DataFrame":
-    """A table without the latencies and sizes that a newer one has.
+    """A table without the latencies and sizes of which a newer one has others.
 
     Args:
         table: A table.
         new: A table of measurements.
     """
     beginnings = (LATENCY, MEASURED, "size_bytes")
-    return table.drop(
-        columns=[name for name in new if name in table and name.startswith(beginnings)]
-    )
+    names = [name for name in new if name in table and name.startswith(beginnings)]
+    is_old = table["config"].isin(new["config"])
+    kept = {name: table[name].mask(is_old) for name in names}
+    return table.assign(**kept)
 
 
 def merge_tables(*tables: "pandas.DataFrame") -> "pandas.DataFrame":

@@ -50,6 +50,17 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_writable(folder: str | os.PathLike) -> None:
+    """Makes a folder, if there is none, and a file in it for a moment.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(prefix=_PREFIX, dir=folder):
+        pass
+
+
 @contextlib.contextmanager
 def replacing_folder(path: str | os.PathLike, holding: str) -> Iterator[pathlib.Path]:
     """Gives a temporary folder that becomes the folder `path` when all went well.

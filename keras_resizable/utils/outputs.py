@@ -99,6 +99,23 @@ def integer_labels(labels: tf.Tensor) -> tf.Tensor:
     return tf.cast(labels, tf.int32)
 
 
+def check_labels(labels: np.ndarray | tf.Tensor, num_outputs: int) -> None:
+    """Refuses labels of no class.
+
+    Args:
+        labels: As `integer_labels` takes them.
+        num_outputs: Number of outputs, which is that of the classes, or 1 for two.
+
+    Raises:
+        ValueError: If there are some.
+    """
+    numbers = integer_labels(tf.convert_to_tensor(labels)).numpy()
+    last = max(num_outputs, 2) - 1
+    wrong = numbers[(numbers < 0) | (numbers > last)]
+    if len(wrong):
+        raise ValueError(f"Labels are from 0 to {last}. `dataset` has {wrong[0]}.")
+
+
 def _said_by(loss):
     """Whether a loss takes probabilities; None if it does not say."""
     if isinstance(loss, (list, tuple, dict)):

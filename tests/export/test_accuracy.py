@@ -148,18 +148,41 @@ def test_two_classes_of_one_output(tmp_path):
         assert accuracy.top1 == 0.95 and accuracy.agreement == 1
 
 
-def test_a_file_of_others_without_signatures(model, tmp_path):
+def write_without_signatures(model, path):
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     content = schema.ModelT.InitFromPackedBuf(converter.convert(), 0)
     content.signatureDefs = []
     builder = flatbuffers.Builder(1024)
     builder.Finish(content.Pack(builder), b"TFL3")
-    (tmp_path / "other.tflite").write_bytes(builder.Output())
+    path.write_bytes(builder.Output())
+
+
+def test_a_file_of_others_without_signatures(model, tmp_path):
+    write_without_signatures(model, tmp_path / "other.tflite")
     images, labels = photos()
     accuracy = evaluate_tflite(
         tmp_path / "other.tflite", (images, labels), compare_with=model
     )
     assert accuracy.agreement == 1
+
+
+@pytest.mark.parametrize("write", [to_tflite, write_without_signatures])
+def test_images_of_another_size_are_refused(model, tmp_path, write):
+    """LiteRT would resize the input of the file, and answer anything."""
+    path = tmp_path / "model.tflite"
+    write(model, path)
+    for shape in ((4, 12, 12, 1), (6, 6, 1), (0, 6, 6, 1)):
+        with pytest.raises(ValueError, match=r"takes images of \(6, 6, 1\).*Received"):
+            run_tflite(path, np.zeros(shape, np.float32))
+
+
+def test_labels_of_no_class_are_named(model, tmp_path):
+    path = tmp_path / "model.tflite"
+    to_tflite(model, path)
+    images, labels = photos()
+    for wrong in (labels + 1, labels - 1):
+        with pytest.raises(ValueError, match="Labels are from 0 to 2. `dataset` has"):
+            evaluate_tflite(path, (images, wrong))
 
 
 def test_a_stricter_limit_holds_for_files_that_are_there(make_network, tmp_path, batch):

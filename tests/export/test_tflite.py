@@ -367,6 +367,11 @@ def test_bad_arguments_are_named(small_model, tmp_path):
         to_tflite(model, tmp_path / "model.lite")
     with pytest.raises(ValueError, match="quantize='int4'"):
         to_tflite(model, tmp_path / "model.tflite", quantize="int4")
+    with pytest.raises(ValueError, match=r"of a sub-network: `network.sub_network"):
+        to_tflite(narrow_resnet(), tmp_path / "model.tflite")
+    images = keras.Input((None, None, 2))
+    with pytest.raises(ValueError, match="has a fixed input shape, but the model's is"):
+        to_tflite(keras.Model(images, 2 * images), tmp_path / "model.tflite")
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError):
         to_tflite(model, tmp_path / "file" / "model.tflite")

@@ -132,3 +132,16 @@ def test_a_damaged_cache_is_named(make_network, tmp_path):
         cache.write_text(content)
         with pytest.raises(ValueError, match="cache.json is damaged.*Delete it"):
             latency_table(make_network(), FakeDevice(), cache=cache, verbose=False)
+
+
+def test_no_place_to_keep_latencies(make_network, tmp_path, quick, monkeypatch):
+    """The default one may be missing; one that was asked for is told of at once."""
+    monkeypatch.setenv("KERAS_HOME", "/proc/nowhere")
+    network, device = make_network(scales=(1.0, 0.5)), FakeDevice()
+    with pytest.warns(UserWarning, match="measured again in another call.*/proc/nowh"):
+        table = latency_table(network, device, verbose=False)
+    assert table.latency_ms_fake.tolist() == pytest.approx(table.size_bytes / 1000)
+    device = FakeDevice()
+    with pytest.raises(OSError, match="/proc/nowhere"):
+        latency_table(network, device, cache="/proc/nowhere/c.json", verbose=False)
+    assert not device.measured

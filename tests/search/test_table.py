@@ -17,6 +17,7 @@ from keras_resizable.search import (
     load_samples,
     merge_tables,
     read_table,
+    without_measured,
     write_table,
 )
 from keras_resizable.tree import PrefixTree
@@ -369,6 +370,25 @@ def test_empty_data_are_named(network, batches):
         evaluate_model(network.sub_network((1.0,)), batches.take(0), "model")
 
 
+@pytest.mark.parametrize("label", [-1, 3])
+def test_labels_of_no_class_are_named(network, data, label):
+    images, _ = data
+    wrong = tf.data.Dataset.from_tensors((images[:4], [0, 1, label, 2]))
+    message = f"Labels are from 0 to 2. `dataset` has {label}"
+    with pytest.raises(ValueError, match=message):
+        build_table(network, wrong, ["1.0"], verbose=False)
+    with pytest.raises(ValueError, match=message):
+        evaluate_model(network.sub_network((1.0,)), wrong, "model")
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_work(
+    network, batches, monkeypatch
+):
+    monkeypatch.setattr("keras_resizable.search.table.evaluate_configs", None)
+    with pytest.raises(OSError, match="/proc/nowhere"):
+        build_table(network, batches, folder="/proc/nowhere")
+
+
 def test_labels_of_any_kind_and_logits(make_network, data):
     images, labels = data
     network = make_network()
@@ -462,6 +482,30 @@ def test_tables_of_several_devices_merge():
     assert np.isnan(merged.flops[2])
     with pytest.raises(ValueError, match="disagree on flops of 'b': 1 and 5"):
         merge_tables(table, pandas.DataFrame({"config": ["b"], "flops": [5]}))
+
+
+def test_newer_latencies_replace_those_of_their_rows():
+    old = pandas.DataFrame(
+        {
+            "config": ["a", "b"],
+            "latency_ms_phone": [3.0, 4.0],
+            "measured_phone": "before",
+            "size_bytes": [7, 8],
+        }
+    )
+    new = pandas.DataFrame(
+        {
+            "config": ["b"],
+            "latency_ms_phone": [5.0],
+            "measured_phone": "now",
+            "size_bytes": [9],
+        }
+    )
+    merged = merge_tables(without_measured(old, new), new)
+    assert merged.latency_ms_phone.tolist() == [3, 5]
+    assert merged.measured_phone.tolist() == ["before", "now"]
+    assert merged.size_bytes.tolist() == [7, 9]
+    assert len(old.dropna()) == 2  # As it was.
 
 
 def test_nothing_of_tensorflow_is_printed(batch, capfd, caplog):
