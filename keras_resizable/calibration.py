@@ -32,7 +32,8 @@ def calibrate(model: keras.Model, dataset: Batches, steps: int | None = None) ->
         model: A `keras.Model`, such as a sub-network, or a `ResizableNetwork`.
         dataset: `tf.data.Dataset` of batches of images, alone or followed by targets;
             or images as one array. Best are a few thousand images that the model was
-            trained with, in random order, without augmentation.
+            trained with, in random order, without augmentation. Layers of the model
+            that augment or drop by chance do so here, as in training.
         steps: Number of batches to use; all if absent.
 
     Raises:
@@ -70,10 +71,10 @@ def make_calibrator(model: keras.Model) -> Callable[..., None]:
 
     def calibrate(dataset, steps=None):
         if steps is not None and isinstance(dataset, tf.data.Dataset):
-            dataset = dataset.take(steps)
+            dataset = dataset.take(steps)  # Of one that never ends, too.
         statistics = [tf.convert_to_tensor(table) for table in tables]
         seen = 0
-        for images in image_batches(dataset, model, "dataset"):
+        for images in image_batches(dataset, model, "dataset").take(steps or -1):
             statistics = update(images, statistics, tf.constant(float(seen)))
             seen += len(images)
         check_not_empty(seen, "dataset")

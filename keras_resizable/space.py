@@ -229,7 +229,7 @@ class SpatialSpace:
         indices = []
         for stage, scale in enumerate(values):
             try:
-                indices.append(self.scales.index(float(str(scale))))
+                indices.append(self.scales.index(scale))
             except ValueError:
                 raise ValueError(
                     f"Scale factor {scale!r} of stage {stage} is not one of "
@@ -258,7 +258,10 @@ class SpatialSpace:
                 "A configuration is a sequence of scale factors, one per "
                 f"stage, such as {self.largest!r}. Received: config={config!r}"
             )
-        values = self._read(config) if isinstance(config, str) else tuple(config)
+        if isinstance(config, str):
+            values = self._read(config)
+        else:
+            values = tuple(map(self._factor, itertools.count(), config))
         if len(values) > self.num_stages:
             raise ValueError(
                 f"A configuration has one scale factor for each of the "
@@ -266,6 +269,15 @@ class SpatialSpace:
                 f"Received {len(values)}: config={values}"
             )
         return values + (self.scales[0],) * (self.num_stages - len(values))
+
+    def _factor(self, stage, scale):
+        try:
+            return float(str(scale))
+        except ValueError:
+            raise ValueError(
+                f"Scale factor {scale!r} of stage {stage} is not one of {self.scales}, "
+                "nor another number."
+            ) from None
 
     def select(self, configs: Iterable[ConfigLike] | None) -> list[Configuration]:
         """Reads several configurations, in order and without repeats; None means all.

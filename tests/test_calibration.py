@@ -247,3 +247,15 @@ def test_endless_data_is_refused_where_it_is_evaluated(make_network, batch):
     ):
         with pytest.raises(ValueError, match="never ends"):
             read()
+
+
+def test_as_many_batches_as_asked_for():
+    """Of an array as of a data set."""
+    images = np.random.default_rng(0).normal(size=(80, 2, 2, 1)).astype("float32")
+    means = []
+    for data in (images, tf.data.Dataset.from_tensor_slices(images).batch(32).repeat()):
+        model = keras.Sequential([keras.layers.BatchNormalization()])
+        model.build((None, 2, 2, 1))
+        calibrate(model, data, steps=1)
+        means.append(float(model.layers[0].moving_mean[0]))
+    assert means == pytest.approx([images[:32].mean()] * 2, abs=1e-6)

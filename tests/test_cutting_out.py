@@ -261,3 +261,13 @@ def test_rows_shared_by_two_stages_are_refused():
     stages = [stage_of(norm), stage_of(norm)]
     with pytest.raises(ValueError, match="'shared' is in stage 0 and in stage 1"):
         tiny_network(stages=stages)
+
+
+def test_a_configuration_of_any_kind(make_network):
+    network = make_network(scales=(1.0, 0.7))
+    for config in (np.array([0.7, 1], np.float32), ["0.7", "1.0"], (0.7,), "0.7"):
+        network.config = config
+        cut = network.sub_network(config)
+        assert network.config == (0.7, 1.0) and cut.count_params() > 0
+    with pytest.raises(ValueError, match="'small' of stage 0 is not one of"):
+        network.sub_network(["small"])

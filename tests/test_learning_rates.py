@@ -71,3 +71,22 @@ def test_bad_arguments_are_named(make_network, batch):
     for options in ({"steps": 3}, {"lowest": 0.0}, {"lowest": 1.0, "highest": 0.1}):
         with pytest.raises(ValueError, match="range test takes 10 steps or more"):
             find_learning_rate(network, dataset, **options)
+
+
+def test_the_optimizer_of_mixed_precision(make_network, easy):
+    """Which Keras wraps in one that scales the loss."""
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        network = compile_network(make_network())
+        assert isinstance(network.optimizer, keras.optimizers.LossScaleOptimizer)
+        assert find_learning_rate(network, easy, steps=30).suggested > 0
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def test_a_loss_that_is_no_number_is_told(make_network, batch):
+    network = compile_network(make_network())
+    images, labels = batch
+    dataset = tf.data.Dataset.from_tensors((np.nan * images, labels))
+    with pytest.raises(ValueError, match="not finite at the first step"):
+        find_learning_rate(network, dataset, steps=10)

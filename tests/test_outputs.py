@@ -199,3 +199,13 @@ def test_results_of_a_model_and_of_a_table_are_of_the_same_images(labelled, tmp_
     samples = search.load_samples(tmp_path / search.SAMPLES)
     alone = search.evaluate_model(network.sub_network((1.0,)), given, "alone")
     assert search.join_samples(samples, alone).configs == ("1.0", "alone")
+
+
+def test_a_model_of_any_size_is_asked_with_maps_that_are_enough():
+    images = keras.Input((None, None, 3))
+    x = images
+    for _ in range(3):
+        x = keras.layers.MaxPooling2D()(x)
+    x = keras.layers.Flatten()(keras.layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(images, keras.layers.Dense(4)(x))
+    assert not Classifier(model).gives_probabilities

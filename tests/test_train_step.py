@@ -325,3 +325,28 @@ def test_uniform_sampler_trains(make_network, batch):
     network = make_network()
     compile_network(network, sampler=UniformSampler(num_draws=2))
     assert np.isfinite(network.fit(*batch, verbose=0).history["loss"]).all()
+
+
+def test_one_hot_labels_of_a_number_that_is_not_known(make_network, batch):
+    """Keras chooses the accuracy by the classes that labels have."""
+    images, labels = batch
+    spec = tf.TensorSpec((None, *images.shape[1:])), tf.TensorSpec((None, None))
+    dataset = tf.data.Dataset.from_generator(
+        lambda: iter([(images, np.eye(3)[labels])]), output_signature=spec
+    ).apply(tf.data.experimental.assert_cardinality(1))
+    network = make_network()
+    network.compile("sgd", "categorical_crossentropy", metrics=["accuracy"])
+    logs = network.fit(dataset, verbose=0, shuffle=False).history
+    assert 0 <= logs["accuracy"][0] <= 1
+    metric = network.metrics[1].metrics[0]
+    assert isinstance(metric, keras.metrics.CategoricalAccuracy)
+
+
+def test_float64(make_network, batch):
+    keras.config.set_floatx("float64")
+    try:
+        network = make_network()
+        network.compile("sgd", "sparse_categorical_crossentropy")
+        assert np.isfinite(network.fit(*batch, verbose=0).history["loss"]).all()
+    finally:
+        keras.config.set_floatx("float32")

@@ -81,12 +81,12 @@ def read_limits(run):
         return limits
     tables = [search.read_table(path) for path in FLAGS.merge]
     tables += [run.table()] if run.table_path.exists() else []
-    names = sorted({*itertools.chain(*map(search.devices_of, tables))})
+    known = sorted({*itertools.chain(*map(search.devices_of, tables))})
     if "max_latency_ms" in limits:
-        if not names:
+        if not known:
             raise ValueError("--max_latency_ms needs latencies: --measure=host.")
-        if FLAGS.device not in names and (FLAGS.device or len(names) > 1):
-            raise ValueError(f"--device is one of {', '.join(names)}.")
+        if FLAGS.device not in known and (FLAGS.device or len(known) > 1):
+            raise ValueError(f"--device is one of {', '.join(known)}.")
     if "max_size_bytes" in limits and not any("size_bytes" in t for t in tables):
         raise ValueError("--max_size_bytes needs sizes: --measure=host.")
     return limits

@@ -129,12 +129,16 @@ def from_arrays(
 
     Args:
         train: Images and labels: uint8 arrays `(images, height, width)` or with
-            channels last, and `(images,)`.
+            channels last, and integers `(images,)` or `(images, 1)`.
         test: Images and labels to evaluate with.
         class_names: Names of the classes; their numbers if absent.
 
     Returns:
         An `ImageSet`.
+
+    Raises:
+        ValueError: If images are not uint8, images and labels are not as many, or a
+            label is of no class.
 
     Example:
 
@@ -144,21 +148,39 @@ def from_arrays(
     >>> data.from_arrays(part, part, class_names=["cat", "dog"]).class_names
     ('cat', 'dog')
     """
-    (images, labels), (test_images, test_labels) = train, test
+    (images, labels), (test_images, test_labels) = map(_checked, (train, test))
+    count = 1 + int(max(labels.max(), test_labels.max()))
     if class_names is None:
-        count = 1 + int(max(labels.max(), test_labels.max()))
-        class_names = tuple(str(number) for number in range(count))
-    images, test_images = map(_with_channels, (images, test_images))
+        class_names = map(str, range(count))
+    class_names = tuple(class_names)
+    if count > len(class_names) or min(labels.min(), test_labels.min()) < 0:
+        raise ValueError(
+            f"Labels are from 0 to {len(class_names) - 1}. Received: from "
+            f"{min(labels.min(), test_labels.min())} to {count - 1}"
+        )
     return ImageSet(
         _split(images, labels),
         _split(test_images, test_labels),
-        tuple(class_names),
+        class_names,
         images.shape[1:],
     )
 
 
-def _with_channels(images):
-    return images[..., np.newaxis] if images.ndim == 3 else images
+def _checked(arrays):
+    """Images with channels, and labels of one axis."""
+    images, labels = map(np.asarray, arrays)
+    if images.dtype != np.uint8 or images.ndim not in (3, 4):
+        raise ValueError(
+            "Images are uint8, from 0 to 255, (images, height, width) or with channels "
+            f"last. Received: {images.dtype} {images.shape}"
+        )
+    if labels.shape not in ((len(images),), (len(images), 1)) or not len(labels):
+        raise ValueError(
+            f"There is a label for each image. Received: {len(images)} images, and "
+            f"labels {labels.shape}"
+        )
+    images = images[..., np.newaxis] if images.ndim == 3 else images
+    return images, labels.reshape(-1)
 
 
 def _split(images, labels):

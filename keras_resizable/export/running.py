@@ -46,9 +46,9 @@ def open_tflite(
             reason = first_line(error).rstrip(".")
             if metadata.get("quantize") == "int8":
                 reason += (
-                    ". An int8 file of features whose ranges are too far apart is such, "
-                    "as of a network that has hardly been trained: train it further, or "
-                    "choose another precision"
+                    ". An int8 file of features whose ranges are too far apart is "
+                    "such, as of a network that has hardly been trained: train it "
+                    "further, or choose another precision"
                 )
             raise ValueError(f"LiteRT cannot run {path}: {reason}.") from error
         raise ValueError(

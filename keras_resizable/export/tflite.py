@@ -147,8 +147,8 @@ def to_tflite(
     if None in shape[1:]:
         raise ValueError(
             f"A `.tflite` file has a fixed input shape, but the model's is {shape}. "
-            "Make one with a fixed `input_shape`, and load the weights of this one into "
-            "it."
+            "Make one with a fixed `input_shape`, and load the weights of this one "
+            "into it."
         )
     import_extra("ai_edge_litert", "tflite")  # Before the work.
     if evaluate_with is not None:

@@ -15,7 +15,7 @@ from keras_resizable.space import ConfigLike
 
 
 def resolve(
-    name: str | Recipe,
+    name: str | os.PathLike[str] | Recipe,
     mode: str = "resizable",
     overrides: Mapping[str, Any] | None = None,
 ) -> Recipe:
@@ -40,6 +40,7 @@ def resolve(
     """
     if mode not in MODES:
         raise ValueError(f"A mode is one of {MODES}. Received: {mode!r}")
+    name = name if isinstance(name, Recipe) else os.fspath(name)
     if isinstance(name, Recipe):
         values = dataclasses.asdict(name)
     elif is_run(name):
@@ -136,6 +137,8 @@ def _parse(field, value):
     if typing.get_origin(kind) is tuple:
         if isinstance(value, str):
             return numbers(field.name, value)
+        if isinstance(value, (int, float)):
+            value = (value,)
         return tuple(_as(field.name, typing.get_args(kind)[0], part) for part in value)
     return _as(field.name, kind, value)
 

@@ -70,7 +70,8 @@ def find_learning_rate(
     and so the rate is a high one: train with a schedule that warms up. It holds for
     the batch size of the data set, and for the plans and the optimizer of `compile`.
     The network itself is left as it is. Look at the picture: of images that teach
-    little, or where the loss is lowest at the end, no rate can be read.
+    little, or where the loss is lowest at the end, no rate can be read. Loss weights
+    count as 1.
 
     Args:
         network: A compiled `ResizableNetwork` or another `keras.Model`, trained or not.
@@ -84,7 +85,7 @@ def find_learning_rate(
 
     Raises:
         ValueError: If the network is not compiled, an argument is not valid, or the
-            loss is nowhere lower than in the beginning.
+            loss is not finite or nowhere lower than in the beginning.
 
     Example:
 
@@ -108,6 +109,8 @@ def find_learning_rate(
         lowest, decay_steps=steps - 1, decay_rate=highest / lowest
     )
     optimizer = network.optimizer
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        optimizer = optimizer.inner_optimizer  # `compile` wraps it again.
     settings = {**optimizer.get_config(), "learning_rate": rising}
     losses = _Losses()
     step = getattr(network, "training_step", None)  # A resizable network's.
@@ -131,6 +134,8 @@ def find_learning_rate(
         shuffle=False,
     )
     values = np.array(losses.averages)
+    if not len(values):
+        raise ValueError("The loss is not finite at the first step, whatever the rate.")
     rates = lowest * (highest / lowest) ** (np.arange(len(values)) / (steps - 1))
     best = int(np.argmin(values))
     if best == 0:

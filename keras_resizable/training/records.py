@@ -1,7 +1,7 @@
 """What a network knows of its training: what was trained when, where it diverged."""
 
 import warnings
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,12 +36,19 @@ class StatisticsRecord:
         """What the record is kept in."""
         return [self._step, self._last_trained]
 
-    def add_step(self, used: tf.Tensor | np.ndarray) -> None:
+    def add_step(
+        self, used: tf.Tensor | np.ndarray, frozen_stages: Collection[int] = ()
+    ) -> None:
         """Notes a training step, in a graph.
 
         Args:
             used: Boolean `(num_stages, number of scales)`, what it trained.
+            frozen_stages: Stages whose batch statistics it left as they were: what of
+                them was never trained is not now.
         """
+        for stage in frozen_stages:
+            is_stage = tf.range(self._space.num_stages)[:, tf.newaxis] == stage
+            used &= ~is_stage | (self._last_trained > 0)
         step = self._step + 1
         self._step.assign(step)
         self._last_trained.assign(tf.where(used, step, self._last_trained))
@@ -80,7 +87,8 @@ class StatisticsRecord:
                     f"{str(self._space.from_indices(indices))!r} would "
                     "answer at random. Train this scale, or cut the sub-network "
                     "out with `network.sub_network(config, calibrate_with="
-                    "dataset)`. For an ablation, set `network.check_statistics "
+                    "dataset)`; `network.config` is what is run if nothing else is "
+                    "said. For an ablation, set `network.check_statistics "
                     "= False`."
                 )
             if step - steps[index] > STALE_STEPS:

@@ -59,6 +59,7 @@ class TrainStep:
         self.distillation = distillation
         self.gradient_reduction = gradient_reduction
         self.split_batch = split_batch
+        self._knows_statistics = network.statistics.is_trained
         with network.distribute_strategy.scope():
             self.shares = ShareRecord()
 
@@ -258,7 +259,8 @@ class TrainStep:
                     of_row = None if factors is None else tf.unstack(factors[k])
                     outputs = self._run_row(own.features, plan[k], of_row)
                 loss = self.loss_of(k, own, outputs)
-                loss += activities + _sum(scope.added) / num_replicas()
+                of_layers = activities + _sum(scope.added) / num_replicas()
+                loss += tf.cast(of_layers, loss.dtype)
                 scaled = network.optimizer.scale_loss(loss)
                 share = scaled * tf.cast(self.weight_of(count, own, batch), loss.dtype)
             *new_gradients, new_features_gradient = tape.gradient(
@@ -376,7 +378,17 @@ class TrainStep:
         network.optimizer.apply_gradients(zip(gradients, network.trainable_variables))
         for variable, before, moves in kept:
             variable.assign(tf.where(moves, variable, before))
-        network.statistics.add_step(used)
+        network.statistics.add_step(used, self._frozen_stages())
+
+    def _frozen_stages(self):
+        """Stages with batch statistics that training leaves as they are."""
+        if not self._knows_statistics:  # They may come from anywhere.
+            return set()
+        return {
+            stage
+            for stage, layer in norms_by_stage(self.network)
+            if layer.num_scales > 1 and not layer.trainable
+        }
 
     def _is_synchronized(self):
         layers = (

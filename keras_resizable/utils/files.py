@@ -50,13 +50,14 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         temporary.unlink(missing_ok=True)
 
 
-def check_writable(folder: str | os.PathLike) -> None:
+def check_writable(folder: str | os.PathLike[str]) -> None:
     """Makes a folder, if there is none, and a file in it for a moment.
 
     Raises:
         OSError: If it cannot be written.
     """
-    pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(prefix=_PREFIX, dir=folder):
         pass
 

@@ -8,7 +8,11 @@ import numpy as np
 import tensorflow as tf
 
 _NOISE = 16  # Inputs that tell what outputs look like.
-_SIZE = 4  # Of their maps, where a model takes any.
+_SIZES = (
+    4,
+    32,
+    224,
+)  # Of their maps, where a model takes any: the first that is enough.
 _TOLERANCE = 1e-2  # Of a sum of probabilities, in float16 too.
 
 
@@ -138,10 +142,20 @@ def _said_by(loss):
 
 def _outputs_of_noise(model):
     (inputs,) = model.inputs
-    shape = [_NOISE, *(size or _SIZE for size in inputs.shape[1:])]
-    noise = np.random.default_rng(0).normal(0, 3, shape)
-    outputs = model(tf.cast(noise, inputs.dtype), training=False)
-    return tf.cast(outputs, tf.float32).numpy()
+    sizes = _SIZES if None in inputs.shape[1:] else _SIZES[:1]
+    for size in sizes:
+        shape = [_NOISE, *(given or size for given in inputs.shape[1:])]
+        noise = np.random.default_rng(0).normal(0, 3, shape)
+        try:
+            outputs = model(tf.cast(noise, inputs.dtype), training=False)
+        except (ValueError, tf.errors.OpError):
+            if size == sizes[-1]:
+                raise
+            continue
+        outputs = tf.cast(outputs, tf.float32).numpy()
+        if np.isfinite(outputs).any():
+            break
+    return outputs
 
 
 def _seen_in(outputs, is_binary):

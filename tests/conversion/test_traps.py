@@ -214,3 +214,34 @@ def test_one_scale_factor_has_no_neighbours(make_network):
     small = from_keras(plain(), (0.5,))
     with pytest.raises(ValueError, match="scale 0.5 of stage 0 never saw a batch"):
         small.sub_network("0.5")
+
+
+def test_frozen_statistics_stay_those_of_the_largest(batch_of_photos):
+    """A classifier trains on a frozen body, at sizes that it was never trained for."""
+    model = plain()
+    for layer in model.layers[:-1]:
+        layer.trainable = False
+    network = from_keras(model, SCALES)
+    network.compile("sgd", "categorical_crossentropy")
+    network.fit(*batch_of_photos, verbose=0)
+    network.predict(batch_of_photos[0], verbose=0)
+    with pytest.raises(ValueError, match="never saw a batch"):
+        network.sub_network(network.space.smallest)
+    network.sub_network(network.space.smallest, calibrate_with=batch_of_photos[0])
+    # What was trained before it was frozen counts.
+    for _, norm in norms_by_stage(network):
+        norm.trainable = True
+    network.compile("sgd", "categorical_crossentropy")
+    network.fit(*batch_of_photos, verbose=0)
+    for _, norm in norms_by_stage(network):
+        norm.trainable = False
+    network.compile("sgd", "categorical_crossentropy")
+    network.fit(*batch_of_photos, verbose=0)
+    network.sub_network(network.space.smallest)
+
+
+@pytest.fixture
+def batch_of_photos():
+    random = np.random.default_rng(0)
+    labels = np.eye(3, dtype=np.float32)[random.integers(0, 3, 8)]
+    return random.random((8, SIZE, SIZE, 3), np.float32), labels

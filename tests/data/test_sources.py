@@ -171,3 +171,19 @@ def test_a_seed_alone_decides_the_order(source, request):
         )
     assert orders[0] == orders[1] == orders[2]
     assert sorted(orders[0]) == sorted(orders[3]) and orders[0] != orders[3]
+
+
+def test_arrays_that_are_no_images_are_told():
+    images, labels = np.zeros((6, 8, 8, 3), np.uint8), np.arange(6) % 3
+    column = data.from_arrays((images, labels[:, np.newaxis]), (images, labels))
+    _, one_hot = next(iter(data.train_dataset(column, 2)))
+    assert one_hot.shape == (2, 3)
+    for wrong, message in (
+        ((images / 255, labels), "uint8, from 0 to 255.*float64"),
+        ((images[0, 0], labels), r"uint8 \(8, 3\)"),
+        ((images, labels[:4]), r"6 images, and labels \(4,\)"),
+        ((images, labels + 1), "Labels are from 0 to 2. Received: from 0 to 3"),
+        ((images, labels - 1), "Received: from -1 to 2"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            data.from_arrays(wrong, (images, labels), class_names=["a", "b", "c"])
