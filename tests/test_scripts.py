@@ -282,6 +282,8 @@ def test_bad_input_is_one_clear_error(folder, tmp_path):
     assert "Give either --from or --network" in error
     error = run("train/search.py", "--min_top1=80", folder=tmp_path, fails=True)
     assert "`min_top1` is from 0 to 1. Received: 80" in error
+    error = run("train/search.py", "--max_latency_ms=9", folder=tmp_path, fails=True)
+    assert "--max_latency_ms needs latencies: --measure=host" in error
     error = run("train/search.py", "--max_size_bytes=9", folder=tmp_path, fails=True)
     assert "--max_size_bytes needs sizes: --measure=host" in error
     error = run("train/finetune.py", folder=tmp_path, fails=True)

@@ -128,7 +128,7 @@ def to_phone(
         root=pathlib.Path(root) / "photos",
         new=new,
     )
-    if read_json(folder / CHOICE) == choice:
+    if read_json(folder / CHOICE) == choice and (folder / FILES).exists():
         print(f"All is done in {folder}")
         return _read(folder)
     (folder / CHOICE).unlink(missing_ok=True)
@@ -178,7 +178,8 @@ def _read(folder):
     """What is in the folder of a job that is done."""
     pandas = import_extra("pandas", "search")
     run = Run(folder / "latest")
-    files = pandas.read_csv(folder / FILES, keep_default_na=False)
+    texts = {"config": str, "signature": str}
+    files = pandas.read_csv(folder / FILES, keep_default_na=False, dtype=texts)
     config = run.network().space.config(files["config"][0])
     return ForPhone(
         folder=folder, run=run, config=config, table=run.table(), files=files

@@ -160,7 +160,7 @@ def evaluate_model(model: keras.Model, dataset: Batches, name: str) -> SampleRes
     scores = Scores.none(1)
     dataset = labelled_batches(dataset, model)
     for images, labels in dataset:
-        check_labels(labels, model.output_shape[-1])
+        check_labels(labels, model.outputs[0].shape[-1])
         outputs = run(images)
         scores = scores.plus(score(outputs, labels).numpy()[None])
     check_not_empty(scores.right.size, "dataset")
