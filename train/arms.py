@@ -279,7 +279,7 @@ for _family in FAMILIES:
                 held_out=True,
                 scale=_scale,
             )
-# The best, but for ShuffleNetV2's fair sampling (0.1); the smaller ones alone have that of
+# The best, but for ShuffleNetV2's fair sampling (0.1); smaller ones alone have that of
 # the largest.
 RATE_OF_FAMILY = 0.05
 EPOCHS_ALONE_OF_FAMILY = 8
