@@ -187,9 +187,8 @@ def _on_cifar10(kind, chosen, budget=BUDGET_OF_CIFAR10, mode="resizable", **opti
     setting = options.setdefault("setting", "cifar10")
     changes = KINDS[kind] | dict(zip(("batch_size", "learning_rate"), chosen))
     changes |= options.pop("changes", {})
-    config = SETTINGS[setting].uniform(options.pop("scale", 1.0))
-    if kind != "alone" and mode == "resizable":
-        config = None
+    target = SETTINGS[setting].uniform(options.pop("scale", 1.0))
+    config = target if kind == "alone" or mode == "resizable_aug" else None
     mode = "individual" if kind == "alone" else mode
     return Arm(mode, config, changes, budget=budget, **options)
 
@@ -222,7 +221,7 @@ for _scale in SCALES:
 ARMS["cifar10, dealt, twice the FLOPs"] = _on_cifar10(
     "dealt", BEST["dealt"], 2 * BUDGET_OF_CIFAR10
 )
-# The whole network and all images, until the largest alone is past 90 %.
+# The whole network and all images.
 BUDGET_OF_LONGEST = 40.0
 for _kind in ("alone", "dealt"):
     ARMS[f"cifar10, longest: {name_of(_kind)}"] = _on_cifar10(

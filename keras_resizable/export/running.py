@@ -140,11 +140,9 @@ def _run_of_tensors(interpreter, path):
 
 def _check_images(images, details, path):
     """Refuses what LiteRT would resize the input of the file to."""
-    shape = tuple(details["shape_signature"][1:])
-    fits = len(images) and images.ndim == 1 + len(shape)
-    if not fits or any(
-        size not in (-1, given) for size, given in zip(shape, images.shape[1:])
-    ):
+    shape, given = details["shape_signature"][1:], images.shape[1:]
+    sizes_fit = all(size in (-1, own) for size, own in zip(shape, given))
+    if not (len(images) and len(shape) == len(given) and sizes_fit):
         sizes = ", ".join("any" if size == -1 else str(size) for size in shape)
         raise ValueError(
             f"{path} takes images of ({sizes}), in a batch of one or more. Received: "

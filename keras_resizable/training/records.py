@@ -46,9 +46,9 @@ class StatisticsRecord:
             frozen_stages: Stages whose batch statistics it left as they were: what of
                 them was never trained is not now.
         """
-        for stage in frozen_stages:
-            is_stage = tf.range(self._space.num_stages)[:, tf.newaxis] == stage
-            used &= ~is_stage | (self._last_trained > 0)
+        stages = range(self._space.num_stages)
+        learns = np.array([[stage not in frozen_stages] for stage in stages])
+        used &= learns | (self._last_trained > 0)
         step = self._step + 1
         self._step.assign(step)
         self._last_trained.assign(tf.where(used, step, self._last_trained))

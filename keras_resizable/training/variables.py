@@ -22,10 +22,11 @@ def create_variables(network: "ResizableNetwork", batch_spec: Any) -> None:
     if not network.optimizer.built:
         network.optimizer.build(network.trainable_variables)
     images, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(batch_spec)
-    specs = keras.tree.flatten((images, sample_weight))
-    # Keras chooses metrics by the number of classes that the targets have.
-    known = all(_is_of_known_size(spec) for spec in keras.tree.flatten(targets))
-    if known and all(spec is None or _is_dense(spec) for spec in specs):
+    specs = keras.tree.flatten((images, targets, sample_weight))
+    if all(spec is None or _is_dense(spec) for spec in specs):
+        for spec in keras.tree.flatten(targets):
+            if spec is not None and None in spec.shape[1:]:
+                return  # Keras chooses metrics by the classes that targets have.
         network.compute_metrics(
             *keras.tree.map_structure(
                 _one_of_zeros, (images, targets, network.head.output, sample_weight)
@@ -36,10 +37,6 @@ def create_variables(network: "ResizableNetwork", batch_spec: Any) -> None:
 
 def _is_dense(spec):
     return isinstance(spec, tf.TensorSpec) and spec.shape.rank is not None
-
-
-def _is_of_known_size(spec):
-    return _is_dense(spec) and None not in spec.shape[1:]
 
 
 def _one_of_zeros(spec):

@@ -8,11 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 _NOISE = 16  # Inputs that tell what outputs look like.
-_SIZES = (
-    4,
-    32,
-    224,
-)  # Of their maps, where a model takes any: the first that is enough.
+_SIZES = (4, 32, 224)  # Of their maps, where a model takes any, until one is enough.
 _TOLERANCE = 1e-2  # Of a sum of probabilities, in float16 too.
 
 
