@@ -10,6 +10,7 @@ import pytest
 from idx_files import write_random_set
 
 from keras_resizable import recipes
+from keras_resizable.runs import load_network
 
 ROOT = pathlib.Path(__file__).parents[1]
 PROGRAM = f"""
@@ -20,6 +21,7 @@ import claims
 arms.RECIPE = "sample_resnet20"
 changes = {{"num_images": 48, "canvas": 12, "batch_size": 16, "epochs": 1}}
 changes["validation"] = 0.0
+changes["precision"] = "mixed_bfloat16"
 changes["network"] = "narrow_networks:narrow"
 arms.SETTINGS["fashion_mnist"] = arms.Setting(
     "fashion_mnist", changes, (12, 12, 1), classes=2
@@ -79,10 +81,24 @@ def test_a_claim_is_regenerated_and_goes_on(tmp_path):
     assert (tmp_path / "results" / "tiny.png").exists()
     runs = tmp_path / "runs" / "experiments"
     trained = {path: path.stat().st_mtime for path in runs.glob("*/seed0/*.keras")}
-    assert len(trained) == 2
-    (runs / "fine-tuned_0.5" / "seed0" / "recipe.json").write_text("{}")
+    assert len(trained) == 3
+    network = load_network(runs / "resizable" / "seed0" / "supernet.keras")
+    assert network.compute_dtype == "bfloat16"
+
+    other = runs / "fine-tuned_0.5" / "seed0" / "recipe.json"
+    settings = other.read_text()
+    other.write_text("{}")
     assert "delete it" in run("tiny").stderr
-    (runs / "fine-tuned_0.5").rename(tmp_path / "elsewhere")
-    assert "A tiny claim" in run("tiny", "--results_dir=results").stdout
+    other.write_text(settings)
+
+    # As if it had been stopped when a trained network was being evaluated.
+    stopped = runs / "alone_0.5" / "seed0"
+    (stopped / "table.csv").unlink()
+    stopped.rename(stopped.with_name("seed0.unfinished"))
+    result = run("tiny", "--results_dir=results")
+    assert "Going on from step 3" in result.stdout
+    assert "A tiny claim" in result.stdout, result.stderr
+    again = pandas.read_csv(tmp_path / "results" / "tiny.csv")
+    pandas.testing.assert_frame_equal(again, table)
     for path, time in trained.items():
         assert path.stat().st_mtime == time

@@ -6,8 +6,7 @@
 
 Trains the runs that a claim still needs, evaluates them on the test images, and writes
 train/experiments/<claim>.csv and .png; with --seed it only prints. Claims share runs,
-and the same command resumes where it was interrupted, with the run that was not
-finished. The images are those of Debian's dataset-fashion-mnist, and CIFAR-10 of
+and the same command resumes where it was interrupted, after the last epoch. The images are those of Debian's dataset-fashion-mnist, and CIFAR-10 of
 TensorFlow Datasets or a folder; see --fashion_mnist and --cifar10.
 """
 
@@ -32,6 +31,7 @@ from absl import flags
 import keras_resizable
 from keras_resizable import data, recipes, runs, search
 from keras_resizable.runs import Run
+from keras_resizable.runs.training import precision
 from keras_resizable.utils import files, scripts
 
 NUM_PLANS = 1000  # To take the mean cost of.
@@ -116,16 +116,18 @@ def train(name, seed):
     """Trains and evaluates an arm, if that was not done yet."""
     arm = arms.ARMS[name]
     folder = folder_of(name, seed)
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
     recipe = recipe_of(arm, seed)
     settings = json.loads(json.dumps(dataclasses.asdict(arm) | vars(recipe)))
+    for begun in (folder, unfinished):
+        require_settings(begun, settings)
     if folder.exists():
-        known = json.loads((folder / runs.SETTINGS).read_text())
-        if known | {"ours": settings["ours"]} != settings:  # That changes nothing.
-            raise ValueError(f"{folder} has other settings: delete it.")
         return
     if arm.fine_tuned_from is not None:
         train(arm.fine_tuned_from, seed)
     print(f"{name}, seed {seed}, {recipe.epochs} epochs", flush=True)
+    unfinished.mkdir(parents=True, exist_ok=True)
+    (unfinished / runs.SETTINGS).write_text(json.dumps(settings, indent=2) + "\n")
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
     images = load_images(arm, recipe)
@@ -134,25 +136,33 @@ def train(name, seed):
     # As many as a run keeps; see `data.save_images`.
     calibration = data.eval_dataset(images.train, shape, 250, order_seed=0)
     calibration = calibration.take(8).cache()
-    with files.replacing_folder(folder, holding=runs.SETTINGS) as temporary:
+    with precision(recipe.precision):
         if arm.fine_tuned_from is not None:
             network = Run(folder_of(arm.fine_tuned_from, seed)).network()
             model = network.sub_network(arm.config, calibration)
-            fit(model, arm, recipe, images, temporary)
+            fit(model, arm, recipe, images, unfinished)
             text = str(network.space.config(arm.config))
             search.save_samples(
-                search.evaluate_model(model, test, text), temporary / search.SAMPLES
+                search.evaluate_model(model, test, text), unfinished / search.SAMPLES
             )
         else:
             network = make_network(arm, recipe)
-            fit(network, arm, recipe, images, temporary)
-            runs.save_network(network, Run(temporary).network_path)
-            evaluate(network, arm, recipe, test, calibration, temporary)
-        (temporary / runs.SETTINGS).write_text(json.dumps(settings, indent=2) + "\n")
+            fit(network, arm, recipe, images, unfinished)
+            evaluate(network, arm, recipe, test, calibration, unfinished)
+    unfinished.rename(folder)
+
+
+def require_settings(folder, settings):
+    """Refuses a folder of another setting; one that is not there is right."""
+    path = folder / runs.SETTINGS
+    if path.exists():
+        known = json.loads(path.read_text())
+        if known | {"ours": settings["ours"]} != settings:  # That changes nothing.
+            raise ValueError(f"{folder} has other settings: delete it.")
 
 
 def fit(model, arm, recipe, images, folder):
-    """Trains, and writes the history."""
+    """Trains, from the last epoch that the folder holds."""
     steps = data.steps_per_epoch(images, recipe.batch_size)
     added = []
     if arm.fine_tuned_from is not None:
@@ -167,19 +177,15 @@ def fit(model, arm, recipe, images, folder):
             model, recipe, arm.mode, arm.config, steps_per_epoch=steps
         )
         added = recipes.training_callbacks(recipe, arm.mode)
-    trained = model.fit(
-        recipes.train_data(recipe, images),
-        epochs=recipe.epochs,
+    runs.fit_resumable(
+        model,
+        lambda step: recipes.train_data(recipe, images, start_step=step),
         steps_per_epoch=steps,
+        epochs=recipe.epochs,
+        folder=folder,
         callbacks=added,
-        shuffle=False,
         verbose=FLAGS.progress,
     )
-    rows = [
-        {"epoch": epoch + 1} | dict(zip(trained.history, values))
-        for epoch, values in enumerate(zip(*trained.history.values()))
-    ]
-    runs.write_history(rows, folder)
 
 
 def evaluate(network, arm, recipe, test, calibration, folder):
