@@ -6,8 +6,9 @@
 
 Trains the runs that a claim still needs, evaluates them on the test images, and writes
 train/experiments/<claim>.csv and .png; with --seed it only prints. Claims share runs,
-and the same command resumes where it was interrupted, after the last epoch. The images are those of Debian's dataset-fashion-mnist, and CIFAR-10 of
-TensorFlow Datasets or a folder; see --fashion_mnist and --cifar10.
+and the same command resumes where it was interrupted, after the last epoch. The images
+are those of Debian's dataset-fashion-mnist, and CIFAR-10 of TensorFlow Datasets or a
+folder; see --fashion_mnist and --cifar10.
 """
 
 import dataclasses

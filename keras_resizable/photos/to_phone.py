@@ -128,7 +128,7 @@ def to_phone(
         root=pathlib.Path(root) / "photos",
         new=new,
     )
-    if read_json(folder / CHOICE) == choice and (folder / FILES).exists():
+    if _is_done(folder, choice):
         print(f"All is done in {folder}")
         return _read(folder)
     (folder / CHOICE).unlink(missing_ok=True)
@@ -174,12 +174,22 @@ def to_phone(
     return ForPhone(folder=folder, run=run, config=chosen, table=table, files=files)
 
 
+def _is_done(folder, choice):
+    """Whether all was made by a choice, and is still there."""
+    if read_json(folder / CHOICE) != choice or not (folder / FILES).exists():
+        return False
+    return all((folder / name).exists() for name in _read_files(folder)["file"])
+
+
+def _read_files(folder):
+    pandas = import_extra("pandas", "search")
+    texts = {"config": str, "signature": str}
+    return pandas.read_csv(folder / FILES, keep_default_na=False, dtype=texts)
+
+
 def _read(folder):
     """What is in the folder of a job that is done."""
-    pandas = import_extra("pandas", "search")
-    run = Run(folder / "latest")
-    texts = {"config": str, "signature": str}
-    files = pandas.read_csv(folder / FILES, keep_default_na=False, dtype=texts)
+    run, files = Run(folder / "latest"), _read_files(folder)
     config = run.network().space.config(files["config"][0])
     return ForPhone(
         folder=folder, run=run, config=config, table=run.table(), files=files
