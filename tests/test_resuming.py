@@ -1,20 +1,11 @@
 """Runs that end in the middle, and what is left of them."""
 
-import errno
 import functools
-import itertools
 import json
-import os
-import pathlib
-import random
-import resource
-import signal
-import time
 
 import keras
 import numpy as np
 import pandas
-import processes
 import pytest
 import tensorflow as tf
 from conftest import small_network
@@ -22,71 +13,12 @@ from conftest import small_network
 from keras_resizable import FairSampler, ResizableNetwork, data
 from keras_resizable.parts import norms_by_stage
 from keras_resizable.runs import Checkpoint
-from keras_resizable.runs.checkpoint import load_checkpoint, save_checkpoint
+from keras_resizable.runs.checkpoint import save_checkpoint
 from keras_resizable.runs.resuming import fit_resumable
 
 MAKE_NETWORK = small_network
 
-SCRIPT = pathlib.Path(__file__).with_name("train_until_done.py")
 STEPS = 5
-
-
-class Training:
-    """A process that trains in a folder."""
-
-    def __init__(self, folder):
-        self.output = folder.with_name(f"{folder.name}-{next(_numbers)}.txt")
-        self.process = processes.start(
-            SCRIPT, folder, folder=folder.parent, output=self.output, errors=os.devnull
-        )
-
-    def wait_until_it_trains(self):
-        while not self.output.exists() or "trains\n" not in self.output.read_text():
-            assert self.process.is_alive(), "It ended before it trained."
-            time.sleep(0.001)
-
-    def kill(self):
-        self.process.kill()
-        self.process.join()
-
-    def wait(self):
-        """What it printed."""
-        self.process.join()
-        return self.output.read_text().split()
-
-
-_numbers = itertools.count()
-
-
-def test_a_run_killed_at_any_moment_ends_as_one_that_was_not(tmp_path):
-    reference = Training(tmp_path / "reference")
-    killed = tmp_path / "killed"
-    generator = random.Random(0)
-    for _ in range(5):
-        training = Training(killed)
-        training.wait_until_it_trains()
-        time.sleep(generator.uniform(0, 0.4))
-        training.kill()
-    # Once more, while it writes a checkpoint.
-    for _ in range(5):
-        training = Training(killed)
-        training.wait_until_it_trains()
-        while training.process.is_alive() and not any(killed.glob(".temporary-*")):
-            pass
-        training.kill()
-        if any(killed.glob(".temporary-*")):
-            break
-    else:
-        pytest.fail("The run was never caught writing.")
-    outputs = [training.wait() for training in (reference, Training(killed))]
-    digests = [output[-1] for output in outputs]
-    assert len(digests[0]) == 64 and digests[0] == digests[1]
-    # It did not train everything again in the end.
-    assert outputs[1].count("trains") < outputs[0].count("trains")
-    assert not any(killed.glob(".temporary-*"))
-    for name in ("history.csv", "history.png"):
-        files = [tmp_path / folder / name for folder in ("reference", "killed")]
-        assert files[0].read_bytes() == files[1].read_bytes()
 
 
 @pytest.fixture
@@ -206,64 +138,6 @@ def test_mirrored_runs_go_on_inside_an_epoch(fit, compiled, strategy, tmp_path):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
     for one, other in zip(history, expected_history, strict=True):
         assert one == pytest.approx(other, rel=1e-5)
-
-
-def test_a_full_disk_leaves_the_checkpoint_before(compiled, tmp_path):
-    network = compiled()
-    save_checkpoint(network, tmp_path, {"step": 1})
-    kept = (tmp_path / "checkpoint.npz").read_bytes()
-    # The kernel ends writing at this size, as it does where no room is left.
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
-    try:
-        with pytest.raises(OSError) as raised:
-            save_checkpoint(network, tmp_path, {"step": 2})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
-    assert raised.value.errno == errno.EFBIG
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.npz"]
-    assert (tmp_path / "checkpoint.npz").read_bytes() == kept
-    assert load_checkpoint(network, tmp_path)[0] == {"step": 1}
-
-
-@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "text"])
-def test_a_damaged_checkpoint_is_named_and_the_one_before_kept(
-    compiled, tmp_path, damage
-):
-    network = compiled()
-    for step in (1, 2):
-        save_checkpoint(network, tmp_path, {"step": step})
-    path = tmp_path / "checkpoint.npz"
-    contents = bytearray(path.read_bytes())
-    contents[len(contents) // 2] ^= 1
-    path.write_bytes(
-        {
-            "truncated": contents[: len(contents) // 2],
-            "flipped": contents,
-            "empty": b"",
-            "text": b"not a checkpoint",
-        }[damage]
-    )
-    before = network.get_weights()
-    with pytest.raises(
-        ValueError, match=r"checkpoint.npz is damaged.* checkpoint.previous.npz"
-    ):
-        load_checkpoint(network, tmp_path)
-    for old, new in zip(before, network.get_weights()):
-        np.testing.assert_array_equal(old, new)
-    path.unlink()
-    assert load_checkpoint(network, tmp_path)[0] == {"step": 1}
-    os.truncate(tmp_path / "checkpoint.previous.npz", 100)
-    with pytest.raises(ValueError, match="previous.npz is damaged.*starts anew"):
-        load_checkpoint(network, tmp_path)
-
-
-def test_a_checkpoint_of_another_network_is_refused(compiled, tmp_path):
-    save_checkpoint(compiled(), tmp_path, {})
-    with pytest.raises(ValueError, match="of another network"):
-        load_checkpoint(compiled(classes=4), tmp_path)
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_what_was_saved(
