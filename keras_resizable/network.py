@@ -242,7 +242,9 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             sampler = sampler.for_space(self.space)
         teaching = distillations.get(distillation)
         if teaching is not None:
-            check_distillation(teaching, sampler, self.stem, self.head, split_batch)
+            check_distillation(
+                teaching, sampler, self.stem, self.head, split_batch, loss
+            )
         check_penalties(self.trainable_variables)
         super().compile(
             optimizer=optimizer,

@@ -6,7 +6,7 @@ import pytest
 from keras import layers, ops
 from odd_networks import tiny_network
 
-from keras_resizable import adapt, search
+from keras_resizable import TeacherDistillation, adapt, search
 from keras_resizable.parts import norms_by_stage
 from keras_resizable.training import fine_tuning
 from keras_resizable.utils.outputs import Classifier
@@ -116,6 +116,20 @@ def test_a_binary_head_simply_works(end, one_hot, labelled):
     assert results.top1 == pytest.approx(accuracy)
     with pytest.raises(ValueError, match="two or more classes"):
         network.compile(sampler="sandwich", distillation="in_place")
+
+
+@pytest.mark.parametrize(
+    "loss", ["binary_crossentropy", keras.losses.BinaryFocalCrossentropy()]
+)
+def test_several_labels_of_an_image_are_trained_but_not_taught(loss, labelled):
+    network = tiny_network(head=head_of(sigmoids))
+    network.compile("sgd", loss)
+    targets = np.ones((len(labelled[0]), 3), "float32")
+    assert np.isfinite(network.train_on_batch(labelled[0], targets))
+    teacher = tiny_network(head=head_of(SOFTMAX["layer"])).sub_network("1.0")
+    for teaching in ("in_place", TeacherDistillation(teacher)):
+        with pytest.raises(ValueError, match="one class.*leave `distillation` out"):
+            network.compile("sgd", loss, sampler="sandwich", distillation=teaching)
 
 
 def test_other_heads_are_refused():

@@ -16,6 +16,7 @@ from keras_resizable.training.distillation import (
 from keras_resizable.training.records import check_shares
 from keras_resizable.training.sampling import SwitchingSampler
 from keras_resizable.utils.graph import layers_of
+from keras_resizable.utils.outputs import is_multi_label
 
 _DRAWN_STEPS = 10  # Of a sampler that does not say what it draws.
 
@@ -47,8 +48,9 @@ def check_distillation(
     stem: keras.Model,
     head: keras.Model,
     split_batch: bool,
+    loss: Any,
 ) -> None:
-    """Refuses what cannot be taught: a head, plans, or images.
+    """Refuses what cannot be taught: a head, plans, images, or labels.
 
     Args:
         distillation: What sub-networks learn from each other.
@@ -56,6 +58,7 @@ def check_distillation(
         stem: The stem; a teacher has to take its images.
         head: The head; it has to classify.
         split_batch: Whether a teacher sees other images than those it teaches.
+        loss: That of the labels.
     """
     in_place = isinstance(distillation, InPlaceDistillation)
     if split_batch and in_place:
@@ -68,6 +71,12 @@ def check_distillation(
         raise ValueError(
             "Distillation needs one output of (batch, classes), two or more classes. "
             f"The head has {shapes}."
+        )
+    if is_multi_label(loss):
+        raise ValueError(
+            "A teacher gives each image one class, by probabilities that sum to 1; "
+            "with this loss it may have several: leave `distillation` out. "
+            f"Received: loss={loss!r}"
         )
     if isinstance(distillation, TeacherDistillation):
         _check_teacher(distillation.teacher, stem, head)

@@ -10,6 +10,14 @@ import tensorflow as tf
 _NOISE = 16  # Inputs that tell what outputs look like.
 _SIZES = (4, 32, 224)  # Of their maps, where a model takes any, until one is enough.
 _TOLERANCE = 1e-2  # Of a sum of probabilities, in float16 too.
+_OF_EACH_OUTPUT = (
+    keras.losses.BinaryCrossentropy,
+    keras.losses.BinaryFocalCrossentropy,
+)
+_FUNCTIONS_OF_EACH_OUTPUT = (
+    keras.losses.binary_crossentropy,
+    keras.losses.binary_focal_crossentropy,
+)
 
 
 class Classifier:
@@ -107,8 +115,17 @@ def check_labels(labels: np.ndarray | tf.Tensor, num_outputs: int) -> None:
         num_outputs: Number of outputs, which is that of the classes, or 1 for two.
 
     Raises:
-        ValueError: If there are some.
+        ValueError: If there are some, or several for an image.
     """
+    labels = np.asarray(labels)
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        sums = labels.sum(axis=-1, dtype=np.float64)
+        wrong = sums[abs(sums - 1) > _TOLERANCE]
+        if len(wrong):
+            raise ValueError(
+                "Labels are numbers of classes or one-hot rows, and an image has one. "
+                f"`dataset` has a row with a sum of {wrong[0]:g}."
+            )
     numbers = integer_labels(tf.convert_to_tensor(labels)).numpy()
     last = max(num_outputs, 2) - 1
     wrong = numbers[(numbers < 0) | (numbers > last)]
@@ -116,13 +133,23 @@ def check_labels(labels: np.ndarray | tf.Tensor, num_outputs: int) -> None:
         raise ValueError(f"Labels are from 0 to {last}. `dataset` has {wrong[0]}.")
 
 
-def _said_by(loss):
-    """Whether a loss takes probabilities; None if it does not say."""
+def is_multi_label(loss: Any) -> bool:
+    """Whether a loss, as `compile` takes it, has each output answer for itself."""
+    loss = _loss_of(loss)
+    return isinstance(loss, _OF_EACH_OUTPUT) or loss in _FUNCTIONS_OF_EACH_OUTPUT
+
+
+def _loss_of(loss):
+    """The loss of the only output, as an object or a function."""
     if isinstance(loss, (list, tuple, dict)):
         losses = keras.tree.flatten(loss)
         loss = losses[0] if len(losses) == 1 else None
-    if isinstance(loss, str):
-        loss = keras.losses.get(loss)
+    return keras.losses.get(loss) if isinstance(loss, str) else loss
+
+
+def _said_by(loss):
+    """Whether a loss takes probabilities; None if it does not say."""
+    loss = _loss_of(loss)
     if isinstance(loss, keras.losses.Loss):
         try:
             from_logits = loss.get_config().get("from_logits")

@@ -377,6 +377,9 @@ def test_labels_of_no_class_are_named(network, data, label):
         build_table(network, wrong, ["1.0"], verbose=False)
     with pytest.raises(ValueError, match=message):
         evaluate_model(network.sub_network((1.0,)), wrong, "model")
+    several = tf.data.Dataset.from_tensors((images[:2], [[0, 1, 0], [1, 0, 1]]))
+    with pytest.raises(ValueError, match="an image has one.*a sum of 2"):
+        build_table(network, several, ["1.0"], verbose=False)
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_the_work(
