@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequenc
 from typing import Any, Self
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_resizable.calibration import calibrate
@@ -444,6 +445,22 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
     def predict(self, *args: Any, **kwargs: Any) -> Any:
         self.require_statistics(self.config)
         return super().predict(*args, **kwargs)
+
+    def set_weights(self, weights: Any) -> None:
+        before = self._batch_statistics()
+        super().set_weights(weights)
+        # Those that came with the weights are as good as the network they are of.
+        pairs = zip(before, self._batch_statistics())
+        self.statistics.trust([np.any(old != new, axis=1) for old, new in pairs])
+
+    def _batch_statistics(self):
+        """For each stage, those of all its layers, a row for each scale factor."""
+        count = len(self.space.scales)
+        rows = [[np.zeros((count, 1))] for _ in self.stages]
+        for stage, norm in norms_by_stage(self):
+            if norm.num_scales == count:
+                rows[stage] += [norm.moving_mean.numpy(), norm.moving_variance.numpy()]
+        return [np.concatenate(of_stage, axis=1) for of_stage in rows]
 
     def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
         self.statistics.save(store)

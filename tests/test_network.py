@@ -126,6 +126,21 @@ def test_untrained_scale_of_a_trained_network_is_refused(network, batch):
             method(batch[0], verbose=0)
 
 
+def test_statistics_that_come_with_weights_are_trusted(make_network, batch):
+    network, configs = make_network(), [(1.0, 1.0), (0.75, 0.5)]
+    compile_network(network, configs).fit(*batch, verbose=0)
+    copy = keras.models.clone_model(network)
+    copy.set_weights(network.get_weights())
+    compile_network(copy, configs[:1]).fit(*batch, verbose=0)
+    copy.config = configs[1]
+    with pytest.raises(ValueError, match="scale 0.5 of stage 0 never saw a batch"):
+        copy.config = (0.5, 0.5)
+    # What it had itself is no news: callbacks restore weights in this way.
+    network.set_weights(network.get_weights())
+    with pytest.raises(ValueError, match="scale 0.5 of stage 0 never saw a batch"):
+        network.config = (0.5, 0.5)
+
+
 def test_old_statistics_get_a_warning_also_after_loading(network, batch, tmp_path):
     compile_network(network).fit(*batch, verbose=0)
     compile_network(network, [(1.0, 1.0)])

@@ -86,8 +86,8 @@ def test_convert_then_benchmark(folder):
     assert "[1/1] narrow_0.75_0.5_1.0.tflite: 0.75,0.5,1.0" in output
     arguments = ("--config=0.5", "--quantize=float16", "--output=half.tflite")
     run("tflite/convert.py", *arguments, folder=folder)
-    output = run("tflite/benchmark.py", "--runs=3", folder=folder)
     latest = folder / "runs" / "latest"
+    output = run("tflite/benchmark.py", "--runs=3", folder=folder)
     for path in latest.glob("*.tflite"):
         assert path.name in output
     output = run("tflite/benchmark.py", "half.tflite", "--threads=2", folder=folder)
@@ -194,11 +194,16 @@ def test_search_then_fine_tune(folder, tmp_path, monkeypatch):
     metadata = read_metadata(file)
     assert metadata["config"] == "0.5,0.5,0.5" and metadata["labels"] == ["0", "1"]
     assert 0 <= metadata["accuracy"]["top1"] <= 1
+    # Of another model in the folder nothing is known.
+    shutil.copy(tuned / "sub_network.keras", tuned / "mine.keras")
+    arguments = (f"--model={tuned}/mine.keras", f"--output={tmp_path}/mine.tflite")
+    run("tflite/convert.py", *arguments, folder=tmp_path)
+    assert "config" not in read_metadata(tmp_path / "mine.tflite")
     output = run("train/export.py", f"--run={tuned}", folder=tmp_path)
     assert "Signatures: serving_default\n" in output
     output = run(
         "train/compare.py",
-        "runs/latest:0.5,0.5,0.5",
+        "runs/latest:0.5,0.5,.5",
         "runs/latest/finetuned/latest:before",
         folder=tmp_path,
     )
@@ -290,6 +295,9 @@ def test_bad_input_is_one_clear_error(folder, tmp_path):
     assert "Give either --config, or limits" in error
     error = run("train/compare.py", "runs/latest", folder=tmp_path, fails=True)
     assert "Give two sub-networks" in error
+    both = ("runs/a b:1.0", "runs/latest")
+    error = run("train/compare.py", *both, folder=tmp_path, fails=True)
+    assert "Make it: python train/search.py --run='runs/a b'" in error
     error = run("train/adapt.py", "--attach=-1", folder=tmp_path, fails=True)
     assert "attach" in error
     error = run("train/experiment.py", "table1", folder=tmp_path, fails=True)

@@ -141,7 +141,11 @@ def convert_sub_network(model, run, output, options):
     if output is None:
         suffix = "" if quantize == "none" else f"_{quantize}"
         output = run.folder / f"{model.name}{suffix}.tflite"
-    config = run.settings.get("config") if run.has_settings() else None
+    # Of another sub-network that was saved in the folder of a run nothing is known.
+    is_of_run = (
+        pathlib.Path(FLAGS.model).name == runs.SUB_NETWORK and run.has_settings()
+    )
+    config = run.settings.get("config") if is_of_run else None
     if config is not None:
         of_it = {"config": ",".join(map(str, config))}
         options = options | {"metadata": options["metadata"] | of_it}

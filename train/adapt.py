@@ -99,10 +99,11 @@ def main(argv):
     if target:
         configs = [c for c in configs if flops[str(c)] <= flops[target]]
     train = recipes.test_data(recipe, images, split=split)
+    evaluated = folder / f"{'unused' if FLAGS.unused else 'train'}_{count}"
     trained = search.build_table(
-        network, train, configs, calibrate_with=calibration, folder=folder / "train"
+        network, train, configs, calibrate_with=calibration, folder=evaluated
     )
-    samples = search.load_samples(folder / "train" / search.SAMPLES)
+    samples = search.load_samples(evaluated / search.SAMPLES)
     target = target or search.best(trained)["config"]
     chosen = adapt.choose_candidates(samples, flops, target, count=FLAGS.num_candidates)
     adaptive = adapt.AdaptiveNetwork(network, chosen, FLAGS.attach)

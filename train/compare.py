@@ -4,14 +4,17 @@
     python train/compare.py runs/latest runs/20260101-120000-resnet20
 
 Reads the samples.npz that train/search.py and train/finetune.py write. Without a name
-after the colon it takes the last sub-network in the file.
+after the colon it takes the last sub-network in the file; scale factors that are
+omitted at the end are the largest.
 """
 
 import pathlib
+import shlex
 
 import quiet  # noqa: F401
 
 # isort: split
+import keras_resizable
 from keras_resizable import search
 from keras_resizable.utils import scripts
 
@@ -21,11 +24,24 @@ def read(argument):
     folder, _, name = argument.partition(":")
     path = pathlib.Path(folder) / search.SAMPLES
     if not path.exists():
-        raise FileNotFoundError(f"No {path}. Make it: python train/search.py")
+        command = f"python train/search.py --run={shlex.quote(folder)}"
+        raise FileNotFoundError(f"No {path}. Make it: {command}")
     samples = search.load_samples(path)
     name = name or samples.configs[-1]
+    if name not in samples.configs:
+        name = full_name(samples.configs, name)
     samples.right_of(name)  # It is there.
     return samples, name
+
+
+def full_name(configs, name):
+    """The name with the factors that it omits; as it is if these are no factors."""
+    try:
+        known = [list(map(float, config.split(","))) for config in configs]
+        scales = {factor for factors in known for factor in factors}
+        return str(keras_resizable.SpatialSpace(scales, len(known[0])).config(name))
+    except ValueError:
+        return name
 
 
 def main(argv):

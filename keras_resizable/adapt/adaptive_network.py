@@ -1,5 +1,6 @@
 """A network that sends each image to a sub-network of its own."""
 
+import os
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
@@ -119,10 +120,10 @@ class AdaptiveNetwork(keras.Model):
         # As text, since Keras makes plain tuples of the configurations it is given.
         self._base, self._candidates = str(base), list(map(str, configs))
         self._tree = PrefixTree(network, [base, *configs])
-        self._statistics = {
-            node: self._weight_of(statistics)
-            for node, statistics in self._tree.statistics().items()
-        }
+        # Apart, as TensorFlow stores no dictionary whose keys are no texts.
+        statistics = self._tree.statistics()
+        self._all_nodes = list(statistics)
+        self._node_weights = list(map(self._weight_of, statistics.values()))
         self.bias = self.add_weight(
             shape=(len(configs),),
             initializer="zeros",
@@ -140,6 +141,16 @@ class AdaptiveNetwork(keras.Model):
             autocast=False,
             name="statistics",
         )
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """Shape of a batch of images."""
+        return self.network.input_shape
+
+    @property
+    def output_shape(self) -> Any:
+        """Shape of a batch of outputs."""
+        return self.network.output_shape
 
     @property
     def candidates(self) -> list[Configuration]:
@@ -204,6 +215,10 @@ class AdaptiveNetwork(keras.Model):
 
     def _nodes(self, config):
         return nodes_of(self.network.space.config(config))
+
+    @property
+    def _statistics(self):
+        return dict(zip(self._all_nodes, self._node_weights))
 
     def _values(self):
         return {
@@ -312,6 +327,19 @@ class AdaptiveNetwork(keras.Model):
         model = keras.Model(images, x, name=network.name)
         model.trainable = False
         return model
+
+    def export(self, filepath: str | os.PathLike, **kwargs: Any) -> None:
+        """Exports what `call` computes, as `keras.Model.export` does.
+
+        `keras_resizable.adapt.to_saved_model` tells the route of each image too.
+
+        Args:
+            filepath: Path to write to.
+            **kwargs: Those of `keras.Model.export`.
+        """
+        (images,) = self.network.stem.inputs
+        signature = [keras.InputSpec(dtype=images.dtype, shape=images.shape)]
+        super().export(filepath, **{"input_signature": signature} | kwargs)
 
     def mean_flops(self, routes: np.ndarray) -> float:
         """FLOPs of an image on average, everything counted.

@@ -42,7 +42,8 @@ def choose_candidates(
     if not 2 <= count <= len(cheap):
         raise ValueError(
             f"There are {len(cheap)} sub-networks of at most the FLOPs of {target}, "
-            f"and a router chooses from at least 2. Received: {count}"
+            "and a router chooses from at least 2: with a dearer target (--config of "
+            f"train/adapt.py) there are more. Received: {count}"
         )
     chosen = [target]
     covered = samples.right_of(target)

@@ -14,6 +14,7 @@ from keras_resizable.space import ConfigLike, SpatialSpace
 from keras_resizable.sub_network import cut_out
 from keras_resizable.utils.batches import Batches
 from keras_resizable.utils.files import replacing_folder
+from keras_resizable.utils.graph import require_graph
 
 _TOLERANCE = 1e-6  # Of scale factors, which come in float32.
 
@@ -59,6 +60,8 @@ def to_saved_model(
             are not fixed.
         OSError: If the folder cannot be written, or holds something else.
     """
+    if not isinstance(network, ResizableNetwork):
+        require_graph(network)
     shape = network.input_shape[1:]
     if None in shape:
         raise ValueError(

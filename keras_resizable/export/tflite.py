@@ -34,6 +34,7 @@ from keras_resizable.utils.batches import (
 )
 from keras_resizable.utils.extras import import_extra, version_of
 from keras_resizable.utils.files import replacing
+from keras_resizable.utils.graph import require_graph
 
 QUANTIZE = ("none", "float16", "dynamic", "int8")
 # How far the outputs may be from Keras's, on average, as a share of the largest. In
@@ -137,6 +138,7 @@ def to_tflite(
             "`to_tflite_files` for several. Received: the resizable network "
             f"{model.name!r}"
         )
+    require_graph(model)
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ValueError(
             "A `.tflite` file has one input and one output. The model has "

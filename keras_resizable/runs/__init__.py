@@ -1,7 +1,13 @@
 """Runs: training that resumes after any interruption, and its folders."""
 
 from keras_resizable.runs.fine_tuning import FineTuned, fine_tune
-from keras_resizable.runs.folders import LATEST, SETTINGS, find_run, open_run
+from keras_resizable.runs.folders import (
+    LATEST,
+    SETTINGS,
+    SUB_NETWORK,
+    find_run,
+    open_run,
+)
 from keras_resizable.runs.history import write_history
 from keras_resizable.runs.keeping import Checkpoint
 from keras_resizable.runs.resuming import fit_resumable, make_deterministic
@@ -12,6 +18,7 @@ from keras_resizable.runs.training import train
 __all__ = [
     "LATEST",
     "SETTINGS",
+    "SUB_NETWORK",
     "Checkpoint",
     "FineTuned",
     "Run",

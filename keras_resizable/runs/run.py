@@ -3,6 +3,7 @@
 import functools
 import os
 import pathlib
+import shlex
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -229,7 +230,7 @@ class Run:
         if not self.table_path.exists():
             raise FileNotFoundError(
                 f"No {self.table_path}. keras_resizable.search.build_table makes it, "
-                "and python train/search.py."
+                f"and python train/search.py --run={shlex.quote(str(self.folder))}"
             )
         return search.read_table(self.table_path, space)
 

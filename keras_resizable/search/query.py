@@ -1,5 +1,6 @@
 """Queries on the lookup table: the best row within limits, and the Pareto front."""
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,6 +51,10 @@ def best(
         ValueError: If no sub-network is within the limits, or the table lacks the
             column for a limit.
 
+    Warns:
+        UserWarning: If some sub-networks are not considered, as their rows have no
+            value of what is limited.
+
     Example:
 
     >>> import pandas
@@ -75,7 +80,16 @@ def best(
         maxima["size_bytes"] = max_size_bytes
     for name in ("flops", "top1", *maxima):
         _check_column(table, name)
-    table = table[table[["flops", "top1", *maxima]].notna().all(axis=1)]
+    table = table[table[["flops", "top1"]].notna().all(axis=1)]
+    for name in maxima:
+        lacking = int(table[name].isna().sum())
+        if 0 < lacking < len(table):
+            warnings.warn(
+                f"{lacking} of {len(table)} sub-networks of the table have no {name} "
+                "and are not considered.",
+                stacklevel=2,
+            )
+    table = table[table[[*maxima]].notna().all(axis=1)]
     if table.empty:
         raise ValueError(
             f"No sub-network of the table has {' and '.join(['top1', *maxima])}."

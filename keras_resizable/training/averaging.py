@@ -35,10 +35,17 @@ def take_averages(model: keras.Model) -> None:
             model.optimizer.finalize_variable_values(model.trainable_variables)
 
 
-def _keeps_averages(model):
-    optimizer = model.optimizer
+def without_loss_scaling(
+    optimizer: keras.optimizers.Optimizer,
+) -> keras.optimizers.Optimizer:
+    """The optimizer that `compile` was given, where mixed precision wraps it."""
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        optimizer = optimizer.inner_optimizer
+        return optimizer.inner_optimizer
+    return optimizer
+
+
+def _keeps_averages(model):
+    optimizer = without_loss_scaling(model.optimizer)
     return optimizer.use_ema and optimizer.built
 
 

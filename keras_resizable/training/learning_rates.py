@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_resizable.training.averaging import without_loss_scaling
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.files import replacing
 
@@ -108,9 +109,7 @@ def find_learning_rate(
     rising = keras.optimizers.schedules.ExponentialDecay(
         lowest, decay_steps=steps - 1, decay_rate=highest / lowest
     )
-    optimizer = network.optimizer
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        optimizer = optimizer.inner_optimizer  # `compile` wraps it again.
+    optimizer = without_loss_scaling(network.optimizer)  # `compile` wraps it again.
     settings = {**optimizer.get_config(), "learning_rate": rising}
     losses = _Losses()
     step = getattr(network, "training_step", None)  # A resizable network's.

@@ -85,11 +85,11 @@ class StatisticsRecord:
                     f"The batch normalisation of {where} never saw a batch, so "
                     "the sub-network "
                     f"{str(self._space.from_indices(indices))!r} would "
-                    "answer at random. Train this scale, or cut the sub-network "
-                    "out with `network.sub_network(config, calibrate_with="
-                    "dataset)`; `network.config` is what is run if nothing else is "
-                    "said. For an ablation, set `network.check_statistics "
-                    "= False`."
+                    "answer at random. Train this scale; or, if this is what was run "
+                    "as nothing else was said, in validation too, set `network.config` "
+                    "to what is trained; or cut the sub-network out with "
+                    "`network.sub_network(config, calibrate_with=dataset)`. For an "
+                    "ablation, set `network.check_statistics = False`."
                 )
             if step - steps[index] > STALE_STEPS:
                 warnings.warn(
@@ -104,6 +104,15 @@ class StatisticsRecord:
         """As if training had seen nothing but full size: of weights from elsewhere."""
         is_full = np.equal(self._space.scales, 1.0)
         self.add_step(np.tile(is_full, (self._space.num_stages, 1)))
+
+    def trust(self, rows: Sequence[np.ndarray] | np.ndarray) -> None:
+        """Takes statistics from elsewhere for trained ones.
+
+        Args:
+            rows: Boolean `(num_stages, number of scales)`.
+        """
+        now = max(self._step.numpy(), 1)
+        self._last_trained.assign(np.where(rows, now, self._last_trained.numpy()))
 
     def take(self, other: "StatisticsRecord", columns: Sequence[int | None]) -> None:
         """Notes what was trained of another network.

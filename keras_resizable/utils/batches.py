@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_resizable.utils.graph import require_graph
+
 # Batches of images or of images and labels, or all of them as arrays.
 Batches: TypeAlias = (
     tf.data.Dataset | np.ndarray | tf.Tensor | tuple[np.ndarray | tf.Tensor, ...]
@@ -141,6 +143,7 @@ def _check_images(spec, model, name):
 def _first_input(model):
     """The tensor of Keras that a model's images come in by."""
     stem = getattr(model, "stem", model)  # A super-network's is its stem's.
+    require_graph(stem)
     return stem.inputs[0]
 
 

@@ -34,6 +34,24 @@ def layers_of(model: keras.layers.Layer) -> list[keras.layers.Layer]:
     return list(found.values())
 
 
+def require_graph(model: keras.Model) -> None:
+    """Refuses a model whose inputs and outputs are not known.
+
+    Args:
+        model: A `keras.Model`.
+
+    Raises:
+        ValueError: If it is subclassed, or sequential and not built.
+    """
+    if not getattr(model, "inputs", None):
+        raise ValueError(
+            f"The inputs of {model.name!r} are not known, as it is subclassed, or "
+            "sequential and not built: pass a functional model. For an AdaptiveNetwork "
+            "there are adapt.to_tflite, adapt.to_saved_model, adapt.evaluate and its "
+            "method `calibrate`."
+        )
+
+
 def replace_layers(
     layer: keras.layers.Layer,
     replacement: Callable[[keras.layers.Layer], keras.layers.Layer],

@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_resizable.utils.graph import require_graph
+
 _NOISE = 16  # Inputs that tell what outputs look like.
 _SIZES = (4, 32, 224)  # Of their maps, where a model takes any, until one is enough.
 _TOLERANCE = 1e-2  # Of a sum of probabilities, in float16 too.
@@ -37,6 +39,7 @@ class Classifier:
     """
 
     def __init__(self, model: keras.Model, loss: Any = None) -> None:
+        require_graph(model)
         shapes = [tuple(output.shape) for output in model.outputs]
         if [len(shape) for shape in shapes] != [2]:
             raise ValueError(

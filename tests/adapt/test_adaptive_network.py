@@ -5,7 +5,7 @@ import tensorflow as tf
 from conftest import small_network
 
 import keras_resizable
-from keras_resizable import adapt, export
+from keras_resizable import adapt, export, search
 from keras_resizable.calibration import batch_norms
 from keras_resizable.pieces import pieces_of_configs
 
@@ -146,6 +146,23 @@ def test_saved_model(network, batch, tf_dataset, tmp_path):
     outputs, route = adaptive.run(batch[0])
     np.testing.assert_allclose(results["outputs"], outputs, atol=1e-6)
     np.testing.assert_array_equal(results["route"], route)
+
+
+def test_what_keras_offers_and_what_it_has_no_place_in(network, batch, tmp_path):
+    adaptive = adapt.AdaptiveNetwork(network, CANDIDATES, attach=1)
+    assert adaptive.input_shape == (None, *batch[0].shape[1:])
+    assert adaptive.output_shape == network.output_shape
+    adaptive.export(tmp_path / "exported", verbose=False)
+    loaded = tf.saved_model.load(str(tmp_path / "exported"))
+    np.testing.assert_allclose(loaded.serve(batch[0]), adaptive(batch[0]), atol=1e-6)
+    for call in (
+        lambda: export.to_tflite(adaptive, tmp_path / "a.tflite"),
+        lambda: export.to_saved_model(adaptive, tmp_path / "saved"),
+        lambda: search.evaluate_model(adaptive, batch, "adaptive"),
+        lambda: keras_resizable.calibrate(adaptive, batch[0]),
+    ):
+        with pytest.raises(ValueError, match="are not known.*adapt.to_saved_model"):
+            call()
 
 
 def test_int8_stores_weights_once(network, tf_dataset, tmp_path):
