@@ -366,7 +366,8 @@ class TrainStep:
             )
             used = count > 0
         is_used = [tf.unstack(rows) for rows in tf.unstack(used)]
-        # Momentum and weight decay would move the rows that were not used.
+        # Momentum and weight decay would move the rows that were not used. (Averages of
+        # `use_ema` have seen them moved by this one step.)
         kept = [
             (variable, tf.convert_to_tensor(variable), is_used[stage][row])
             for stage, layer in norms_by_stage(network)
