@@ -28,7 +28,7 @@ def fit(network, batch, callback):
 
 def test_accuracies_are_those_of_evaluate(trained, batch, tf_dataset):
     configs = {"smallest": (0.5, 0.5), "chosen": (1.0, 0.75)}
-    history = fit(trained, batch, SubNetworkAccuracy(tf_dataset, configs))
+    history = fit(trained, batch, SubNetworkAccuracy(batch, configs))
     for name, config in configs.items():
         trained.config = config
         results = trained.evaluate(tf_dataset, verbose=0, return_dict=True)

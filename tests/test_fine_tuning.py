@@ -1,3 +1,5 @@
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -74,6 +76,46 @@ def test_a_teacher_teaches_and_stays_as_it_is(make_network, batch):
     assert distances[1] < distances[0] / 2
     for old, new in zip(teacher_before, teacher.get_weights()):
         np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", "object"])
+def test_a_teacher_under_a_strategy_teaches_as_on_one_device(model, loss, strategy):
+    generator = np.random.default_rng(0)
+    images = generator.random((32, 12, 12, 2), np.float32)
+    labels = generator.integers(0, 3, 32)
+    if loss == "object":
+        loss = keras.losses.SparseCategoricalCrossentropy()
+    fine_tuning.train_only(model, "classifier")
+    moved = []
+    for scope in (contextlib.nullcontext(), strategy.scope()):
+        with scope:
+            student, teacher = (keras.models.clone_model(model) for _ in range(2))
+            student.set_weights(model.get_weights())
+            teacher.set_weights([0.9 * weight for weight in model.get_weights()])
+            taught = fine_tuning.taught_by(student, teacher)
+            taught.compile(keras.optimizers.SGD(1.0), loss)
+        taught.fit(images, labels, batch_size=32, shuffle=False, verbose=0)
+        old, new = (m.get_layer("predictions").get_weights() for m in (model, student))
+        moved.append(np.concatenate([(a - b).ravel() for a, b in zip(old, new)]))
+    assert abs(moved[0]).max() > 1e-3
+    np.testing.assert_allclose(moved[0], moved[1], rtol=0.1, atol=1e-4)
+
+
+def test_answers_that_a_teacher_cannot_teach(batch):
+    images = keras.Input((12, 12, 2))
+    features = keras.layers.Flatten()(images)
+    yes_or_no = keras.Model(images, keras.layers.Dense(1, "sigmoid")(features))
+    several = keras.Model(images, keras.layers.Dense(3, "sigmoid")(features))
+    several.compile("sgd", "binary_crossentropy")
+    for model in (yes_or_no, several):
+        with pytest.raises(ValueError, match="one of two or more classes"):
+            fine_tuning.taught_by(model, model)
+    one = keras.Model(images, keras.layers.Dense(3, "softmax")(features))
+    taught = fine_tuning.taught_by(one, keras.models.clone_model(one))
+    with pytest.raises(ValueError, match="one class, and with this loss"):
+        taught.compile("sgd", "binary_crossentropy")
+    with pytest.raises(ValueError, match="cannot be `None`"):
+        taught.compile("sgd")
 
 
 def test_penalties_count_with_a_teacher_too(make_network, batch):

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import small_network
+from foreign_models import SIZE, body, classify, of
 
+import keras_resizable
 from keras_resizable.training import find_learning_rate
 
 MAKE_NETWORK = small_network
@@ -53,6 +55,25 @@ def test_the_lowest_loss_is_suggested_and_the_network_stays(
     assert result.suggested == pytest.approx(result.rates[lowest], rel=0.5)
     result.plot(tmp_path / "rates.png")
     assert (tmp_path / "rates.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("is_converted", [False, True])
+def test_the_model_is_tried_as_it_is(is_converted):
+    """Also what layers keep beside their weights, as an adapted normalisation does."""
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 3, 32)
+    images = (
+        generator.normal(5000, 20, (32, SIZE, SIZE, 3))
+        + 40 * labels[:, None, None, None]
+    )
+    images = images.astype("float32")
+    adapted = keras.layers.Normalization()
+    adapted.adapt(images)
+    model = of(lambda x: keras.layers.Softmax()(classify(body(adapted(x)), classes=3)))
+    network = keras_resizable.from_keras(model, (1.0, 0.5)) if is_converted else model
+    network.compile("sgd", "sparse_categorical_crossentropy")
+    result = find_learning_rate(network, (images, labels), steps=10, highest=1e-2)
+    assert result.losses[0] < 3  # 400 where images are not normalised.
 
 
 def test_losses_are_those_of_the_steps(make_network, batch):

@@ -33,8 +33,9 @@ class StopOnDivergence(keras.callbacks.Callback):
         for table in tables_of(batch_norms(self.model)):
             if not np.isfinite(table.numpy()).all():
                 raise FloatingPointError(
-                    f"The batch statistics {table.path} became infinite or NaN. Look "
-                    "for images that are, and calibrate: keras_resizable.calibrate."
+                    f"The batch statistics {table.path} became infinite or NaN. Try a "
+                    "lower learning rate; or look for images that are, and calibrate: "
+                    "keras_resizable.calibrate."
                 )
 
     def _where(self):

@@ -53,5 +53,8 @@ class SubNetworkAccuracy(keras.callbacks.Callback):
                 if self.calibrate_with is not None:
                     with network.distribute_strategy.scope():
                         self._calibrate(self.calibrate_with)
-                results = network.evaluate(self.dataset, verbose=0, return_dict=True)
+                data = (
+                    self.dataset if isinstance(self.dataset, tuple) else (self.dataset,)
+                )
+                results = network.evaluate(*data, verbose=0, return_dict=True)
             logs.update({f"val_{key}_{name}": results[key] for key in results})

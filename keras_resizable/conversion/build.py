@@ -3,6 +3,7 @@
 import warnings
 
 import keras
+import tensorflow as tf
 from keras import layers
 
 from keras_resizable.conversion.block import ScaleAwareBlock, norms_inside
@@ -12,6 +13,7 @@ from keras_resizable.sub_network import copy_state, copy_trainable
 from keras_resizable.utils.graph import layers_of
 from keras_resizable.utils.messages import first_line
 
+_ADAPTIVE = (layers.AdaptiveAveragePooling2D, layers.AdaptiveMaxPooling2D)
 # Names of the inputs of parts, and of a sub-network's.
 _OUR_NAMES = ("images", "features", "scale_index")
 
@@ -34,7 +36,7 @@ class Builder:
         images = keras.Input(graph.input_shape, dtype=graph.images.dtype, name="images")
         calls = graph.calls[: end.position]
         outputs = self._run(calls, {id(graph.images): images}, end.tensor)
-        return keras.Model(images, outputs, name="stem")
+        return _frozen_if_all_is(keras.Model(images, outputs, name="stem"))
 
     def stage(self, number: int, graph: Graph, start: Cut, end: Cut) -> keras.Model:
         """A resize, and what comes before the next.
@@ -52,7 +54,9 @@ class Builder:
         values = {id(start.tensor): resize(features, scale_index)}
         calls = graph.calls[start.position : end.position]
         outputs = self._run(calls, values, end.tensor, scale_index)
-        return keras.Model([features, scale_index], outputs, name=f"stage{number}")
+        return _frozen_if_all_is(
+            keras.Model([features, scale_index], outputs, name=f"stage{number}")
+        )
 
     def head(
         self, graph: Graph, start: Cut, size: tuple[int, int] | None = None
@@ -72,7 +76,7 @@ class Builder:
             name = self._unused("feature_maps")
             x = layers.Identity(name=name, dtype=start.tensor.dtype)(x)
         outputs = self._run(calls, {id(start.tensor): x}, graph.outputs)
-        return keras.Model(features, outputs, name="head")
+        return _frozen_if_all_is(keras.Model(features, outputs, name="head"))
 
     def _run(self, calls, values, outputs, scale_index=None):
         """Makes calls with copies of their layers, and gives these the weights."""
@@ -88,7 +92,10 @@ class Builder:
             if is_ours and scale_index is not None:
                 args = (*args, scale_index)
             try:
-                return copy(*args, **kwargs)
+                outputs = copy(*args, **kwargs)
+                if _may_need_sizes(operation):
+                    _trace(copy, args, kwargs)
+                return outputs
             except Exception as error:  # Whatever a layer of somebody raises.
                 raise ValueError(
                     f"Layer {call.name!r}, a {type(operation).__name__}, cannot run on "
@@ -99,6 +106,8 @@ class Builder:
         for call, copy in copies.values():
             if type(call.operation) is layers.BatchNormalization:
                 continue  # It has them already.
+            if type(copy) is layers.GlobalAveragePooling2D:
+                continue  # It has none, and may stand for another.
             inner = copy.layer if isinstance(copy, ScaleAwareBlock) else copy
             copy_state(call.operation, inner)
             copy_trainable(call.operation, inner)
@@ -136,6 +145,38 @@ def _features(cut):
     return keras.Input((None, None, channels), dtype=cut.tensor.dtype, name="features")
 
 
+def _frozen_if_all_is(part):
+    """A part, frozen itself if its layers are: then it can be unfrozen as a whole."""
+    layers_with_weights = [layer for layer in layers_of(part) if layer.weights]
+    if layers_with_weights and not any(one.trainable for one in layers_with_weights):
+        part.trainable = False
+    return part
+
+
+def _may_need_sizes(operation):
+    """Whether a layer is not known to run in a graph that knows no sizes."""
+    if isinstance(operation, layers.UpSampling2D):
+        return operation.interpolation != "nearest"
+    is_of_keras = type(operation).__module__.startswith("keras.src.")
+    return isinstance(operation, _ADAPTIVE) or not is_of_keras
+
+
+def _trace(copy, args, kwargs):
+    """Makes a call in a graph, as `fit` will."""
+    is_tensor = keras.backend.is_keras_tensor
+    tensors = [leaf for leaf in keras.tree.flatten((args, kwargs)) if is_tensor(leaf)]
+
+    def call(*values):
+        remaining = iter(values)
+        given, named = keras.tree.map_structure(
+            lambda leaf: next(remaining) if is_tensor(leaf) else leaf, (args, kwargs)
+        )
+        return copy(*given, **named)
+
+    specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tensors]
+    tf.function(call, autograph=False).get_concrete_function(*specs)
+
+
 def _takes_maps_alone(call):
     """Whether a layer is called with feature maps, and nothing else of its own."""
     is_one = len(call.args) == 1 and isinstance(call.args[0], keras.KerasTensor)
@@ -154,6 +195,12 @@ def _warn_of_shared_rows(name, block):
 def _copy_of(call):
     """A layer or an operation of the same configuration."""
     operation = call.operation
+    if (
+        isinstance(operation, layers.AdaptiveAveragePooling2D)
+        and tuple(operation.output_size) == (1, 1)
+        and operation.data_format == "channels_last"
+    ):  # Which needs to know sizes.
+        return layers.GlobalAveragePooling2D(keepdims=True, name=operation.name)
     try:
         config = operation.get_config()
         copy = type(operation).from_config({**config, **call.changes})

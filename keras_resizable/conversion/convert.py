@@ -98,6 +98,8 @@ def from_keras(
     scales = check_scales(scales)
     plan = _plan(model, input_shape)
     resizes = plan.resizes
+    if isinstance(resize_before, str):
+        resize_before = [resize_before]
     if resize_before is not None:
         resizes = [plan.cut_before(layer) for layer in resize_before]
         resizes = sorted(set(resizes), key=lambda cut: cut.position)
@@ -207,7 +209,9 @@ class _Plan:
         for number in named:
             if number in places and len(places[number].tensor.shape) == 4:
                 return places[number]
-        why = "no single map of features passes there" if named else "there is no such"
+        why = "there is no such"
+        if named:
+            why = "no single map of features passes there, or it is the first or last"
         raise ValueError(
             f"There is no place for a resize before the layer {layer!r}: {why}. "
             "Those of keras_resizable.resize_points(model) are possible."

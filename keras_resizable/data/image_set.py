@@ -2,7 +2,10 @@
 
 import collections.abc
 import dataclasses
+import hashlib
+import json
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -45,6 +48,16 @@ class ImageSet:
     class_names: tuple[str, ...]
     image_shape: tuple[int | None, int | None, int]
     validation: Split | None = dataclasses.field(default=None, kw_only=True)
+
+
+def describe(image_set: ImageSet) -> dict[str, Any]:
+    """What tells images from others without reading them, as JSON can hold it."""
+    names = json.dumps(image_set.class_names).encode()
+    return {
+        "train": image_set.train.num_images,
+        "shape": list(image_set.image_shape),
+        "classes": hashlib.sha256(names).hexdigest(),
+    }
 
 
 def take_train(image_set: ImageSet, count: int, skip: int = 0) -> ImageSet:
@@ -137,8 +150,8 @@ def from_arrays(
         An `ImageSet`.
 
     Raises:
-        ValueError: If images are not uint8, images and labels are not as many, or a
-            label is of no class.
+        ValueError: If images are not uint8 or have other channels, labels are not
+            integers or not as many, or a label is of no class.
 
     Example:
 
@@ -149,6 +162,11 @@ def from_arrays(
     ('cat', 'dog')
     """
     (images, labels), (test_images, test_labels) = map(_checked, (train, test))
+    if images.shape[3] != test_images.shape[3]:
+        raise ValueError(
+            "All images have as many channels. Received: "
+            f"{images.shape[3]} and {test_images.shape[3]}"
+        )
     count = 1 + int(max(labels.max(), test_labels.max()))
     if class_names is None:
         class_names = map(str, range(count))
@@ -179,6 +197,8 @@ def _checked(arrays):
             f"There is a label for each image. Received: {len(images)} images, and "
             f"labels {labels.shape}"
         )
+    if labels.dtype.kind not in "biu":
+        raise ValueError(f"Labels are integers. Received: {labels.dtype}")
     images = images[..., np.newaxis] if images.ndim == 3 else images
     return images, labels.reshape(-1)
 

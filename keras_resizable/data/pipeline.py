@@ -105,6 +105,8 @@ def train_dataset(
     dataset = dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
     if num_shards > 1:
         dataset = dataset.rebatch(batch_size, drop_remainder=True)
+    endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    dataset = dataset.apply(endless)
     policy = tf.data.experimental.AutoShardPolicy.OFF
     return _finished(dataset, policy)
 
@@ -205,13 +207,14 @@ def _finished(dataset, auto_shard_policy):
 
 
 def resolved_shape(
-    image_shape: tuple[int | None, int | None, int], image_size: int | None = None
+    image_shape: tuple[int | None, int | None, int],
+    image_size: int | tuple[int, int] | None = None,
 ) -> tuple[int, int, int]:
     """The shape of a set's images, or of what they are resized to.
 
     Args:
         image_shape: That of an `ImageSet`.
-        image_size: Height and width; those of the set if absent.
+        image_size: Height and width, one number or two; those of the set if absent.
 
     Returns:
         `(height, width, channels)`.
@@ -220,7 +223,9 @@ def resolved_shape(
         ValueError: If the images are of several sizes and `image_size` is absent.
     """
     height, width, channels = image_shape
-    if image_size is not None:
+    if isinstance(image_size, tuple):
+        height, width = image_size
+    elif image_size is not None:
         height = width = image_size
     if height is None or width is None:
         raise ValueError(

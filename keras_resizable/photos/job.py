@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import numbers
 import os
 import pathlib
 import random
@@ -16,7 +17,7 @@ from keras_resizable.conversion import APPLICATIONS
 from keras_resizable.export import IO
 from keras_resizable.models import NETWORKS
 from keras_resizable.runs import load_model
-from keras_resizable.space import Configuration, SpatialSpace
+from keras_resizable.space import Configuration, SpatialSpace, check_scales
 
 # Of each part: how many passes, or of few photos how many steps.
 EPOCHS = {
@@ -94,19 +95,40 @@ class Job:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "model", os.fspath(self.model))
+        if self.model.endswith(".h5"):
+            raise ValueError(
+                f"A model is a .keras file. Received: model={self.model!r}"
+            )
+        weights = self.weights
+        if weights not in (None, "imagenet") and not pathlib.Path(weights).is_file():
+            raise ValueError(
+                "`weights` is None, 'imagenet' or the path of a file. Received: "
+                f"weights={weights!r}"
+            )
+        check_scales(self.scales)
+        size = self.image_size
+        if size is not None and not (isinstance(size, int) and size > 0):
+            raise ValueError(
+                "`image_size` is one number of pixels, height and width. Received: "
+                f"image_size={size!r}"
+            )
         search.check_limits(**self.limits)
         if self.io not in IO:
             raise ValueError(f"`io` must be one of {IO}. Received: io={self.io!r}")
         for name in EPOCHS:
             given = getattr(self, name)
-            if given is not None and given < (0 if name == "head_epochs" else 1):
-                raise ValueError(f"`{name}` is too small: {given}")
+            least = 0 if name == "head_epochs" else 1
+            if given is not None and not (isinstance(given, int) and given >= least):
+                raise ValueError(
+                    f"`{name}` is an integer, {least} or more. Received: {given!r}"
+                )
         if not 0 < self.validation < 0.5:
             raise ValueError(
                 "`validation` is more than 0 and less than 0.5. Received: "
                 f"{self.validation}"
             )
-        if len(set(self.input_range)) != 2 or len(self.input_range) != 2:
+        if not _is_range(self.input_range):
             raise ValueError(
                 "`input_range` is of two numbers, what pixels of 0 and 255 are to the "
                 f"model. Received: {self.input_range}"
@@ -264,6 +286,13 @@ class Job:
             augmentation="inception" if pixels >= _SMALL else "pad_crop_flip",
             seed=self.seed,
         )
+
+
+def _is_range(given):
+    """Whether it is two numbers that differ."""
+    if not isinstance(given, (tuple, list)) or len(given) != 2:
+        return False
+    return all(isinstance(x, numbers.Real) for x in given) and given[0] != given[1]
 
 
 def evaluated_configs(job: Job, space: SpatialSpace) -> list[Configuration]:

@@ -16,6 +16,7 @@ from keras_resizable.data import (
     resolved_shape,
     save_images,
 )
+from keras_resizable.data.image_set import describe
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.runs.folders import (
     CALIBRATION,
@@ -126,8 +127,20 @@ class Run:
 
         Args:
             data_dir: Where TensorFlow Datasets keeps its sets.
+
+        Raises:
+            ValueError: If they are not those of its recipe.
         """
-        return recipes.load_data(self.recipe, data_dir)
+        images = recipes.load_data(self.recipe, data_dir)
+        known = self.settings.get("images", {})
+        if any(
+            known.get(name, value) != value for name, value in describe(images).items()
+        ):
+            raise ValueError(
+                f"{self.folder} was trained with other images than its recipe's, which "
+                "were given as `images=`: give them again."
+            )
+        return images
 
     def test_data(self, data_dir: str | None = None) -> tf.data.Dataset:
         """The batches that it was evaluated with, images and labels.

@@ -9,11 +9,13 @@ from typing import Any
 import keras
 
 from keras_resizable import callbacks, data, recipes
+from keras_resizable.data.image_set import describe
 from keras_resizable.runs.folders import count_epochs, open_run
 from keras_resizable.runs.resuming import fit_resumable, make_deterministic
 from keras_resizable.runs.run import Run
 from keras_resizable.space import ConfigLike
 from keras_resizable.training import distribution
+from keras_resizable.utils.digests import digest_of_data
 
 _STEPS_BEFORE_JUDGING = 20  # Whether anything is learned.
 _CALIBRATION_BATCHES = 2  # For what is shown after an epoch.
@@ -49,7 +51,9 @@ def train(
         root: Folder of all runs. `latest` in it points to this one.
         new: Whether to start a new run, even if one was interrupted.
         data_dir: Where TensorFlow Datasets keeps its sets.
-        images: The images of the recipe, if they are loaded already.
+        images: The images of the recipe, if they are loaded already; or others. Then
+            they are taken as they are, `recipe.num_images`, `canvas` and `validation`
+            change nothing, and `fine_tune` has to be given them too.
         strategy: Which devices to use: `"none"` for one, `"mirrored"` for all of this
             machine, `"multi_worker"` for all machines that `TF_CONFIG` names.
         checkpoint_steps: Number of steps between checkpoints inside an epoch; none if
@@ -76,14 +80,23 @@ def train(
     keras.utils.set_random_seed(recipe.seed)
     if deterministic:
         make_deterministic()
-    images = images or recipes.load_data(recipe, data_dir)
     with precision(recipe.precision):
         return _train(
-            recipe, mode, target, root, new, images, devices, checkpoint_steps
+            recipe,
+            mode,
+            target,
+            root,
+            new,
+            images or recipes.load_data(recipe, data_dir),
+            images is not None,
+            devices,
+            checkpoint_steps,
         )
 
 
-def _train(recipe, mode, config, root, new, images, strategy, checkpoint_steps):
+def _train(
+    recipe, mode, config, root, new, images, is_given, strategy, checkpoint_steps
+):
     shape = data.resolved_shape(images.image_shape, recipe.image_size)
     steps_per_epoch = data.steps_per_epoch(images, recipe.batch_size)
     classes = len(images.class_names)
@@ -97,12 +110,15 @@ def _train(recipe, mode, config, root, new, images, strategy, checkpoint_steps):
     is_chief = distribution.is_chief(strategy)
     name = ""
     if is_chief:
+        about = describe(images)
+        if is_given:
+            about["first"] = digest_of_data(images.train.read().take(1))
         values = dataclasses.asdict(recipe)
         del values["ours"]  # It says something of the values, and changes nothing.
         name = str(
             open_run(
                 network.name,
-                {"recipe": values, "mode": mode, "config": config},
+                {"recipe": values, "mode": mode, "config": config, "images": about},
                 lambda folder: count_epochs(folder) >= recipe.epochs,
                 root=root,
                 new=new,

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from keras_resizable.utils.graph import layers_of
-from keras_resizable.utils.outputs import Classifier
+from keras_resizable.utils.outputs import Classifier, is_multi_label
 
 WEIGHTS = ("all", "classifier")
 
@@ -85,6 +85,13 @@ def taught_by(model: keras.Model, teacher: keras.Model) -> keras.distillation.Di
                 "A teacher and its student answer with probabilities. "
                 f"{taking_part.name!r} gives logits: add a softmax layer."
             )
+        loss = taking_part.loss if taking_part.compiled else None
+        if Classifier(taking_part).is_binary or is_multi_label(loss):
+            raise ValueError(
+                "A teacher and its student answer with one of two or more classes, "
+                f"by probabilities that sum to 1. {taking_part.name!r} does not: "
+                "softmax does."
+            )
     return _Distiller(
         teacher,
         model,
@@ -93,8 +100,29 @@ def taught_by(model: keras.Model, teacher: keras.Model) -> keras.distillation.Di
     )
 
 
+class _Mean(keras.losses.Loss):
+    """The mean of a function, or of one of Keras's that has a name."""
+
+    def __init__(self, function):
+        super().__init__(name="mean")
+        self._function = keras.losses.get(function)
+
+    def call(self, y_true, y_pred):
+        return self._function(y_true, y_pred)
+
+
 class _Distiller(keras.distillation.Distiller):
     """With the penalties of the student's regularizers, which Keras leaves out."""
+
+    def compile(self, optimizer="adam", loss=None, **kwargs):
+        if is_multi_label(loss):
+            raise ValueError(
+                "A teacher gives each image one class, and with this loss it may have "
+                f"several. Received: loss={loss!r}"
+            )
+        # A function would not be averaged over replicas.
+        is_function = loss is not None and not isinstance(loss, keras.losses.Loss)
+        super().compile(optimizer, _Mean(loss) if is_function else loss, **kwargs)
 
     def compute_loss(self, *args, **kwargs):
         replicas = tf.distribute.get_strategy().num_replicas_in_sync

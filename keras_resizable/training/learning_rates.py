@@ -8,7 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_resizable.sub_network import copy_state
 from keras_resizable.training.averaging import without_loss_scaling
+from keras_resizable.utils.batches import labelled_batches
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.files import replacing
 
@@ -121,9 +123,11 @@ def find_learning_rate(
             "gradient_reduction": step.gradient_reduction,
             "split_batch": step.split_batch,
         }
+    if isinstance(dataset, tuple):
+        dataset = labelled_batches(dataset, network)
     with network.distribute_strategy.scope():
         copy = type(network).from_config(network.get_config())
-        copy.set_weights(network.get_weights())
+        copy_state(network, copy)
         copy.compile(type(optimizer).from_config(settings), network.loss, **options)
     copy.fit(
         dataset.repeat(),

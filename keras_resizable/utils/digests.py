@@ -37,5 +37,6 @@ def digest_of_data(dataset: tf.data.Dataset | None) -> str:
         return "none"
     data = hashlib.sha256(str(dataset.cardinality().numpy()).encode())
     for part in keras.tree.flatten(next(iter(dataset.take(1)), ())):
-        data.update(part.numpy().tobytes())
+        value = part.numpy()  # Of an encoded image, its bytes.
+        data.update(value if isinstance(value, bytes) else value.tobytes())
     return data.hexdigest()

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from foreign_models import SIZE, block, body, classify, conv, of, plain
 from keras import layers, ops
 
@@ -121,7 +122,15 @@ REFUSED = {
     ),
     "without configuration": (
         lambda: with_layer(WithoutConfig(2)),
-        "Layer 'without_config.*', a WithoutConfig, cannot be copied.*number",
+        "Layer 'without_config.*', a WithoutConfig, cannot be copied.*nt 'trainable'",
+    ),
+    "activation without a name": (
+        lambda: with_layer(layers.Conv2D(4, 3, padding="same", activation=tf.nn.swish)),
+        "Layer 'conv2d.*cannot be copied by.*(?<!config=)swish",
+    ),
+    "sizes in a graph": (
+        lambda: with_layer(layers.UpSampling2D(interpolation="bilinear")),
+        "Layer 'up_sampling2d.*', a UpSampling2D, cannot run on maps of any height",
     ),
     "lambda": (
         lambda: with_layer(layers.Lambda(lambda x: 2 * x)),
@@ -170,7 +179,7 @@ def test_wrong_places_are_named():
     with pytest.raises(
         ValueError, match="before the layer 'no_such': there is no such"
     ):
-        from_keras(model, SCALES, resize_before=["no_such"])
+        from_keras(model, SCALES, resize_before="no_such")
     inside = [layer.name for layer in model.layers if layer.name.startswith("conv2d")]
     inside = [name for name in inside if name not in names][1]
     with pytest.raises(ValueError, match=f"{inside}': no single map of features"):

@@ -163,6 +163,16 @@ def test_a_head_that_pools_before_it_flattens(size):
     assert_it_is_the_model(of(make))
 
 
+def test_a_head_that_pools_adaptively_as_others_write_it():
+    def make(x):
+        x = layers.AdaptiveAveragePooling2D((1, 1))(body(x))
+        return layers.Dense(3)(layers.Flatten()(x))
+
+    network = assert_it_is_the_model(of(make))
+    network.compile("sgd", "mse")
+    network.fit(np.ones((4, SIZE, SIZE, 3)), np.ones((4, 3)), verbose=0)
+
+
 class Live(Frozen):
     def __init__(self, norm, **kwargs):
         super().__init__(**kwargs)
@@ -238,6 +248,18 @@ def test_frozen_statistics_stay_those_of_the_largest(batch_of_photos):
     network.compile("sgd", "categorical_crossentropy")
     network.fit(*batch_of_photos, verbose=0)
     network.sub_network(network.space.smallest)
+
+
+def test_a_frozen_body_is_unfrozen_as_in_keras():
+    model = plain()
+    expected = len(model.trainable_weights)
+    for layer in model.layers[:-1]:
+        layer.trainable = False
+    network = from_keras(model, (1.0,))
+    assert len(network.trainable_weights) == 2
+    for layer in network.layers:
+        layer.trainable = True
+    assert len(network.trainable_weights) == expected
 
 
 @pytest.fixture

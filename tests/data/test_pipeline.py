@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import small_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -190,6 +191,19 @@ def test_pad_crop_flip_adds_no_black():
         seed = tf.constant([0, n])
         moved = preprocessing.train_image(image, (16, 16, 3), "pad_crop_flip", seed)
         assert np.all(moved == 200)
+
+
+def test_its_batches_have_no_end_and_say_so(images):
+    batches = data.train_dataset(images, 8)
+    assert batches.cardinality() == tf.data.INFINITE_CARDINALITY
+    network = small_network(input_shape=images.image_shape)
+    with pytest.raises(ValueError, match="never ends: pass `dataset.take"):
+        network.sub_network("0.5", calibrate_with=batches)
+
+
+def test_height_and_width_may_differ(images):
+    batches = data.train_dataset(images, 2, image_size=(6, 9))
+    assert next(iter(batches))[0].shape[:3] == (2, 6, 9)
 
 
 def test_bad_arguments_are_named(images):

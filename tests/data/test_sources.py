@@ -173,6 +173,17 @@ def test_a_seed_alone_decides_the_order(source, request):
     assert sorted(orders[0]) == sorted(orders[3]) and orders[0] != orders[3]
 
 
+def test_labels_and_channels_that_do_not_fit_are_told():
+    images, labels = np.zeros((4, 8, 8, 3), np.uint8), np.arange(4) % 2
+    for test, message in (
+        ((images[..., :1], labels), "as many channels. Received: 3 and 1"),
+        ((images, labels + 0.7), "Labels are integers. Received: float64"),
+        ((images, labels.astype(str)), "Labels are integers. Received: <U"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            data.from_arrays((images, labels), test)
+
+
 def test_arrays_that_are_no_images_are_told():
     images, labels = np.zeros((6, 8, 8, 3), np.uint8), np.arange(6) % 3
     column = data.from_arrays((images, labels[:, np.newaxis]), (images, labels))

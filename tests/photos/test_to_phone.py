@@ -52,7 +52,7 @@ def folder(tmp_path_factory):
 def make_job(folder, **changes):
     values = {
         "images": folder / "photos",
-        "model": str(folder / "mine.keras"),
+        "model": folder / "mine.keras",
         "input_range": (0.0, 1.0),
         "scales": (1.0, 0.5),
         "image_size": SHAPE[0],
@@ -102,6 +102,7 @@ def test_photos_become_files_and_what_is_done_is_not_done_again(
     result = photos.to_phone(job, device=device, root=tmp_path)
     assert not trained and result.folder == done
     assert _begun(make_job(folder, max_flops=2e9), tmp_path) == done
+    assert result.run.images().class_names == tuple(sorted(COLORS))
     _check_again(result, job, device, tmp_path)
     table, files = result.table, result.files
     assert len(table) == 4 and str(result.config) in set(table["config"])
@@ -217,7 +218,15 @@ def test_what_cannot_be_is_told_before_training(folder, tmp_path, monkeypatch):
         ({"max_flops": 1e3}, ValueError, "flops of at most 1000. The nearest is"),
         ({"model": "no.keras"}, FileNotFoundError, "There is no file no.keras"),
         ({"io": "uint8"}, ValueError, "io='uint8'"),
-        ({"epochs": 0}, ValueError, "`epochs` is too small: 0"),
+        ({"epochs": 0}, ValueError, "`epochs` is an integer, 1 or more. Received: 0"),
+        ({"epochs": 1.5}, ValueError, "`epochs` is an integer, 1 or more"),
+        ({"model": Path("mine.h5")}, ValueError, "is a .keras file"),
+        ({"weights": "imagnet"}, ValueError, "weights='imagnet'"),
+        ({"scales": ()}, ValueError, "Received an empty list"),
+        ({"scales": 0.5}, ValueError, "scales=0.5"),
+        ({"image_size": (32, 32)}, ValueError, "one number of pixels"),
+        ({"image_size": 0}, ValueError, "one number of pixels"),
+        ({"input_range": ("0", "255")}, ValueError, "two numbers"),
         ({"validation": 0.5}, ValueError, "less than 0.5"),
         ({"input_range": (1.0, 1.0)}, ValueError, "two numbers"),
         ({"input_range": (255.0,)}, ValueError, "two numbers"),
