@@ -80,23 +80,19 @@ def train(
     keras.utils.set_random_seed(recipe.seed)
     if deterministic:
         make_deterministic()
+    about = {}
+    if images is None:
+        images = recipes.load_data(recipe, data_dir)
+    else:
+        about["first"] = digest_of_data(images.train.read(None).take(1))
+    about |= describe(images)
     with precision(recipe.precision):
         return _train(
-            recipe,
-            mode,
-            target,
-            root,
-            new,
-            images or recipes.load_data(recipe, data_dir),
-            images is not None,
-            devices,
-            checkpoint_steps,
+            recipe, mode, target, root, new, images, about, devices, checkpoint_steps
         )
 
 
-def _train(
-    recipe, mode, config, root, new, images, is_given, strategy, checkpoint_steps
-):
+def _train(recipe, mode, config, root, new, images, about, strategy, checkpoint_steps):
     shape = data.resolved_shape(images.image_shape, recipe.image_size)
     steps_per_epoch = data.steps_per_epoch(images, recipe.batch_size)
     classes = len(images.class_names)
@@ -110,9 +106,6 @@ def _train(
     is_chief = distribution.is_chief(strategy)
     name = ""
     if is_chief:
-        about = describe(images)
-        if is_given:
-            about["first"] = digest_of_data(images.train.read().take(1))
         values = dataclasses.asdict(recipe)
         del values["ours"]  # It says something of the values, and changes nothing.
         name = str(
