@@ -278,8 +278,8 @@ for _family in FAMILIES:
                 held_out=True,
                 scale=_scale,
             )
-# The best; ShuffleNetV2's fair sampling, which was better at 0.1 at a third of the FLOPs,
-# is worse there with all. Smaller ones alone have that of the largest.
+# The best; ShuffleNetV2's fair sampling is better at 0.1 with a third of the FLOPs, but
+# worse there with all. Smaller ones alone have that of the largest.
 RATE_OF_FAMILY = 0.05
 EPOCHS_ALONE_OF_FAMILY = 8
 for _family in FAMILIES:
