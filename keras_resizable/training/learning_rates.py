@@ -59,7 +59,7 @@ class RangeTest:
 
 def find_learning_rate(
     network: keras.Model,
-    dataset: tf.data.Dataset,
+    dataset: tf.data.Dataset | tuple[np.ndarray, np.ndarray],
     *,
     steps: int = 100,
     lowest: float = 1e-4,
@@ -78,7 +78,8 @@ def find_learning_rate(
 
     Args:
         network: A compiled `ResizableNetwork` or another `keras.Model`, trained or not.
-        dataset: `tf.data.Dataset` of batches as `fit` takes them; it is repeated.
+        dataset: `tf.data.Dataset` of batches as `fit` takes them, which is repeated; or
+            images and labels as two arrays.
         steps: Number of steps.
         lowest: Learning rate of the first step.
         highest: Learning rate of the last step.
