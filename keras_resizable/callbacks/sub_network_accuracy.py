@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import keras
-import tensorflow as tf
 
 from keras_resizable.calibration import make_calibrator, restoring
 from keras_resizable.space import ConfigLike
@@ -18,7 +17,7 @@ class SubNetworkAccuracy(keras.callbacks.Callback):
     optimizer keeps averages of the weights, these are evaluated.
 
     Args:
-        dataset: What to evaluate with, as `network.evaluate` takes it.
+        dataset: What to evaluate with, as `validation_data` of Keras's `fit`.
         configs: Configurations by a name for each; the largest and the smallest
             if absent.
         calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
@@ -27,7 +26,7 @@ class SubNetworkAccuracy(keras.callbacks.Callback):
 
     def __init__(
         self,
-        dataset: tf.data.Dataset,
+        dataset: Batches,
         configs: Mapping[str, ConfigLike] | None = None,
         calibrate_with: Batches | None = None,
     ) -> None:
@@ -46,6 +45,7 @@ class SubNetworkAccuracy(keras.callbacks.Callback):
             "largest": space.largest,
             "smallest": space.smallest,
         }
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(self.dataset)
         for name, config in configs.items():
             with restoring(network), averaged(network):
                 network.check_statistics &= self.calibrate_with is None
@@ -53,8 +53,7 @@ class SubNetworkAccuracy(keras.callbacks.Callback):
                 if self.calibrate_with is not None:
                     with network.distribute_strategy.scope():
                         self._calibrate(self.calibrate_with)
-                data = (
-                    self.dataset if isinstance(self.dataset, tuple) else (self.dataset,)
+                results = network.evaluate(
+                    x, y, sample_weight=weights, verbose=0, return_dict=True
                 )
-                results = network.evaluate(*data, verbose=0, return_dict=True)
             logs.update({f"val_{key}_{name}": results[key] for key in results})

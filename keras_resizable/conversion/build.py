@@ -157,7 +157,7 @@ def _may_need_sizes(operation):
     """Whether a layer is not known to run in a graph that knows no sizes."""
     if isinstance(operation, layers.UpSampling2D):
         return operation.interpolation != "nearest"
-    is_of_keras = type(operation).__module__.startswith("keras.src.")
+    is_of_keras = type(operation).__module__.startswith("keras.")
     return isinstance(operation, _ADAPTIVE) or not is_of_keras
 
 

@@ -11,7 +11,7 @@ def train_dataset(
     image_set: ImageSet,
     batch_size: int,
     *,
-    image_size: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
     augmentation: str = "none",
     rand_augment: float = 0.0,
     cutout: float = 0.0,
@@ -32,7 +32,8 @@ def train_dataset(
     Args:
         image_set: An `ImageSet`.
         batch_size: Images per step, of all shards together.
-        image_size: Height and width of the images; those of the set if absent.
+        image_size: Height and width of the images, one number or two; those of the set
+            if absent.
         augmentation: See `keras_resizable.data.preprocessing.train_image`.
         rand_augment: Magnitude of RandAugment from 0 to 1; 0 for none.
         cutout: Side of Cutout's square, as a fraction of the image's; 0 for none.

@@ -80,13 +80,14 @@ def taught_by(model: keras.Model, teacher: keras.Model) -> keras.distillation.Di
     >>> taught.compile("sgd", "sparse_categorical_crossentropy")
     """
     for taking_part in (model, teacher):
-        if not Classifier(taking_part).gives_probabilities:
+        classifier = Classifier(taking_part)
+        if not classifier.gives_probabilities:
             raise ValueError(
                 "A teacher and its student answer with probabilities. "
                 f"{taking_part.name!r} gives logits: add a softmax layer."
             )
         loss = taking_part.loss if taking_part.compiled else None
-        if Classifier(taking_part).is_binary or is_multi_label(loss):
+        if classifier.is_binary or is_multi_label(loss):
             raise ValueError(
                 "A teacher and its student answer with one of two or more classes, "
                 f"by probabilities that sum to 1. {taking_part.name!r} does not: "

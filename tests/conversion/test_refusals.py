@@ -126,7 +126,7 @@ REFUSED = {
     ),
     "activation without a name": (
         lambda: with_layer(layers.Conv2D(4, 3, padding="same", activation=tf.nn.swish)),
-        "Layer 'conv2d.*cannot be copied by.*(?<!config=)swish",
+        "Layer 'conv2d.*and `from_config`: (?!Error when).*swish",
     ),
     "sizes in a graph": (
         lambda: with_layer(layers.UpSampling2D(interpolation="bilinear")),

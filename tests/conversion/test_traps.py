@@ -250,15 +250,20 @@ def test_frozen_statistics_stay_those_of_the_largest(batch_of_photos):
     network.sub_network(network.space.smallest)
 
 
-def test_a_frozen_body_is_unfrozen_as_in_keras():
+@pytest.mark.parametrize("kept", [1, 7])
+def test_a_frozen_body_is_unfrozen_as_in_keras(kept):
     model = plain()
     expected = len(model.trainable_weights)
-    for layer in model.layers[:-1]:
+    for layer in model.layers[:-kept]:
         layer.trainable = False
     network = from_keras(model, (1.0,))
-    assert len(network.trainable_weights) == 2
-    for layer in network.layers:
-        layer.trainable = True
+    assert len(network.trainable_weights) == len(model.trainable_weights) < expected
+    if kept == 1:  # Whole parts are frozen.
+        for layer in network.layers:
+            layer.trainable = True
+    else:
+        network.trainable = False
+        network.trainable = True
     assert len(network.trainable_weights) == expected
 
 
