@@ -1,17 +1,20 @@
 """What a converted network is worth before training, and after little of it.
 
-    python train/supernet.py --recipe=resnet20 --width=0.5 --epochs=17 --mode=individual
+    python train/supernet.py --recipe=photos_resnet20 --image_size=32 \
+        --num_images=10000 --mode=individual --epochs=17 --batch_size=32
     python benchmarks/converted.py --run=runs/latest
 
 A network that was trained alone at full size is converted with other scale factors. Its
 uniform configurations, calibrated: without training; after one and three epochs of
 dealt training, with and without the source as a teacher; beside as much training from
 scratch, and beside fine-tuning the source cut to each size, for the FLOPs of the three
-epochs together. Top-1 on the test images of the run. Writes
-benchmarks/results/converted.csv after each.
+epochs together. The learning rate of each training is the best on the run's validation
+images, at one seed; with it, top-1 on the test images for each seed. Writes
+benchmarks/results/converted.csv after each, and goes on where it was interrupted.
 """
 
 import dataclasses
+import functools
 import pathlib
 
 import keras
@@ -27,84 +30,151 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("run", "runs/latest", "Folder of a run of one sub-network alone.")
 flags.DEFINE_list("scales", ["1.0", "0.75", "0.5"], "Scale factors.")
 flags.DEFINE_integer("batch_size", 96, "Images per step.")
-flags.DEFINE_float("learning_rate", 0.05, "Peak learning rate.")
+flags.DEFINE_list("rates", ["0.01", "0.02", "0.05", "0.1"], "Peak learning rates.")
 flags.DEFINE_float("teacher", 0.5, "The teacher's part of the loss.")
+flags.DEFINE_integer("seeds", 3, "How many to report.")
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "converted.csv"
-rows: list[dict] = []
 
 
-def note(name, accuracies):
-    """Adds a row: top-1 of each uniform configuration."""
-    rows.append({"training": name} | {k: 100 * float(v) for k, v in accuracies.items()})
-    print(rows[-1], flush=True)
-    RESULTS.parent.mkdir(exist_ok=True)
-    with replacing(RESULTS) as path:
-        pd.DataFrame(rows).to_csv(path, index=False, float_format="%.1f")
+class Conversion:
+    """The source, what becomes of it, and the images of its run."""
 
+    def __init__(self, run):
+        self.images, self.calibration = run.images(), run.calibration()
+        self.splits = {"validation": run.test_data(), "test": run.unseen_data()}
+        self.recipe = dataclasses.replace(run.recipe, batch_size=FLAGS.batch_size)
+        self.steps = data.steps_per_epoch(self.images, FLAGS.batch_size)
+        self.scales = tuple(map(float, FLAGS.scales))
+        alone = run.network()
+        self.source = alone.sub_network(alone.space.largest)
+        space = self.converted().space
+        self.uniform = [(scale,) * space.num_stages for scale in self.scales]
 
-def main(argv):
-    run = runs.Run(FLAGS.run)
-    images, calibration = run.images(), run.calibration()
-    recipe = dataclasses.replace(run.recipe, batch_size=FLAGS.batch_size)
-    test = recipes.test_data(recipe, images)
-    alone = run.network()
-    source = alone.sub_network(alone.space.largest)
-    scales = tuple(map(float, FLAGS.scales))
-    steps = data.steps_per_epoch(images, FLAGS.batch_size)
+    def converted(self, source=None):
+        return keras_resizable.from_keras(source or self.source, self.scales)
 
-    def converted():
-        return keras_resizable.from_keras(source, scales)
-
-    uniform = [(s,) * converted().space.num_stages for s in scales]
-
-    def accuracies(network):
-        table = search.build_table(
-            network, test, uniform, calibrate_with=calibration, verbose=False
-        )
-        return dict(zip(table["config"], table["top1"]))
-
-    def fit(model, count, **options):
-        schedule = keras.optimizers.schedules.CosineDecay(FLAGS.learning_rate, count)
+    def fit(self, model, rate, seed, steps, **options):
+        schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
         model.compile(
             keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True),
             "categorical_crossentropy",
             **options,
         )
         model.fit(
-            recipes.train_data(recipe, images),
+            recipes.train_data(
+                dataclasses.replace(self.recipe, seed=seed), self.images
+            ),
             epochs=1,
-            steps_per_epoch=count,
+            steps_per_epoch=steps,
             shuffle=False,
             verbose=0,
         )
-        return model
 
-    note("none", accuracies(converted()))
-    teacher = keras_resizable.TeacherDistillation(source, FLAGS.teacher)
-    for epochs in (1, 3):
-        for name, teaching in (("", None), (", the source as teacher", teacher)):
-            network = fit(
-                converted(), epochs * steps, split_batch=True, distillation=teaching
-            )
-            note(f"dealt, epochs: {epochs}{name}", accuracies(network))
-        scratch = keras_resizable.from_keras(
-            keras.models.clone_model(source), scales, name="scratch"
+    def evaluate(self, network, split):
+        """Top-1 of each uniform configuration, in %."""
+        table = search.build_table(
+            network,
+            self.splits[split],
+            self.uniform,
+            calibrate_with=self.calibration,
+            verbose=False,
         )
-        fit(scratch, epochs * steps, split_batch=True)
-        note(f"from scratch, dealt, epochs: {epochs}", accuracies(scratch))
+        return dict(zip(table["config"], 100 * table["top1"]))
 
-    network = converted()
-    flops = keras_resizable.count_flops_of_configs(network, network.space.configs())
-    own = keras_resizable.count_flops_of_configs(network, uniform)
-    share = round(3 * steps * np.mean(flops) / np.sum(own))
-    found = {}
-    for config in uniform:
-        model = fit(network.sub_network(config, calibrate_with=calibration), share)
-        keras_resizable.calibrate(model, calibration)
-        result = search.evaluate_model(model, test, str(config))
-        found[",".join(map(str, config))] = result.right.mean()
-    note("each size fine-tuned alone, FLOPs of 3 dealt epochs together", found)
+    def none(self, rate, seed, split):
+        return self.evaluate(self.converted(), split)
+
+    def dealt(self, rate, seed, split, *, epochs, scratch=False, taught=False):
+        source = keras.models.clone_model(self.source) if scratch else self.source
+        teacher = keras_resizable.TeacherDistillation(self.source, FLAGS.teacher)
+        network = self.converted(source)
+        self.fit(
+            network,
+            rate,
+            seed,
+            epochs * self.steps,
+            split_batch=True,
+            distillation=teacher if taught else None,
+        )
+        return self.evaluate(network, split)
+
+    def each_alone(self, rate, seed, split, *, epochs):
+        """Fine-tunes each size, for the FLOPs of `epochs` of dealt training together.
+
+        As many steps for each.
+        """
+        network = self.converted()
+        of_all, of_uniform = (
+            keras_resizable.count_flops_of_configs(network, configs)
+            for configs in (network.space.configs(), self.uniform)
+        )
+        steps = round(epochs * self.steps * np.mean(of_all) / np.sum(of_uniform))
+        found = {}
+        for config in self.uniform:
+            model = network.sub_network(config, calibrate_with=self.calibration)
+            self.fit(model, rate, seed, steps)
+            keras_resizable.calibrate(model, self.calibration)
+            name = str(network.space.config(config))
+            result = search.evaluate_model(model, self.splits[split], name)
+            found[name] = 100 * float(result.right.mean())
+        return found
+
+
+class Results:
+    """The rows that are known, in a file."""
+
+    KEYS = ["training", "rate", "seed", "split"]
+
+    def __init__(self):
+        self.rows = []
+        if RESULTS.exists():
+            self.rows = pd.read_csv(RESULTS).to_dict("records")
+
+    def of(self, train, *key):
+        """Accuracies, from the file or by `train(rate, seed, split)`."""
+        for row in self.rows:
+            if tuple(row[name] for name in self.KEYS) == key:
+                return [row[name] for name in row if name not in self.KEYS]
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(key[2])
+        found = train(*key[1:])
+        self.rows.append(dict(zip(self.KEYS, key)) | found)
+        print(self.rows[-1], flush=True)
+        with replacing(RESULTS) as path:
+            pd.DataFrame(self.rows).to_csv(path, index=False, float_format="%.4g")
+        return list(found.values())
+
+
+def main(argv):
+    conversion, results = Conversion(runs.Run(FLAGS.run)), Results()
+    rates = [float(rate) for rate in FLAGS.rates]
+    results.of(conversion.none, "none", 0.0, 0, "test")
+    trainings = {}
+    for epochs in (1, 3):
+        dealt = functools.partial(conversion.dealt, epochs=epochs)
+        trainings |= {
+            f"dealt, epochs: {epochs}": dealt,
+            f"dealt, the source as teacher, epochs: {epochs}": functools.partial(
+                dealt, taught=True
+            ),
+            f"dealt from scratch, epochs: {epochs}": functools.partial(
+                dealt, scratch=True
+            ),
+        }
+    trainings["each size alone, FLOPs of 3 dealt epochs together"] = functools.partial(
+        conversion.each_alone, epochs=3
+    )
+    for name, train in trainings.items():
+        best = max(
+            rates,
+            key=lambda rate: np.mean(results.of(train, name, rate, 0, "validation")),
+        )
+        seeds = [
+            results.of(train, name, best, seed, "test") for seed in range(FLAGS.seeds)
+        ]
+        mean, spread = np.mean(seeds, axis=0), np.std(seeds, axis=0, ddof=1)
+        print(f"{name}, rate {best}: {mean.round(1)} ± {spread.round(1)}", flush=True)
 
 
 if __name__ == "__main__":

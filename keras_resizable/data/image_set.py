@@ -101,7 +101,7 @@ def hold_out(image_set: ImageSet, count: int) -> ImageSet:
         An `ImageSet` of the training images only.
 
     Raises:
-        ValueError: If that leaves no training images.
+        ValueError: If there are not more than that.
 
     Example:
 
@@ -110,8 +110,14 @@ def hold_out(image_set: ImageSet, count: int) -> ImageSet:
     >>> images.train.num_images, images.test.num_images
     (7000, 1000)
     """
+    num_images = image_set.train.num_images
+    if not 0 < count < num_images:
+        raise ValueError(
+            f"Of {num_images} training images, 1 to {num_images - 1} can be held out. "
+            f"Received: {count}"
+        )
     held_out = take_train(image_set, count).train
-    rest = take_train(image_set, image_set.train.num_images - count, skip=count)
+    rest = take_train(image_set, num_images - count, skip=count)
     return dataclasses.replace(rest, test=held_out)
 
 

@@ -128,9 +128,10 @@ def to_phone(
         root=pathlib.Path(root) / "photos",
         new=new,
     )
-    if _is_done(folder, choice):
+    files = _files_of_done(folder, choice)
+    if files is not None:
         print(f"All is done in {folder}")
-        return _read(folder)
+        return _read(folder, files)
     (folder / CHOICE).unlink(missing_ok=True)
     begun = (folder / _RATES).exists()
     print(f"{'Going on in' if begun else 'Folder:'} {folder}")
@@ -174,22 +175,20 @@ def to_phone(
     return ForPhone(folder=folder, run=run, config=chosen, table=table, files=files)
 
 
-def _is_done(folder, choice):
-    """Whether all was made by a choice, and is still there."""
+def _files_of_done(folder, choice):
+    """The table of files, if all were made by a choice, and are still there."""
     if read_json(folder / CHOICE) != choice or not (folder / FILES).exists():
-        return False
-    return all((folder / name).exists() for name in _read_files(folder)["file"])
-
-
-def _read_files(folder):
+        return None
     pandas = import_extra("pandas", "search")
     texts = {"config": str, "signature": str}
-    return pandas.read_csv(folder / FILES, keep_default_na=False, dtype=texts)
+    files = pandas.read_csv(folder / FILES, keep_default_na=False, dtype=texts)
+    is_there = [(folder / name).exists() for name in files["file"]]
+    return files if all(is_there) else None
 
 
-def _read(folder):
+def _read(folder, files):
     """What is in the folder of a job that is done."""
-    run, files = Run(folder / "latest"), _read_files(folder)
+    run = Run(folder / "latest")
     config = run.network().space.config(files["config"][0])
     return ForPhone(
         folder=folder, run=run, config=config, table=run.table(), files=files

@@ -106,7 +106,8 @@ def check_sizes(network: "ResizableNetwork") -> None:
                 raise ValueError(
                     f"With the scale factor {scale} everywhere, {where} gets maps of "
                     f"{' x '.join(map(str, size))} and cannot run: {reason} Leave out "
-                    f"the scale {scale}, or take larger images."
+                    f"the scale {scale}, take larger images, or replace a layer that "
+                    "takes maps of one size."
                 ) from error
 
 

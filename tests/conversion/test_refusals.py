@@ -118,7 +118,8 @@ REFUSED = {
     ),
     "fixed size in a stage": (
         lambda: of(lambda x: classify(block(fixed(block(conv(x, 4), 4)), 4))),
-        "stage 0 at scale 0.7 gets maps of .* Layer 'reshape.* Leave out the scale",
+        "stage 0 at scale 0.7 gets maps of .* Layer 'reshape.* Leave out the scale.*"
+        "or replace a layer that takes maps of one size",
     ),
     "without configuration": (
         lambda: with_layer(WithoutConfig(2)),

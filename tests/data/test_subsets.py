@@ -39,8 +39,13 @@ def test_parts_are_distinct_and_always_the_same(image_set):
 def test_too_many_images_are_named(image_set, count, skip):
     with pytest.raises(ValueError, match=f"Received: {count}"):
         data.take_train(image_set, count, skip)
-    with pytest.raises(ValueError, match="Received: 0"):
-        data.hold_out(image_set, 20)
+
+
+@pytest.mark.parametrize("count", [-1, 0, 20, 21])
+def test_images_are_left_to_train_with(image_set, count):
+    expected = f"Of 20 training images, 1 to 19 can be held out. Received: {count}"
+    with pytest.raises(ValueError, match=expected):
+        data.hold_out(image_set, count)
 
 
 def test_images_lie_on_a_canvas_at_sizes_of_their_own(image_set):

@@ -18,7 +18,7 @@ from keras_resizable import data, devices, export, photos
 from keras_resizable.photos import source
 from keras_resizable.photos.estimate import _begun
 from keras_resizable.photos.files import neighbours
-from keras_resizable.photos.to_phone import _find_rate, _is_done
+from keras_resizable.photos.to_phone import _files_of_done, _find_rate
 from keras_resizable.training.learning_rates import RangeTest
 
 ROOT = Path(__file__).parents[2]
@@ -130,9 +130,10 @@ def test_photos_become_files_and_what_is_done_is_not_done_again(
     assert metadata["config"] == str(result.config)
     # A file that somebody deleted is not done, and a choice of other limits neither.
     choice = json.loads((done / "choice.json").read_text())
-    assert _is_done(done, choice) and not _is_done(done, choice | {"max_flops": 1.0})
+    assert len(_files_of_done(done, choice)) == len(files)
+    assert _files_of_done(done, choice | {"max_flops": 1.0}) is None
     away = (done / files["file"][0]).rename(tmp_path / "away")
-    assert not _is_done(done, choice)
+    assert _files_of_done(done, choice) is None
     away.rename(done / files["file"][0])
     # Other limits need no other training, and replace the files.
     with pytest.raises(ValueError, match="No sub-network has flops.*The nearest is"):
