@@ -16,6 +16,7 @@ benchmarks/results/converted.csv after each, and goes on where it was interrupte
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -150,7 +151,7 @@ def main(argv):
     conversion, results = Conversion(runs.Run(FLAGS.run)), Results()
     rates = [float(rate) for rate in FLAGS.rates]
     results.of(conversion.none, "none", 0.0, 0, "test")
-    trainings = {}
+    trainings: dict[str, Callable] = {}
     for epochs in (1, 3):
         dealt = functools.partial(conversion.dealt, epochs=epochs)
         trainings |= {

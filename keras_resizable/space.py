@@ -282,6 +282,9 @@ class SpatialSpace:
     def select(self, configs: Iterable[ConfigLike] | None) -> list[Configuration]:
         """Reads several configurations, in order and without repeats; None means all.
 
+        Raises:
+            ValueError: If there is none, or one is not a configuration of this space.
+
         Example:
 
         >>> from keras_resizable import SpatialSpace
@@ -291,7 +294,12 @@ class SpatialSpace:
         """
         if configs is None:
             return list(self.configs())
-        return list(dict.fromkeys(map(self.config, configs)))
+        if isinstance(configs, str):
+            configs = [configs]
+        selected = list(dict.fromkeys(map(self.config, configs)))
+        if not selected:
+            raise ValueError("There must be at least one configuration.")
+        return selected
 
     def from_indices(self, indices: Iterable[int]) -> Configuration:
         """The configuration of `num_stages` scale indices."""

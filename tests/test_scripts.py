@@ -87,9 +87,19 @@ def test_convert_then_benchmark(folder):
     arguments = ("--config=0.5", "--quantize=float16", "--output=half.tflite")
     run("tflite/convert.py", *arguments, folder=folder)
     latest = folder / "runs" / "latest"
+    left = latest / ".temporary-half.tflite"  # Of a conversion that was killed.
+    left.touch()
     output = run("tflite/benchmark.py", "--runs=3", folder=folder)
+    left.unlink()
     for path in latest.glob("*.tflite"):
         assert path.name in output
+    # Of a network that is in no run, what it takes is not known.
+    assert read_metadata(folder / "half.tflite")["input_range"] == [-1.0, 1.0]
+    (folder / "elsewhere").mkdir()
+    shutil.copy(latest / "supernet.keras", folder / "elsewhere")
+    arguments = ("--model=elsewhere/supernet.keras", "--output=other.tflite")
+    run("tflite/convert.py", *arguments, folder=folder)
+    assert "input_range" not in read_metadata(folder / "other.tflite")
     output = run("tflite/benchmark.py", "half.tflite", "--threads=2", folder=folder)
     assert "half.tflite" in output and "2 threads" in output
 

@@ -112,7 +112,8 @@ def show(device, results):
 
 def main(argv):
     paths = [pathlib.Path(path) for path in argv[1:]]
-    paths = paths or sorted(runs.LATEST.glob("*.tflite"))
+    # What begins with a dot is left of a conversion that was killed.
+    paths = paths or sorted(runs.LATEST.glob("[!.]*.tflite"))
     if not paths:
         raise FileNotFoundError(
             f"No .tflite files in {runs.LATEST}. Make one: python tflite/convert.py"

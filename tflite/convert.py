@@ -74,8 +74,9 @@ def choose_configs(network):
 
 def options_of(run, quantize):
     """How to convert, by the flags and with what a run has kept."""
-    # The range of all images that a run trains with.
-    metadata: dict[str, Any] = {"input_range": [-1.0, 1.0]}
+    metadata: dict[str, Any] = {}
+    if run.has_settings():  # It was trained with images of this range.
+        metadata["input_range"] = [-1.0, 1.0]
     labels = run.labels()
     if labels is not None:
         metadata["labels"] = labels
@@ -139,7 +140,7 @@ def convert_sub_network(model, run, output, options):
         )
     quantize = options["quantize"]
     if output is None:
-        suffix = "" if quantize == "none" else f"_{quantize}"
+        suffix = export.suffix_of(quantize, FLAGS.io)
         output = run.folder / f"{model.name}{suffix}.tflite"
     # Of another sub-network that was saved in the folder of a run nothing is known.
     is_of_run = (
@@ -179,7 +180,8 @@ def main(argv):
             folder = pathlib.Path(temporary)
         paths = convert(network, configs, folder, options)
         if FLAGS.bundle:
-            name = f"{network.name}_bundle_{quantize}.tflite"
+            suffix = export.suffix_of(quantize, FLAGS.io)
+            name = f"{network.name}_bundle{suffix}.tflite"
             output = output or path.with_name(name)
             print_bundle(export.to_bundle(paths, output), paths)
         elif output is not None:

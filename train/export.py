@@ -43,7 +43,7 @@ def main(argv):
     names = ["serving_default"]
     if isinstance(network, keras_resizable.ResizableNetwork):
         network = network.with_factors_of(FLAGS.config or ())
-        configs = network.space.select(FLAGS.config or ())
+        configs = network.space.select(FLAGS.config) if FLAGS.config else []
         options = {"configs": configs or None, "calibrate_with": run.calibration()}
         names += [export.signature_name(network.space, config) for config in configs]
         names.append("any")

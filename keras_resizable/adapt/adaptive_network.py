@@ -17,7 +17,7 @@ from keras_resizable.space import ConfigLike, Configuration
 from keras_resizable.sub_network import Cut, copy_state
 from keras_resizable.tree import PrefixTree, nodes_of
 from keras_resizable.utils.batches import Batches, check_not_empty, image_batches
-from keras_resizable.utils.outputs import Classifier
+from keras_resizable.utils.outputs import Classifier, only_output
 
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
@@ -184,9 +184,8 @@ class AdaptiveNetwork(keras.Model):
         """
         features = self.first_features(images)
         route = self.choose(self.learner(features[-1], training=False))
-        outputs = tf.zeros(
-            (tf.shape(images)[0], self.network.head.output_shape[-1]), tf.float32
-        )
+        num_outputs = self.network.classifier.num_outputs
+        outputs = tf.zeros((tf.shape(images)[0], num_outputs), tf.float32)
         for number, config in enumerate(self.candidates):
             outputs = self._answer(outputs, features, config, tf.where(route == number))
         return outputs, route
@@ -236,7 +235,7 @@ class AdaptiveNetwork(keras.Model):
         statistics, x = self._values(), images
         for node in self._nodes(config):
             x = self._tree.run(x, node, statistics)
-        return tf.cast(x, tf.float32)
+        return tf.cast(only_output(x), tf.float32)
 
     def first_features(self, images: tf.Tensor) -> list[tf.Tensor]:
         """The features of the stem and of the stages before the router.
@@ -259,7 +258,7 @@ class AdaptiveNetwork(keras.Model):
         x = tf.gather(features[shared - 1], picked)
         for node in self._nodes(config)[shared:]:
             x = self._tree.run(x, node, statistics)
-        return tf.cast(x, tf.float32)
+        return tf.cast(only_output(x), tf.float32)
 
     def calibrate(self, dataset: Batches) -> None:
         """Re-estimates batch statistics for each candidate and the first stages.

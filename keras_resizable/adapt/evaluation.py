@@ -9,7 +9,7 @@ import numpy as np
 from keras_resizable import search
 from keras_resizable.adapt.adaptive_network import AdaptiveNetwork, budget_bias
 from keras_resizable.utils.batches import Batches, check_not_empty, labelled_batches
-from keras_resizable.utils.digests import digest_of_data
+from keras_resizable.utils.digests import DataDigest
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.graph import as_graph
 from keras_resizable.utils.outputs import check_labels, integer_labels
@@ -67,13 +67,13 @@ def evaluate(adaptive: AdaptiveNetwork, dataset: Batches) -> AdaptiveResults:
         ValueError: If the data set is empty or never ends.
     """
     run = as_graph(adaptive.run)
-    rights, routes = [], []
-    dataset = labelled_batches(dataset, adaptive.network)
-    num_outputs = adaptive.network.head.output_shape[-1]
-    for images, labels in dataset:
-        check_labels(labels, num_outputs)
+    rights, routes, seen = [], [], DataDigest()
+    classifier = adaptive.network.classifier
+    for images, labels in labelled_batches(dataset, adaptive.network):
+        seen.add((images, labels))
+        check_labels(labels, classifier.num_outputs)
         outputs, route = run(images)
-        right = adaptive.network.classifier.is_right(outputs, integer_labels(labels))
+        right = classifier.is_right(outputs, integer_labels(labels))
         rights.append(right.numpy())
         routes.append(route.numpy())
     check_not_empty(len(rights), "dataset")
@@ -81,7 +81,7 @@ def evaluate(adaptive: AdaptiveNetwork, dataset: Batches) -> AdaptiveResults:
         np.concatenate(rights),
         np.concatenate(routes),
         adaptive.route_flops,
-        digest_of_data(dataset),
+        seen.text(),
     )
 
 

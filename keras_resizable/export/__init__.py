@@ -1,6 +1,7 @@
 """Sub-networks as SavedModel and TFLite files."""
 
 from keras_resizable.export.accuracy import FileAccuracy, evaluate_tflite
+from keras_resizable.export.bundle import to_bundle
 from keras_resizable.export.flatbuffer import read_metadata
 from keras_resizable.export.quantization import IO
 from keras_resizable.export.running import check_tflite, open_tflite, run_tflite
@@ -9,7 +10,7 @@ from keras_resizable.export.sub_networks import to_tflite_files
 from keras_resizable.export.tflite import (
     QUANTIZE,
     file_name,
-    to_bundle,
+    suffix_of,
     to_tflite,
 )
 
@@ -24,6 +25,7 @@ __all__ = [
     "read_metadata",
     "run_tflite",
     "signature_name",
+    "suffix_of",
     "to_bundle",
     "to_saved_model",
     "to_tflite",

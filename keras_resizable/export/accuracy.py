@@ -5,14 +5,24 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_resizable.export.flatbuffer import metadata_of_signature
 from keras_resizable.export.running import open_runner
 from keras_resizable.utils.batches import Batches, check_not_empty, labelled_batches
-from keras_resizable.utils.outputs import check_labels, integer_labels
+from keras_resizable.utils.outputs import (
+    Classifier,
+    check_labels,
+    integer_labels,
+    only_output,
+)
 
+# Metadata of files: whether a single output is a probability or a logit.
+OUTPUTS, PROBABILITIES, LOGITS = "outputs", "probabilities", "logits"
 _TOP = 5
+_NO_ANSWER = -1
 _TWO_SIDED_95 = 1.96
 
 
@@ -51,7 +61,10 @@ class FileAccuracy:
         return -self.difference - _TWO_SIDED_95 * self.standard_error > limit
 
     def __str__(self) -> str:
-        text = f"top-1 {100 * self.top1:.2f} % on {self.num_images:,} images"
+        text = f"top-1 {100 * self.top1:.2f} %"
+        if self.top5 < 1:
+            text += f", top-5 {100 * self.top5:.2f} %"
+        text += f" on {self.num_images:,} images"
         if self.difference is None or self.standard_error is None:
             return f"{text}, {100 * self.ties:.1f} % ties"
         error = 100 * _TWO_SIDED_95 * self.standard_error
@@ -70,6 +83,24 @@ class FileAccuracy:
         }
 
 
+def kind_of_outputs(model: keras.Model) -> dict[str, str]:
+    """What the metadata of a file says of a single output for two classes.
+
+    Args:
+        model: A `keras.Model`, or a `ResizableNetwork`.
+
+    Returns:
+        A dictionary, empty for other outputs, or if it cannot be told.
+    """
+    try:
+        classifier = getattr(model, "classifier", None) or Classifier(model)
+        if not classifier.is_binary:
+            return {}
+        return {OUTPUTS: PROBABILITIES if classifier.gives_probabilities else LOGITS}
+    except ValueError:
+        return {}
+
+
 def evaluate_tflite(
     path: str | os.PathLike,
     dataset: Batches,
@@ -82,7 +113,9 @@ def evaluate_tflite(
     Args:
         path: Path of a file of a classifier, `(batch, classes)`, or `(batch, 1)` of two
             classes, with one input. Any file of this library will do, and those of
-            others.
+            others. Answers that are NaN count as wrong. Of `(batch, 1)` the metadata of
+            this library's files say whether they are probabilities or logits; those of
+            others are taken for probabilities if all are from 0 to 1.
         dataset: `tf.data.Dataset` of batches of images and labels, integers or one-hot;
             or both as a tuple of arrays. Images are float32 as the model takes them:
             for an int8 file they are quantized.
@@ -116,28 +149,30 @@ def evaluate_tflite(
     run = open_runner(path, signature)
     outputs, compared, labels = [], [], []
     for images, batch_labels in labelled_batches(dataset):
-        outputs.append(run(images.numpy()))
+        output = run(images.numpy())
+        if output.ndim != 2:
+            raise ValueError(
+                f"A classifier answers with (batch, classes). {path} answers with "
+                f"{output.shape}."
+            )
+        check_labels(batch_labels, output.shape[1])
+        outputs.append(output)
         labels.append(integer_labels(batch_labels).numpy())
         if compare_with is not None:
-            compared.append(np.asarray(compare_with(images), np.float32))
+            compared.append(np.asarray(only_output(compare_with(images)), np.float32))
     check_not_empty(len(labels), "dataset")
     output, label = np.concatenate(outputs), np.concatenate(labels)
-    if output.ndim != 2:
-        raise ValueError(
-            f"A classifier answers with (batch, classes). {path} answers with "
-            f"{output.shape}."
-        )
-    check_labels(label, output.shape[1])
-    answer = _answers(output)
+    threshold = _threshold(path, signature, output)
+    answer = _answers(output, threshold)
     right = answer == label
     measured: dict[str, Any] = {
         "num_images": len(label),
         "top1": float(right.mean()),
-        "top5": float((_ranks(output, label) < _TOP).mean()),
+        "top5": float((_ranks(output, label, threshold) < _TOP).mean()),
         "ties": float(_ties(output).mean()),
     }
     if compare_with is not None:
-        other = _answers(np.concatenate(compared))
+        other = _answers(np.concatenate(compared), threshold)
         difference = right.astype(float) - (other == label)
         measured |= {
             "agreement": float((answer == other).mean()),
@@ -147,23 +182,35 @@ def evaluate_tflite(
     return FileAccuracy(**measured)
 
 
-def _answers(outputs):
+def _threshold(path, signature, outputs):
+    """Above what a single output stands for the second class."""
+    is_probability = outputs.min() >= 0 and outputs.max() <= 1
+    known = metadata_of_signature(path, signature).get(OUTPUTS)
+    if known is not None:
+        is_probability = known == PROBABILITIES
+    return 0.5 if is_probability else 0.0
+
+
+def _answers(outputs, threshold):
     """The classes that outputs stand for; of equal ones the first."""
     if outputs.shape[1] > 1:
-        return outputs.argmax(axis=1)
-    # Probabilities of the second class, or logits.
-    is_probability = outputs.min() >= 0 and outputs.max() <= 1
-    return (outputs[:, 0] > (0.5 if is_probability else 0)).astype(int)
+        answers = outputs.argmax(axis=1)
+    else:
+        answers = (outputs[:, 0] > threshold).astype(int)
+    return np.where(np.isfinite(outputs).all(axis=1), answers, _NO_ANSWER)
 
 
-def _ranks(outputs, labels):
+def _ranks(outputs, labels, threshold):
     """How many classes come before the labels; of equal ones the first does."""
+    answers = _answers(outputs, threshold)
     if outputs.shape[1] == 1:
-        return (_answers(outputs) != labels).astype(int)
-    labels = labels[:, np.newaxis]
-    of_labels = np.take_along_axis(outputs, labels, axis=1)
-    before = np.arange(outputs.shape[1]) < labels
-    return ((outputs > of_labels) | (outputs == of_labels) & before).sum(axis=1)
+        ranks = answers != labels
+    else:
+        labels = labels[:, np.newaxis]
+        of_labels = np.take_along_axis(outputs, labels, axis=1)
+        before = np.arange(outputs.shape[1]) < labels
+        ranks = ((outputs > of_labels) | (outputs == of_labels) & before).sum(axis=1)
+    return np.where(answers == _NO_ANSWER, _TOP, ranks)
 
 
 def _ties(outputs):

@@ -132,6 +132,26 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any] | None:
     return metadata
 
 
+def metadata_of_signature(
+    path: str | os.PathLike, signature: str | None = None
+) -> dict[str, Any]:
+    """The metadata of a `.tflite` file, or of one of its signatures.
+
+    Args:
+        path: Path of the file.
+        signature: Name of a signature of a bundle; the first if absent.
+
+    Returns:
+        A dictionary, empty if this library did not write the file.
+    """
+    metadata = read_metadata(path) or {}
+    signatures = metadata.get("signatures")
+    if not isinstance(signatures, dict) or not signatures:
+        return metadata
+    first = next(iter(signatures))
+    return signatures.get(first if signature is None else signature, metadata)
+
+
 def count_operators(content: bytes) -> collections.Counter[str]:
     """How many operators of each kind a `.tflite` file has.
 

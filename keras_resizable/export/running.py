@@ -88,8 +88,8 @@ def run_tflite(
         float32 `(images, ...)`.
 
     Raises:
-        As `open_tflite`; `ValueError` if there is no such signature, or it takes images
-        of another shape.
+        As `open_tflite`; `ValueError` if there is no such signature, it has several
+        inputs or outputs, or takes images of another shape.
     """
     run = open_runner(path, signature)
     return run(np.asarray(images))
@@ -107,8 +107,9 @@ def open_runner(
     if signature not in names:
         raise ValueError(f"{path} has the signatures {names}. Received: {signature!r}")
     runner = interpreter.get_signature_runner(signature)
-    ((name, into),) = runner.get_input_details().items()
-    ((result, out),) = runner.get_output_details().items()
+    inputs, results = runner.get_input_details(), runner.get_output_details()
+    _check_single(inputs, results, path)
+    ((name, into),), ((result, out),) = inputs.items(), results.items()
 
     def run(images):
         _check_images(images, into, path)
@@ -123,7 +124,9 @@ def open_runner(
 
 def _run_of_tensors(interpreter, path):
     """That of a file of others, which has no signatures."""
-    (into,), (out,) = interpreter.get_input_details(), interpreter.get_output_details()
+    inputs, results = interpreter.get_input_details(), interpreter.get_output_details()
+    _check_single(inputs, results, path)
+    (into,), (out,) = inputs, results
 
     def run(images):
         _check_images(images, into, path)
@@ -136,6 +139,15 @@ def _run_of_tensors(interpreter, path):
         return _from_integers(np.concatenate(outputs), out)
 
     return run
+
+
+def _check_single(inputs, outputs, path):
+    """Refuses several inputs or outputs."""
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise ValueError(
+            f"What runs here has one input and one output. {path} has {len(inputs)} "
+            f"and {len(outputs)}."
+        )
 
 
 def _check_images(images, details, path):

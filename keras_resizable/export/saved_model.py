@@ -79,8 +79,6 @@ def to_saved_model(
         return
     space = network.space
     selected = space.select([space.largest] if configs is None else configs)
-    if not selected:
-        raise ValueError("`configs` must hold at least one configuration.")
     if calibrate_with is None:
         for config in selected:
             network.require_statistics(config)
@@ -132,7 +130,7 @@ def _of_model(model, preprocess):
     def run(images):
         if preprocess is not None:
             images = tf.ensure_shape(preprocess(images), model.input_shape)
-        return {"outputs": model(images, training=False)}
+        return _named(model(images, training=False))
 
     return tf.function(run, [_images_spec(model, preprocess)], autograph=False)
 
@@ -166,7 +164,19 @@ def _outputs(network, images, indices, preprocess):
     if preprocess is not None:
         images = tf.ensure_shape(preprocess(images), network.input_shape)
     features = network.stem(images, training=False)
-    return {"outputs": network.run_stages(features, indices, training=False)}
+    return _named(network.run_stages(features, indices, training=False))
+
+
+def _named(outputs):
+    """Outputs by name: their own in a dictionary, and as Keras exports those of a list.
+
+    A single one is `outputs`.
+    """
+    if tf.is_tensor(outputs):
+        return {"outputs": outputs}
+    if isinstance(outputs, dict):
+        return outputs
+    return {f"output_{n}": x for n, x in enumerate(keras.tree.flatten(outputs))}
 
 
 def _images_spec(network, preprocess):

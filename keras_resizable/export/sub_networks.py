@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from keras_resizable.calibration import calibrate
-from keras_resizable.export.accuracy import FileAccuracy
+from keras_resizable.export.accuracy import FileAccuracy, kind_of_outputs
 from keras_resizable.export.flatbuffer import read_metadata
-from keras_resizable.export.tflite import file_name, to_tflite
+from keras_resizable.export.tflite import check_options, file_name, to_tflite
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.scales import digest_of_network
 from keras_resizable.space import ConfigLike
@@ -56,13 +56,15 @@ def to_tflite_files(
     Raises:
         As `to_tflite`; `ValueError` for what is not a configuration.
     """
+    check_options(quantize, io, calibrate_with, max_loss, metadata)
     space = network.space
-    checked = [space.config(config) for config in configs]
+    selected = space.select(configs)
     if calibrate_with is not None:
         calibrate_with = image_batches(calibrate_with, network)
     if evaluate_with is not None:
         evaluate_with = labelled_batches(evaluate_with, network, "evaluate_with")
     of_all = {
+        **kind_of_outputs(network),
         **(metadata or {}),
         "scales": list(space.scales),
         "network": digest_of_network(network),
@@ -71,8 +73,8 @@ def to_tflite_files(
     }
     if quantize == "int8":
         of_all["io"] = io
-    for config in checked:
-        path = pathlib.Path(folder) / file_name(network, config, quantize)
+    for config in selected:
+        path = pathlib.Path(folder) / file_name(network, config, quantize, io)
         written = {**of_all, "config": str(config), "quantize": quantize}
         if _has(path, written, max_loss):
             yield config, path, None

@@ -3,27 +3,25 @@
 import contextlib
 import functools
 import itertools
+import json
 import os
 import pathlib
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resizable.export.accuracy import evaluate_tflite
+from keras_resizable.export.accuracy import evaluate_tflite, kind_of_outputs
 from keras_resizable.export.flatbuffer import (
-    bundled,
-    count_differing_channels,
     count_operators,
-    read_metadata,
     with_metadata,
 )
 from keras_resizable.export.precision import float32_twin, tolerance_of
 from keras_resizable.export.quantization import IO, on_int8_grid, quantized
-from keras_resizable.export.running import open_tflite, run_tflite
+from keras_resizable.export.running import run_tflite
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import ConfigLike
 from keras_resizable.utils.batches import (
@@ -35,6 +33,7 @@ from keras_resizable.utils.batches import (
 from keras_resizable.utils.extras import import_extra, version_of
 from keras_resizable.utils.files import replacing
 from keras_resizable.utils.graph import require_graph
+from keras_resizable.utils.outputs import Classifier, check_labels, only_output
 
 QUANTIZE = ("none", "float16", "dynamic", "int8")
 # How far the outputs may be from Keras's, on average, as a share of the largest. In
@@ -79,7 +78,9 @@ def to_tflite(
         quantize: See above.
         io: What an `"int8"` file takes and returns: `"int8"`, as microcontrollers and
             accelerators want it, or `"float32"`, as browsers do and files of other
-            precisions. Neither loses more accuracy.
+            precisions. Of ten classes neither loses more accuracy. Of many take
+            `"float32"`, or a model that gives logits: probabilities in int8 have steps
+            of 1/256, so that many are equal, of the first five above all.
         calibrate_with: `tf.data.Dataset` of batches of images, alone or followed by
             targets; or images as one array. `"int8"` needs some to estimate the ranges
             of features: the least and the greatest value of each on the first 100. The
@@ -89,7 +90,9 @@ def to_tflite(
         max_loss: How much accuracy a file may lose to Keras on `evaluate_with`, such as
             0.02 for two points. It is refused if it loses more with 95 % confidence:
             few images refuse little.
-        metadata: Dictionary that JSON can hold, for `read_metadata` to return.
+        metadata: Dictionary that JSON can hold, for `read_metadata` to return. Of a
+            model with one output for two classes it may say what that is, `"outputs":
+            "probabilities"` or `"logits"`; otherwise its loss or its outputs tell.
         reference: Callable from images to the outputs to compare with, such as the
             super-network that the model was cut out of; the model itself if absent.
 
@@ -122,40 +125,16 @@ def to_tflite(
         raise ValueError(
             f"A converted model is a `.tflite` file. Received: path={str(path)!r}"
         )
-    if quantize not in QUANTIZE:
-        raise ValueError(
-            f"`quantize` must be one of {QUANTIZE}. Received: quantize={quantize!r}"
-        )
-    if io not in IO:
-        raise ValueError(f"`io` must be one of {IO}. Received: io={io!r}")
-    if quantize == "int8" and calibrate_with is None:
-        raise ValueError(
-            "int8 needs `calibrate_with`: images to estimate the ranges of features."
-        )
-    if isinstance(model, ResizableNetwork):
-        raise ValueError(
-            "A `.tflite` file is of a sub-network: `network.sub_network(config)`, or "
-            "`to_tflite_files` for several. Received: the resizable network "
-            f"{model.name!r}"
-        )
-    require_graph(model)
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ValueError(
-            "A `.tflite` file has one input and one output. The model has "
-            f"{len(model.inputs)} and {len(model.outputs)}: convert a keras.Model of "
-            "each output."
-        )
-    shape = model.inputs[0].shape
-    if None in shape[1:]:
-        raise ValueError(
-            f"A `.tflite` file has a fixed input shape, but the model's is {shape}. "
-            "Make one with a fixed `input_shape`, and load the weights of this one "
-            "into it."
-        )
+    check_options(quantize, io, calibrate_with, max_loss, metadata)
+    _check_model(model)
     import_extra("ai_edge_litert", "tflite")  # Before the work.
     if evaluate_with is not None:
-        evaluate_with = labelled_batches(evaluate_with, model, "evaluate_with")
-    metadata = {"quantize": quantize, **(metadata or {})}
+        labelled = labelled_batches(evaluate_with, model, "evaluate_with")
+        num_outputs = Classifier(model).num_outputs
+        for _, labels in labelled.take(1):
+            check_labels(labels, num_outputs)
+        evaluate_with = labelled
+    metadata = kind_of_outputs(model) | (metadata or {}) | {"quantize": quantize}
     if quantize == "int8":
         metadata["io"] = io
     reference = reference or functools.partial(model, training=False)
@@ -185,10 +164,12 @@ def to_tflite(
         if evaluate_with is not None:
             accuracy = evaluate_tflite(temporary, evaluate_with, compare_with=reference)
             if accuracy.loses(max_loss):
+                others = "`quantize` of less loss, such as 'float16'"
+                if metadata.get("io") == "int8" and accuracy.ties:
+                    others = f"io='float32', without steps in probabilities; {others}"
                 raise ValueError(
                     f"The file loses more than {100 * max_loss:g} points of accuracy: "
-                    f"{accuracy}. Convert with `quantize` of less loss, such as "
-                    "'float16', or raise `max_loss`."
+                    f"{accuracy}. Convert with {others}; or raise `max_loss`."
                 )
             metadata = metadata | {"accuracy": accuracy.as_metadata()}
             content = with_metadata(content, _of(model) | metadata)
@@ -204,64 +185,57 @@ def to_tflite(
     }
 
 
-def to_bundle(
-    paths: Sequence[str | os.PathLike], path: str | os.PathLike
-) -> dict[str, Any]:
-    """Joins several `.tflite` files into one, each as a signature.
+def check_options(
+    quantize: str,
+    io: str,
+    calibrate_with: Batches | None,
+    max_loss: float,
+    metadata: dict[str, Any] | None,
+) -> None:
+    """Refuses what `to_tflite` cannot do with; see there."""
+    if quantize not in QUANTIZE:
+        raise ValueError(
+            f"`quantize` must be one of {QUANTIZE}. Received: quantize={quantize!r}"
+        )
+    if io not in IO:
+        raise ValueError(f"`io` must be one of {IO}. Received: io={io!r}")
+    if quantize == "int8" and calibrate_with is None:
+        raise ValueError(
+            "int8 needs `calibrate_with`: images to estimate the ranges of features."
+        )
+    if not 0 <= max_loss <= 1:
+        raise ValueError(f"`max_loss` is from 0 to 1. Received: {max_loss}")
+    for name, value in (metadata or {}).items():
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"`metadata` holds what JSON can. Received: {name}={value!r}"
+            ) from None
 
-    The signatures have the names of the files' configurations, such as
-    `scale_0.75_0.5_1.0`, or what the files' metadata has as `signature`. The first is
-    the one that an interpreter runs by default. Identical contents are stored once: for
-    sub-networks in int8 or with dynamic ranges, the weights of all convolutions, except
-    those whose gamma differs in sign.
 
-    Args:
-        paths: Paths of files that `to_tflite` has written with a `config` or a
-            `signature` in their metadata.
-        path: Path of the `.tflite` file to write. An existing one is replaced.
-
-    Returns:
-        A dictionary: `size_bytes`; and where weights are int8, `differing`: for each
-        sub-network how many channels differ from the first, see
-        `count_differing_channels`.
-
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If `path` or a file is not valid, or two have the same
-            configuration.
-    """
-    path = pathlib.Path(path)
-    if path.suffix != ".tflite":
-        raise ValueError(f"A bundle is a `.tflite` file. Received: path={str(path)!r}")
-    signatures = {}
-    for source in paths:
-        metadata = read_metadata(source)
-        if metadata is None or not {"config", "signature"} & metadata.keys():
-            raise ValueError(f"{source} is no sub-network of this library.")
-        name = metadata.get("signature")
-        if name is None:
-            name = "scale_" + metadata["config"].replace(",", "_")
-        if name in signatures:
-            raise ValueError(f"{source} has the name of another file's signature.")
-        signatures[name] = metadata
-    if not signatures:
-        raise ValueError("A bundle needs at least one file.")
-    contents = (pathlib.Path(source).read_bytes() for source in paths)
-    named = zip(signatures, contents)
-    content = bundled(named, {"signatures": signatures})
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
-        open_tflite(temporary)
-    sub_networks = [
-        (name, pathlib.Path(source).read_bytes())
-        for name, source in zip(signatures, paths)
-        if "config" in signatures[name]
-    ]
-    differing = {
-        name: count_differing_channels(sub_networks[0][1], content)
-        for name, content in sub_networks
-    }
-    return {"size_bytes": len(content), "differing": differing}
+def _check_model(model):
+    """Refuses what is no model with one input of a fixed size and one output."""
+    if isinstance(model, ResizableNetwork):
+        raise ValueError(
+            "A `.tflite` file is of a sub-network: `network.sub_network(config)`, or "
+            "`to_tflite_files` for several. Received: the resizable network "
+            f"{model.name!r}"
+        )
+    require_graph(model)
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ValueError(
+            "A `.tflite` file has one input and one output. The model has "
+            f"{len(model.inputs)} and {len(model.outputs)}: convert a keras.Model of "
+            "each output."
+        )
+    shape = model.inputs[0].shape
+    if None in shape[1:]:
+        raise ValueError(
+            f"A `.tflite` file has a fixed input shape, but the model's is {shape}. "
+            "Make one with a fixed `input_shape`, and load the weights of this one "
+            "into it."
+        )
 
 
 def convert(
@@ -336,11 +310,12 @@ def _images(model, dataset):
 def _check(reference, path, images, tolerance):
     """How far the outputs are from Keras's; refuses what is beyond the tolerance."""
     images = np.concatenate(images)
-    expected = tf.cast(reference(tf.constant(images)), tf.float32).numpy()
+    expected = only_output(reference(tf.constant(images)))
+    expected = tf.cast(expected, tf.float32).numpy()
     outputs = run_tflite(path, images)
     largest = np.abs(expected).max()
     differences = np.abs(outputs - expected).reshape(len(images), -1).max(axis=1)
-    difference = float(differences.mean() / largest)
+    difference = float(differences.mean() / (largest or 1))
     if not difference <= tolerance:
         raise ValueError(
             f"The converted model is off by {difference:.2g} of outputs of up to "
@@ -349,8 +324,33 @@ def _check(reference, path, images, tolerance):
     return difference
 
 
+def suffix_of(quantize: str, io: str = "int8") -> str:
+    """What the name of a file ends with, and of a column of its latency.
+
+    Args:
+        quantize: As `to_tflite` has it.
+        io: Likewise.
+
+    Example:
+
+    >>> from keras_resizable import export
+    >>> export.suffix_of("none"), export.suffix_of("int8")
+    ('', '_int8')
+    >>> export.suffix_of("int8", "float32")
+    '_int8_float32'
+    """
+    if quantize == "none":
+        return ""
+    return (
+        f"_{quantize}_{io}" if (quantize, io) == ("int8", "float32") else f"_{quantize}"
+    )
+
+
 def file_name(
-    network: ResizableNetwork, config: ConfigLike, quantize: str = "none"
+    network: ResizableNetwork,
+    config: ConfigLike,
+    quantize: str = "none",
+    io: str = "int8",
 ) -> str:
     """The name of a converted sub-network's file.
 
@@ -358,6 +358,7 @@ def file_name(
         network: A `ResizableNetwork`.
         config: The sub-network's configuration.
         quantize: As `to_tflite` has it.
+        io: Likewise.
 
     Returns:
         Such as `resnet20_0.75_0.5_1.0_float16.tflite`.
@@ -370,5 +371,4 @@ def file_name(
     'resnet20_0.75_0.5_1.0_int8.tflite'
     """
     key = network.space.config(config).key
-    suffix = "" if quantize == "none" else f"_{quantize}"
-    return f"{network.name}_{key}{suffix}.tflite"
+    return f"{network.name}_{key}{suffix_of(quantize, io)}.tflite"

@@ -220,14 +220,15 @@ class Job:
         return shape[1] if len(shape) == 4 and shape[1] == shape[2] else None
 
     def digest_of_photos(self) -> str:
-        """A digest of the names and sizes of the photos, and of where they are."""
+        """A digest of the photos, their names, and where they are."""
         digest = hashlib.sha256(os.fsencode(self._folder))
         # Of classes, and of classes in train/ and test/; links are followed.
         for path in sorted([*self._folder.glob("*/*"), *self._folder.glob("*/*/*")]):
             name = path.relative_to(self._folder)
             if path.is_file() and not any(part.startswith(".") for part in name.parts):
-                size = str(path.stat().st_size)
-                digest.update(os.fsencode(name) + size.encode())
+                digest.update(os.fsencode(name))
+                with path.open("rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.hexdigest()
 
     @property

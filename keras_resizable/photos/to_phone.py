@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from keras_resizable import data, devices, recipes, runs, search, training
+from keras_resizable import data, devices, export, recipes, runs, search, training
 from keras_resizable.photos.files import measure_files, neighbours, write_files
 from keras_resizable.photos.job import CHOICE, Job, evaluated_configs, read_json
 from keras_resizable.photos.source import (
@@ -165,8 +165,8 @@ def to_phone(
         source,
     )
     files = measure_files(made, all_images, recipe, device)
-    for path in {*folder.glob("*.tflite")} - {one.path for one in made}:
-        path.unlink()  # Of other limits.
+    for name in {*_read_files(folder)["file"]} - {one.path.name for one in made}:
+        (folder / name).unlink(missing_ok=True)  # Of other limits.
     search.write_report(
         table, folder, f"{network.name}: chosen {chosen}", run.settings, files=files
     )
@@ -176,14 +176,25 @@ def to_phone(
 
 
 def _files_of_done(folder, choice):
-    """The table of files, if all were made by a choice, and are still there."""
-    if read_json(folder / CHOICE) != choice or not (folder / FILES).exists():
+    """The table of files, if all were made by a choice, and are still there, whole."""
+    if read_json(folder / CHOICE) != choice:
         return None
+    files = _read_files(folder)
+    try:
+        for name in set(files["file"]):
+            export.read_metadata(folder / name)
+    except (FileNotFoundError, ValueError):
+        return None
+    return files if len(files) else None
+
+
+def _read_files(folder):
+    """The table of files, with no row if there is none yet."""
     pandas = import_extra("pandas", "search")
+    if not (folder / FILES).exists():
+        return pandas.DataFrame({"file": []})
     texts = {"config": str, "signature": str}
-    files = pandas.read_csv(folder / FILES, keep_default_na=False, dtype=texts)
-    is_there = [(folder / name).exists() for name in files["file"]]
-    return files if all(is_there) else None
+    return pandas.read_csv(folder / FILES, keep_default_na=False, dtype=texts)
 
 
 def _read(folder, files):
@@ -266,26 +277,25 @@ def _evaluate(job, run, network, images, device):
 
 def _fine_tune(job, run, network, config, images, source):
     """The chosen sub-network after more training, if that made it better."""
+    steps = data.steps_per_epoch(images, run.recipe.batch_size)
+    how = {
+        "epochs": job.passes("tuning_epochs", steps),
+        "learning_rate": _TUNED_RATE * run.recipe.learning_rate,
+        "weights": "all",
+        "seed": job.seed,
+    }
+    known = {"config": list(config)} | how
     done = [
         Run(path.parent)
         for path in run.folder.glob(f"finetuned/*/{search.SAMPLES}")
-        if Run(path.parent).settings.get("config") == list(config)
+        if known.items() <= Run(path.parent).settings.items()
     ]
     if done:
         tuned = done[0]
     else:
-        steps = data.steps_per_epoch(images, run.recipe.batch_size)
-        epochs = job.passes("tuning_epochs", steps)
-        print(f"Fine-tuning {config}, {epochs} epochs")
-        tuned = runs.fine_tune(
-            run,
-            config,
-            epochs=epochs,
-            learning_rate=_TUNED_RATE * run.recipe.learning_rate,
-            teacher=False if source is None else runs.load_model(source),
-            seed=job.seed,
-            images=images,
-        ).run
+        print(f"Fine-tuning {config}, {how['epochs']} epochs")
+        teacher = False if source is None else runs.load_model(source)
+        tuned = runs.fine_tune(run, config, teacher=teacher, images=images, **how).run
     samples = search.load_samples(tuned.folder / search.SAMPLES)
     before, after = samples.right.mean(axis=1)
     print(

@@ -22,10 +22,15 @@ from keras_resizable.utils.batches import (
     check_not_empty,
     labelled_batches,
 )
-from keras_resizable.utils.digests import digest_of_data
+from keras_resizable.utils.digests import DataDigest, digest_of_data
 from keras_resizable.utils.files import read_arrays, replacing
 from keras_resizable.utils.graph import as_graph
-from keras_resizable.utils.outputs import Classifier, check_labels, integer_labels
+from keras_resizable.utils.outputs import (
+    Classifier,
+    check_labels,
+    integer_labels,
+    only_output,
+)
 
 _SECONDS_BETWEEN_SAVES = 60
 _SAVED = ("right", "confidence", "top5", "loss")
@@ -108,7 +113,7 @@ def evaluate_configs(
         calibrate_with: What `image_batches` gives, to re-estimate the batch statistics
             of each with.
         path: Path of a `.npz` file that saves progress, to resume from.
-        origin: What `digest` returns for these; needed with `path`.
+        origin: `SampleResults.origin` of these; needed with `path`.
         raw: Whether to evaluate with the statistics that training left, too.
         verbose: Whether to show progress.
 
@@ -155,31 +160,22 @@ def evaluate_model(model: keras.Model, dataset: Batches, name: str) -> SampleRes
     Raises:
         ValueError: If the data set is empty.
     """
-    score = _make_score(Classifier(model), tf.distribute.get_strategy())
+    classifier = Classifier(model)
+    score = _make_score(classifier, tf.distribute.get_strategy())
     run = as_graph(functools.partial(model, training=False))
-    scores = Scores.none(1)
-    dataset = labelled_batches(dataset, model)
-    for images, labels in dataset:
-        check_labels(labels, model.outputs[0].shape[-1])
+    scores, seen = Scores.none(1), DataDigest()
+    for images, labels in labelled_batches(dataset, model):
+        seen.add((images, labels))
+        check_labels(labels, classifier.num_outputs)
         outputs = run(images)
         scores = scores.plus(score(outputs, labels).numpy()[None])
     check_not_empty(scores.right.size, "dataset")
-    return SampleResults(
-        (name,), scores.right, scores.confidence, digest(model, dataset)
-    )
-
-
-def digest(
-    model: keras.Model,
-    dataset: tf.data.Dataset,
-    calibrate_with: tf.data.Dataset | None = None,
-) -> dict[str, str]:
-    """What results are of, as `SampleResults.origin` has it."""
-    return {
+    origin = {
         "network": digest_of_network(model),
-        "data": digest_of_data(dataset),
-        "calibration": digest_of_data(calibrate_with),
+        "data": seen.text(),
+        "calibration": digest_of_data(None),
     }
+    return SampleResults((name,), scores.right, scores.confidence, origin)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -245,7 +241,7 @@ class _Evaluation:
         fill = _make_fill(strategy)
         for images, labels in strategy.experimental_distribute_dataset(dataset):
             for local in strategy.experimental_local_results(labels):
-                check_labels(local, self._network.head.output_shape[-1])
+                check_labels(local, self._network.classifier.num_outputs)
             filled = fill(images)
             scores = []
             for old, statistics in zip(self.done.scores, all_statistics):
@@ -298,7 +294,8 @@ def _make_score(classifier, strategy):
 
     def score(outputs, labels):
         labels = integer_labels(labels)
-        outputs = tf.cast(outputs[: tf.shape(labels)[0]], tf.float32)
+        outputs = only_output(outputs)[: tf.shape(labels)[0]]
+        outputs = tf.cast(outputs, tf.float32)
         right = classifier.is_right(outputs, labels)
         probabilities = classifier.probabilities(outputs)
         scores = probabilities if classifier.is_binary else outputs

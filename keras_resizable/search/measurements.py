@@ -8,7 +8,8 @@ from typing import Any
 
 from keras_resizable.devices import Device
 from keras_resizable.devices.names import check_name, printable
-from keras_resizable.export import QUANTIZE, read_metadata
+from keras_resizable.export import QUANTIZE, suffix_of
+from keras_resizable.export.flatbuffer import metadata_of_signature
 from keras_resizable.search.samples import SAMPLES, load_samples
 from keras_resizable.search.table import (
     LATENCY,
@@ -46,10 +47,13 @@ def write_measurements(
         A list of the paths of the files that were written.
 
     Raises:
-        ValueError: If the device's name is not valid, or the table is damaged.
+        ValueError: If there are no results, the device's name is not valid, or the
+            table is damaged.
         ImportError: If the extra `search` is not installed.
     """
     check_name(device.name)
+    if not results:
+        raise ValueError("There are no results to write.")
     folder = pathlib.Path(results[0]["path"]).parent
     path = folder / f"benchmark_{device.name}.json"
     contents = {
@@ -72,9 +76,8 @@ def write_measurements(
         config = of.get("config")
         if of.get("network") != network or config not in table.index:
             continue
-        name, quantize = device.name, of.get("quantize", "none")
-        if quantize != "none":
-            name += f"_{quantize}"
+        quantize = of.get("quantize", "none")
+        name = device.name + suffix_of(quantize, of.get("io", "int8"))
         table.loc[config, LATENCY + name] = result["median_ms"]
         table.loc[config, MEASURED + name] = (
             f"{device.description}, {threads} threads, {warmup} + {runs} runs, whole, "
@@ -105,10 +108,7 @@ def metadata_of(result: dict[str, Any]) -> dict[str, Any]:
         A dictionary, empty if the file is not of this library, or says of itself what
         none of this library does.
     """
-    metadata = read_metadata(result["path"]) or {}
-    signatures = metadata.get("signatures")
-    if isinstance(signatures, dict):
-        metadata = signatures.get(result["signature"], metadata)
+    metadata = metadata_of_signature(result["path"], result["signature"])
     return metadata if _is_ours(metadata) else {}
 
 

@@ -1,5 +1,6 @@
 """Queries on the lookup table: the best row within limits, and the Pareto front."""
 
+import numbers
 import warnings
 from typing import TYPE_CHECKING
 
@@ -80,7 +81,7 @@ def best(
         maxima["size_bytes"] = max_size_bytes
     for name in ("flops", "top1", *maxima):
         _check_column(table, name)
-    table = table[table[["flops", "top1"]].notna().all(axis=1)]
+    table = table[table[["flops", "top1"]].notna().all(axis=1)].reset_index(drop=True)
     for name in maxima:
         lacking = int(table[name].isna().sum())
         if 0 < lacking < len(table):
@@ -118,6 +119,7 @@ def best(
     row = within.sort_values(order, ascending=ascending).iloc[0]
     if as_good_in is None:
         return row
+    row = within.sort_values(["top1", "flops"], ascending=[False, True]).iloc[0]
     if not 0 < confidence < 1:
         raise ValueError(f"`confidence` is between 0 and 1. Received: {confidence}")
     right = as_good_in.right_of(row["config"])
@@ -146,10 +148,12 @@ def check_limits(
         "max_size_bytes": max_size_bytes,
     }
     for name, limit in maxima.items():
-        if limit is not None and not limit > 0:
-            raise ValueError(f"`{name}` is above 0. Received: {limit}")
-    if min_top1 is not None and not 0 <= min_top1 <= 1:
-        raise ValueError(f"`min_top1` is from 0 to 1. Received: {min_top1}")
+        if limit is not None and not (isinstance(limit, numbers.Real) and limit > 0):
+            raise ValueError(f"`{name}` is a number above 0. Received: {limit!r}")
+    if min_top1 is None:
+        return
+    if not (isinstance(min_top1, numbers.Real) and 0 <= min_top1 <= 1):
+        raise ValueError(f"`min_top1` is from 0 to 1. Received: {min_top1!r}")
 
 
 def pareto_front(table: "pandas.DataFrame", cost: str = "flops") -> "pandas.DataFrame":

@@ -133,9 +133,8 @@ def require_same_images(samples: SampleResults, others: SampleResults) -> None:
     digests = [results.origin.get("data") for results in (samples, others)]
     if counts[0] != counts[1] or digests[0] != digests[1]:
         raise ValueError(
-            "The results are not of the same images in the same order: they are on "
-            f"{counts[0]} and on {counts[1]}, of data sets that begin with "
-            f"{'the same' if digests[0] == digests[1] else 'other'} images."
+            "The results are not of the same images in the same order: they are of "
+            f"{counts[0]} and of {counts[1]} images."
         )
 
 

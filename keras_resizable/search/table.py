@@ -11,7 +11,8 @@ import numpy as np
 
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.pieces import count_flops_of_configs
-from keras_resizable.search.evaluation import digest, evaluate_configs
+from keras_resizable.scales import digest_of_network
+from keras_resizable.search.evaluation import evaluate_configs
 from keras_resizable.search.samples import (
     SAMPLES,
     SampleResults,
@@ -23,6 +24,7 @@ from keras_resizable.search.samples import (
 from keras_resizable.space import ConfigLike, SpatialSpace
 from keras_resizable.training.distribution import is_chief
 from keras_resizable.utils.batches import Batches, image_batches, labelled_batches
+from keras_resizable.utils.digests import digest_of_data
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.files import check_writable, replacing
 
@@ -64,7 +66,7 @@ def build_table(
         folder: Folder for `table.csv` and `samples.npz` (see `load_samples`).
             Existing rows are not evaluated again, and an interrupted evaluation
             resumes. For that the data sets must give the same batches whenever they
-            are read.
+            are read, which is looked at first: they are read once more.
         raw: Whether to evaluate with the statistics that training left as well, which
             takes as long again where sub-networks are calibrated.
         verbose: Whether to show progress.
@@ -109,7 +111,11 @@ def build_table(
     table = samples = partial = origin = None
     if folder is not None:
         folder = pathlib.Path(folder)
-        origin = digest(network, dataset, calibrate_with)
+        origin = {
+            "network": digest_of_network(network),
+            "data": digest_of_data(dataset),
+            "calibration": digest_of_data(calibrate_with),
+        }
         if (folder / TABLE).exists():
             table, samples = _read_results(folder, space, origin)
             known = set(table["config"])
@@ -304,7 +310,7 @@ def merge_tables(*tables: "pandas.DataFrame") -> "pandas.DataFrame":
         A table with all rows and columns, in the order in which they first appear.
 
     Raises:
-        ValueError: If two tables disagree on a value.
+        ValueError: If there is none, or two disagree on a value.
 
     Example:
 
@@ -317,6 +323,8 @@ def merge_tables(*tables: "pandas.DataFrame") -> "pandas.DataFrame":
     0    1.0      4               NaN
     1    0.5      1               2.5
     """
+    if not tables:
+        raise ValueError("There are no tables to merge.")
     merged = tables[0].set_index("config")
     for table in tables[1:]:
         table = table.set_index("config")

@@ -21,6 +21,7 @@ from keras_resizable.training.records import ShareRecord
 from keras_resizable.training.replicas import assign_state, num_replicas, with_an_image
 from keras_resizable.training.sampling import Sampler
 from keras_resizable.utils.graph import layers_of
+from keras_resizable.utils.outputs import only_output
 
 if TYPE_CHECKING:
     from keras_resizable.network import ResizableNetwork
@@ -108,7 +109,7 @@ class TrainStep:
         # The teacher's part of the loss is instead of that of the labels.
         taught = keras.losses.CategoricalCrossentropy(
             from_logits=not network.classifier.gives_probabilities
-        )(batch.teacher, outputs, batch.sample_weight)
+        )(batch.teacher, only_output(outputs), batch.sample_weight)
         penalties = _sum(network.losses) / num_replicas()
         part = tf.where(distillation.has_teacher(number), distillation.weight, 0.0)
         return loss + part * (taught - (loss - penalties))
@@ -308,7 +309,7 @@ class TrainStep:
         """What the first sub-network is handed."""
         if self.distillation is None:
             return tf.zeros(())
-        classes = self.network.head.output_shape[-1]
+        classes = self.network.classifier.num_outputs
         return self.distillation.first_teacher(batch.images, classes)
 
     def _run_row(self, features, row, factors):

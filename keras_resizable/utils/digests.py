@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -26,17 +27,33 @@ def digest_of_weights(
     return digest.hexdigest()
 
 
-def digest_of_data(dataset: tf.data.Dataset | None) -> str:
-    """A digest of a data set's first batch and number of batches, or `"none"`.
+class DataDigest:
+    """A digest of batches that are added one by one."""
 
-    The number counts where `tf.data` knows it: not of generators.
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, batch: Any) -> None:
+        """Adds a batch, tensors in any structure."""
+        for part in keras.tree.flatten(batch):
+            value = part.numpy()  # Of an encoded image, its bytes.
+            if not isinstance(value, bytes):
+                self._digest.update(str(value.shape).encode())
+                value = value.tobytes()
+            self._digest.update(value)
+
+    def text(self) -> str:
+        return self._digest.hexdigest()
+
+
+def digest_of_data(dataset: tf.data.Dataset | None) -> str:
+    """A digest of all batches of a data set, which is read once, or `"none"`.
 
     One that is shuffled anew is never the same.
     """
     if dataset is None:
         return "none"
-    data = hashlib.sha256(str(dataset.cardinality().numpy()).encode())
-    for part in keras.tree.flatten(next(iter(dataset.take(1)), ())):
-        value = part.numpy()  # Of an encoded image, its bytes.
-        data.update(value if isinstance(value, bytes) else value.tobytes())
-    return data.hexdigest()
+    digest = DataDigest()
+    for batch in dataset:
+        digest.add(batch)
+    return digest.text()

@@ -46,7 +46,8 @@ class Classifier:
                 "A classifier has one output of (batch, classes). The outputs of "
                 f"{model.name!r} are {shapes}."
             )
-        self.is_binary = shapes[0][-1] == 1
+        self.num_outputs = shapes[0][-1]
+        self.is_binary = self.num_outputs == 1
         self._model = model
         if loss is None and model.compiled:
             loss = model.loss
@@ -81,7 +82,7 @@ class Classifier:
 
     def probabilities(self, outputs: tf.Tensor) -> tf.Tensor:
         """Probabilities `(batch, classes)` float32; of two classes if it is binary."""
-        outputs = tf.cast(outputs, tf.float32)
+        outputs = tf.cast(only_output(outputs), tf.float32)
         if self.is_binary:
             if not self.gives_probabilities:
                 outputs = tf.sigmoid(outputs)
@@ -95,12 +96,19 @@ class Classifier:
             outputs: `(batch, classes)` or `(batch, 1)`.
             labels: Integers `(batch,)`.
         """
+        outputs = only_output(outputs)
         if self.is_binary:
             answers = tf.cast(self.probabilities(outputs)[:, 1] > 0.5, tf.int32)
         else:
             answers = tf.argmax(outputs, axis=-1, output_type=tf.int32)
         finite = tf.reduce_all(tf.math.is_finite(tf.cast(outputs, tf.float32)), -1)
         return tf.equal(answers, tf.cast(labels, tf.int32)) & finite
+
+
+def only_output(outputs: Any) -> Any:
+    """The one output of a model, which may be in a list or a dictionary."""
+    (output,) = keras.tree.flatten(outputs)
+    return output
 
 
 def integer_labels(labels: tf.Tensor) -> tf.Tensor:
@@ -120,7 +128,7 @@ def check_labels(labels: np.ndarray | tf.Tensor, num_outputs: int) -> None:
     Raises:
         ValueError: If there are some, or several for an image.
     """
-    labels = np.asarray(labels)
+    labels, num_classes = np.asarray(labels), max(num_outputs, 2)
     if labels.ndim == 2 and labels.shape[1] > 1:
         sums = labels.sum(axis=-1, dtype=np.float64)
         wrong = sums[abs(sums - 1) > _TOLERANCE]
@@ -129,8 +137,13 @@ def check_labels(labels: np.ndarray | tf.Tensor, num_outputs: int) -> None:
                 "Labels are numbers of classes or one-hot rows, and an image has one. "
                 f"`dataset` has a row with a sum of {wrong[0]:g}."
             )
+        if labels.shape[1] != num_classes:
+            raise ValueError(
+                f"One-hot rows are of {num_classes} classes. `dataset` has rows of "
+                f"{labels.shape[1]}."
+            )
     numbers = integer_labels(tf.convert_to_tensor(labels)).numpy()
-    last = max(num_outputs, 2) - 1
+    last = num_classes - 1
     wrong = numbers[(numbers < 0) | (numbers > last)]
     if len(wrong):
         raise ValueError(f"Labels are from 0 to {last}. `dataset` has {wrong[0]}.")
@@ -178,7 +191,7 @@ def _outputs_of_noise(model):
             if size == sizes[-1]:
                 raise
             continue
-        outputs = tf.cast(outputs, tf.float32).numpy()
+        outputs = tf.cast(only_output(outputs), tf.float32).numpy()
         if np.isfinite(outputs).any():
             break
     return outputs

@@ -223,7 +223,7 @@ def test_ranks_and_ties(outputs, data):
         )
     )
     for row, label, rank, tie in zip(
-        outputs, labels, _ranks(outputs, labels), _ties(outputs)
+        outputs, labels, _ranks(outputs, labels, 0.5), _ties(outputs)
     ):
         order = sorted(range(len(row)), key=lambda i: (-row[i], i))
         assert rank == order.index(label)
@@ -243,3 +243,132 @@ def test_a_loss_counts_beyond_its_error():
     )
     assert measured.loses(0.01) and not measured.loses(0.0109)
     assert not FileAccuracy(num_images=9, top1=0.5, top5=0.9, ties=0.0).loses(0.0)
+
+
+def one_output(activation=None, **options):
+    """A classifier of two classes by the brightness of one pixel."""
+    images = keras.Input((1, 1, 1))
+    x = keras.layers.Flatten()(images)
+    dense = keras.layers.Dense(1, activation, False, "ones", name="answer")
+    model = keras.Model(images, dense(x), name="one")
+    model.compile(loss=keras.losses.BinaryCrossentropy(**options))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("activation", "from_logits"), [(None, True), ("sigmoid", False)]
+)
+def test_one_output_is_what_the_loss_says(tmp_path, activation, from_logits):
+    """Also where all logits are from 0 to 1, as probabilities are."""
+    model = one_output(activation, from_logits=from_logits)
+    images = np.linspace(0.05, 1, 100, dtype=np.float32).reshape(-1, 1, 1, 1)
+    labels = np.ones(100, int)
+    for quantize in ("none", "int8"):
+        path = tmp_path / f"{quantize}.tflite"
+        result = to_tflite(
+            model,
+            path,
+            quantize,
+            calibrate_with=images,
+            evaluate_with=(images, labels),
+        )
+        assert result["accuracy"].top1 == result["accuracy"].agreement == 1
+        assert evaluate_tflite(path, (images, labels)).top1 == 1
+        kind = "logits" if from_logits else "probabilities"
+        assert read_metadata(path)["outputs"] == kind
+    said = {"outputs": "probabilities"}  # Whoever converts may know better.
+    to_tflite(model, path, metadata=said)
+    expected = np.mean(model.predict(images, verbose=0) > 0.5)
+    assert evaluate_tflite(path, (images, labels)).top1 == expected
+
+
+@pytest.mark.parametrize("units", [1, 3])
+def test_nan_is_wrong(tmp_path, units):
+    images = keras.Input((1, 1, 1))
+    x = keras.layers.Flatten()(keras.ops.log(images))
+    outputs = keras.layers.Dense(units, kernel_initializer="ones")(x)
+    path = tmp_path / "log.tflite"
+    to_tflite(keras.Model(images, outputs), path)
+    some = np.array([1.0, -1.0, 1.0, -1.0], np.float32).reshape(-1, 1, 1, 1)
+    accuracy = evaluate_tflite(path, (some, np.zeros(4, int)))
+    assert accuracy.top1 == accuracy.top5 == 0.5
+
+
+def test_probabilities_of_many_classes_are_not_to_be_int8(tmp_path):
+    """Their steps of 1/256 make most of them 0, and equal."""
+    keras.utils.set_random_seed(0)
+    images = keras.Input((4, 4, 3))
+    x = keras.layers.GlobalAveragePooling2D()(images)
+    model = keras.Model(images, keras.layers.Dense(2000, "softmax")(x))
+    some = np.random.default_rng(0).normal(0, 1, (50, 4, 4, 3)).astype(np.float32)
+    labels = model.predict(some, verbose=0).argmax(axis=1)
+    options = {"calibrate_with": some, "evaluate_with": (some, labels)}
+    with pytest.raises(ValueError, match="Convert with io='float32', without steps"):
+        to_tflite(model, tmp_path / "model.tflite", "int8", **options)
+    result = to_tflite(
+        model, tmp_path / "model.tflite", "int8", io="float32", max_loss=0.5, **options
+    )
+    assert result["accuracy"].top5 > 0.8
+    assert f"top-5 {100 * result['accuracy'].top5:.2f} %" in str(result["accuracy"])
+
+
+def test_files_are_of_the_images_that_are_given(make_network, tmp_path):
+    """Of all of them: others after the first batch are others."""
+    network = make_network()
+    images = np.random.default_rng(0).random((64, 12, 12, 2), np.float32)
+    answers = network.sub_network("0.5", calibrate_with=images)
+    labels = answers.predict(images, verbose=0).argmax(axis=1)
+    others = labels.copy()
+    others[32:] = (labels[32:] + 1) % 3
+    for given_labels, is_new in ((others, True), (labels, True), (labels, False)):
+        data = images, given_labels
+        ((_, path, result),) = to_tflite_files(
+            network, ["0.5"], tmp_path, calibrate_with=images, evaluate_with=data
+        )
+        assert (result is not None) == is_new
+        assert read_metadata(path)["accuracy"]["top1"] == np.mean(
+            given_labels == labels
+        )
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"max_loss": 2}, "`max_loss` is from 0 to 1. Received: 2"),
+        ({"metadata": {"by": np.float32(1)}}, "`metadata` holds what JSON can.*by="),
+        ({"evaluate_with": (np.zeros((2, 6, 6, 1)), np.array([0, 3]))}, "from 0 to 2"),
+        ({"evaluate_with": (np.zeros((2, 6, 6, 1)), np.eye(4)[:2])}, "of 3 classes"),
+    ],
+)
+def test_what_cannot_be_is_told_before_converting(
+    model, tmp_path, monkeypatch, options, error
+):
+    monkeypatch.setattr(tf.lite, "TFLiteConverter", None)
+    with pytest.raises(ValueError, match=error):
+        to_tflite(model, tmp_path / "model.tflite", **options)
+
+
+def test_a_dense_network_has_no_accuracy(tmp_path):
+    images = keras.Input((6, 6, 1))
+    model = keras.Model(images, keras.layers.Conv2D(3, 1)(images))
+    photos = np.zeros((2, 6, 6, 1), np.float32), np.zeros(2, int)
+    with pytest.raises(ValueError, match="one output of .batch, classes."):
+        to_tflite(model, tmp_path / "model.tflite", evaluate_with=photos)
+
+
+def test_outputs_of_nothing_but_zeros(tmp_path):
+    images = keras.Input((6, 6, 1))
+    dense = keras.layers.Dense(3, kernel_initializer="zeros")
+    model = keras.Model(images, dense(keras.layers.Flatten()(images)))
+    assert to_tflite(model, tmp_path / "model.tflite")["difference"] == 0
+
+
+def test_a_dictionary_of_one_output(tmp_path):
+    images = keras.Input((6, 6, 1))
+    x = keras.layers.Dense(3, "softmax", name="d")(keras.layers.Flatten()(images))
+    model = keras.Model(images, {"kind": x})
+    some, labels = photos()
+    path = tmp_path / "model.tflite"
+    result = to_tflite(model, path, evaluate_with=(some, labels))
+    expected = model.predict(some, verbose=0)["kind"].argmax(axis=1) == labels
+    assert result["accuracy"].top1 == expected.mean()

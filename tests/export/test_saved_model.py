@@ -1,10 +1,12 @@
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import keras_resizable
 from keras_resizable import FixedSampler, data
 from keras_resizable.export import signature_name, to_saved_model
 
@@ -177,3 +179,30 @@ def test_it_is_written_whole_or_not_at_all(network, make_network, batch, tmp_pat
     (tmp_path / "photos").mkdir()
     with pytest.raises(OSError, match="photos: there is something else"):
         to_saved_model(network, tmp_path / "photos")
+
+
+@pytest.mark.parametrize("kind", ["dict", "list"])
+def test_several_outputs_keep_their_names(tmp_path, kind):
+    x = images = keras.Input((12, 12, 2))
+    for filters, strides in ((4, 2), (4, 1), (4, 1)):
+        x = keras.layers.Conv2D(filters, 3, strides, padding="same")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    outputs = [keras.layers.Dense(3)(x), keras.layers.Dense(4)(x)]
+    named = dict(zip(("kind", "box"), outputs))
+    source = keras.Model(images, named if kind == "dict" else outputs)
+    network = keras_resizable.from_keras(source, (1.0, 0.5))
+    some = np.random.default_rng(0).random((3, 12, 12, 2), np.float32)
+    names = ["box", "kind"] if kind == "dict" else ["output_0", "output_1"]
+    for model, signatures in (
+        (network, ["serving_default", "any"]),
+        (network.sub_network("1.0"), ["serving_default"]),
+    ):
+        to_saved_model(model, tmp_path / "model")
+        loaded = tf.saved_model.load(str(tmp_path / "model"))
+        for signature in signatures:
+            inputs = {"images": tf.constant(some)}
+            if signature == "any":
+                inputs["config"] = tf.constant([1.0])
+            given = loaded.signatures[signature](**inputs)
+            for name, expected in zip(names, keras.tree.flatten(network(some))):
+                assert_close(given[name], expected)

@@ -134,15 +134,20 @@ def test_photos_become_files_and_what_is_done_is_not_done_again(
     assert _files_of_done(done, choice | {"max_flops": 1.0}) is None
     away = (done / files["file"][0]).rename(tmp_path / "away")
     assert _files_of_done(done, choice) is None
+    (done / files["file"][0]).write_bytes(away.read_bytes()[:-100])
+    assert _files_of_done(done, choice) is None
     away.rename(done / files["file"][0])
     # Other limits need no other training, and replace the files.
     with pytest.raises(ValueError, match="No sub-network has flops.*The nearest is"):
         photos.to_phone(make_job(folder, max_flops=1.0), device=device, root=tmp_path)
     assert (done / files["file"][0]).exists()
+    own = done / "own.tflite"  # Somebody's.
+    own.touch()
     least = float(table["flops"].min())
     cheapest = make_job(folder, max_flops=least, tuning_epochs=2)
     other = photos.to_phone(cheapest, device=device, root=tmp_path)
     assert other.folder == done and str(other.config) == "0.5,0.5"
+    own.unlink()
     assert {path.name for path in done.glob("*.tflite")} == set(other.files["file"])
     trained = [name for name in trained if name != "sub_network"]
     assert not trained
@@ -182,8 +187,11 @@ def test_photos_are_the_same_however_their_folder_is_named(
     (tmp_path / "photos/.DS_Store").touch()
     (tmp_path / "photos/dog/.DS_Store").touch()
     assert jobs[0].settings_and_choice() == first
-    (tmp_path / "cats/cat/0.png").unlink()
-    assert jobs[0].settings_and_choice() != first
+    content = (tmp_path / "cats/cat/1.png").read_bytes()
+    (tmp_path / "cats/cat/0.png").write_bytes(content[::-1])
+    of_the_same_size = jobs[0].settings_and_choice()
+    (tmp_path / "cats/cat/0.png").write_bytes(content)
+    assert of_the_same_size != jobs[0].settings_and_choice() != first
 
 
 def test_what_cannot_be_is_told_before_training(folder, tmp_path, monkeypatch):

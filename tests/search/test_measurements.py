@@ -110,3 +110,20 @@ def test_what_a_file_says_of_itself_names_no_column(measured, changes):
 def test_names_of_signatures_are_no_commands_to_a_terminal():
     result = {"path": "a/b.tflite", "signature": "\x1b]0;title\x07one"}
     assert search.result_name(result) == "b.tflite:?]0;title?one"
+
+
+def test_no_results_are_told():
+    with pytest.raises(ValueError, match="no results to write"):
+        search.write_measurements([], Phone(), threads=1, warmup=1, runs=1)
+
+
+def test_what_int8_files_take_is_in_the_column(measured):
+    folder, results = measured
+    path = pathlib.Path(results[0]["path"])
+    of = read_metadata(path)
+    for io, name in (("int8", "phone_int8"), ("float32", "phone_int8_float32")):
+        content = with_metadata(path.read_bytes(), of | {"quantize": "int8", "io": io})
+        path.write_bytes(content)
+        search.write_measurements(results[:1], Phone(), threads=1, warmup=1, runs=1)
+        table = search.read_table(folder / search.TABLE)
+        assert f"latency_ms_{name}" in table

@@ -49,6 +49,8 @@ def test_the_cheapest_that_is_not_worse():
     assert best(table, as_good_in=samples, confidence=0.3)["config"] == "a"
     assert best(table, as_good_in=samples, max_latency_ms=9)["config"] == "a"
     assert best(table, as_good_in=samples, max_flops=1)["config"] == "c"
+    # The most accurate of those that are good enough, not the cheapest of them.
+    assert best(table, as_good_in=samples, min_top1=0.1)["config"] == "b"
     with pytest.raises(ValueError, match="between 0 and 1. Received: 95"):
         best(table, as_good_in=samples, confidence=95)
     with pytest.raises(ValueError, match="no results of the sub-network 'b'"):
@@ -98,7 +100,10 @@ def test_what_was_not_measured_fits_no_limit(table):
     assert "b" not in set(pareto_front(table, "latency_ms_phone").config)
 
 
-@pytest.mark.parametrize("limit", [{"max_flops": 0}, {"min_top1": 75}])
+@pytest.mark.parametrize(
+    "limit",
+    [{"max_flops": 0}, {"max_flops": "1e6"}, {"min_top1": 75}, {"min_top1": "0.5"}],
+)
 def test_limits_have_to_make_sense(table, limit):
     with pytest.raises(ValueError, match="Received"):
         best(table, **limit)
@@ -135,3 +140,11 @@ def test_a_table_without_what_is_needed_is_named(table, missing):
     for ask in (best, pareto_front):
         with pytest.raises(ValueError, match=f"has no '{missing}'. It has config"):
             ask(less)
+
+
+def test_rows_of_joined_tables(table):
+    """Whose index has every number twice."""
+    twice = pandas.concat([table, table.assign(config="other")])
+    assert best(twice)["top1"] == table["top1"].max()
+    with pytest.raises(ValueError, match="The nearest is"):
+        best(twice, max_flops=1e-3)

@@ -86,9 +86,10 @@ def test_statistics_that_training_left_are_an_option(network, batches):
 def test_graphs_are_kept_as_long_as_their_network(make_network, batches):
     network = make_network()
     build_table(network, batches, verbose=False)
-    traced = [level._infer for level in PrefixTree(network, [])._levels]
+    largest = [network.space.largest]
+    traced = [level._infer for level in PrefixTree(network, largest)._levels]
     build_table(network, batches, ["0.5"], verbose=False)
-    assert traced == [level._infer for level in PrefixTree(network, [])._levels]
+    assert traced == [level._infer for level in PrefixTree(network, largest)._levels]
     known = weakref.ref(network)
     del network
     gc.collect()
@@ -324,6 +325,19 @@ def test_a_table_of_something_else_is_not_added_to(
     others = tf.data.Dataset.from_tensor_slices((data[0] / 2, data[1])).batch(20)
     with pytest.raises(ValueError, match="table.csv is of other test images"):
         build_table(network, others, folder=tmp_path, verbose=False)
+    # The batches after the first count, also where nobody knows how many there are.
+    spec = batches.element_spec
+    unknown = tf.data.Dataset.from_generator(
+        lambda: iter(batches), output_signature=spec
+    )
+    longer = unknown.concatenate(batches)
+    corrected = batches.enumerate().map(
+        lambda n, b: (b[0], b[1] * tf.cast(n == 0, b[1].dtype))
+    )
+    for others in (batches.take(1), longer, corrected):
+        with pytest.raises(ValueError, match="table.csv is of other test images"):
+            build_table(network, others, folder=tmp_path, verbose=False)
+    build_table(network, unknown, [(0.5,)], folder=tmp_path, verbose=False)
     with pytest.raises(ValueError, match="table.csv is of another network"):
         build_table(make_network(), batches, folder=tmp_path, verbose=False)
     with pytest.raises(ValueError, match="that were calibrated otherwise, or not"):

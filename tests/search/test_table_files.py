@@ -56,6 +56,8 @@ def test_tables_of_several_devices_merge():
     assert list(merged.config) == ["a", "b", "c"]
     assert merged.set_index("config").loc["b"].tolist() == [1, 3, 6]
     assert np.isnan(merged.flops[2])
+    with pytest.raises(ValueError, match="no tables to merge"):
+        merge_tables()
     with pytest.raises(ValueError, match="disagree on flops of 'b': 1 and 5"):
         merge_tables(table, pandas.DataFrame({"config": ["b"], "flops": [5]}))
 

@@ -1,0 +1,85 @@
+"""Several `.tflite` files in one."""
+
+import os
+import pathlib
+from collections.abc import Iterable
+from typing import Any
+
+from keras_resizable.export.flatbuffer import (
+    bundled,
+    count_differing_channels,
+    read_metadata,
+)
+from keras_resizable.export.running import open_tflite
+from keras_resizable.utils.files import replacing
+
+
+def to_bundle(
+    paths: Iterable[str | os.PathLike], path: str | os.PathLike
+) -> dict[str, Any]:
+    """Joins several `.tflite` files into one, each as a signature.
+
+    The signatures have the names of the files' configurations, such as
+    `scale_0.75_0.5_1.0`, or what the files' metadata has as `signature`. The first is
+    the one that an interpreter runs by default. Identical contents are stored once: for
+    sub-networks in int8 or with dynamic ranges, the weights of all convolutions, except
+    those whose gamma differs in sign.
+
+    Args:
+        paths: Paths of files that `to_tflite` has written with a `config` or a
+            `signature` in their metadata, of sub-networks of one network.
+        path: Path of the `.tflite` file to write. An existing one is replaced.
+
+    Returns:
+        A dictionary: `size_bytes`; and where weights are int8, `differing`: for each
+        sub-network how many channels differ from the first, see
+        `count_differing_channels`.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If `path` or a file is not valid, two have the same configuration,
+            or they are of several networks.
+    """
+    path = pathlib.Path(path)
+    if path.suffix != ".tflite":
+        raise ValueError(f"A bundle is a `.tflite` file. Received: path={str(path)!r}")
+    if isinstance(paths, (str, os.PathLike)):
+        raise ValueError(f"`paths` are several. Received: paths={str(paths)!r}")
+    signatures: dict[str, dict[str, Any]] = {}
+    contents: dict[str, bytes] = {}
+    network = None
+    for source in paths:
+        metadata = read_metadata(source) or {}
+        name = _signature_of(metadata)
+        if not name:
+            raise ValueError(
+                f"{source} is no sub-network of this library: its metadata has no "
+                "`config` and no `signature` that are texts."
+            )
+        if name in signatures:
+            raise ValueError(f"{source} has the name of another file's signature.")
+        network = network or metadata.get("network")
+        if metadata.get("network", network) != network:
+            raise ValueError(f"{source} is of another network than the files before.")
+        signatures[name] = metadata
+        contents[name] = pathlib.Path(source).read_bytes()
+    if not signatures:
+        raise ValueError("A bundle needs at least one file.")
+    content = bundled(contents.items(), {"signatures": signatures})
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+        open_tflite(temporary)
+    sub_networks = {n: contents[n] for n, of in signatures.items() if "config" in of}
+    first = next(iter(sub_networks.values()), b"")
+    differing = {
+        name: count_differing_channels(first, own) for name, own in sub_networks.items()
+    }
+    return {"size_bytes": len(content), "differing": differing}
+
+
+def _signature_of(metadata):
+    """The name of a file's signature in a bundle; None if it has none."""
+    name = metadata.get("signature")
+    if name is None and isinstance(metadata.get("config"), str):
+        name = "scale_" + metadata["config"].replace(",", "_")
+    return name if isinstance(name, str) else None

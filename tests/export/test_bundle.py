@@ -1,0 +1,79 @@
+"""Several `.tflite` files in one."""
+
+import numpy as np
+import pytest
+
+from keras_resizable.export import (
+    evaluate_tflite,
+    file_name,
+    read_metadata,
+    to_bundle,
+    to_tflite,
+    to_tflite_files,
+)
+from keras_resizable.search import metadata_of
+
+
+def test_a_generator_of_paths(make_network, tmp_path):
+    network = make_network()
+    files = to_tflite_files(network, ["1.0", "0.5"], tmp_path)
+    path = tmp_path / "bundle.tflite"
+    bundle = to_bundle((path for _, path, _ in files), path)
+    assert list(bundle["differing"]) == list(read_metadata(path)["signatures"])
+
+
+def test_files_of_two_networks_are_refused(make_network, randomize, tmp_path):
+    paths = []
+    for number, config in enumerate(["1.0", "0.5"]):
+        network = make_network()
+        randomize(network, seed=number)
+        ((_, path, _),) = to_tflite_files(network, [config], tmp_path)
+        paths.append(path)
+    with pytest.raises(
+        ValueError, match="narrow_resnet_0.5_1.0.tflite is of another n"
+    ):
+        to_bundle(paths, tmp_path / "bundle.tflite")
+    assert not (tmp_path / "bundle.tflite").exists()
+
+
+@pytest.mark.parametrize(
+    "metadata", [{"config": [0.5, 1.0]}, {"signature": ""}, {"signature": 5}, {}]
+)
+def test_files_without_a_name_are_refused(make_network, tmp_path, metadata):
+    path = tmp_path / "model.tflite"
+    to_tflite(make_network().sub_network("0.5"), path, metadata=metadata)
+    with pytest.raises(ValueError, match="no `config` and no `signature` that are te"):
+        to_bundle([path], tmp_path / "bundle.tflite")
+    with pytest.raises(ValueError, match="`paths` are several"):
+        to_bundle(path, tmp_path / "bundle.tflite")
+
+
+def test_a_bundle_of_one_is_of_its_sub_network(make_network, tmp_path):
+    """LiteRT runs it as a file without signatures."""
+    network = make_network()
+    ((_, path, _),) = to_tflite_files(network, ["0.5"], tmp_path)
+    bundle = tmp_path / "bundle.tflite"
+    to_bundle([path], bundle)
+    assert metadata_of({"path": bundle, "signature": None})["config"] == "0.5,1.0"
+    images = np.zeros((4, 12, 12, 2), np.float32), np.array([0, 1, 2, 0])
+    assert evaluate_tflite(bundle, images) == evaluate_tflite(path, images)
+
+
+def test_what_a_file_takes_is_in_its_name(make_network, tmp_path):
+    network = make_network()
+    images = np.random.default_rng(0).random((4, 12, 12, 2), np.float32)
+    for io in ("int8", "float32"):
+        ((config, path, _),) = to_tflite_files(
+            network,
+            ["0.5"],
+            tmp_path,
+            quantize="int8",
+            io=io,
+            calibrate_with=images,
+        )
+        assert path.name == file_name(network, config, "int8", io)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {
+        "narrow_resnet_0.5_1.0_int8.tflite",
+        "narrow_resnet_0.5_1.0_int8_float32.tflite",
+    }
