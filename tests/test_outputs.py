@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pandas
 import pytest
 from keras import layers, ops
 from odd_networks import tiny_network
@@ -143,6 +144,37 @@ def test_other_heads_are_refused():
     ):
         with pytest.raises(ValueError, match=r"one output of \(batch, classes\)"):
             call()
+
+
+@pytest.mark.parametrize("structure", ["dict", "list"])
+def test_one_output_may_be_in_a_structure(structure, labelled):
+    """It trains, is taught, evaluated and routed as the output alone is."""
+    images, labels = labelled
+    alone = head_of(layers.Softmax())
+    kept = {"kind": alone.output} if structure == "dict" else [alone.output]
+    networks = [
+        tiny_network(head=keras.Model(alone.input, outputs))
+        for outputs in (alone.output, kept)
+    ]
+    networks[1].set_weights(networks[0].get_weights())
+    for network in networks:
+        network.compile(
+            "sgd",
+            "sparse_categorical_crossentropy",
+            sampler="sandwich",
+            distillation="in_place",
+        )
+        keras.utils.set_random_seed(0)
+        network.fit(images, labels, batch_size=9, verbose=0)
+    tables = [
+        search.build_table(n, labelled, calibrate_with=images, verbose=False)
+        for n in networks
+    ]
+    pandas.testing.assert_frame_equal(*tables)
+    routed = [adapt.AdaptiveNetwork(n, ["1.0", "0.5"], attach=0) for n in networks]
+    routed[1].set_weights(routed[0].get_weights())
+    answers = [adaptive.predict(images, verbose=0) for adaptive in routed]
+    np.testing.assert_allclose(*answers, atol=1e-6)
 
 
 def test_nan_is_never_right_and_told(labelled):
