@@ -279,7 +279,7 @@ for _family in FAMILIES:
                 scale=_scale,
             )
 # The best; ShuffleNetV2's fair sampling is better at 0.1 with a third of the FLOPs, but
-# worse there with all. Smaller ones alone have that of the largest.
+# worse there with all.
 RATE_OF_FAMILY = 0.05
 EPOCHS_ALONE_OF_FAMILY = 8
 for _family in FAMILIES:
