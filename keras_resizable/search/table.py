@@ -111,6 +111,8 @@ def build_table(
     table = samples = partial = origin = None
     if folder is not None:
         folder = pathlib.Path(folder)
+        if verbose:
+            print("Reading the images, to know them again")
         origin = {
             "network": digest_of_network(network),
             "data": digest_of_data(dataset),
