@@ -37,7 +37,7 @@ def calibrate(model: keras.Model, dataset: Batches, steps: int | None = None) ->
         steps: Number of batches to use; all if absent.
 
     Raises:
-        ValueError: If the data set is empty or never ends.
+        ValueError: If the data set is empty or never ends, or `steps` is less than 1.
 
     Example:
 
@@ -70,6 +70,8 @@ def make_calibrator(model: keras.Model) -> Callable[..., None]:
         return joined(statistics, of_batch, seen, tf.shape(images)[0])
 
     def calibrate(dataset, steps=None):
+        if steps is not None and steps < 1:
+            raise ValueError(f"`steps` is at least 1. Received: steps={steps}")
         if steps is not None and isinstance(dataset, tf.data.Dataset):
             dataset = dataset.take(steps)  # Of one that never ends, too.
         statistics = [tf.convert_to_tensor(table) for table in tables]

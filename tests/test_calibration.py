@@ -259,3 +259,6 @@ def test_as_many_batches_as_asked_for():
         calibrate(model, data, steps=1)
         means.append(float(model.layers[0].moving_mean[0]))
     assert means == pytest.approx([images[:32].mean()] * 2, abs=1e-6)
+    for data in (images, tf.data.Dataset.from_tensor_slices(images).batch(32)):
+        with pytest.raises(ValueError, match="`steps` is at least 1. Received: steps="):
+            calibrate(model, data, steps=0)

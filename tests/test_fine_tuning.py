@@ -58,6 +58,15 @@ def test_bad_choices_are_named(model):
     plain = keras.Model(images, keras.layers.Dense(1)(images), name="plain")
     with pytest.raises(ValueError, match="plain has no BatchNormalization"):
         fine_tuning.train_only(plain, "classifier")
+    # Squeezed and excited by dense layers, none of which is the classifier.
+    images = keras.Input((4, 4, 3))
+    x = keras.layers.BatchNormalization()(images)
+    gate = keras.layers.GlobalAveragePooling2D(keepdims=True)(x)
+    x = keras.layers.Multiply()([x, keras.layers.Dense(3, name="gate")(gate)])
+    x = keras.layers.Conv2D(5, 1, name="last")(x)
+    gated = keras.Model(images, keras.layers.GlobalAveragePooling2D()(x), name="gated")
+    with pytest.raises(ValueError, match="gated does not end .* 'gate' comes 'last'"):
+        fine_tuning.train_only(gated, "classifier")
 
 
 def test_a_teacher_teaches_and_stays_as_it_is(make_network, batch):

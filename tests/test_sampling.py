@@ -18,6 +18,7 @@ from keras_resizable import (
 )
 from keras_resizable.parts import norms_by_stage
 from keras_resizable.training import checks, sampling
+from keras_resizable.training.plans import draw_plan
 
 MAKE_NETWORK = small_network
 
@@ -123,6 +124,9 @@ def test_bad_arguments_are_named():
         FixedSampler("0.5,0.5")
     with pytest.raises(ValueError, match="space from `network.compile`.*Spatial"):
         FairSampler(SPACE)
+    for seed in ("a", None, 1.5):
+        with pytest.raises(ValueError, match="`seed` is an integer. Received"):
+            FairSampler(seed)
     with pytest.raises(ValueError, match=r"FairSampler\(seed=2\) does not know"):
         FairSampler(2)(0)
 
@@ -188,3 +192,41 @@ def test_switching_takes_no_new_trace(make_network, batch):
     for old, new, row in zip(before, tables, used):
         changed = (old != new).any(axis=2)
         assert changed[row].all() and changed.sum() == len(changed[row])
+
+
+@pytest.mark.parametrize(
+    ("plan", "error"),
+    [
+        ([[1.0, 0.5]], "`space.config.scale_factors..indices` has them. .*float32"),
+        ([[True, False]], "integers of shape .*Received bool"),
+        (
+            np.zeros((0, 2), np.int32),
+            "scale indices, integers.*Received int32 of shape",
+        ),
+        ([[0, 1, 1]], r"\(sub-networks, 2\).*Received int32 of shape \(1, 3\)"),
+        ([0, 1], "Received int32 of shape"),
+    ],
+)
+def test_plans_are_scale_indices(plan, error):
+    """Scale factors would be taken for others."""
+    with pytest.raises(ValueError, match=error):
+        draw_plan(lambda step: plan, SPACE, tf.constant(0))
+
+
+@pytest.mark.parametrize("plan", [[[0, 3]], [[0, -1]]])
+def test_scale_indices_that_are_none_stop_a_step(plan):
+    draw = tf.function(lambda step: draw_plan(lambda _: step + plan, SPACE, step))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="are from 0 to 2, but"):
+        draw(tf.constant(0))
+
+
+def test_samplers_get_a_tensor(make_network, batch):
+    """Which all of TensorFlow takes."""
+
+    def draw(step):
+        assert step.dtype == tf.int64
+        return tf.random.stateless_uniform((1, 2), [0, step], 0, 3, tf.int32)
+
+    network = make_network()
+    network.compile("sgd", "sparse_categorical_crossentropy", sampler=draw)
+    network.fit(*batch, verbose=0)

@@ -30,8 +30,10 @@ def on_canvas(
     Raises:
         ValueError: If an argument is not valid.
     """
-    if not canvas_size >= 1:
-        raise ValueError(f"`canvas_size` is at least 1. Received: {canvas_size}")
+    if not (isinstance(canvas_size, int) and canvas_size >= 1):
+        raise ValueError(
+            f"`canvas_size` is an integer, at least 1. Received: {canvas_size!r}"
+        )
     if not 0 < smallest <= 1:
         raise ValueError(f"`smallest` is from 0 to 1. Received: smallest={smallest}")
     shape = (canvas_size, canvas_size, image_set.image_shape[-1])

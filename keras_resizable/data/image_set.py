@@ -4,6 +4,7 @@ import collections.abc
 import dataclasses
 import hashlib
 import json
+import numbers
 from collections.abc import Iterable
 from typing import Any
 
@@ -75,9 +76,11 @@ def take_train(image_set: ImageSet, count: int, skip: int = 0) -> ImageSet:
         ValueError: If there are fewer.
     """
     left = image_set.train.num_images - skip
-    if not (skip >= 0 and 1 <= count <= left):
+    are_whole = all(isinstance(number, numbers.Integral) for number in (count, skip))
+    if not (are_whole and skip >= 0 and 1 <= count <= left):
+        of = f" behind the first {skip}" if skip else ""
         raise ValueError(
-            f"There are {max(left, 0)} images to train with. Received: {count}"
+            f"There are {max(left, 0)} images to train with{of}. Received: {count}"
         )
 
     def read(seed=None):
@@ -111,7 +114,7 @@ def hold_out(image_set: ImageSet, count: int) -> ImageSet:
     (7000, 1000)
     """
     num_images = image_set.train.num_images
-    if not 0 < count < num_images:
+    if not (isinstance(count, numbers.Integral) and 0 < count < num_images):
         raise ValueError(
             f"Of {num_images} training images, 1 to {num_images - 1} can be held out. "
             f"Received: {count}"

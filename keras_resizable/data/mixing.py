@@ -1,5 +1,6 @@
 """Augmentations of Keras's own layers, as pure functions of a seed."""
 
+import math
 from collections.abc import Callable
 
 import keras
@@ -16,7 +17,11 @@ def make_image_augmenter(
 
     Args:
         rand_augment: Magnitude from 0 to 1; 0 for none.
+
+    Raises:
+        ValueError: If it is not.
     """
+    _check_fractions(rand_augment=rand_augment)
     if not rand_augment:
         return None
     layer = keras.layers.RandAugment(factor=rand_augment, dtype="float32")
@@ -29,13 +34,19 @@ def make_batch_augmenter(
     """A function `(images, labels, seed) -> (images, labels)`, or None.
 
     Args:
-        cutout: Side of a gray square, as a fraction of the image's (DeVries & Taylor,
-            2017, https://arxiv.org/abs/1708.04552); 0 for none.
+        cutout: Height and width of a gray box, as a fraction of the image's (DeVries &
+            Taylor, 2017, https://arxiv.org/abs/1708.04552); 0 for none.
         mixup: Alpha of mixup (Zhang et al., 2017,
             https://arxiv.org/abs/1710.09412); 0 for none.
         cutmix: Alpha of CutMix (Yun et al., 2019,
             https://arxiv.org/abs/1905.04899), at most 1; 0 for none.
+
+    Raises:
+        ValueError: If one is negative, or too large.
     """
+    _check_fractions(cutout=cutout, cutmix=cutmix)
+    if not 0 <= mixup < math.inf:
+        raise ValueError(f"`mixup` is at least 0. Received: mixup={mixup}")
     augmenters = []
     if cutout:
         augmenters.append(
@@ -61,6 +72,12 @@ def make_batch_augmenter(
         return data["images"], data["labels"]
 
     return augment
+
+
+def _check_fractions(**values):
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise ValueError(f"`{name}` is from 0 to 1. Received: {name}={value}")
 
 
 def _call(layer, data, seed):

@@ -1,5 +1,6 @@
 """Batches of images in [-1, 1], for `fit` and `evaluate`."""
 
+import numpy as np
 import tensorflow as tf
 
 from keras_resizable.data import preprocessing
@@ -36,9 +37,10 @@ def train_dataset(
             if absent.
         augmentation: See `keras_resizable.data.preprocessing.train_image`.
         rand_augment: Magnitude of RandAugment from 0 to 1; 0 for none.
-        cutout: Side of Cutout's square, as a fraction of the image's; 0 for none.
+        cutout: Height and width of Cutout's box, as a fraction of the image's, from 0
+            to 1; 0 for none.
         mixup: Alpha of mixup; 0 for none.
-        cutmix: Alpha of CutMix; 0 for none.
+        cutmix: Alpha of CutMix, from 0 to 1; 0 for none.
         seed: Seed of all randomness, an integer.
         start_step: Steps to skip.
         num_shards: Number of workers, each of which gets a part of every step's
@@ -66,6 +68,11 @@ def train_dataset(
     shape = resolved_shape(image_set.image_shape, image_size)
     preprocessing.check_augmentation(augmentation)
     steps = steps_per_epoch(image_set, batch_size)
+    if start_step < 0 or not 0 <= shard < num_shards:
+        raise ValueError(
+            "`start_step` is at least 0, and `shard` from 0 to `num_shards` - 1. "
+            f"Received: start_step={start_step}, shard={shard}, num_shards={num_shards}"
+        )
     if batch_size % num_shards:
         raise ValueError(
             f"A batch of {batch_size} images cannot be dealt to {num_shards} workers."
@@ -120,9 +127,11 @@ def steps_per_epoch(images: ImageSet | int, batch_size: int) -> int:
         batch_size: Images per step.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If there is none, or `batch_size` is less than 1.
     """
     count = images.train.num_images if isinstance(images, ImageSet) else images
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` is at least 1. Received: {batch_size}")
     steps = count // batch_size
     if steps < 1:
         raise ValueError(
@@ -221,13 +230,19 @@ def resolved_shape(
         `(height, width, channels)`.
 
     Raises:
-        ValueError: If the images are of several sizes and `image_size` is absent.
+        ValueError: If the images are of several sizes and `image_size` is absent, or
+            it is not valid.
     """
     height, width, channels = image_shape
-    if isinstance(image_size, tuple):
-        height, width = image_size
-    elif image_size is not None:
-        height = width = image_size
+    if image_size is not None:
+        sizes = np.ravel(image_size).tolist()
+        are_valid = all(isinstance(size, int) and size > 0 for size in sizes)
+        if len(sizes) not in (1, 2) or not are_valid:
+            raise ValueError(
+                "`image_size` is one or two numbers of pixels. Received: "
+                f"image_size={image_size!r}"
+            )
+        height, width = sizes[0], sizes[-1]
     if height is None or width is None:
         raise ValueError(
             "The images are of several sizes: give an `image_size` to resize them to."

@@ -66,7 +66,7 @@ class Recipe:
     )
     augmentation: str = _field("none, pad_crop_flip or inception.", "inception")
     rand_augment: float = _field("Magnitude of RandAugment, 0 to 1.", 0.0)
-    cutout: float = _field("Cutout's side, as a fraction of the image's.", 0.0)
+    cutout: float = _field("Cutout's box, as a fraction of the image's sides.", 0.0)
     mixup: float = _field("Alpha of mixup.", 0.0)
     cutmix: float = _field("Alpha of CutMix.", 0.0)
     label_smoothing: float = _field("Label smoothing.", 0.0)
@@ -143,7 +143,7 @@ def _check(recipe):
     for key in ("epochs", "batch_size", "draws", *given):
         if getattr(recipe, key) < 1:
             raise ValueError(f"{key} is at least 1. Received: {getattr(recipe, key)}")
-    not_negative = ("learning_rate", "weight_decay", "mixup", "momentum")
+    not_negative = ("learning_rate", "weight_decay", "mixup")
     for key in not_negative:
         if not 0 <= getattr(recipe, key) < math.inf:
             raise ValueError(f"{key} is at least 0. Received: {getattr(recipe, key)}")
@@ -158,7 +158,6 @@ def _check(recipe):
         "cutout",
         "cutmix",
         "label_smoothing",
-        "dropout",
         "drop_path",
         "ema",
         "distillation_weight",
@@ -166,6 +165,11 @@ def _check(recipe):
     ):
         if not 0 <= getattr(recipe, key) <= 1:
             raise ValueError(f"{key} is from 0 to 1. Received: {getattr(recipe, key)}")
+    for key in ("dropout", "momentum"):
+        if not 0 <= getattr(recipe, key) < 1:
+            raise ValueError(
+                f"{key} is at least 0 and less than 1. Received: {getattr(recipe, key)}"
+            )
     if recipe.warmup and recipe.schedule != "cosine":
         raise ValueError(
             f"Only the schedule 'cosine' has a warmup. Received: {recipe.warmup} with "
@@ -177,7 +181,8 @@ def _check(recipe):
             f"{recipe.teacher!r} and distillation={recipe.distillation!r}"
         )
     decays = recipe.decay_epochs
-    if recipe.schedule == "step" and not (decays and max(decays) < recipe.epochs):
+    is_within = decays and 0 < min(decays) and max(decays) < recipe.epochs
+    if recipe.schedule == "step" and not is_within:
         raise ValueError(
             "The schedule 'step' needs decay_epochs before the last of "
             f"{recipe.epochs} epochs. Received: {decays}"

@@ -150,7 +150,9 @@ def _as(name, kind, value):
             return texts[str(value).lower()]
     else:
         try:
-            return kind(value)
+            read = kind(value)
+            if kind is not int or isinstance(value, str) or read == value:
+                return read
         except (TypeError, ValueError):
             pass
     raise ValueError(f"{name} is of type {kind.__name__}. Received: {value!r}")

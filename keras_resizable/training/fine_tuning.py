@@ -19,7 +19,8 @@ def train_only(model: keras.Model, weights: str) -> None:
             (Touvron et al., 2019, https://arxiv.org/abs/1906.06423).
 
     Raises:
-        ValueError: If `weights` is anything else, or the model has no such layers.
+        ValueError: If `weights` is anything else, or the model has no such layers, or
+            does not end with the dense one.
 
     Example:
 
@@ -39,10 +40,15 @@ def train_only(model: keras.Model, weights: str) -> None:
         layer.trainable = True
     if weights == "all":
         return
-    trained = [
-        _last(model, keras.layers.BatchNormalization),
-        _last(model, keras.layers.Dense),
-    ]
+    classifier = _last(model, keras.layers.Dense)
+    behind = layers[layers.index(classifier) + 1 :]
+    others = [layer for layer in behind if layer.weights and not layers_of(layer)]
+    if others:
+        raise ValueError(
+            f"{model.name} does not end with a dense layer: behind {classifier.name!r} "
+            f"comes {others[-1].name!r}. Train all weights."
+        )
+    trained = [_last(model, keras.layers.BatchNormalization), classifier]
     for layer in layers:
         if not layers_of(layer):  # Where layers hold others, those decide.
             layer.trainable = layer in trained
@@ -65,7 +71,8 @@ def taught_by(model: keras.Model, teacher: keras.Model) -> keras.distillation.Di
     Returns:
         A `keras.distillation.Distiller` with `model` as its student. The second part
         of its loss is the divergence of the model's probabilities from the
-        teacher's (Hinton et al., 2015, https://arxiv.org/abs/1503.02531).
+        teacher's (Hinton et al., 2015, https://arxiv.org/abs/1503.02531). As of Keras's
+        own, `fit` leaves out weights of samples and of classes.
 
     Raises:
         ValueError: If one of them gives logits, or does not classify.

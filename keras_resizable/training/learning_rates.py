@@ -1,6 +1,7 @@
 """A learning rate to start with, from a minute of training."""
 
 import dataclasses
+import numbers
 import os
 from typing import Any
 
@@ -10,7 +11,7 @@ import tensorflow as tf
 
 from keras_resizable.sub_network import copy_state
 from keras_resizable.training.averaging import without_loss_scaling
-from keras_resizable.utils.batches import labelled_batches
+from keras_resizable.utils.batches import check_not_empty, labelled_batches
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.files import replacing
 
@@ -104,7 +105,8 @@ def find_learning_rate(
     """
     if not network.compiled:
         raise ValueError("Compile the network first, as it is to be trained.")
-    if not 0 < lowest < highest or steps < 10:
+    is_whole = isinstance(steps, numbers.Integral)
+    if not 0 < lowest < highest or not is_whole or steps < 10:
         raise ValueError(
             "A range test takes 10 steps or more, from a positive rate to a higher. "
             f"Received: steps={steps}, lowest={lowest}, highest={highest}"
@@ -126,6 +128,8 @@ def find_learning_rate(
         }
     if isinstance(dataset, tuple):
         dataset = labelled_batches(dataset, network)
+    elif dataset.cardinality() == 0:
+        check_not_empty(0, "dataset")
     with network.distribute_strategy.scope():
         copy = type(network).from_config(network.get_config())
         copy_state(network, copy)

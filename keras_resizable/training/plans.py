@@ -21,20 +21,35 @@ def draw_plan(
         Scale indices, int32 `(sub-networks, num_stages)`.
 
     Raises:
-        ValueError: If the sampler returns another shape.
+        ValueError: If the sampler returns another shape, or no integers.
     """
-    plan = tf.cast(tf.convert_to_tensor(sampler(step)), tf.int32)
-    if plan.shape.rank != 2 or plan.shape[1] != space.num_stages:
+    plan = tf.convert_to_tensor(sampler(step))
+    sizes = (plan.shape.rank, plan.shape[-1:], plan.shape[:1] == (0,))
+    if sizes != (2, (space.num_stages,), False) or not plan.dtype.is_integer:
         raise ValueError(
-            "A sampler must return scale indices of shape (sub-networks, "
-            f"{space.num_stages}). Received shape {plan.shape} from {sampler}."
+            "A sampler must return scale indices, integers of shape (sub-networks, "
+            f"{space.num_stages}); `space.config(scale_factors).indices` has them. "
+            f"Received {plan.dtype.name} of shape {plan.shape} from {sampler}."
         )
+    plan = _with_known_indices(tf.cast(plan, tf.int32), sampler, len(space.scales))
     # FLOPs follow the area of the feature maps, and stages cost about the
     # same at equal scale.
     scales = tf.gather(tf.constant(space.scales), plan)
     areas = tf.reduce_sum(tf.math.cumprod(scales, axis=1) ** 2, axis=1)
     order = tf.argsort(areas, direction="DESCENDING", stable=True)
     return tf.gather(plan, order)
+
+
+def _with_known_indices(plan, sampler, count):
+    """A plan that fails in the graph if it has none, or others than scale indices."""
+    is_known = tf.reduce_all((plan >= 0) & (plan < count)) & (tf.size(plan) > 0)
+    check = tf.debugging.Assert(
+        is_known,
+        [f"Scale indices are from 0 to {count - 1}, but {sampler} has drawn:", plan],
+        summarize=1000,
+    )
+    with tf.control_dependencies([check]):
+        return tf.identity(plan)
 
 
 def with_largest(

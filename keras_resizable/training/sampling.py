@@ -9,6 +9,7 @@ network's configurations.
 """
 
 import copy
+import numbers
 from collections.abc import Callable, Iterable
 from typing import Self
 
@@ -93,7 +94,9 @@ class _RandomSampler(Sampler):
                 "A sampler gets its space from `network.compile`, or by its "
                 f"`for_space`. Received: seed={seed!r}"
             )
-        self.seed = seed
+        if not isinstance(seed, numbers.Integral):
+            raise ValueError(f"`seed` is an integer. Received: seed={seed!r}")
+        self.seed: int = int(seed)
 
     def _random(self, step, shape, maxval=None):
         """Integers below `maxval`, or any, seeded by the seed and the step."""

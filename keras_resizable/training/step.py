@@ -150,7 +150,8 @@ class TrainStep:
         factors = self.draw_factors(plan)
         of_stem = network.stem.non_trainable_variables
         with tf.GradientTape(persistent=True) as stem_tape:
-            with _Collecting([(v, tf.convert_to_tensor(v)) for v in of_stem]) as scope:
+            of_before = [(v, tf.convert_to_tensor(v)) for v in of_stem]
+            with _Collecting(of_before, network.trainable_variables) as scope:
                 features = network.stem(images, training=True)
             activities = _sum(scope.added) / num_replicas()
             penalty = network.optimizer.scale_loss(activities)
@@ -201,9 +202,7 @@ class TrainStep:
 
     def draw_plan(self) -> tf.Tensor:
         """The sub-networks of this step, the largest first."""
-        plan = draw_plan(
-            self.sampler, self.network.space, self.network.optimizer.iterations
-        )
+        plan = draw_plan(self.sampler, self.network.space, self._step())
         if isinstance(self.distillation, InPlaceDistillation):
             plan = with_largest(plan, self.sampler, type(self.distillation).__name__)
         return plan
@@ -212,7 +211,11 @@ class TrainStep:
         """What maps are resized by, if not by the scale factors of the plan."""
         if not isinstance(self.sampler, Sampler):
             return None
-        return self.sampler.factors(self.network.optimizer.iterations, plan)
+        return self.sampler.factors(self._step(), plan)
+
+    def _step(self):
+        """The optimizer step, as samplers get it."""
+        return tf.cast(tf.convert_to_tensor(self.network.optimizer.iterations), "int64")
 
     def _with_images(self, plan, num_images):
         """The sub-networks of a plan that get an image, the largest of them."""
@@ -256,7 +259,8 @@ class TrainStep:
                 own = self.batch_of(k, count, batch._replace(teacher=teacher))
                 # An assignment in a loop cannot be reduced over replicas. So
                 # the state is handed on, and assigned when the loop has ended.
-                with _Collecting(zip(state, state_values)) as scope:
+                before = zip(state, state_values)
+                with _Collecting(before, network.trainable_variables) as scope:
                     of_row = None if factors is None else tf.unstack(factors[k])
                     outputs = self._run_row(own.features, plan[k], of_row)
                 loss = self.loss_of(k, own, outputs)
@@ -406,9 +410,20 @@ class _Collecting(keras.StatelessScope):
     and an `id` can be that of a tensor that is gone.
     """
 
-    def __init__(self, values):
+    def __init__(self, values, trained):
         super().__init__(values, collect_losses=True)
+        self._trained = {id(weight) for weight in trained}
         self.added = []
+
+    def add_update(self, update):
+        variable, _ = update
+        if id(variable) in self._trained:
+            raise ValueError(
+                f"A layer assigns its trainable weight {variable.path!r} in training, "
+                "as SpectralNormalization does: a step of several sub-networks cannot "
+                "keep that. Leave such layers out."
+            )
+        super().add_update(update)
 
     def add_loss(self, loss):
         super().add_loss(loss)

@@ -272,3 +272,35 @@ def batch_of_photos():
     random = np.random.default_rng(0)
     labels = np.eye(3, dtype=np.float32)[random.integers(0, 3, 8)]
     return random.random((8, SIZE, SIZE, 3), np.float32), labels
+
+
+@keras.saving.register_keras_serializable("traps")
+class Normed(layers.Layer):
+    """Keeps its weight at a length of 1, as SpectralNormalization does."""
+
+    def build(self, shape):
+        self.scale = self.add_weight(shape=(shape[-1],), name="scale")
+
+    def call(self, x, training=False):
+        if training:
+            self.scale.assign(self.scale / keras.ops.norm(self.scale))
+        return x * self.scale
+
+
+@pytest.mark.parametrize("place", ["stem", "stage", "head"])
+def test_a_layer_that_assigns_what_is_trained_is_refused(place, batch_of_photos):
+    """What it assigns would be lost, and the network another than was trained."""
+    images = keras.Input(batch_of_photos[0].shape[1:])
+    x = images
+    for name, strides in (("stem", 2), ("stage", 1)):
+        x = layers.Conv2D(4, 3, strides, padding="same")(x)
+        x = layers.BatchNormalization()(x)
+        x = Normed(name="normed")(x) if name == place else x
+    x = layers.GlobalAveragePooling2D()(x)
+    x = Normed(name="normed")(x) if place == "head" else x
+    network = from_keras(keras.Model(images, layers.Dense(3, "softmax")(x)), (1.0, 0.5))
+    network.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(
+        ValueError, match="assigns its trainable weight 'normed.*scale'"
+    ):
+        network.fit(*batch_of_photos, verbose=0)

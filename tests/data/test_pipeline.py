@@ -204,6 +204,7 @@ def test_its_batches_have_no_end_and_say_so(images):
 def test_height_and_width_may_differ(images):
     batches = data.train_dataset(images, 2, image_size=(6, 9))
     assert next(iter(batches))[0].shape[:3] == (2, 6, 9)
+    assert data.resolved_shape((None, None, 3), [6, 9]) == (6, 9, 3)
 
 
 def test_bad_arguments_are_named(images):
@@ -217,6 +218,23 @@ def test_bad_arguments_are_named(images):
         data.steps_per_epoch(22, 23)
     with pytest.raises(ValueError, match="4 images cannot be dealt to 3 workers"):
         data.train_dataset(images, BATCH, num_shards=3)
+    for options, error in (
+        ({"mixup": -1.0}, "`mixup` is at least 0. Received: mixup=-1.0"),
+        ({"mixup": float("nan")}, "`mixup` is at least 0"),
+        ({"cutout": -0.5}, "`cutout` is from 0 to 1. Received: cutout=-0.5"),
+        ({"cutmix": 2.0}, "`cutmix` is from 0 to 1"),
+        ({"rand_augment": 2.0}, "`rand_augment` is from 0 to 1"),
+        ({"start_step": -5}, "Received: start_step=-5"),
+        ({"shard": 3}, "Received: start_step=0, shard=3, num_shards=1"),
+        ({"num_shards": 0}, "num_shards=0"),
+        ({"image_size": 0}, "one or two numbers of pixels. Received: image_size=0"),
+        ({"image_size": (8, 8, 8)}, "one or two numbers of pixels"),
+        ({"image_size": 8.5}, "one or two numbers of pixels"),
+    ):
+        with pytest.raises(ValueError, match=error):
+            data.train_dataset(images, BATCH, **options)
+    with pytest.raises(ValueError, match="`batch_size` is at least 1. Received: 0"):
+        data.train_dataset(images, 0)
     with pytest.raises(ValueError, match="several sizes: give an `image_size`"):
         data.resolved_shape((None, None, 3))
 

@@ -35,13 +35,15 @@ def test_parts_are_distinct_and_always_the_same(image_set):
     assert (held_out.train.num_images, held_out.test.num_images) == (14, 6)
 
 
-@pytest.mark.parametrize(("count", "skip"), [(0, 0), (21, 0), (10, 11), (1, -1)])
+@pytest.mark.parametrize(
+    ("count", "skip"), [(0, 0), (21, 0), (10, 11), (1, -1), (2.5, 0)]
+)
 def test_too_many_images_are_named(image_set, count, skip):
     with pytest.raises(ValueError, match=f"Received: {count}"):
         data.take_train(image_set, count, skip)
 
 
-@pytest.mark.parametrize("count", [-1, 0, 20, 21])
+@pytest.mark.parametrize("count", [-1, 0, 20, 21, 2.5])
 def test_images_are_left_to_train_with(image_set, count):
     expected = f"Of 20 training images, 1 to 19 can be held out. Received: {count}"
     with pytest.raises(ValueError, match=expected):
