@@ -1,6 +1,7 @@
 """Images at random sizes and places on a canvas."""
 
 import dataclasses
+import numbers
 
 import tensorflow as tf
 
@@ -30,7 +31,7 @@ def on_canvas(
     Raises:
         ValueError: If an argument is not valid.
     """
-    if not (isinstance(canvas_size, int) and canvas_size >= 1):
+    if not (isinstance(canvas_size, numbers.Integral) and canvas_size >= 1):
         raise ValueError(
             f"`canvas_size` is an integer, at least 1. Received: {canvas_size!r}"
         )

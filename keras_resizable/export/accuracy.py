@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_resizable.export.flatbuffer import metadata_of_signature
 from keras_resizable.export.running import open_runner
+from keras_resizable.network import ResizableNetwork
 from keras_resizable.utils.batches import Batches, check_not_empty, labelled_batches
 from keras_resizable.utils.outputs import (
     Classifier,
@@ -93,7 +94,8 @@ def kind_of_outputs(model: keras.Model) -> dict[str, str]:
         A dictionary, empty for other outputs, or if it cannot be told.
     """
     try:
-        classifier = getattr(model, "classifier", None) or Classifier(model)
+        is_ours = isinstance(model, ResizableNetwork)
+        classifier = model.classifier if is_ours else Classifier(model)
         if not classifier.is_binary:
             return {}
         return {OUTPUTS: PROBABILITIES if classifier.gives_probabilities else LOGITS}

@@ -341,9 +341,8 @@ def suffix_of(quantize: str, io: str = "int8") -> str:
     """
     if quantize == "none":
         return ""
-    return (
-        f"_{quantize}_{io}" if (quantize, io) == ("int8", "float32") else f"_{quantize}"
-    )
+    takes_float32 = quantize == "int8" and io == "float32"
+    return f"_{quantize}_float32" if takes_float32 else f"_{quantize}"
 
 
 def file_name(

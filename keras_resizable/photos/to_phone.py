@@ -181,11 +181,10 @@ def _files_of_done(folder, choice):
         return None
     files = _read_files(folder)
     try:
-        for name in set(files["file"]):
-            export.read_metadata(folder / name)
+        are_whole = [export.read_metadata(folder / name) for name in files["file"]]
     except (FileNotFoundError, ValueError):
         return None
-    return files if len(files) else None
+    return files if are_whole and all(are_whole) else None
 
 
 def _read_files(folder):
