@@ -10,12 +10,14 @@ dealt training, with and without the source as a teacher; beside as much trainin
 scratch, and beside fine-tuning the source cut to each size, for the FLOPs of the three
 epochs together. The learning rate of each training is the best on the run's validation
 images, at one seed; with it, top-1 on the test images for each seed. Writes
-benchmarks/results/converted.csv after each, and goes on where it was interrupted.
+converted.csv in the folder of the run after each, goes on where it was interrupted, and
+copies it to benchmarks/results in the end.
 """
 
 import dataclasses
 import functools
 import pathlib
+import shutil
 from collections.abc import Callable
 
 import keras
@@ -29,13 +31,13 @@ from keras_resizable.utils.files import replacing
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("run", "runs/latest", "Folder of a run of one sub-network alone.")
-flags.DEFINE_list("scales", ["1.0", "0.75", "0.5"], "Scale factors.")
-flags.DEFINE_integer("batch_size", 96, "Images per step.")
 flags.DEFINE_list("rates", ["0.01", "0.02", "0.05", "0.1"], "Peak learning rates.")
-flags.DEFINE_float("teacher", 0.5, "The teacher's part of the loss.")
 flags.DEFINE_integer("seeds", 3, "How many to report.")
 
-RESULTS = pathlib.Path(__file__).parent / "results" / "converted.csv"
+RESULTS = pathlib.Path(__file__).parent / "results"
+FILE = "converted.csv"
+SCALES = (1.0, 0.75, 0.5)
+BATCH_SIZE = 96
 
 
 class Conversion:
@@ -44,16 +46,15 @@ class Conversion:
     def __init__(self, run):
         self.images, self.calibration = run.images(), run.calibration()
         self.splits = {"validation": run.test_data(), "test": run.unseen_data()}
-        self.recipe = dataclasses.replace(run.recipe, batch_size=FLAGS.batch_size)
-        self.steps = data.steps_per_epoch(self.images, FLAGS.batch_size)
-        self.scales = tuple(map(float, FLAGS.scales))
+        self.recipe = dataclasses.replace(run.recipe, batch_size=BATCH_SIZE)
+        self.steps = data.steps_per_epoch(self.images, BATCH_SIZE)
         alone = run.network()
         self.source = alone.sub_network(alone.space.largest)
         space = self.converted().space
-        self.uniform = [(scale,) * space.num_stages for scale in self.scales]
+        self.uniform = [(scale,) * space.num_stages for scale in SCALES]
 
     def converted(self, source=None):
-        return keras_resizable.from_keras(source or self.source, self.scales)
+        return keras_resizable.from_keras(source or self.source, SCALES)
 
     def fit(self, model, rate, seed, steps, **options):
         schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
@@ -88,7 +89,7 @@ class Conversion:
 
     def dealt(self, rate, seed, split, *, epochs, scratch=False, taught=False):
         source = keras.models.clone_model(self.source) if scratch else self.source
-        teacher = keras_resizable.TeacherDistillation(self.source, FLAGS.teacher)
+        teacher = keras_resizable.TeacherDistillation(self.source)
         network = self.converted(source)
         self.fit(
             network,
@@ -127,10 +128,10 @@ class Results:
 
     KEYS = ["training", "rate", "seed", "split"]
 
-    def __init__(self):
-        self.rows = []
-        if RESULTS.exists():
-            self.rows = pd.read_csv(RESULTS).to_dict("records")
+    def __init__(self, path):
+        self.path, self.rows = path, []
+        if path.exists():
+            self.rows = pd.read_csv(path).to_dict("records")
 
     def of(self, train, *key):
         """Accuracies, from the file or by `train(rate, seed, split)`."""
@@ -142,13 +143,14 @@ class Results:
         found = train(*key[1:])
         self.rows.append(dict(zip(self.KEYS, key)) | found)
         print(self.rows[-1], flush=True)
-        with replacing(RESULTS) as path:
+        with replacing(self.path) as path:
             pd.DataFrame(self.rows).to_csv(path, index=False, float_format="%.4g")
         return list(found.values())
 
 
 def main(argv):
-    conversion, results = Conversion(runs.Run(FLAGS.run)), Results()
+    run = runs.Run(FLAGS.run)
+    conversion, results = Conversion(run), Results(run.folder / FILE)
     rates = [float(rate) for rate in FLAGS.rates]
     results.of(conversion.none, "none", 0.0, 0, "test")
     trainings: dict[str, Callable] = {}
@@ -176,6 +178,7 @@ def main(argv):
         ]
         mean, spread = np.mean(seeds, axis=0), np.std(seeds, axis=0, ddof=1)
         print(f"{name}, rate {best}: {mean.round(1)} ± {spread.round(1)}", flush=True)
+    shutil.copy(results.path, RESULTS)
 
 
 if __name__ == "__main__":

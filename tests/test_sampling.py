@@ -230,3 +230,22 @@ def test_samplers_get_a_tensor(make_network, batch):
     network = make_network()
     network.compile("sgd", "sparse_categorical_crossentropy", sampler=draw)
     network.fit(*batch, verbose=0)
+
+
+def test_the_steps_of_an_update_train_the_same(make_network, batch):
+    """As gradients of several steps are added up for it."""
+    steps = []
+
+    def draw(step):
+        steps.append(int(step))
+        return [[0, 0]]
+
+    network = make_network()
+    network.compile(
+        keras.optimizers.SGD(gradient_accumulation_steps=2),
+        "sparse_categorical_crossentropy",
+        sampler=draw,
+        run_eagerly=True,
+    )
+    network.fit(*batch, batch_size=2, verbose=0)
+    assert steps == [0, 0, 1, 1]

@@ -164,7 +164,7 @@ def evaluate_tflite(
             compared.append(np.asarray(only_output(compare_with(images)), np.float32))
     check_not_empty(len(labels), "dataset")
     output, label = np.concatenate(outputs), np.concatenate(labels)
-    threshold = _threshold(path, signature, output)
+    threshold = _threshold(path, signature, output) if output.shape[1] == 1 else None
     answer = _answers(output, threshold)
     right = answer == label
     measured: dict[str, Any] = {
@@ -186,11 +186,11 @@ def evaluate_tflite(
 
 def _threshold(path, signature, outputs):
     """Above what a single output stands for the second class."""
-    is_probability = outputs.min() >= 0 and outputs.max() <= 1
-    known = metadata_of_signature(path, signature).get(OUTPUTS)
-    if known is not None:
-        is_probability = known == PROBABILITIES
-    return 0.5 if is_probability else 0.0
+    kind = metadata_of_signature(path, signature).get(OUTPUTS)
+    if kind is None:
+        finite = outputs[np.isfinite(outputs)]
+        kind = PROBABILITIES if ((finite >= 0) & (finite <= 1)).all() else LOGITS
+    return 0.5 if kind == PROBABILITIES else 0.0
 
 
 def _answers(outputs, threshold):

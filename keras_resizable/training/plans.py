@@ -24,8 +24,9 @@ def draw_plan(
         ValueError: If the sampler returns another shape, or no integers.
     """
     plan = tf.convert_to_tensor(sampler(step))
-    sizes = (plan.shape.rank, plan.shape[-1:], plan.shape[:1] == (0,))
-    if sizes != (2, (space.num_stages,), False) or not plan.dtype.is_integer:
+    is_table = plan.shape.rank == 2 and plan.shape[0] != 0
+    has_stages = is_table and plan.shape[1] == space.num_stages
+    if not has_stages or not plan.dtype.is_integer:
         raise ValueError(
             "A sampler must return scale indices, integers of shape (sub-networks, "
             f"{space.num_stages}); `space.config(scale_factors).indices` has them. "

@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras_resizable.layers import drop_path
 from keras_resizable.parts import norms_by_stage
 from keras_resizable.training.batch import Batch
+from keras_resizable.training.collecting import Collecting
 from keras_resizable.training.distillation import Distillation, InPlaceDistillation
 from keras_resizable.training.plans import (
     draw_plan,
@@ -151,7 +152,7 @@ class TrainStep:
         of_stem = network.stem.non_trainable_variables
         with tf.GradientTape(persistent=True) as stem_tape:
             of_before = [(v, tf.convert_to_tensor(v)) for v in of_stem]
-            with _Collecting(of_before, network.trainable_variables) as scope:
+            with Collecting(of_before, network.trainable_variables) as scope:
                 features = network.stem(images, training=True)
             activities = _sum(scope.added) / num_replicas()
             penalty = network.optimizer.scale_loss(activities)
@@ -260,7 +261,7 @@ class TrainStep:
                 # An assignment in a loop cannot be reduced over replicas. So
                 # the state is handed on, and assigned when the loop has ended.
                 before = zip(state, state_values)
-                with _Collecting(before, network.trainable_variables) as scope:
+                with Collecting(before, network.trainable_variables) as scope:
                     of_row = None if factors is None else tf.unstack(factors[k])
                     outputs = self._run_row(own.features, plan[k], of_row)
                 loss = self.loss_of(k, own, outputs)
@@ -401,33 +402,6 @@ class TrainStep:
             layer for part in self.network.parts[1:] for layer in layers_of(part.model)
         )
         return any(getattr(layer, "synchronized", False) for layer in layers)
-
-
-class _Collecting(keras.StatelessScope):
-    """A scope that keeps what layers assign, and what they add to the loss.
-
-    Keras forgets losses by their `id` when the next part of the network is called,
-    and an `id` can be that of a tensor that is gone.
-    """
-
-    def __init__(self, values, trained):
-        super().__init__(values, collect_losses=True)
-        self._trained = {id(weight) for weight in trained}
-        self.added = []
-
-    def add_update(self, update):
-        variable, _ = update
-        if id(variable) in self._trained:
-            raise ValueError(
-                f"A layer assigns its trainable weight {variable.path!r} in training, "
-                "as SpectralNormalization does: a step of several sub-networks cannot "
-                "keep that. Leave such layers out."
-            )
-        super().add_update(update)
-
-    def add_loss(self, loss):
-        super().add_loss(loss)
-        self.added.append(loss)
 
 
 def _sum(losses):

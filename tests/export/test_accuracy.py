@@ -20,7 +20,7 @@ from keras_resizable.export import (
     to_tflite,
     to_tflite_files,
 )
-from keras_resizable.export.accuracy import _ranks, _ties
+from keras_resizable.export.accuracy import _ranks, _threshold, _ties
 from keras_resizable.export.flatbuffer import with_metadata
 
 NUM_IMAGES = 60
@@ -292,6 +292,14 @@ def test_nan_is_wrong(tmp_path, units):
     some = np.array([1.0, -1.0, 1.0, -1.0], np.float32).reshape(-1, 1, 1, 1)
     accuracy = evaluate_tflite(path, (some, np.zeros(4, int)))
     assert accuracy.top1 == accuracy.top5 == 0.5
+
+
+def test_a_nan_makes_no_logits_of_probabilities(tmp_path):
+    """Of a file that says nothing, as those of others."""
+    path = tmp_path / "other.tflite"
+    path.touch()
+    for outputs, threshold in (([0.2, np.nan], 0.5), ([0.2, 1.2], 0), ([np.nan], 0.5)):
+        assert _threshold(path, None, np.array(outputs)[:, None]) == threshold
 
 
 def test_probabilities_of_many_classes_are_not_to_be_int8(tmp_path):
