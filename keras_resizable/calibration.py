@@ -8,7 +8,12 @@ import keras
 import tensorflow as tf
 
 from keras_resizable.layers import ScaleAwareBatchNorm
-from keras_resizable.utils.batches import Batches, check_not_empty, image_batches
+from keras_resizable.utils.batches import (
+    Batches,
+    check_not_empty,
+    images_in_random_order,
+    watched,
+)
 from keras_resizable.utils.graph import as_graph, layers_of
 
 if TYPE_CHECKING:
@@ -76,7 +81,8 @@ def make_calibrator(model: keras.Model) -> Callable[..., None]:
             dataset = dataset.take(steps)  # Of one that never ends, too.
         statistics = [tf.convert_to_tensor(table) for table in tables]
         seen = 0
-        for images in image_batches(dataset, model, "dataset").take(steps or -1):
+        batches = images_in_random_order(dataset, model, "dataset").take(steps or -1)
+        for images in watched(batches, "dataset"):
             statistics = update(images, statistics, tf.constant(float(seen)))
             seen += len(images)
         check_not_empty(seen, "dataset")

@@ -311,7 +311,9 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
                 of `scales`: see `with_scales`.
             calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
                 statistics of this configuration with. Those of the super-network
-                are a mixture over the configurations that share them.
+                are a mixture over the configurations that share them; those of a
+                network that was converted and not trained are right at full size, and
+                stay.
             check_statistics: Whether to refuse statistics that were never
                 estimated.
 
@@ -345,9 +347,21 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         if check_statistics and calibrate_with is None:
             self.require_statistics(config)
         model, _ = cut_out(self, self.space.config(config))
-        if calibrate_with is not None:
+        if calibrate_with is not None and not self.is_source_at(config):
             calibrate(model, calibrate_with)
         return model
+
+    def is_source_at(self, config: ConfigLike) -> bool:
+        """Whether a sub-network is the model that `from_keras` was given.
+
+        That is so at full size until the network is trained. Its batch statistics are
+        those of all of its training, so calibrating leaves them as they are.
+
+        Args:
+            config: Scale factors of the sub-network.
+        """
+        factors = self.space.config(config)
+        return self.statistics.is_of_source and set(factors) == {1.0}
 
     def with_scales(self, scales: Iterable[float]) -> Self:
         """The same network with other scale factors.

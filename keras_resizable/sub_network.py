@@ -84,8 +84,8 @@ class Cut:
 
     def __init__(self) -> None:
         self._copies: dict[int, tuple[keras.Operation, keras.Operation]] = {}
-        self._forms: dict[tuple[int, int], tuple[HasStockForm, Callable]] = {}
-        self._names: set[str] = set()
+        self._forms: dict[tuple[int, int], tuple[HasStockForm, keras.Layer]] = {}
+        self._names = {"images", "features"}  # Those of the inputs.
 
     def part(
         self, part: keras.Model, inputs: keras.KerasTensor, scale_index: int = 0
@@ -139,9 +139,8 @@ class Cut:
 
     def _pairs(self):
         kind = keras.layers.BatchNormalization
-        forms = (f for f in self._forms.values() if isinstance(f[1], keras.Layer))
         pairs = []
-        for layer, copy in (*forms, *self._copies.values()):
+        for layer, copy in (*self._forms.values(), *self._copies.values()):
             copies = _with_inner(copy)
             # What holds a layer of others is left out.
             layers = _with_inner(layer)[-len(copies) :]
@@ -156,11 +155,17 @@ class Cut:
         return self._copies[id(layer)][1]
 
     def _form_of(self, layer, scale_index, part):
-        """What stands in for a layer of this library, once for all of its calls."""
+        """What stands in for a layer of this library.
+
+        One stock layer for all of its calls; or, for each call, a function that calls
+        some.
+        """
         key = id(layer), layer.row_of(scale_index)
         if key not in self._forms:
-            name = self._unused(layer.name, part)
-            self._forms[key] = layer, layer.stock_form(scale_index, name)
+            form = layer.stock_form(scale_index, self._unused(layer.name, part))
+            if not isinstance(form, keras.layers.Layer):
+                return form
+            self._forms[key] = layer, form
         return self._forms[key][1]
 
     def _inside(self, layer, args, kwargs, call):

@@ -12,6 +12,7 @@ from keras import layers
 from keras_resizable import adapt, calibrate, search
 from keras_resizable.calibration import batch_norms
 from keras_resizable.tree import PrefixTree
+from keras_resizable.utils import batches
 
 MAKE_NETWORK = small_network
 
@@ -262,3 +263,62 @@ def test_as_many_batches_as_asked_for():
     for data in (images, tf.data.Dataset.from_tensor_slices(images).batch(32)):
         with pytest.raises(ValueError, match="`steps` is at least 1. Received: steps="):
             calibrate(model, data, steps=0)
+
+
+def of_class(labels):
+    """Images whose brightness is their class."""
+    noise = np.random.default_rng(0).normal(0, 1, (len(labels), 12, 12, 2))
+    return (noise + 3 * labels[:, None, None, None]).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", ["integers", "one-hot", "column"])
+def test_images_that_are_sorted_by_class_are_told(make_network, kind):
+    labels = np.repeat(np.arange(3), 40)
+    targets = {
+        "integers": labels,
+        "one-hot": np.eye(3, dtype=np.float32)[labels],
+        "column": labels[:, None],
+    }[kind]
+    whole = tf.data.Dataset.from_tensor_slices((of_class(labels), targets))
+    network = make_network()
+    with pytest.warns(UserWarning, match="`dataset` are sorted by class"):
+        calibrate(network.sub_network("0.5"), whole.batch(20))
+    with pytest.warns(UserWarning, match="`dataset` are all of one class"):
+        calibrate(network.sub_network("0.5"), whole.take(40).batch(20))
+    data = next(iter(whole.batch(120)))
+    for options in (
+        {"calibrate_with": whole.batch(20)},
+        {"calibrate_with": whole.batch(20), "raw": False},
+    ):
+        with pytest.warns(UserWarning, match="`calibrate_with` are sorted by class"):
+            search.build_table(
+                network, (data[0], labels), ["0.5"], verbose=False, **options
+            )
+    shuffled = whole.shuffle(120, seed=0).batch(20)
+    calibrate(network.sub_network("0.5"), shuffled)  # Without a warning.
+
+
+def test_arrays_are_shuffled(make_network):
+    labels = np.repeat(np.arange(3), 64)
+    images = of_class(labels)
+    order = np.random.default_rng(0).permutation(len(images))
+    one, other = (
+        make_network().sub_network("0.5", calibrate_with=array)
+        for array in (images, images[order])
+    )
+    for a, b in zip(batch_norms(one), batch_norms(other)):
+        # Sorted, deeper statistics would be of batches of one class.
+        np.testing.assert_allclose(a.moving_variance, b.moving_variance, rtol=0.5)
+
+
+def test_data_without_an_end_is_told(make_network, monkeypatch, capsys):
+    monkeypatch.setattr(batches, "_BATCHES_TO_TELL", 2)
+    monkeypatch.setattr(batches, "_BATCHES_TO_WARN", 4)
+    dataset = in_batches(bright_last(), [7] * 4 + [5])
+    model = make_network().sub_network("0.5")
+    with pytest.warns(UserWarning, match="has given 4 batches, and does not say how"):
+        calibrate(model, dataset)
+    assert "2 batches of `dataset`, and it goes on" in capsys.readouterr().out
+    known = dataset.apply(tf.data.experimental.assert_cardinality(5))
+    calibrate(model, known)
+    assert not capsys.readouterr().out

@@ -1,5 +1,9 @@
 """Sub-networks equal the super-network whatever layers people use."""
 
+import subprocess
+import sys
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -271,3 +275,42 @@ def test_a_configuration_of_any_kind(make_network):
         assert network.config == (0.7, 1.0) and cut.count_params() > 0
     with pytest.raises(ValueError, match="'small' of stage 0 is not one of"):
         network.sub_network(["small"])
+
+
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+def test_a_sub_network_is_read_by_stock_keras(images, suffix, tmp_path):
+    model = tiny_network().sub_network((0.5,))
+    path = tmp_path / f"sub.{suffix}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras, of HDF5.
+        model.save(path)
+    code = (
+        "import sys, keras, numpy as np\n"
+        "model = keras.models.load_model(sys.argv[1], compile=False)\n"
+        "np.save(sys.argv[2], model(np.load(sys.argv[2])))\n"
+        "assert 'keras_resizable' not in sys.modules\n"
+    )
+    np.save(tmp_path / "array.npy", images)
+    subprocess.run(
+        [sys.executable, "-c", code, path, tmp_path / "array.npy"], check=True
+    )
+    np.testing.assert_allclose(np.load(tmp_path / "array.npy"), model(images))
+
+
+def test_a_layer_of_channels_may_be_called_twice():
+    shuffle = keras_resizable.layers.ChannelShuffle(2)
+
+    def twice(x, scale_index):
+        x = layers.Conv2D(4, 1)(x)
+        return layers.Conv2D(3, 1)(shuffle(layers.ReLU()(shuffle(x))))
+
+    network = tiny_network(stages=[stage_of(twice)])
+    assert_cut_out_equals(network, np.ones((1, 8, 8, 3), np.float32))
+
+
+def test_names_of_inputs_may_be_those_of_layers():
+    def named(x, scale_index):
+        return layers.ReLU(name="images")(x)
+
+    network = tiny_network(stages=[stage_of(named)])
+    assert_cut_out_equals(network, np.ones((1, 8, 8, 3), np.float32))

@@ -1,5 +1,6 @@
 """What is saved loads again where nothing but the package was imported."""
 
+import gc
 import importlib
 import json
 import pathlib
@@ -11,11 +12,14 @@ import zipfile
 
 import keras
 import pytest
+import tensorflow as tf
 from conftest import narrow_resnet
 from narrow_networks import NARROW
 
 import keras_resizable
 from keras_resizable import adapt
+from keras_resizable.runs import load_model
+from keras_resizable.utils.messages import first_line
 
 PROGRAM = """
 import sys
@@ -98,3 +102,31 @@ def test_every_class_loads_where_only_the_package_is_imported(networks, tmp_path
         for part in (network, *(getattr(network, name, None) for name in PARTS))
     ]
     assert done.stdout.splitlines() == expected
+
+
+def test_a_class_that_is_not_registered_is_named_in_one_line(tmp_path):
+    class Doubling(keras.layers.Layer):
+        def call(self, inputs):
+            return 2 * inputs
+
+    images = keras.Input((8, 8, 3))
+    keras.Model(images, Doubling()(images)).save(tmp_path / "own.keras")
+    del Doubling
+    gc.collect()
+    with pytest.raises(ValueError) as error:
+        load_model(tmp_path / "own.keras")
+    told = str(error.value)
+    assert "Could not locate class 'Doubling'" in told
+    assert "\n" not in told and "inbound_nodes" not in told
+
+
+def test_the_reason_of_an_error_in_a_layer_is_told():
+    """Keras puts a heading before it, and escapes that make it bold."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3))])
+    def upsample(images):
+        return keras.layers.UpSampling2D(2, interpolation="bilinear")(images)
+
+    with pytest.raises(TypeError) as error:
+        upsample.get_concrete_function()
+    assert first_line(error.value).startswith("Using a symbolic `tf.Tensor`")

@@ -28,6 +28,7 @@ from absl import flags
 import keras_resizable
 from keras_resizable import count_flops_of_configs, export, runs
 from keras_resizable.runs import Run
+from keras_resizable.runs.folders import write_label_lines
 from keras_resizable.utils import files, scripts
 
 FLAGS = flags.FLAGS
@@ -75,8 +76,8 @@ def choose_configs(network):
 def options_of(run, quantize):
     """How to convert, by the flags and with what a run has kept."""
     metadata: dict[str, Any] = {}
-    if run.has_settings():  # It was trained with images of this range.
-        metadata["input_range"] = [-1.0, 1.0]
+    if run.has_settings():  # It was trained with such images.
+        metadata |= run.preprocessing()
     labels = run.labels()
     if labels is not None:
         metadata["labels"] = labels
@@ -153,7 +154,7 @@ def convert_sub_network(model, run, output, options):
     result = export.to_tflite(model, output, **options)
     print(f"{output.name}: {result['size_bytes'] / 1e6:.2f} MB")
     print_result(result)
-    print(f"Wrote {output}")
+    print_written(output, run)
 
 
 def main(argv):
@@ -187,7 +188,18 @@ def main(argv):
         elif output is not None:
             with files.replacing(output) as written:
                 written.write_bytes(paths[0].read_bytes())
-    print(f"Wrote {output or run.folder}")
+    print_written(output or run.folder, run)
+
+
+def print_written(path, run):
+    """Where the files are, and the names of their classes beside them."""
+    print(f"Wrote {path}")
+    if (labels := run.labels()) is not None:
+        lines = pathlib.Path(path).with_suffix(".labels.txt")
+        if path == run.folder:
+            lines = run.folder / "labels.txt"
+        write_label_lines(labels, lines)
+        print(f"Wrote {lines}: the names of the classes in order")
 
 
 def print_bundle(bundle, paths):

@@ -35,8 +35,9 @@ flags.DEFINE_string(
 flags.DEFINE_string("weights", "imagenet", "imagenet, none, or a .weights.h5 file.")
 flags.DEFINE_list(
     "input_range",
-    ["-1", "1"],
-    "What pixels of 0 and 255 are to a .keras model. Files take -1 to 1.",
+    None,
+    "What pixels of 0 and 255 are to a .keras model; if absent, 0,255 if it begins "
+    "with a Rescaling layer, else -1,1. Files take -1 to 1.",
 )
 flags.DEFINE_list("scales", ["1.0", "0.75", "0.5"], "Scale factors.")
 flags.DEFINE_integer(
@@ -78,6 +79,8 @@ def make_job():
     if values["weights"] == "none":
         values["weights"] = None
     for name in ("input_range", "scales"):
+        if values[name] is None:
+            continue
         try:
             values[name] = tuple(map(float, values[name]))
         except ValueError as error:
@@ -98,6 +101,7 @@ def open_device():
 
 def print_estimate(job):
     """What would be done."""
+    print("Reading the photos, and timing a few steps", flush=True)
     found = photos.estimate(job, root=FLAGS.runs_dir)
     names = ", ".join(found.classes[:5]) + (", ..." if len(found.classes) > 5 else "")
     print(f"classes        {len(found.classes)}: {names}")
@@ -133,18 +137,26 @@ def main(argv):
         )
     print(f"\nTop-1 on the test photos, latency on {device.name}:\n")
     width = max(len(row["file"]) for row in result.files.to_dict("records"))
-    print(f"{'file':{width}}   top-1   M FLOPs   latency      size   sub-network")
+    print(
+        f"{'file':{width}}   top-1   (95 %)   M FLOPs   latency      size   sub-network"
+    )
     for row in result.files.to_dict("records"):
         latency = row[f"latency_ms_{device.name}"]
         print(
             f"{row['file']:{width}} {100 * row['top1']:5.1f} % "
+            f"({100 * row['top1_low']:.0f} to {100 * row['top1_high']:.0f}) "
             f"{row['flops'] / 1e6:9.1f} {latency:6.2f} ms "
             f"{row['size_bytes'] / 1e6:6.2f} MB   {row['config'] or 'the whole model'}"
         )
     print("\nThe files take pixels from -1 to 1, whatever the model took.")
     if FLAGS.io == "int8":
         print("As int8 these are round(pixel / scale + zero_point), both in the file.")
-    print(f"\nWrote {result.folder}: report.html, files.csv and the .tflite files")
+    for note in result.notes:
+        print(note)
+    print(
+        f"\nWrote {result.folder}: the .tflite files, labels.txt with the names of "
+        "their classes in order, report.html and files.csv"
+    )
 
 
 if __name__ == "__main__":

@@ -16,7 +16,12 @@ from keras_resizable.pieces import pieces_of_configs
 from keras_resizable.space import ConfigLike, Configuration
 from keras_resizable.sub_network import Cut, copy_state
 from keras_resizable.tree import PrefixTree, nodes_of
-from keras_resizable.utils.batches import Batches, check_not_empty, image_batches
+from keras_resizable.utils.batches import (
+    Batches,
+    check_not_empty,
+    images_in_random_order,
+    watched,
+)
 from keras_resizable.utils.outputs import Classifier, only_output
 
 
@@ -271,7 +276,8 @@ class AdaptiveNetwork(keras.Model):
             ValueError: If there is no batch, or no end of them.
         """
         statistics, seen = self._values(), 0
-        for images in image_batches(dataset, self.network, "dataset"):
+        batches = images_in_random_order(dataset, self.network, "dataset")
+        for images in watched(batches, "dataset"):
             statistics = self._tree.calibrate(images, statistics, seen)
             seen += len(images)
         check_not_empty(seen, "dataset")

@@ -8,7 +8,12 @@ import numpy as np
 
 from keras_resizable import search
 from keras_resizable.adapt.adaptive_network import AdaptiveNetwork, budget_bias
-from keras_resizable.utils.batches import Batches, check_not_empty, labelled_batches
+from keras_resizable.utils.batches import (
+    Batches,
+    check_not_empty,
+    labelled_batches,
+    watched,
+)
 from keras_resizable.utils.digests import DataDigest
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.graph import as_graph
@@ -69,7 +74,8 @@ def evaluate(adaptive: AdaptiveNetwork, dataset: Batches) -> AdaptiveResults:
     run = as_graph(adaptive.run)
     rights, routes, seen = [], [], DataDigest()
     classifier = adaptive.network.classifier
-    for images, labels in labelled_batches(dataset, adaptive.network):
+    batches = labelled_batches(dataset, adaptive.network)
+    for images, labels in watched(batches, "dataset"):
         seen.add((images, labels))
         check_labels(labels, classifier.num_outputs)
         outputs, route = run(images)

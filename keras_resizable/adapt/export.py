@@ -111,4 +111,5 @@ def _scores(adaptive, features):
         )
     logits = keras.Model(adaptive.learner.input, softmax.input)(features)
     bias = adaptive.bias.numpy().tolist()
-    return keras.layers.Rescaling(1.0, offset=bias, name="scores")(logits)
+    dtype = softmax.dtype_policy
+    return keras.layers.Rescaling(1.0, bias, name="scores", dtype=dtype)(logits)

@@ -9,6 +9,7 @@ from keras import layers
 from keras_resizable.conversion.block import ScaleAwareBlock, norms_inside
 from keras_resizable.conversion.graph import Call, Cut, Graph, replay
 from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
+from keras_resizable.layers.stage_resize import resizing
 from keras_resizable.sub_network import copy_state, copy_trainable
 from keras_resizable.utils.graph import layers_of
 from keras_resizable.utils.messages import first_line
@@ -70,7 +71,7 @@ class Builder:
         """
         features = x = _features(start)
         if size is not None:
-            x = keras.ops.image.resize(features, size, "bilinear")
+            x = resizing(size, self._unused("resize_to_head"))(features)
         calls = graph.calls[start.position :]
         if not calls:
             name = self._unused("feature_maps")
@@ -200,7 +201,9 @@ def _copy_of(call):
         and tuple(operation.output_size) == (1, 1)
         and operation.data_format == "channels_last"
     ):  # Which needs to know sizes.
-        return layers.GlobalAveragePooling2D(keepdims=True, name=operation.name)
+        return layers.GlobalAveragePooling2D(
+            keepdims=True, name=operation.name, dtype=operation.dtype_policy
+        )
     try:
         config = operation.get_config()
         copy = type(operation).from_config({**config, **call.changes})

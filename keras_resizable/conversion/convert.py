@@ -1,6 +1,7 @@
 """From a Keras model to a resizable network."""
 
 import dataclasses
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -18,8 +19,11 @@ from keras_resizable.conversion.graph import (
 from keras_resizable.conversion.padding import join_padding
 from keras_resizable.conversion.stages import find_head, find_resizes, segments_of
 from keras_resizable.network import ResizableNetwork
+from keras_resizable.pieces import pieces_of_configs
 from keras_resizable.space import check_scales
-from keras_resizable.utils.shapes import output_spec
+from keras_resizable.utils.shapes import output_shapes, output_spec
+
+_FEW_FLOPS = 0.5  # Part of a model that is resizable, for less of which it warns.
 
 
 class ResizePoint(NamedTuple):
@@ -120,7 +124,48 @@ def from_keras(
     head = builder.head(plan.graph, plan.head, _size_of_head(plan.graph, plan.head))
     network = ResizableNetwork(stem, stages, head, scales, name=name or model.name)
     network.statistics.start_from_largest()
+    if None not in plan.graph.input_shape:
+        _warn_of_output_sizes(network)
+        _warn_of_flops(network)
     return network
+
+
+def _warn_of_output_sizes(network):
+    """Warns of feature maps among the outputs that are smaller at smaller scales."""
+    full, least = network.space.largest, network.space.smallest
+    sizes = zip(
+        network.head.output_names,
+        output_shapes(network, full),
+        output_shapes(network, least),
+    )
+    changed = [
+        f"{name!r} is {at_full} at {full} and {at_least} at {least}"
+        for name, at_full, at_least in sizes
+        if len(at_full) == 3 and at_full != at_least
+    ]
+    if changed:
+        warnings.warn(
+            f"Outputs follow the scale factors: {'; '.join(changed)}. Where their size "
+            "has to be the same, let the model end in a keras.layers.Resizing to it.",
+            stacklevel=3,
+        )
+
+
+def _warn_of_flops(network):
+    """Warns if scale factors change little of the model."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Layers whose FLOPs are not known.
+        (pieces,) = pieces_of_configs(network, [network.space.largest])
+    total = sum(piece.flops for piece in pieces)
+    shares = [piece.flops / total for piece in pieces[1:-1]] if total else []
+    if shares and sum(shares) < _FEW_FLOPS:
+        warnings.warn(
+            f"Scale factors change only {100 * sum(shares):.0f} % of the multiply-adds "
+            f"of {network.name!r}: the stages have "
+            f"{', '.join(f'{100 * share:.0f} %' for share in shares)}. "
+            "`resize_points` lists other places for `resize_before`.",
+            stacklevel=3,
+        )
 
 
 def resize_points(

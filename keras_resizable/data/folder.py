@@ -14,11 +14,12 @@ from keras_resizable.data.image_files import (
     is_named_as_image,
 )
 from keras_resizable.data.image_set import ImageSet, Split, shuffled
-from keras_resizable.data.orientation import orientation_tag, with_tag
+from keras_resizable.data.orientation import orientation_tag
 
 _TRAIN_FOLDER = "train"
 _TEST_FOLDERS = ("validation", "valid", "val", "test")
 _NAMES_SHOWN = 3
+_warned: set[str] = set()
 
 
 def load_folder(folder: str | os.PathLike, *, validation: float = 0.0) -> ImageSet:
@@ -36,8 +37,8 @@ def load_folder(folder: str | os.PathLike, *, validation: float = 0.0) -> ImageS
     All images are decoded once, before training. A warning says how many files are
     skipped, and why: those that cannot be decoded, have formats that TensorFlow does
     not read, lie in deeper folders, or are hidden; and which folders are not classes,
-    because no image is left in them. JPEGs are turned upright by their EXIF
-    orientation.
+    because no image is left in them; and which files have 16 bits a pixel that are
+    nearly black in 8. Images are turned upright by their EXIF orientation.
 
     Args:
         folder: Path of the folder.
@@ -175,15 +176,27 @@ def _by_class(folder):
             f"each class, with files of {sorted(SUFFIXES)}.{told and ' ' + told}"
         )
     if told:
-        warnings.warn(told, stacklevel=3)
+        _warn_once(told)
+    dark = [path.relative_to(folder) for path in paths if checked[path].is_dark]
+    if dark:
+        _warn_once(
+            f"{_count(dark, 'file')} in {folder} will be nearly black, as the upper "
+            f"bits of their 16 are empty: {_first(dark)}. Scale them to 8 bits."
+        )
     without = [name for name in candidates if name not in images]
     if without:
-        warnings.warn(
+        _warn_once(
             f"Left out {_count(without, 'class', 'classes')} of {folder}, in which no "
-            f"image can be read: {_first(without)}.",
-            stacklevel=3,
+            f"image can be read: {_first(without)}."
         )
     return images
+
+
+def _warn_once(message):
+    """Warns, unless this process has done so: a folder is read again and again."""
+    if message not in _warned:
+        _warned.add(message)
+        warnings.warn(message, stacklevel=4)
 
 
 def _candidates(folder, left_out):
@@ -271,7 +284,7 @@ def _split(images, names):
         if seed is not None:
             files = shuffled(files, len(paths), seed)
         return files.map(
-            lambda path, tag, label: (with_tag(tf.io.read_file(path), tag), label),
+            lambda path, tag, label: (tf.io.read_file(path) + tag, label),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
 

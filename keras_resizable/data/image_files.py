@@ -2,15 +2,18 @@
 
 import concurrent.futures
 import hashlib
+import io
 import json
 import os
 import pathlib
-import struct
 import time
 import typing
+import warnings
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
+from PIL import ExifTags, Image
 
 from keras_resizable.utils.files import cache_folder, replacing
 
@@ -20,11 +23,13 @@ SUFFIXES = {
     *(".jxl", ".png", ".webp"),
 }
 _OTHER_SUFFIXES = {".avif", ".heic", ".heif", ".ico", ".jp2", ".tif", ".tiff"}
+_PNG = b"\x89PNG\r\n\x1a\n"
 _SIGNATURES = (
-    *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"RIFF"),
+    *(b"\xff\xd8\xff", _PNG, b"GIF8", b"BM", b"RIFF"),
     *(b"\xff\x0a", b"\x00\x00\x00\x0cJXL "),
 )
 _OTHER_SIGNATURES = (b"II*\x00", b"MM\x00*", b"\x00\x00\x00\x0cjP  ")
+_DARK = 64  # Of 255: less than 14 bits.
 _AT_ONCE = 1000
 _SECONDS_TO_TELL = 10  # From then on, the progress is told, and the result is kept.
 
@@ -35,10 +40,13 @@ class Checked(typing.NamedTuple):
     Attributes:
         problem: Why it cannot be read, in words after a number; empty if it can.
         orientation: That of its EXIF data, from 1 to 8; 1 is as it is stored.
+        is_dark: Whether its pixels have 16 bits, of which the upper ones are empty: it
+            is read with 8, and is nearly black.
     """
 
     problem: str
-    orientation: int
+    orientation: int = 1
+    is_dark: bool = False
 
 
 def is_named_as_image(name: str) -> bool:
@@ -59,11 +67,10 @@ def begins_as_image(path: str | os.PathLike) -> bool:
 def check_images(
     paths: Sequence[str | os.PathLike], folder: str | os.PathLike
 ) -> list[Checked]:
-    """Decodes all images once, on all cores.
+    """Decodes all images once, on all cores, as training will.
 
-    JPEGs are decoded at an eighth of their size, which finds the same damage in half
-    the time. If it takes long, it shows progress, and keeps the result: files are then
-    checked again only when one has changed.
+    If it takes long, it shows progress, and keeps the result: files are then checked
+    again only when one has changed.
 
     Args:
         paths: Paths of files.
@@ -79,7 +86,11 @@ def check_images(
         pass
     start = told = time.monotonic()
     results: list[Checked] = []
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with (
+        warnings.catch_warnings(),
+        concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
+        warnings.simplefilter("ignore")  # Pillow's, of large images and odd EXIF data.
         for first in range(0, len(paths), _AT_ONCE):
             results += pool.map(_check, paths[first : first + _AT_ONCE])
             now = time.monotonic()
@@ -116,22 +127,50 @@ def _check(path):
     try:
         image = pathlib.Path(path).read_bytes()
     except OSError as error:
-        return Checked(f"not readable: {error.strerror}", 1)
-    orientation = 1
+        return Checked(f"not readable: {error.strerror}")
     if not image:
-        return Checked("empty", 1)
+        return Checked("empty")
     if _is_of_other_format(image):
-        return Checked("of a format that is not read", 1)
+        return Checked("of a format that is not read")
     if not _is_known(image):
-        return Checked("without an image in it", 1)
-    if image.startswith(b"BM") and not _is_plain_bmp(image):
-        return Checked("BMP with a palette or compressed", 1)
-    is_cut_off = False
-    if image.startswith(b"\xff\xd8"):
-        orientation, is_cut_off = _read_jpeg(image)
-    if is_cut_off or not _can_decode(image):
-        return Checked("cut off, damaged or unknown to TensorFlow", 1)
-    return Checked("", orientation)
+        return Checked("without an image in it")
+    orientation = 1
+    try:
+        with Image.open(io.BytesIO(image)) as opened:
+            orientation = _orientation_of(opened)
+            if opened.format == "BMP" and not _is_read_alike(opened, image):
+                return Checked("BMP with a palette or compressed")
+    except Image.DecompressionBombError:
+        return Checked("larger than TensorFlow decodes")
+    except OSError:  # Such as JPEG XL, which Pillow does not read.
+        pass
+    try:
+        pixels = _decoded(image)
+    except tf.errors.OpError:
+        return Checked("cut off, damaged or unknown to TensorFlow")
+    has_16_bits = image.startswith(_PNG) and image[24] == 16
+    return Checked("", orientation, bool(has_16_bits and pixels.max() < _DARK))
+
+
+def _decoded(image):
+    with tf.device("CPU"):
+        return tf.io.decode_image(image, 3, expand_animations=False).numpy()
+
+
+def _orientation_of(opened):
+    try:
+        orientation = opened.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # Of any type, as EXIF data is damaged.
+        return 1
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _is_read_alike(opened, image):
+    """Whether TensorFlow, which ignores palettes and compression, reads it right."""
+    try:
+        return np.array_equal(np.asarray(opened.convert("RGB")), _decoded(image))
+    except tf.errors.OpError:
+        return False
 
 
 def _is_known(image):
@@ -142,70 +181,3 @@ def _is_known(image):
 
 def _is_of_other_format(image):
     return image.startswith(_OTHER_SIGNATURES) or image[4:8] == b"ftyp"
-
-
-def _can_decode(image):
-    try:
-        with tf.device("CPU"):
-            if image.startswith(b"\xff\xd8"):
-                tf.io.decode_jpeg(image, channels=3, ratio=8)
-            else:
-                tf.io.decode_image(image, 3, expand_animations=False)
-    except tf.errors.OpError:
-        return False
-    return True
-
-
-def _is_plain_bmp(image):
-    """Whether TensorFlow, which ignores palettes and compression, reads it right."""
-    try:
-        header_size, bits, compression, used = (
-            struct.unpack_from(kind, image, offset)[0]
-            for kind, offset in (("<I", 14), ("<H", 28), ("<I", 30), ("<I", 46))
-        )
-    except struct.error:
-        return False
-    if header_size < 40:
-        return False
-    if bits != 8:
-        return bits in (24, 32) and compression in (0, 3)
-    start = 14 + header_size
-    palette = image[start : start + 4 * (used or 256)]
-    grays = b"".join(bytes((i, i, i)) for i in range(len(palette) // 4))
-    colors = b"".join(palette[i : i + 3] for i in range(0, len(palette), 4))
-    return compression == 0 and colors == grays
-
-
-def _read_jpeg(image):
-    """The orientation of a JPEG, and whether it surely lacks its end."""
-    orientation, position = 1, 2
-    while position + 4 <= len(image):
-        if image[position] != 0xFF:
-            return orientation, False  # The decoder may know.
-        marker = image[position + 1]
-        if marker == 0xFF:
-            position += 1
-            continue
-        if marker == 0xDA:  # The pixels, up to the marker of the end.
-            return orientation, image.rfind(b"\xff\xd9", position) < 0
-        end = position + 2 + int.from_bytes(image[position + 2 : position + 4], "big")
-        if marker == 0xE1 and image[position + 4 : position + 10] == b"Exif\0\0":
-            orientation = _read_orientation(image[position + 10 : end])
-        position = end
-    return orientation, True
-
-
-def _read_orientation(exif):
-    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
-    if order is None:
-        return 1
-    try:
-        (offset,) = struct.unpack_from(f"{order}I", exif, 4)
-        (count,) = struct.unpack_from(f"{order}H", exif, offset)
-        for entry in range(offset + 2, offset + 2 + 12 * count, 12):
-            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", exif, entry)
-            if (tag, kind) == (0x0112, 3):
-                return value if 1 <= value <= 8 else 1
-    except struct.error:
-        pass
-    return 1

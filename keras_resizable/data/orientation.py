@@ -1,38 +1,26 @@
-"""How a camera was held: EXIF orientations of JPEGs, in a `tf.data` graph.
+"""How a camera was held: EXIF orientations of images, in a `tf.data` graph.
 
 To find an orientation in EXIF data takes loops, which are slow in a graph. So where it
-is known it is put at the start of the file, in a segment of its own, which decoders
-skip.
+is known it is put behind the end of the file, where no decoder reads.
 """
 
 import tensorflow as tf
 
-# A segment for applications, with its length: itself, 12 letters and a digit.
-_SEGMENT = b"\xff\xef\x00\x0forientation "
+_TAG = b"orientation "
 
 
 def orientation_tag(orientation: int) -> bytes:
-    """What `with_tag` puts into a JPEG; empty for 1, which is as it is stored."""
-    return _SEGMENT + str(orientation).encode() if orientation != 1 else b""
-
-
-def with_tag(image: tf.Tensor, tag: tf.Tensor) -> tf.Tensor:
-    """A JPEG with the tag of its orientation, a string tensor; maybe an empty one."""
-
-    def tagged():
-        after = tf.strings.substr(image, 2, -1)
-        return tf.strings.join([tf.strings.substr(image, 0, 2), tag, after])
-
-    return tf.cond(tf.equal(tag, b""), lambda: image, tagged)
+    """What to append to an encoded image; nothing for 1, which is as it is stored."""
+    return _TAG + str(orientation).encode() if orientation != 1 else b""
 
 
 def read_orientation(image: tf.Tensor) -> tf.Tensor:
     """The orientation of an encoded image by its tag, an int32 scalar; 1 without."""
+    length = len(_TAG) + 1
     # Shorter ones are no images; but the reason is the decoder's to tell.
-    padded = tf.strings.join([tf.strings.substr(image, 0, 20), " " * 20])
-    start = tf.strings.substr(padded, 2, len(_SEGMENT))
-    digit = tf.strings.substr(padded, 2 + len(_SEGMENT), 1)
-    is_tagged = tf.equal(start, _SEGMENT)
+    end = tf.strings.substr(tf.strings.join([" " * length, image]), -length, length)
+    is_tagged = tf.strings.regex_full_match(end, _TAG + b"[2-8]")
+    digit = tf.strings.substr(end, -1, 1)
     return tf.strings.to_number(tf.where(is_tagged, digit, "1"), tf.int32)
 
 

@@ -16,7 +16,7 @@ from keras_resizable.data.orientation import (
 
 AUGMENTATIONS = ("none", "pad_crop_flip", "inception")
 # Of the shorter side, as in the evaluation of most ImageNet networks.
-_CENTER = 0.875
+CENTER = 0.875
 
 
 def check_augmentation(augmentation: str) -> None:
@@ -90,7 +90,7 @@ def eval_image(
 def decode(image: tf.Tensor, channels: int) -> tf.Tensor:
     """uint8 `(height, width, channels)`, of an image that may be encoded.
 
-    A JPEG with the tag of its orientation, as `load_folder` gives it, is upright.
+    One with the tag of its orientation, as `load_folder` gives it, is upright.
     """
     if image.dtype != tf.string:
         return image
@@ -144,6 +144,6 @@ def _random_window(size, seed):
 
 
 def _central_window(size):
-    side = tf.cast(_CENTER * tf.cast(tf.reduce_min(size), tf.float32), tf.int32)
+    side = tf.cast(CENTER * tf.cast(tf.reduce_min(size), tf.float32), tf.int32)
     side = tf.maximum(side, 1)
     return tf.concat([(size - side) // 2, [side, side]], axis=0)

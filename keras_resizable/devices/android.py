@@ -257,8 +257,8 @@ class Android:
 def _find_binary(path, abi):
     """The tool for a device, checked before it is sent."""
     if path is None:
-        path = pathlib.Path.home() / ".cache/litert-cli/binaries" / abi
-        path = path / "benchmark_model"
+        home = os.path.expanduser("~")
+        path = pathlib.Path(home, ".cache/litert-cli/binaries", abi, "benchmark_model")
         # What the device says is no part of a path, unless it is known.
         if abi not in _MACHINES or not path.is_file():
             raise DeviceError(

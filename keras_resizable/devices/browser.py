@@ -209,6 +209,7 @@ class Browser:
             "costs": [costs[name] for name in names],
             "range": metadata.get("input_range", [0.0, 1.0]),
             "labels": metadata.get("labels") or [],
+            "crop": metadata.get("center_crop"),
             "accelerator": self._accelerator,
         }
         self._server.show(Job(pathlib.Path(path).read_bytes()), settings)

@@ -12,7 +12,12 @@ import tensorflow as tf
 from keras_resizable.export.flatbuffer import metadata_of_signature
 from keras_resizable.export.running import open_runner
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.utils.batches import Batches, check_not_empty, labelled_batches
+from keras_resizable.utils.batches import (
+    Batches,
+    check_not_empty,
+    labelled_batches,
+    watched,
+)
 from keras_resizable.utils.outputs import (
     Classifier,
     check_labels,
@@ -37,6 +42,9 @@ class FileAccuracy:
         top5: Share whose label is among the first five.
         ties: Share whose two highest outputs are equal, as int8 is coarse: then the
             first is the answer.
+        commonest_class: The class that most images have.
+        commonest_share: Share of images that have it: the accuracy of always giving
+            this answer.
         agreement: Share with the same answer as what it is compared with; None if that
             is nothing, as the next ones are.
         difference: Its top-1 minus that of what it is compared with.
@@ -47,6 +55,8 @@ class FileAccuracy:
     top1: float
     top5: float
     ties: float
+    commonest_class: int
+    commonest_share: float
     agreement: float | None = None
     difference: float | None = None
     standard_error: float | None = None
@@ -61,8 +71,19 @@ class FileAccuracy:
             return False
         return -self.difference - _TWO_SIDED_95 * self.standard_error > limit
 
+    def may_lose(self, limit: float) -> bool:
+        """Whether its images are too few to tell that it loses no more than a limit.
+
+        Args:
+            limit: A difference of top-1, such as 0.02 for two points.
+        """
+        if self.difference is None or self.standard_error is None:
+            return False
+        return -self.difference + _TWO_SIDED_95 * self.standard_error > limit
+
     def __str__(self) -> str:
-        text = f"top-1 {100 * self.top1:.2f} %"
+        error = 100 * _TWO_SIDED_95 * self._standard_error_of_top1
+        text = f"top-1 {100 * self.top1:.2f} ± {error:.2f} %"
         if self.top5 < 1:
             text += f", top-5 {100 * self.top5:.2f} %"
         text += f" on {self.num_images:,} images"
@@ -74,6 +95,10 @@ class FileAccuracy:
             f"{100 * (self.agreement or 0):.1f} % the same answers, "
             f"{100 * self.ties:.1f} % ties"
         )
+
+    @property
+    def _standard_error_of_top1(self):
+        return (self.top1 * (1 - self.top1) / self.num_images) ** 0.5
 
     def as_metadata(self) -> Mapping[str, Any]:
         """What the metadata of a file says of it."""
@@ -150,7 +175,7 @@ def evaluate_tflite(
     """
     run = open_runner(path, signature)
     outputs, compared, labels = [], [], []
-    for images, batch_labels in labelled_batches(dataset):
+    for images, batch_labels in watched(labelled_batches(dataset), "dataset"):
         output = run(images.numpy())
         if output.ndim != 2:
             raise ValueError(
@@ -172,6 +197,8 @@ def evaluate_tflite(
         "top1": float(right.mean()),
         "top5": float((_ranks(output, label, threshold) < _TOP).mean()),
         "ties": float(_ties(output).mean()),
+        "commonest_class": int(np.bincount(label).argmax()),
+        "commonest_share": float(np.bincount(label).max() / len(label)),
     }
     if compare_with is not None:
         other = _answers(np.concatenate(compared), threshold)

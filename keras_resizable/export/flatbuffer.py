@@ -2,9 +2,11 @@
 
 import collections
 import hashlib
+import importlib
 import json
 import os
 import pathlib
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +16,7 @@ import numpy as np
 from keras_resizable.utils.extras import import_extra
 
 _METADATA = "keras_resizable"
+_OLDEST_RUNTIME = b"min_runtime_version"
 # It is in a file of this library twice: in the metadata and in the description.
 _MARK = "keras_resizable file"
 _BEGINNING = f'{{"file": "{_MARK}"'
@@ -38,6 +41,32 @@ def with_metadata(content: bytes, metadata: dict[str, Any]) -> bytes:
     return _packed(model)
 
 
+def with_versions(content: bytes) -> bytes:
+    """A `.tflite` file whose operators have the versions that their types need.
+
+    So a runtime that is too old for them refuses the file, rather than computing
+    something else. The versions, and that of the oldest runtime, are TensorFlow's own.
+
+    Args:
+        content: Bytes of a file whose tensors were given other types.
+
+    Returns:
+        Bytes.
+    """
+    # Not published. It writes the file anew, as the converter does; as a whole it would
+    # be another file, without what is not TensorFlow's.
+    convert = importlib.import_module("tensorflow.lite.python.convert")
+    model, written = _unpacked(content), _unpacked(convert.mlir_sparsify(content))
+    versions: dict[tuple, int] = {}
+    for code in written.operatorCodes:
+        key = code.builtinCode, code.customCode
+        versions[key] = max(code.version, versions.get(key, 1))
+    for code in model.operatorCodes:
+        code.version = versions[code.builtinCode, code.customCode]
+    _runtime_buffer(model).data = _runtime_buffer(written).data
+    return _packed(model)
+
+
 def bundled(
     named_contents: Iterable[tuple[str, bytes]], metadata: dict[str, Any]
 ) -> bytes:
@@ -58,6 +87,7 @@ def bundled(
     # Positions by content.
     buffers: dict[str, int] = {}
     codes: dict[tuple, int] = {}
+    runtimes: list[np.ndarray] = []
     for name, content in named_contents:
         model = _unpacked(content)
         (subgraph,), (signature,) = model.subgraphs, model.signatureDefs
@@ -80,6 +110,7 @@ def bundled(
                 codes[key] = len(bundle.operatorCodes)
                 bundle.operatorCodes.append(code)
             operator.opcodeIndex = codes[key]
+        runtimes.append(_runtime_buffer(model).data)
         if not bundle.metadata:
             for entry in model.metadata or []:
                 buffer = model.buffers[entry.buffer]
@@ -90,8 +121,19 @@ def bundled(
         subgraph.name = name
         bundle.subgraphs.append(subgraph)
         bundle.signatureDefs.append(signature)
+    _runtime_buffer(bundle).data = max(runtimes, key=_version_in)
     _set_metadata(bundle, metadata)
     return _packed(bundle)
+
+
+def _runtime_buffer(model):
+    """The buffer with the version of the oldest runtime that runs a file."""
+    (entry,) = (e for e in model.metadata if e.name == _OLDEST_RUNTIME)
+    return model.buffers[entry.buffer]
+
+
+def _version_in(data):
+    return [int(number) for number in re.findall(rb"\d+", bytes(data))]
 
 
 def read_metadata(path: str | os.PathLike) -> dict[str, Any] | None:

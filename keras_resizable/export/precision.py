@@ -20,13 +20,20 @@ def float32_twin(model: keras.Model) -> keras.Model:
         A `keras.Model`; `model` itself if it computes in float32.
 
     Raises:
-        ValueError: If a layer inside of a layer keeps its own precision.
+        ValueError: If a layer inside of a layer keeps its own precision, or Keras has
+            quantized one.
     """
+    for layer in layers_of(model):
+        if getattr(layer, "quantization_mode", None):
+            raise ValueError(
+                f"Keras has quantized the layer {layer.name!r}. Convert the model from "
+                "before that: to_tflite(model, path, 'int8') quantizes all of it."
+            )
 
     def others(layer):
         return layer.compute_dtype in _OTHER_DTYPES
 
-    if not any(map(others, layers_of(model))):
+    if not any(map(others, _computing(model))):
         return model
 
     def clone(layer):
@@ -36,7 +43,7 @@ def float32_twin(model: keras.Model) -> keras.Model:
         return type(layer).from_config(config)
 
     twin = keras.models.clone_model(model, clone_function=clone, recursive=True)
-    for layer in layers_of(twin):
+    for layer in _computing(twin):
         if others(layer):
             raise ValueError(
                 f"Layer {layer.name!r}, a {type(layer).__name__}, computes in "
@@ -52,5 +59,11 @@ def tolerance_of(model: keras.Model) -> float:
 
     As a share of the largest output; 0 in float32.
     """
-    dtypes = {layer.compute_dtype for layer in layers_of(model)}
+    dtypes = {layer.compute_dtype for layer in _computing(model)}
     return max([0.0, *(_TOLERANCE_OF_DTYPE.get(dtype, 0.0) for dtype in dtypes)])
+
+
+def _computing(model):
+    """Layers that compute: an input has whatever global policy it was made under."""
+    kind = keras.layers.InputLayer
+    return [layer for layer in layers_of(model) if not isinstance(layer, kind)]

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 import keras
 import numpy as np
 
+from keras_resizable.export.flatbuffer import with_versions
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.graph import layers_of
 
@@ -92,7 +93,7 @@ def quantized(
         result = quantizer.quantize(
             ranges, enable_progress_bar=False, enable_progress_report=False
         )
-    return bytes(result.quantized_model)
+    return with_versions(bytes(result.quantized_model))
 
 
 def _ranges(content, recipe, images):

@@ -14,7 +14,11 @@ from keras_resizable.network import ResizableNetwork
 from keras_resizable.scales import digest_of_network
 from keras_resizable.space import ConfigLike
 from keras_resizable.sub_network import as_super_network, cut_out
-from keras_resizable.utils.batches import Batches, image_batches, labelled_batches
+from keras_resizable.utils.batches import (
+    Batches,
+    images_in_random_order,
+    labelled_batches,
+)
 from keras_resizable.utils.digests import digest_of_data
 
 
@@ -60,7 +64,7 @@ def to_tflite_files(
     space = network.space
     selected = space.select(configs)
     if calibrate_with is not None:
-        calibrate_with = image_batches(calibrate_with, network)
+        calibrate_with = images_in_random_order(calibrate_with, network)
     if evaluate_with is not None:
         evaluate_with = labelled_batches(evaluate_with, network, "evaluate_with")
     of_all = {
@@ -82,7 +86,7 @@ def to_tflite_files(
         if calibrate_with is None:
             network.require_statistics(config)
         model, cut = cut_out(network, config)
-        if calibrate_with is not None:
+        if calibrate_with is not None and not network.is_source_at(config):
             calibrate(model, calibrate_with)
         reference = as_super_network(network, config, cut)
         result = to_tflite(

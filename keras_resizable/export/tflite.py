@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import tempfile
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -88,8 +89,8 @@ def to_tflite(
         evaluate_with: `tf.data.Dataset` of batches of images and labels, or both as a
             tuple of arrays, for a model that classifies.
         max_loss: How much accuracy a file may lose to Keras on `evaluate_with`, such as
-            0.02 for two points. It is refused if it loses more with 95 % confidence:
-            few images refuse little.
+            0.02 for two points. It is refused if it loses more with 95 % confidence. A
+            warning says if the images are too few to tell.
         metadata: Dictionary that JSON can hold, for `read_metadata` to return. Of a
             model with one output for two classes it may say what that is, `"outputs":
             "probabilities"` or `"logits"`; otherwise its loss or its outputs tell.
@@ -170,6 +171,12 @@ def to_tflite(
                 raise ValueError(
                     f"The file loses more than {100 * max_loss:g} points of accuracy: "
                     f"{accuracy}. Convert with {others}; or raise `max_loss`."
+                )
+            if accuracy.may_lose(max_loss):
+                warnings.warn(
+                    f"{accuracy.num_images} images cannot tell whether {path.name} "
+                    f"loses more than {100 * max_loss:g} points: {accuracy}.",
+                    stacklevel=2,
                 )
             metadata = metadata | {"accuracy": accuracy.as_metadata()}
             content = with_metadata(content, _of(model) | metadata)
@@ -262,7 +269,7 @@ def convert(
         with keras.StatelessScope(weights):
             return model(images, training=False)
 
-    with tempfile.TemporaryDirectory() as folder, _warnings_only():
+    with tempfile.TemporaryDirectory() as folder, _quiet():
         tf.saved_model.save(tf.Module(), folder, run.get_concrete_function())
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
@@ -274,15 +281,23 @@ def convert(
 
 
 @contextlib.contextmanager
-def _warnings_only():
-    """TensorFlow would tell the folder of each model, which is gone when it is read."""
+def _quiet():
+    """Without what TensorFlow tells of each file: its folder, and unused settings.
+
+    What fails is raised as well. A part of it is written by C++, past Python.
+    """
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel("WARNING")
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+    with open(os.devnull, "wb") as nothing:
+        errors = os.dup(2)
+        try:
+            os.dup2(nothing.fileno(), 2)
+            yield
+        finally:
+            os.dup2(errors, 2)
+            os.close(errors)
+            logger.setLevel(level)
 
 
 def _of(model):

@@ -66,9 +66,10 @@ class ChannelShuffle(HasStockForm, keras.layers.Layer):
         def shuffle(inputs):
             height, width, channels = inputs.shape[1:]
             parted = (height * width, self.groups, channels // self.groups)
-            x = keras.layers.Reshape(parted)(inputs)
-            x = keras.layers.Permute((1, 3, 2))(x)
-            return keras.layers.Reshape((height, width, channels), name=name)(x)
+            layers, dtype = keras.layers, inputs.dtype
+            x = layers.Reshape(parted, name=f"{name}_part", dtype=dtype)(inputs)
+            x = layers.Permute((1, 3, 2), name=f"{name}_swap", dtype=dtype)(x)
+            return layers.Reshape((height, width, channels), name=name, dtype=dtype)(x)
 
         return shuffle
 

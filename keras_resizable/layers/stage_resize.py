@@ -2,7 +2,7 @@
 
 import contextlib
 import contextvars
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -102,9 +102,7 @@ class StageResize(HasStockForm, keras.layers.Layer):
             size = self.sizes_at(inputs, scale_index).shape[1:3]
             if size == inputs.shape[1:3]:
                 return inputs
-            # Not `keras.layers.Resizing`: its `training=True` by default passes on to
-            # the batch normalisations after it (keras-team/keras#23166).
-            return keras.ops.image.resize(inputs, size, "bilinear")
+            return resizing(size, name)(inputs)
 
         return resize
 
@@ -128,6 +126,27 @@ class StageResize(HasStockForm, keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "scales": self.scales}
+
+
+def resizing(
+    size: Sequence[int], name: str
+) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
+    """A bilinear resize of feature maps by a stock layer.
+
+    Args:
+        size: Height and width of what comes out.
+        name: Name for the layer.
+    """
+
+    def resize(inputs):
+        layer = keras.layers.Resizing(
+            *size, data_format="channels_last", dtype=inputs.dtype, name=name
+        )
+        # Else its `training=True` by default passes on to the batch normalisations
+        # after it (keras-team/keras#23166).
+        return layer(inputs, training=False)
+
+    return resize
 
 
 @contextlib.contextmanager

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from keras_resizable import data, devices, export, recipes, runs
+from keras_resizable import data, devices, export, recipes, runs, search
 from keras_resizable.flops import count_flops
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.photos.job import Job
@@ -47,6 +48,7 @@ def write_files(
     chosen: tuple[Configuration, keras.Model],
     folder: pathlib.Path,
     source: str | os.PathLike | None,
+    parts: pathlib.Path,
 ) -> list[Made]:
     """Writes the int8 files.
 
@@ -58,6 +60,7 @@ def write_files(
         chosen: The chosen configuration, and its sub-network.
         folder: The folder to write to.
         source: Path of the source, to compare with; None if there is none.
+        parts: The folder for files of a signature each, which are kept.
 
     Returns:
         What was made, the file of the chosen sub-network first.
@@ -71,7 +74,7 @@ def write_files(
         "calibrate_with": run.calibration(),
         "evaluate_with": run.evaluation(),
     }
-    about = {"input_range": [-1.0, 1.0], "labels": run.labels()}
+    about = run.preprocessing() | {"labels": run.labels()}
     config, model = chosen
     path = folder / f"{network.name}_{config.key}_int8.tflite"
     print("Writing int8 files")
@@ -84,7 +87,7 @@ def write_files(
     )
     print(f"{path.name}: {result['accuracy']}")
     made = [Made(path, None, config, model)]
-    made += _write_bundle(job, run, network, configs, folder, about, options)
+    made += _write_bundle(job, run, network, configs, folder, parts, about, options)
     if source is not None:
         whole, path = runs.load_model(source), folder / "source_int8.tflite"
         try:
@@ -95,16 +98,15 @@ def write_files(
     return made
 
 
-def _write_bundle(job, run, network, configs, folder, about, options):
+def _write_bundle(job, run, network, configs, folder, parts_folder, about, options):
     """A bundle of the configurations that lose no more than the job allows."""
     parts: dict[Configuration, pathlib.Path] = {}
-    (folder / "bundle").mkdir(exist_ok=True)
     for config in configs:
         try:
             ((_, parts[config], _),) = export.to_tflite_files(
                 network,
                 [config],
-                folder / "bundle",
+                parts_folder,
                 metadata=about,
                 max_loss=job.max_loss,
                 **options,
@@ -188,6 +190,10 @@ def measure_files(
             signature=signature,
             compare_with=tf.function(functools.partial(model, training=False)),
         )
+        right = np.arange(accuracy.num_images) < round(
+            accuracy.top1 * accuracy.num_images
+        )
+        low, high = search.confidence_interval(right)
         rows.append(
             {
                 "file": path.name,
@@ -197,9 +203,46 @@ def measure_files(
                 "size_bytes": path.stat().st_size,
                 f"latency_ms_{device.name}": latencies[path, signature],
                 "top1": accuracy.top1,
+                "top1_low": low,
+                "top1_high": high,
+                "num_images": accuracy.num_images,
+                "commonest": images.class_names[accuracy.commonest_class],
+                "commonest_share": accuracy.commonest_share,
                 "difference_to_keras": accuracy.difference,
                 "agreement": accuracy.agreement,
                 "ties": accuracy.ties,
             }
         )
     return pandas.DataFrame(rows)
+
+
+def notes_on(
+    files: "pandas.DataFrame", device: str, max_latency_ms: float | None
+) -> list[str]:
+    """What has to be said of the file of the chosen sub-network, a sentence each.
+
+    Args:
+        files: The table of `measure_files`.
+        device: Name of the device.
+        max_latency_ms: The limit that it was chosen by.
+    """
+    chosen, notes = files.iloc[0], []
+    if chosen["top1_low"] <= chosen["commonest_share"]:
+        notes.append(
+            f"No better than always saying {chosen['commonest']!r} "
+            f"({100 * chosen['commonest_share']:.0f} %), as far as "
+            f"{chosen['num_images']} test photos can tell."
+        )
+    column = f"latency_ms_{device}"
+    if max_latency_ms is None or chosen[column] <= max_latency_ms:
+        return notes
+    note = (
+        f"It takes {chosen[column]:.2f} ms, beyond the limit of {max_latency_ms:g} ms, "
+        "which was kept by the float32 sub-network."
+    )
+    within = files[(files["config"] != "") & (files[column] <= max_latency_ms)]
+    if len(within):
+        best = within.sort_values("top1", ascending=False).iloc[0]
+        name = f"{best['file']} {best['signature']}".strip()
+        note += f" {name} takes {best[column]:.2f} ms."
+    return [*notes, note]

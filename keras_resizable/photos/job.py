@@ -51,7 +51,9 @@ class Job:
         weights: Of a model of `keras.applications`: `"imagenet"`, the path of a
             `.weights.h5` file of it without its classifier, or None for random ones:
             then the resizable network is trained at once, without a teacher.
-        input_range: What pixels of 0 and 255 are to the model in a `.keras` file.
+        input_range: What pixels of 0 and 255 are to the model in a `.keras` file. If
+            absent, they are 0 and 255 to one that begins with a
+            `keras.layers.Rescaling` of such pixels, and -1 and 1 to others.
         scales: Scale factors of the resizable network.
         image_size: Height and width to train with; if absent that of the `.keras` file,
             or that of the images of a set of TensorFlow Datasets in which all have the
@@ -79,7 +81,7 @@ class Job:
     images: str | os.PathLike
     model: str = "MobileNetV3Small"
     weights: str | None = "imagenet"
-    input_range: tuple[float, float] = (-1.0, 1.0)
+    input_range: tuple[float, float] | None = None
     scales: tuple[float, ...] = (1.0, 0.75, 0.5)
     image_size: int | None = None
     max_latency_ms: float | None = None
@@ -128,7 +130,7 @@ class Job:
                 "`validation` is more than 0 and less than 0.5. Received: "
                 f"{self.validation}"
             )
-        if not _is_range(self.input_range):
+        if self.input_range is not None and not _is_range(self.input_range):
             raise ValueError(
                 "`input_range` is of two numbers, what pixels of 0 and 255 are to the "
                 f"model. Received: {self.input_range}"

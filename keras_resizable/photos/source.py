@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Callable
 
 import keras
+import numpy as np
 from keras import layers
 
 from keras_resizable import data, recipes, search
@@ -13,12 +14,13 @@ from keras_resizable.network import ResizableNetwork
 from keras_resizable.photos.job import Job, evaluated_configs
 from keras_resizable.pieces import count_flops_of_configs
 from keras_resizable.runs import fit_resumable, save_network
-from keras_resizable.utils.graph import layers_of
+from keras_resizable.utils.graph import is_graph, layers_of
 from keras_resizable.utils.outputs import Classifier
 
 SOURCE = "source.keras"
 ALL = "all"  # The phase in which all of it is trained.
 _BATCH = 32
+_LARGEST_PIXEL = 10  # Of what a layer that rescales pixels of 0 to 255 returns.
 _AFTER_DENSE = (layers.Activation, layers.Dropout, layers.Softmax)
 _PATIENCE = 5, 100  # Epochs without a better accuracy, or of few photos steps.
 
@@ -103,7 +105,7 @@ def make_source(
             f"{job.model} takes {', '.join(map(str, taken))}, and the images are "
             f"{image_shape}. Their size is `image_size`: leave it out for the model's."
         )
-    low, high = job.input_range
+    low, high = job.input_range or _range_of(model)
     images = keras.Input(image_shape, name="images")
     scale = (high - low) / 2
     x = layers.Rescaling(scale, low + scale, name="to_range")(images)
@@ -112,6 +114,18 @@ def make_source(
     if not Classifier(model).gives_probabilities:
         outputs = layers.Softmax(dtype="float32", name="probabilities")(outputs)
     return keras.Model(images, outputs, name="mine")
+
+
+def _range_of(model):
+    """What pixels of 0 and 255 are to a model, by a first layer that rescales them."""
+    for layer in layers_of(model):
+        if isinstance(layer, layers.Rescaling):
+            ends = np.array([0.0, 255.0])[:, None] * layer.scale + layer.offset
+            if np.abs(ends).max() <= _LARGEST_PIXEL:
+                return 0.0, 255.0
+        if layer.weights and not is_graph(layer):
+            break
+    return -1.0, 1.0
 
 
 def _with_classes(model, classes, path):

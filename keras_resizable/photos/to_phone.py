@@ -5,12 +5,18 @@ import functools
 import json
 import os
 import pathlib
+import shutil
 from typing import TYPE_CHECKING
 
 import keras
 
 from keras_resizable import data, devices, export, recipes, runs, search, training
-from keras_resizable.photos.files import measure_files, neighbours, write_files
+from keras_resizable.photos.files import (
+    measure_files,
+    neighbours,
+    notes_on,
+    write_files,
+)
 from keras_resizable.photos.job import CHOICE, Job, evaluated_configs, read_json
 from keras_resizable.photos.source import (
     ALL,
@@ -20,7 +26,7 @@ from keras_resizable.photos.source import (
     train_source,
 )
 from keras_resizable.runs import Run
-from keras_resizable.runs.folders import count_epochs
+from keras_resizable.runs.folders import check_root, count_epochs, write_label_lines
 from keras_resizable.search.query import latency_column
 from keras_resizable.space import Configuration
 from keras_resizable.utils.extras import import_extra
@@ -30,6 +36,8 @@ if TYPE_CHECKING:
     import pandas
 
 FILES = "files.csv"
+LABELS = "labels.txt"
+_NEW = "new"  # The folder of files until all are there.
 _NEEDED = {
     "search": ("pandas", "scipy", "matplotlib", "bokeh"),
     "tflite": ("ai_edge_litert", "litert_quantizer"),
@@ -57,7 +65,10 @@ class ForPhone:
         config: The chosen configuration.
         table: The lookup table, on the photos to choose with.
         files: A row for each file and signature: what it is, its size, its latency, and
-            its top-1 on the test photos, which nothing was chosen with.
+            its top-1 on the test photos, which nothing was chosen with, with its 95 %
+            confidence interval.
+        notes: What has to be said of the first file, a sentence each: that it is no
+            better than always giving one answer, or beyond the limit of latency.
     """
 
     folder: pathlib.Path
@@ -65,6 +76,7 @@ class ForPhone:
     config: Configuration
     table: "pandas.DataFrame"
     files: "pandas.DataFrame"
+    notes: list[str]
 
 
 def to_phone(
@@ -112,6 +124,7 @@ def to_phone(
     for extra, names in _NEEDED.items():
         for name in names:
             import_extra(name, extra)  # Before the work.
+    check_root(root)
     device = device or devices.Host()
     if isinstance(device, devices.Browser):
         job.check_for_browser()
@@ -131,8 +144,7 @@ def to_phone(
     files = _files_of_done(folder, choice)
     if files is not None:
         print(f"All is done in {folder}")
-        return _read(folder, files)
-    (folder / CHOICE).unlink(missing_ok=True)
+        return _read(job, folder, files, device)
     begun = (folder / _RATES).exists()
     print(f"{'Going on in' if begun else 'Folder:'} {folder}")
     images = choosing(all_images)
@@ -155,24 +167,60 @@ def to_phone(
     row = search.best(table, device=device.name if is_timed else None, **job.limits)
     chosen = network.space.config(row["config"])
     print(f"Chosen: {chosen}")
+    _tell_of_cheaper(job, run, table, chosen, device if is_timed else None)
+    new_files = folder / _NEW
     made = write_files(
         job,
         run,
         network,
         neighbours(table, network.space, chosen, cost),
         (chosen, _fine_tune(job, run, network, chosen, images, source)),
-        folder,
+        new_files,
         source,
+        folder / "bundle",
     )
     files = measure_files(made, all_images, recipe, device)
-    for name in {*_read_files(folder)["file"]} - {one.path.name for one in made}:
-        (folder / name).unlink(missing_ok=True)  # Of other limits.
+    _replace_files(folder, new_files, {one.path.name for one in made})
+    write_label_lines(images.class_names, folder / LABELS)
     search.write_report(
         table, folder, f"{network.name}: chosen {chosen}", run.settings, files=files
     )
     search.write_table(files, folder / FILES)
     _write(choice, folder / CHOICE)  # The last: it says that all is done.
-    return ForPhone(folder=folder, run=run, config=chosen, table=table, files=files)
+    return _result(job, folder, run, chosen, table, files, device)
+
+
+def _tell_of_cheaper(job, run, table, chosen, device):
+    """Says which sub-network the photos cannot tell from the chosen one."""
+    samples = search.load_samples(run.folder / search.SAMPLES)
+    name = None if device is None else device.name
+    row = search.best(table, device=name, as_good_in=samples, **job.limits)
+    if row["config"] != str(chosen):
+        print(
+            f"The {samples.right.shape[1]} validation photos cannot tell it from "
+            f"{row['config']}, which takes {row['flops'] / 1e6:.1f} M FLOPs."
+        )
+
+
+def _replace_files(folder, new_files, names):
+    """Puts files that are all there in the place of those of other limits."""
+    (folder / CHOICE).unlink(missing_ok=True)
+    for name in {*_read_files(folder)["file"]} - names:
+        (folder / name).unlink(missing_ok=True)
+    for name in names:
+        os.replace(new_files / name, folder / name)
+    shutil.rmtree(new_files)
+
+
+def _result(job, folder, run, chosen, table, files, device):
+    return ForPhone(
+        folder=folder,
+        run=run,
+        config=chosen,
+        table=table,
+        files=files,
+        notes=notes_on(files, device.name, job.max_latency_ms),
+    )
 
 
 def _files_of_done(folder, choice):
@@ -192,17 +240,15 @@ def _read_files(folder):
     pandas = import_extra("pandas", "search")
     if not (folder / FILES).exists():
         return pandas.DataFrame({"file": []})
-    texts = {"config": str, "signature": str}
+    texts = {"config": str, "signature": str, "commonest": str}
     return pandas.read_csv(folder / FILES, keep_default_na=False, dtype=texts)
 
 
-def _read(folder, files):
+def _read(job, folder, files, device):
     """What is in the folder of a job that is done."""
     run = Run(folder / "latest")
     config = run.network().space.config(files["config"][0])
-    return ForPhone(
-        folder=folder, run=run, config=config, table=run.table(), files=files
-    )
+    return _result(job, folder, run, config, run.table(), files, device)
 
 
 def _shape(images, recipe):
@@ -220,7 +266,7 @@ def _find_rate(path, name, model, batches):
         except ValueError as error:
             print(f"The range test found none, so it is {default}: {error}")
             if name != "resizable":
-                print("Of a .keras file: is `input_range` what it was trained with?")
+                print("For a .keras file: is `input_range` what it was trained with?")
             found = default
         known[name] = min(max(found, low), high)
         _write(known, path)

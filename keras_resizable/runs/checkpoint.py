@@ -1,10 +1,9 @@
 """The state of a training run, in one file."""
 
-import itertools
 import json
 import os
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -16,7 +15,6 @@ from keras_resizable.utils.files import read_arrays, replacing
 
 _FILE = "checkpoint.npz"
 _PREVIOUS = "checkpoint.previous.npz"
-_KEPT_CALLBACKS = (keras.callbacks.EarlyStopping, keras.callbacks.ReduceLROnPlateau)
 
 
 def save_checkpoint(
@@ -169,63 +167,6 @@ def saved_step(folder: str | os.PathLike) -> int:
     """
     found = _read(folder)
     return 0 if found is None else int(found[1]["step"])
-
-
-# What Keras's callbacks know of the epochs before.
-_OF_CALLBACKS = ("best", "best_epoch", "cooldown_counter", "stopped_epoch", "wait")
-
-
-def states_of_callbacks(
-    callbacks: Iterable[keras.callbacks.Callback],
-) -> tuple[list[dict[str, Any]], list[np.ndarray]]:
-    """What `EarlyStopping` and `ReduceLROnPlateau` know of the epochs before.
-
-    Args:
-        callbacks: Callbacks, of any kind.
-
-    Returns:
-        A list with a dictionary for each of these callbacks, which JSON can hold, and a
-        list of arrays.
-    """
-    states: list[dict] = []
-    arrays: list[np.ndarray] = []
-    for callback in filter(_is_kept, callbacks):
-        values = {name: getattr(callback, name, None) for name in _OF_CALLBACKS}
-        state = {k: float(v) for k, v in values.items() if v is not None}
-        weights = getattr(callback, "best_weights", None) or []
-        name = type(callback).__name__
-        states.append({"class": name, "numbers": state, "weights": len(weights)})
-        arrays += map(np.asarray, weights)
-    return states, arrays
-
-
-def _is_kept(callback):
-    return isinstance(callback, _KEPT_CALLBACKS)
-
-
-def restore_callbacks(
-    callbacks: Sequence[keras.callbacks.Callback],
-    states: Sequence[dict[str, Any]],
-    arrays: Iterable[np.ndarray],
-) -> None:
-    """Gives callbacks back what `states_of_callbacks` returned.
-
-    Raises:
-        ValueError: If they are others of these kinds.
-    """
-    kept = list(filter(_is_kept, callbacks))
-    names = [type(callback).__name__ for callback in kept]
-    if states and names != [state["class"] for state in states]:
-        raise ValueError(
-            "A run goes on with the same callbacks of Keras. It had "
-            f"{[state['class'] for state in states]}. Received: {names}"
-        )
-    arrays = iter(arrays)
-    for callback, state in zip(kept, states):
-        for name, value in state.get("numbers", {}).items():
-            setattr(callback, name, value if name == "best" else int(value))
-        if state.get("weights"):
-            callback.best_weights = list(itertools.islice(arrays, state["weights"]))
 
 
 def _variables(model):

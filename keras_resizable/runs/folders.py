@@ -20,7 +20,6 @@ CALIBRATION = "calibration.npz"
 EVALUATION = "evaluation.npz"
 SUB_NETWORK = "sub_network.keras"
 LABELS = "labels.json"  # Names of the classes, a list.
-_OLD_LABELS = "labels.txt"  # A line each.
 _locks: dict[pathlib.Path, int] = {}
 _VERSIONED = ("tensorflow", "keras", "numpy", "keras-resizable")
 
@@ -65,6 +64,21 @@ def open_run(
     link.symlink_to(folder.name)
     os.replace(link, root / "latest")
     return folder
+
+
+def check_root(root: str | os.PathLike) -> None:
+    """Refuses a folder for runs that TensorFlow cannot write to.
+
+    Raises:
+        ValueError: If its name is not UTF-8.
+    """
+    try:
+        os.path.abspath(root).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            "TensorFlow writes only to folders whose names are UTF-8. Received: "
+            f"{os.fspath(root)!r}"
+        ) from error
 
 
 def find_run(
@@ -147,6 +161,13 @@ def write_labels(names: Iterable[str], folder: str | os.PathLike) -> None:
         path.write_text(json.dumps(list(names), indent=2) + "\n")
 
 
+def write_label_lines(names: Iterable[str], path: str | os.PathLike) -> None:
+    """Writes the names of the classes in order, a line each, as apps read them."""
+    with replacing(path) as temporary:
+        lines = [" ".join(name.split()) for name in names]
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def read_labels(folder: str | os.PathLike) -> list[str] | None:
     """The names of the classes that `write_labels` wrote.
 
@@ -157,9 +178,8 @@ def read_labels(folder: str | os.PathLike) -> list[str] | None:
         ValueError: If the file is damaged.
     """
     path = pathlib.Path(folder) / LABELS
-    old = path.with_name(_OLD_LABELS)
     if not path.exists():
-        return old.read_text().splitlines() if old.exists() else None
+        return None
     try:
         names = json.loads(path.read_text())
     except ValueError as error:

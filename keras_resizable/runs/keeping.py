@@ -10,12 +10,11 @@ import keras
 import numpy as np
 
 from keras_resizable.network import ResizableNetwork
+from keras_resizable.runs.callback_states import CallbackStates
 from keras_resizable.runs.checkpoint import (
     load_checkpoint,
     require_finite,
-    restore_callbacks,
     save_checkpoint,
-    states_of_callbacks,
     update_state,
 )
 from keras_resizable.runs.folders import NETWORK, SUB_NETWORK
@@ -46,8 +45,8 @@ class Checkpoint(keras.callbacks.Callback):
         monitor: Name in the logs of the value that is highest in the best network;
             if absent, no best network is kept.
         callbacks: Other callbacks of the run, which come before this one in `fit`:
-            how long `EarlyStopping` and `ReduceLROnPlateau` have waited, and the best
-            weights that the former has seen, are saved too.
+            their attributes that change, such as the best value of `ModelCheckpoint`
+            and how long `EarlyStopping` has waited, are saved too.
 
     Raises:
         FloatingPointError: In `fit`, before anything is written, if the weights
@@ -74,19 +73,21 @@ class Checkpoint(keras.callbacks.Callback):
         self.every_steps = every_steps
         self.monitor = monitor
         self.callbacks = list(callbacks)
+        self._states = CallbackStates(callbacks)
         self.step = 0
         self.history: list[dict[str, Any]] = []
         self.has_ended = False
         self.has_finished = False
         self._metrics: list[np.ndarray] = []
-        self._of_callbacks: tuple[list[dict[str, Any]], list[np.ndarray]] = [], []
+        self._of_callbacks: tuple[dict[str, Any], list[np.ndarray]] = {}, []
 
     def restore(self, model: keras.Model) -> None:
         """Restores a compiled model from the last checkpoint, if any."""
         loaded = load_checkpoint(model, self.folder)
         if loaded is not None:
             state, self._metrics, arrays = loaded
-            self._of_callbacks = state.get("callbacks", []), arrays
+            self._of_callbacks = state["callbacks"], arrays
+            self._states.warn_of_lost()
             self.step = state["step"]
             self.history = state["history"]
             self.has_ended = state.get("has_ended", False)
@@ -94,7 +95,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         # After the callbacks themselves have begun anew.
-        restore_callbacks(self.callbacks, *self._of_callbacks)
+        self._states.restore(*self._of_callbacks)
         if not is_chief(self.model.distribute_strategy):
             return
         network = _saved_of(self.model)
@@ -172,7 +173,7 @@ class Checkpoint(keras.callbacks.Callback):
                 network.load_weights(self._path_of(network))
             return
         take_averages(model)
-        restore_callbacks(self.callbacks, *self._of_callbacks)
+        self._states.restore(*self._of_callbacks)
         for callback in self.callbacks:
             if isinstance(callback, keras.callbacks.EarlyStopping):
                 callback.set_model(model)
@@ -184,8 +185,7 @@ class Checkpoint(keras.callbacks.Callback):
         return self.folder / (NETWORK if is_super else SUB_NETWORK)
 
     def _save(self):
-        of_callbacks, arrays = states_of_callbacks(self.callbacks)
-        self._of_callbacks = of_callbacks, arrays
+        self._of_callbacks = of_callbacks, arrays = self._states.read()
         state = {
             "step": self.step,
             "history": self.history,

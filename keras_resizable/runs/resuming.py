@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_resizable.callbacks import StopOnDivergence
 from keras_resizable.network import ResizableNetwork
+from keras_resizable.runs.callback_states import continue_logs
 from keras_resizable.runs.checkpoint import saved_step
 from keras_resizable.runs.keeping import Checkpoint
 from keras_resizable.training.averaging import KeepWeights
@@ -54,8 +55,9 @@ def fit_resumable(
             if absent, no best network is kept.
         callbacks: Other callbacks. What they add to the logs of an epoch joins the
             history. A run that one of them has stopped is done: the same call trains
-            no further. After an interruption, only `EarlyStopping` and
-            `ReduceLROnPlateau` keep their state.
+            no further. After an interruption they resume with the attributes that they
+            had, and `CSVLogger` appends to its file; a warning names what cannot be
+            saved, such as an open file of a callback of your own.
         **fit_options: Further arguments of `model.fit`.
 
     Returns:
@@ -99,6 +101,8 @@ def fit_resumable(
 
     def fit(first_step, last_epoch, *more):
         epoch, done = divmod(first_step, steps_per_epoch)
+        if first_step:
+            continue_logs(callbacks, epoch)
         if (steps_per_epoch - done) % model.steps_per_execution:
             raise ValueError(
                 f"`steps_per_execution` has to divide the {steps_per_epoch - done} "

@@ -17,6 +17,7 @@ from keras_resizable.data import (
     save_images,
 )
 from keras_resizable.data.image_set import describe
+from keras_resizable.data.preprocessing import CENTER
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.runs.folders import (
     CALIBRATION,
@@ -246,6 +247,17 @@ class Run:
                 f"and python train/search.py --run={shlex.quote(str(self.folder))}"
             )
         return search.read_table(self.table_path, space)
+
+    def preprocessing(self) -> dict[str, Any]:
+        """What its networks take of a photo, for the metadata of files.
+
+        Returns:
+            A dictionary: `input_range`, what pixels of 0 and 255 are; and
+            `center_crop`, the part of a photo's shorter side that is the side of the
+            central square to take, or None for all of the photo.
+        """
+        has_crop = recipes.has_center_crop(self.recipe)
+        return {"input_range": [-1.0, 1.0], "center_crop": CENTER if has_crop else None}
 
     def labels(self) -> list[str] | None:
         """The names of the classes; None if they are not known."""

@@ -9,6 +9,7 @@ import keras
 
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.utils.files import replacing
+from keras_resizable.utils.messages import first_line
 
 
 def save_network(network: keras.Model, path: str | os.PathLike) -> None:
@@ -81,7 +82,9 @@ def load_model(path: str | os.PathLike) -> keras.Model:
     try:
         return keras.saving.load_model(path)
     except Exception as error:  # Of many types, depending on what is wrong.
-        raise ValueError(f"{path} cannot be loaded. Keras says: {error}") from error
+        raise ValueError(
+            f"{path} cannot be loaded. Keras says: {first_line(error)}"
+        ) from error
 
 
 def _require_whole(path):

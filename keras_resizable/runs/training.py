@@ -10,7 +10,7 @@ import keras
 
 from keras_resizable import callbacks, data, recipes
 from keras_resizable.data.image_set import describe
-from keras_resizable.runs.folders import count_epochs, open_run
+from keras_resizable.runs.folders import check_root, count_epochs, open_run
 from keras_resizable.runs.resuming import fit_resumable, make_deterministic
 from keras_resizable.runs.run import Run
 from keras_resizable.space import ConfigLike
@@ -75,6 +75,7 @@ def train(
     >>> run = runs.train("sample_resnet20", epochs=1, width=0.5)  # doctest: +SKIP
     >>> network = run.network()  # doctest: +SKIP
     """
+    check_root(root)
     recipe, mode, target = recipes.resolve_run(recipe, mode, config, overrides)
     devices = distribution.make_strategy(strategy)
     keras.utils.set_random_seed(recipe.seed)

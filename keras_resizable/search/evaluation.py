@@ -21,6 +21,7 @@ from keras_resizable.utils.batches import (
     Batches,
     check_not_empty,
     labelled_batches,
+    watched,
 )
 from keras_resizable.utils.digests import DataDigest, digest_of_data
 from keras_resizable.utils.files import read_arrays, replacing
@@ -164,7 +165,7 @@ def evaluate_model(model: keras.Model, dataset: Batches, name: str) -> SampleRes
     score = _make_score(classifier, tf.distribute.get_strategy())
     run = as_graph(functools.partial(model, training=False))
     scores, seen = Scores.none(1), DataDigest()
-    for images, labels in labelled_batches(dataset, model):
+    for images, labels in watched(labelled_batches(dataset, model), "dataset"):
         seen.add((images, labels))
         check_labels(labels, classifier.num_outputs)
         outputs = run(images)
@@ -201,6 +202,7 @@ class _Evaluation:
     def __init__(self, network, configs, calibrates, raw):
         self._network = network
         self._tree = PrefixTree(network, configs)
+        self._sources = [c for c in configs if network.is_source_at(c)]
         self._indices = [config.indices for config in configs]
         self._score = _make_score(network.classifier, network.distribute_strategy)
         self._own_statistics = self._tree.statistics()
@@ -217,7 +219,7 @@ class _Evaluation:
     def _calibrate(self, dataset, verbose):
         dataset = dataset.skip(self.done.calibrated)
         progress = _progress("Calibrating", dataset, 1, verbose)
-        for images in dataset:
+        for images in watched(dataset, "calibrate_with"):
             done = self.done
             statistics = self._tree.calibrate(images, done.statistics, done.seen)
             self.done = dataclasses.replace(
@@ -235,18 +237,21 @@ class _Evaluation:
         of_kind = {"raw": self._own_statistics, "calibrated": self.done.statistics}
         all_statistics = [of_kind[kind] for kind in self.kinds]
         units = len(all_statistics) * len(self._indices)
+        units += len(self._sources) * ("calibrated" in self.kinds)
         progress = _progress("Evaluating", dataset, units, verbose)
         strategy = self._network.distribute_strategy
         score = self._score
         fill = _make_fill(strategy)
-        for images, labels in strategy.experimental_distribute_dataset(dataset):
+        distributed = strategy.experimental_distribute_dataset(dataset)
+        cardinality = int(dataset.cardinality())
+        for images, labels in watched(distributed, "dataset", cardinality):
             for local in strategy.experimental_local_results(labels):
                 check_labels(local, self._network.classifier.num_outputs)
             filled = fill(images)
             scores = []
             for old, statistics in zip(self.done.scores, all_statistics):
                 rows = {}
-                for indices, outputs in self._tree.outputs(filled, statistics):
+                for indices, outputs in self._outputs(filled, statistics):
                     scored = strategy.gather(score(outputs, labels), axis=0)
                     rows[indices] = scored.numpy()
                     progress.add(1)
@@ -256,6 +261,13 @@ class _Evaluation:
             )
             yield
         check_not_empty(self.done.evaluated, "dataset")
+
+    def _outputs(self, images, statistics):
+        """Scale indices and outputs of each sub-network, each source's its own."""
+        yield from self._tree.outputs(images, statistics)
+        if self._sources and statistics is not self._own_statistics:
+            sources = PrefixTree(self._network, self._sources)
+            yield from sources.outputs(images, self._own_statistics)
 
     def save(self, path, key):
         done = self.done

@@ -15,8 +15,9 @@ from keras_resizable.search.table import build_table
 from keras_resizable.utils.batches import (
     Batches,
     check_not_empty,
-    image_batches,
+    images_in_random_order,
     labelled_batches,
+    watched,
 )
 from keras_resizable.utils.extras import import_extra
 
@@ -27,6 +28,7 @@ EXPLORED, NARROWED = "explored", "narrowed"
 _MOST_CONFIGS = 50_000
 # Of those that are evaluated on few images, how many are on more and on all.
 _ON_MORE, _ON_ALL = 1 / 4, 1 / 12
+_FEWEST = 8  # Fewer would leave budgets without one.
 # To calibrate takes longer than to evaluate, and fewer images do.
 _TO_CALIBRATE, _LEAST_TO_CALIBRATE = 1 / 4, 250
 
@@ -46,11 +48,11 @@ def explore(
 ) -> "pandas.DataFrame":
     """The lookup table of the best sub-networks, without evaluating all.
 
-    Sub-networks are drawn by chance and evaluated on few images; a quarter of them, the
-    most accurate of their cost, on more; and a twelfth on all (successive halving,
-    https://arxiv.org/abs/1502.07943). What is shared is computed once, as in
-    `build_table`. Proposals by a model of what was evaluated, in the place of chance,
-    found nothing better.
+    Sub-networks are drawn at random and evaluated on few images; a quarter of them, the
+    most accurate of their cost, on more; and a twelfth on all, but at least eight each
+    (successive halving, https://arxiv.org/abs/1502.07943). What is shared is computed
+    once, as in `build_table`. Proposals by a model of what was evaluated found nothing
+    better than random ones.
 
     Args:
         network: A `ResizableNetwork` that classifies.
@@ -106,7 +108,7 @@ def explore(
     dataset = labelled_batches(dataset, network)
     to_calibrate = None
     if calibrate_with is not None:
-        to_calibrate = image_batches(calibrate_with, network)
+        to_calibrate = images_in_random_order(calibrate_with, network)
     options = {"raw": False, "verbose": verbose}
     configs = _drawn(costs, evaluations, seed)
     total = _count(dataset, "dataset")
@@ -123,7 +125,7 @@ def explore(
             **options,
         )
         table = table[table["config"].isin(configs)].merge(costs, on="config")
-        configs = _best(table, max(2, round(kept * evaluations)))
+        configs = _best(table, max(_FEWEST, round(kept * evaluations)))
     if verbose:
         print(f"On all images: {len(configs)} sub-networks")
     return build_table(
@@ -175,7 +177,7 @@ def _count(dataset: tf.data.Dataset, name: str) -> int:
     """About how many images: all batches for as large as the first."""
     batches = int(dataset.cardinality())
     if batches < 0:  # It is not known.
-        batches = sum(1 for _ in dataset)
+        batches = sum(1 for _ in watched(dataset, name))
     check_not_empty(batches, name)
     return _batch_size(dataset) * batches
 

@@ -23,7 +23,11 @@ from keras_resizable.search.samples import (
 )
 from keras_resizable.space import ConfigLike, SpatialSpace
 from keras_resizable.training.distribution import is_chief
-from keras_resizable.utils.batches import Batches, image_batches, labelled_batches
+from keras_resizable.utils.batches import (
+    Batches,
+    images_in_random_order,
+    labelled_batches,
+)
 from keras_resizable.utils.digests import digest_of_data
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.files import check_writable, replacing
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 
 TABLE = "table.csv"
 _PARTS = ("top1_raw", "top1", "top1_low", "top1_high", "top5")
+_HARM = 0.02  # Accuracy that calibrating the largest may cost without a warning.
 _COUNTS = ("flops", "params", "size_bytes")
 # Beginnings of columns; the name of a device follows.
 LATENCY = "latency_ms_"
@@ -107,7 +112,7 @@ def build_table(
     selected = space.select(configs)
     dataset = labelled_batches(dataset, network)
     if calibrate_with is not None:
-        calibrate_with = image_batches(calibrate_with, network)
+        calibrate_with = images_in_random_order(calibrate_with, network)
     table = samples = partial = origin = None
     if folder is not None:
         folder = pathlib.Path(folder)
@@ -170,7 +175,21 @@ def build_table(
         write_table(new_table, partial.with_name(TABLE))
         partial.unlink(missing_ok=True)
     _tell_of_nan(names, scores)
+    if calibrate_with is not None and raw:
+        _tell_of_harm(new_table[new_table["config"] == str(space.largest)])
     return new_table
+
+
+def _tell_of_harm(largest):
+    """Warns if calibrating made the largest sub-network worse."""
+    for raw, top1 in largest[["top1_raw", "top1"]].to_numpy():
+        if raw - top1 > _HARM:
+            warnings.warn(
+                f"Calibrating took the largest sub-network from {100 * raw:.1f} to "
+                f"{100 * top1:.1f} %: `calibrate_with` should be a few thousand images "
+                "that the network was trained with, of all classes, in random order.",
+                stacklevel=3,
+            )
 
 
 def _tell_of_nan(names, scores):

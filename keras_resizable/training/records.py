@@ -29,12 +29,13 @@ class StatisticsRecord:
     def __init__(self, space: SpatialSpace) -> None:
         self._space = space
         self._step = _counter(())
+        self._is_of_source = _counter(())
         self._last_trained = _counter((space.num_stages, len(space.scales)))
 
     @property
     def variables(self) -> list[tf.Variable]:
         """What the record is kept in."""
-        return [self._step, self._last_trained]
+        return [self._step, self._is_of_source, self._last_trained]
 
     def add_step(
         self, used: tf.Tensor | np.ndarray, frozen_stages: Collection[int] = ()
@@ -51,12 +52,18 @@ class StatisticsRecord:
         used &= learns | (self._last_trained > 0)
         step = self._step + 1
         self._step.assign(step)
+        self._is_of_source.assign(0)
         self._last_trained.assign(tf.where(used, step, self._last_trained))
 
     @property
     def is_trained(self) -> bool:
         """Whether there was a training step."""
         return bool(self._step.numpy() > 0)
+
+    @property
+    def is_of_source(self) -> bool:
+        """Whether all is as `start_from_largest` left it, without a training step."""
+        return bool(self._is_of_source.numpy())
 
     def untrained(self) -> np.ndarray:
         """Boolean array `(num_stages, number of scales)`: what was never trained."""
@@ -104,6 +111,7 @@ class StatisticsRecord:
         """As if training had seen nothing but full size: of weights from elsewhere."""
         is_full = np.equal(self._space.scales, 1.0)
         self.add_step(np.tile(is_full, (self._space.num_stages, 1)))
+        self._is_of_source.assign(1)
 
     def trust(self, rows: Sequence[np.ndarray] | np.ndarray) -> None:
         """Takes statistics from elsewhere for trained ones.
@@ -125,14 +133,17 @@ class StatisticsRecord:
         steps = other._last_trained.numpy()
         taken = [0 * steps[:, 0] if c is None else steps[:, c] for c in columns]
         self._step.assign(other._step)
+        self._is_of_source.assign(other._is_of_source)
         self._last_trained.assign(np.stack(taken, axis=1))
 
     def save(self, store: MutableMapping[str, Any]) -> None:
         store["step"] = self._step.numpy()
+        store["is_of_source"] = self._is_of_source.numpy()
         store["last_trained"] = self._last_trained.numpy()
 
     def load(self, store: Mapping[str, Any]) -> None:
         self._step.assign(store["step"])
+        self._is_of_source.assign(store["is_of_source"])
         self._last_trained.assign(store["last_trained"])
 
 

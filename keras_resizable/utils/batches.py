@@ -1,6 +1,8 @@
 """Batches of images in the forms that users pass them, checked once."""
 
-from typing import TypeAlias
+import warnings
+from collections.abc import Iterator
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -13,6 +15,8 @@ Batches: TypeAlias = (
     tf.data.Dataset | np.ndarray | tf.Tensor | tuple[np.ndarray | tf.Tensor, ...]
 )
 _ARRAY_BATCH = 32  # Images of a batch of an array.
+_BATCHES_LOOKED_AT = 8
+_BATCHES_TO_TELL, _BATCHES_TO_WARN = 1000, 5000
 
 
 def image_batches(
@@ -41,6 +45,87 @@ def image_batches(
         return batch if dtype is None else tf.cast(batch, dtype)
 
     return dataset.map(images_of)
+
+
+def images_in_random_order(
+    data: Batches, model: keras.Model, name: str = "calibrate_with"
+) -> tf.data.Dataset:
+    """`image_batches` to estimate batch statistics with.
+
+    Arrays are shuffled. Where labels of a data set come along, a warning says if its
+    batches are of few classes each: every batch is normalised by itself.
+    """
+    if isinstance(data, tf.data.Dataset):
+        dataset = image_batches(data, model, name)
+        _warn_of_order(data, name)
+        return dataset
+    batches = _ending(data, name).unbatch()
+    count = int(batches.cardinality())
+    return image_batches(
+        batches.shuffle(count, seed=0, reshuffle_each_iteration=False).batch(
+            _ARRAY_BATCH
+        ),
+        model,
+        name,
+    )
+
+
+def _warn_of_order(dataset, name):
+    spec = dataset.element_spec
+    if not (isinstance(spec, tuple) and len(spec) > 1):
+        return
+    labels = spec[1]
+    if not isinstance(labels, tf.TensorSpec) or labels.shape.rank not in (1, 2):
+        return
+    is_one_hot = labels.shape.rank == 2 and labels.shape[1] != 1
+    if not (labels.dtype.is_integer or is_one_hot):
+        return
+    classes = []
+    for _, batch, *_ in dataset.take(_BATCHES_LOOKED_AT):
+        batch = batch.numpy()
+        classes.append(batch.argmax(axis=1) if is_one_hot else batch.ravel())
+    together = np.concatenate(classes)
+    _, counts = np.unique(together, return_counts=True)
+    # Of each batch, as if classes were mixed.
+    expected = [
+        (1 - (1 - counts / len(together)) ** len(batch)).sum() for batch in classes
+    ]
+    found = [len(np.unique(batch)) for batch in classes]
+    if len(counts) == 1 and len(together) >= _ARRAY_BATCH:
+        said = "are all of one class"
+    elif np.mean(found) < np.mean(expected) / 2:
+        said = "are sorted by class"
+    else:
+        return
+    warnings.warn(
+        f"The images of `{name}` {said}, as far as the first {len(classes)} batches "
+        "go: batch statistics need all classes in every batch. Shuffle them, as with "
+        f"`{name}.unbatch().shuffle(5000).batch(250)`.",
+        stacklevel=4,
+    )
+
+
+def watched(batches: Any, name: str, cardinality: int | None = None) -> Iterator[Any]:
+    """Batches, with progress where it is not known how many there will be.
+
+    Args:
+        batches: `tf.data.Dataset`, or any iterable.
+        name: What the argument is called, for messages.
+        cardinality: Number of batches, negative if it is not known; that of the data
+            set if absent.
+    """
+    if cardinality is None:
+        cardinality = int(batches.cardinality())
+    for number, batch in enumerate(batches, 1):
+        yield batch
+        if cardinality < 0 and number % _BATCHES_TO_TELL == 0:
+            print(f"{number:,} batches of `{name}`, and it goes on")
+        if cardinality < 0 and number == _BATCHES_TO_WARN:
+            warnings.warn(
+                f"`{name}` has given {number:,} batches, and does not say how many "
+                f"there are. If it never ends, pass `{name}.take(batches)`.",
+                stacklevel=3,
+            )
 
 
 def labelled_batches(

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_resizable.utils.batches import watched
+
 
 def digest_of_weights(
     model: keras.Model, without: Mapping[int, Sequence[int] | slice] | None = None
@@ -54,6 +56,6 @@ def digest_of_data(dataset: tf.data.Dataset | None) -> str:
     if dataset is None:
         return "none"
     digest = DataDigest()
-    for batch in dataset:
+    for batch in watched(dataset, "dataset"):
         digest.add(batch)
     return digest.text()

@@ -16,7 +16,9 @@ _PREFIX = ".temporary-"
 
 def cache_folder() -> pathlib.Path:
     """The folder for what may be kept between runs, in Keras's own."""
-    home = os.environ.get("KERAS_HOME", pathlib.Path.home() / ".keras")
+    home = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")
+    if home.startswith("~"):  # A user without a home, as in containers.
+        home = os.path.join(tempfile.gettempdir(), ".keras")
     return pathlib.Path(home) / "keras_resizable"
 
 

@@ -1,9 +1,16 @@
 """What is said of errors that others raise."""
 
+import re
+
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text, or its type's name if it has none."""
-    # Keras shows a whole configuration before it says what is wrong with it.
+    """The reason that an error gives, in one line; its type's name if there is none."""
+    # Keras shows a whole configuration before the reason, and one after it.
     reason = str(error).rpartition("Exception encountered: ")[2]
-    lines = reason.strip().splitlines()
+    reason = reason.partition(" Full object config: ")[0]
+    # An error in a layer's call has a heading, and then the reason in bold.
+    _, heading, rest = reason.rpartition("Exception encountered when calling ")
+    if heading:
+        reason = rest.partition("\n")[2]
+    lines = re.sub(r"\x1b\[\d*m", "", reason).strip().splitlines()
     return lines[0] if lines else type(error).__name__

@@ -11,6 +11,7 @@ from keras_resizable.utils.messages import first_line
 
 if TYPE_CHECKING:
     from keras_resizable.network import ResizableNetwork
+    from keras_resizable.space import Configuration
 
 
 def outputs_of(
@@ -109,6 +110,23 @@ def check_sizes(network: "ResizableNetwork") -> None:
                     f"the scale {scale}, take larger images, or replace a layer that "
                     "takes maps of one size."
                 ) from error
+
+
+def output_shapes(
+    network: "ResizableNetwork", config: "Configuration"
+) -> list[tuple[int | None, ...]]:
+    """Shapes of a sub-network's outputs, without the batch, without running it.
+
+    Args:
+        network: A `ResizableNetwork` of a fixed input shape.
+        config: Its configuration.
+    """
+    shape = (2, *network.stem.inputs[0].shape[1:])  # Images must not be mixed.
+    features = outputs_of(network.stem, inputs_of(network.stem, shape))
+    for part in network.parts[1:]:
+        inputs = inputs_of(part.model, features.shape, features.dtype)
+        features = outputs_of(part.model, inputs, part.scale_index_in(config))
+    return [tuple(tensor.shape[1:]) for tensor in keras.tree.flatten(features)]
 
 
 def _check_positive(features):

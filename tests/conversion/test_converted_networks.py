@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import processes
 import pytest
 import tensorflow as tf
 from conftest import randomize_batch_norms
@@ -10,14 +11,17 @@ from foreign_models import (
     blocks_that_are_layers,
     body,
     classify,
+    conv,
     of,
     padded,
     plain,
+    pooled_by_a_window,
 )
 from keras import layers
 
 import keras_resizable
 from keras_resizable.adapt import AdaptiveNetwork
+from keras_resizable.calibration import batch_norms
 from keras_resizable.export import to_bundle, to_saved_model, to_tflite_files
 from keras_resizable.layers import ScaleAwareBatchNorm
 from keras_resizable.search import build_table, evaluate_model
@@ -209,3 +213,124 @@ def test_shared_rows_are_told(block):
     np.testing.assert_allclose(
         network(images), model(images, training=False), atol=1e-5
     )
+
+
+IN_A_FRESH_PROCESS = """
+import sys
+import numpy as np
+import keras_resizable
+
+path, num_before = sys.argv[1], int(sys.argv[2])
+other = keras_resizable.ResNet20(scales=(1.0, 0.5), input_shape=(16, 16, 3))
+for _ in range(num_before):
+    other.sub_network("0.5,0.5,0.5")
+network = keras_resizable.load_network(path)
+images = np.load(path + ".npy")
+for config in network.space.configs():
+    model = network.sub_network(config, check_statistics=False)
+    answers = network(images, config=config)
+    np.testing.assert_allclose(model(images), answers, rtol=1e-4, atol=1e-5)
+print(network.space.size)
+"""
+
+
+@pytest.mark.parametrize("num_before", [0, 1, 5])
+def test_networks_are_cut_in_a_fresh_process_whatever_it_did_before(
+    num_before, tmp_path
+):
+    """A head that takes one size begins with a resize, which has a name of its own."""
+    network = keras_resizable.from_keras(pooled_by_a_window(), (1.0, 0.5))
+    network.check_statistics = False
+    for _ in range(2):
+        network.sub_network(network.space.smallest)
+    path = tmp_path / "network.keras"
+    network.save(path)
+    np.save(f"{path}.npy", np.random.default_rng(0).random((2, SIZE, SIZE, 3)))
+    result = processes.run("-c", IN_A_FRESH_PROCESS, path, num_before, folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout.split()[-1]) == network.space.size
+
+
+def test_a_network_that_was_converted_keeps_its_statistics_at_full_size():
+    """Whatever it is calibrated with: they are those of all of its training."""
+    model = probabilities(plain)
+    randomize_batch_norms(model)
+    network = keras_resizable.from_keras(model, (1.0, 0.5))
+    generator = np.random.default_rng(0)
+    images = generator.normal(5, 9, (64, SIZE, SIZE, 3)).astype(np.float32)
+    labels = model.predict(images, verbose=0).argmax(axis=1)
+    whole = network.sub_network("1.0", calibrate_with=images)
+    np.testing.assert_allclose(whole(images), model(images), atol=1e-6)
+    tables = [
+        build_table(
+            network, (images, labels), calibrate_with=images, raw=raw, verbose=False
+        )
+        for raw in (True, False)
+    ]
+    for table in tables:
+        assert table.set_index("config")["top1"]["1.0,1.0"] == 1.0
+    np.testing.assert_allclose(tables[0]["top1"], tables[1]["top1"])
+    halves = network.sub_network("0.5,0.5", calibrate_with=images)
+    raw = network.sub_network("0.5,0.5", check_statistics=False)
+    assert np.abs(halves(images) - raw(images)).max() > 1e-3  # Others are calibrated.
+    # Trained, or saved and trained, it is as any other.
+    again = keras.models.clone_model(network)
+    again.set_weights(network.get_weights())
+    network.compile("sgd", "sparse_categorical_crossentropy")
+    network.fit(images, labels, epochs=1, verbose=0)
+    trained = network.sub_network("1.0", calibrate_with=images)
+    kept = network.sub_network("1.0")
+    assert np.abs(trained(images) - kept(images)).max() > 1e-3
+
+
+def test_a_network_that_is_read_still_knows_that_it_was_converted(tmp_path):
+    network = keras_resizable.from_keras(probabilities(plain), (1.0, 0.5))
+    network.save(tmp_path / "network.keras")
+    read = keras_resizable.load_network(tmp_path / "network.keras")
+    assert read.is_source_at("1.0,1.0") and not read.is_source_at("0.5,1.0")
+    assert not keras_resizable.ResNet20(scales=(1.0, 0.5)).is_source_at("1.0")
+    # Without full size there is nothing that is the source.
+    smaller = keras_resizable.from_keras(probabilities(plain), (0.75, 0.5))
+    assert not smaller.is_source_at("0.75")
+
+
+def test_a_table_warns_where_calibrating_does_harm(batch, make_network):
+    images, labels = batch
+    network = make_network()
+    network.compile("adam", "sparse_categorical_crossentropy", sampler="sandwich")
+    network.fit(images, labels, epochs=30, verbose=0)
+    for norm in batch_norms(network):
+        norm.momentum = 0.0
+    network.fit(images, labels, epochs=1, verbose=0)
+    others = np.random.default_rng(1).normal(50, 90, (64, 12, 12, 2))
+    with pytest.warns(UserWarning, match="Calibrating took the largest .* from"):
+        build_table(
+            network,
+            (images, network(images).numpy().argmax(axis=1)),
+            ["1.0"],
+            calibrate_with=others.astype(np.float32),
+            verbose=False,
+        )
+
+
+def test_outputs_that_follow_the_scale_factors_are_named():
+    def dense(x):
+        x = conv(conv(x, 4, 2), 6)
+        return layers.Conv2D(2, 1, name="mask")(conv(layers.UpSampling2D(2)(x), 6))
+
+    with pytest.warns(UserWarning) as told:
+        keras_resizable.from_keras(of(dense), (1.0, 0.5))
+    (message,) = (str(one.message) for one in told if "follow" in str(one.message))
+    assert "'mask' is (24, 24, 2) at 1.0" in message and "(12, 12, 2) at 0.5" in message
+
+
+def test_a_model_that_is_hardly_resizable_is_told():
+    def make(x):
+        for _ in range(3):
+            x = layers.Conv2D(16, 3, padding="same")(x)
+        return classify(conv(layers.Conv2D(2, 1)(x), 2))
+
+    model = of(make)
+    last = keras_resizable.resize_points(model)[-1].layer
+    with pytest.warns(UserWarning, match="change only .* % of the multiply-adds"):
+        keras_resizable.from_keras(model, (1.0, 0.5), resize_before=[last])

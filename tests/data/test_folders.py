@@ -1,22 +1,32 @@
 """Folders of images as people have them, with all that gets into them."""
 
 import os
+import pathlib
 import struct
+import tempfile
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import ExifTags, Image
 
 from keras_resizable import data
-from keras_resizable.data import image_files, preprocessing
+from keras_resizable.data import folder, image_files, preprocessing
+from keras_resizable.utils.files import cache_folder
 
 RED = (200, 20, 20)
 # 30 x 20 pixels of that red, without loss.
 WEBP = bytes.fromhex(
     "524946461e000000574542505650384c110000002f1dc0040007508a2297a2ff8188e87f0000"
 )
+
+
+@pytest.fixture(autouse=True)
+def warned(monkeypatch):
+    """Each test is told what another was told."""
+    monkeypatch.setattr(folder, "_warned", set())
 
 
 def encoded(color=RED, size=(20, 30), encode=tf.io.encode_jpeg):
@@ -193,29 +203,43 @@ UPRIGHT = {
 }
 
 
-def turned_images(folder):
+KINDS = ["jpg", "png"] + ["webp"] * hasattr(tf.io, "decode_webp")
+
+
+def turned_images(folder, kind):
     """An image of four colours for each orientation, and what it is upright."""
     colors = np.random.default_rng(0).integers(0, 256, (2, 2, 3), np.uint8)
-    jpeg = tf.io.encode_jpeg(colors.repeat(40, 0).repeat(64, 1), quality=100).numpy()
+    colors = colors.repeat(40, 0).repeat(64, 1)
+    jpeg = tf.io.encode_jpeg(colors, quality=100).numpy()
+    (folder / "train" / "cat").mkdir(parents=True)
     for orientation in UPRIGHT:
-        contents = with_exif(jpeg, orientation, "<>"[orientation % 2])
-        write(folder / "train" / "cat", f"{orientation}.jpg", contents)
+        path = folder / "train" / "cat" / f"{orientation}.{kind}"
+        if kind == "jpg":
+            path.write_bytes(with_exif(jpeg, orientation, "<>"[orientation % 2]))
+            continue
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = orientation
+        Image.fromarray(colors).save(path, exif=exif, lossless=True)
     write_classes(folder / "test", "cat", count=1)
-    stored = tf.io.decode_jpeg(jpeg).numpy()
+    stored = tf.io.decode_jpeg(jpeg).numpy() if kind == "jpg" else colors
     images = [image for image, _ in data.load_folder(folder).train.read()]
     return images, [turn(stored) for turn in UPRIGHT.values()]
 
 
-def test_orientations_of_cameras_are_applied(tmp_path):
-    images, expected = turned_images(tmp_path)
+@pytest.mark.parametrize("kind", KINDS)
+def test_orientations_of_cameras_are_applied(tmp_path, kind):
+    images, expected = turned_images(tmp_path, kind)
     for image, upright in zip(images, expected, strict=True):
         np.testing.assert_array_equal(preprocessing.decode(image, 3), upright)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("is_training", [True, False])
-def test_crops_of_turned_jpegs_equal_those_of_upright_images(tmp_path, is_training):
+def test_crops_of_turned_images_equal_those_of_upright_ones(
+    tmp_path, is_training, kind
+):
     shape = (24, 24, 3)
-    images, expected = turned_images(tmp_path)
+    images, expected = turned_images(tmp_path, kind)
     for number, (image, upright) in enumerate(zip(images, expected)):
         seed = tf.constant([5, number])
 
@@ -228,7 +252,7 @@ def test_crops_of_turned_jpegs_equal_those_of_upright_images(tmp_path, is_traini
 
 
 def test_images_that_look_turned_to_no_decoder_stay_as_they_are():
-    for contents in (b"", b"\xff\xd8", b"\xff\xef\x00\x0forientation 9"):
+    for contents in (b"", b"\xff\xd8", b"orientation 9", b"orientation 3"):
         with pytest.raises(tf.errors.InvalidArgumentError):
             preprocessing.decode(tf.constant(contents), 3)
 
@@ -337,3 +361,58 @@ def test_other_sets_have_images_to_choose_with_too():
     images = data.load("sample", validation=0.1)
     assert (images.train.num_images, images.validation.num_images) == (7200, 800)
     assert images.test.num_images == data.load("sample").test.num_images
+
+
+def png_of_16_bits(most):
+    pixels = np.random.default_rng(0).integers(0, most, (20, 30, 3)).astype(np.uint16)
+    return tf.io.encode_png(pixels).numpy()
+
+
+def test_pixels_of_which_the_upper_bits_are_empty_are_told(tmp_path):
+    write_classes(tmp_path / "train", "cat")
+    write_classes(tmp_path / "test", "cat")
+    write(tmp_path / "train", "cat/12_bits.png", png_of_16_bits(2**12))
+    write(tmp_path / "train", "cat/16_bits.png", png_of_16_bits(2**16))
+    images, (told,) = warnings_of(tmp_path)
+    assert images.train.num_images == 5
+    assert told.startswith("1 file in ") and "'cat/12_bits.png'" in told
+    assert "nearly black" in told
+
+
+def test_an_image_that_is_too_large_for_the_decoder_is_left_out(tmp_path):
+    """Where reading it would end the training."""
+    write_classes(tmp_path / "train", "cat")
+    write_classes(tmp_path / "test", "cat")
+    jpeg = encoded()
+    frame = jpeg.index(b"\xff\xc0") + 5  # Height and width.
+    large = jpeg[:frame] + struct.pack(">HH", 15000, 15000) + jpeg[frame + 4 :]
+    write(tmp_path / "train", "cat/large.jpg", large)
+    images, (told,) = warnings_of(tmp_path)
+    assert images.train.num_images == 3
+    assert "1 larger than TensorFlow decodes ('cat/large.jpg')" in told
+
+
+def test_a_folder_is_warned_of_once(tmp_path):
+    write_classes(tmp_path / "train", "cat")
+    write_classes(tmp_path / "test", "cat")
+    write(tmp_path / "train", "cat/zero.jpg", b"")
+    warnings_of(tmp_path)
+    data.load(str(tmp_path))  # A warning would be an error.
+
+
+def test_a_user_without_a_home_has_folders_read(tmp_path, monkeypatch):
+    def nobody(number):
+        raise KeyError(number)
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("KERAS_HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    assert os.path.expanduser("~") == "~"
+    write_classes(tmp_path / "train", "cat")
+    write_classes(tmp_path / "test", "cat")
+    assert data.load(str(tmp_path)).train.num_images == 3
+    assert cache_folder() == pathlib.Path(
+        tempfile.gettempdir(), ".keras/keras_resizable"
+    )
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    assert cache_folder() == tmp_path / "keras" / "keras_resizable"

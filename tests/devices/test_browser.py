@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 
+import keras
 import numpy as np
 import pytest
 from narrow_networks import convolutions
@@ -111,7 +112,7 @@ def test_chromium_is_a_device(folder, images, tmp_path):
 
 
 @pytest.mark.usefixtures("litertjs")
-def test_a_bundle_keeps_a_frame_time_on_the_page(folder):
+def test_a_bundle_keeps_a_frame_time_on_the_page(folder, images):
     path = folder / "bundle.tflite"
     device = Browser(timeout_s=30)
     with sync_playwright() as playwright:
@@ -131,12 +132,22 @@ def test_a_bundle_keeps_a_frame_time_on_the_page(folder):
             now, slider = page.locator("#now"), page.locator("#budget")
             now.get_by_text("scale_1.0_1.0_1.0:").wait_for()
             assert page.locator("#stages span").count() == 3
+            # There is no camera here, which it says; a drawing is not classified.
+            told = page.locator("#source")
+            told.get_by_text("No camera").wait_for()
+            assert not page.locator("#answer").inner_text()
+            photo = folder / "photo.png"
+            keras.utils.save_img(photo, images[0])
+            page.locator("#photo").set_input_files(photo)
+            told.get_by_text("Your photo.").wait_for()
+            page.locator("#answer").get_by_text("class ").wait_for()
             slider.fill("0.0001")
             now.get_by_text("scale_0.5_0.5_0.5:").wait_for()
             slider.fill(slider.get_attribute("max"))
             now.get_by_text("scale_1.0_1.0_1.0:").wait_for()
             # Another file can be measured then.
             assert len(device.measure([path], runs=2)) == 2
+        page.locator("#state").get_by_text("Done.").wait_for()
         assert not trouble
         opened.close()
 

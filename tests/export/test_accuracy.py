@@ -380,3 +380,23 @@ def test_a_dictionary_of_one_output(tmp_path):
     result = to_tflite(model, path, evaluate_with=(some, labels))
     expected = model.predict(some, verbose=0)["kind"].argmax(axis=1) == labels
     assert result["accuracy"].top1 == expected.mean()
+
+
+def test_images_that_are_too_few_to_tell_a_loss_are_told(model, tmp_path):
+    images, labels = photos(40)
+    path = tmp_path / "model.tflite"
+
+    def flipped(batch):
+        """Of which the file is right on one image less."""
+        answers = model(batch).numpy()
+        wrong = (answers.argmax(axis=1) != labels).argmax()
+        answers[wrong] = np.eye(3)[labels[wrong]]
+        return answers
+
+    with pytest.warns(UserWarning, match="40 images cannot tell whether model.tflite"):
+        to_tflite(
+            model,
+            path,
+            evaluate_with=(images, labels),
+            reference=flipped,
+        )

@@ -1,5 +1,9 @@
 import collections
 import logging
+import os
+import subprocess
+import sys
+import warnings
 
 import keras
 import numpy as np
@@ -20,7 +24,9 @@ from keras_resizable.export import (
     to_tflite_files,
 )
 from keras_resizable.export.flatbuffer import count_operators
+from keras_resizable.export.tflite import convert
 from keras_resizable.parts import norms_by_stage
+from keras_resizable.pieces import cut_piece, pieces_of_configs
 
 
 def operators(path):
@@ -404,3 +410,181 @@ def test_damaged_files_are_named(tflite_file, tmp_path):
             open_tflite(path)
     with pytest.raises(FileNotFoundError, match=r"none.tflite.*tflite/convert.py"):
         open_tflite(tmp_path / "none.tflite")
+
+
+def with_dense_layers():
+    """Of the operators whose versions depend on types."""
+    images = keras.Input((12, 12, 3))
+    x = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(images)
+    x = keras.layers.DepthwiseConv2D(3, padding="same")(x)
+    x = keras.layers.Resizing(6, 6)(x)
+    x = keras.layers.MaxPooling2D()(x)
+    x = keras.layers.add([x, keras.layers.Conv2D(4, 1)(x)])
+    x = keras.layers.Dense(8, activation="relu")(keras.layers.Flatten()(x))
+    return keras.Model(images, keras.layers.Dense(5, activation="softmax")(x))
+
+
+def versions_in(content):
+    """The versions of operators, and the oldest runtime that a file says it takes."""
+    names = {v: k for k, v in vars(schema.BuiltinOperator).items() if k.isupper()}
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    versions = collections.defaultdict(int)
+    for code in model.operatorCodes:
+        name = names[code.builtinCode]
+        versions[name] = max(versions[name], code.version)
+    (entry,) = (e for e in model.metadata if e.name == b"min_runtime_version")
+    data = model.buffers[entry.buffer].data
+    return versions, bytes(data).rstrip(b"\0").decode()
+
+
+@pytest.fixture(scope="module")
+def files_of_all_kinds(tmp_path_factory):
+    """A file of each kind, and the images that it was compared on."""
+    folder = tmp_path_factory.mktemp("kinds")
+    keras.utils.set_random_seed(0)
+    model = with_dense_layers()
+    images = np.random.default_rng(0).random((16, 12, 12, 3), np.float32)
+    paths = {}
+    for quantize, io in (
+        ("none", "int8"),
+        ("float16", "int8"),
+        ("dynamic", "int8"),
+        ("int8", "int8"),
+        ("int8", "float32"),
+    ):
+        path = folder / f"{quantize}_{io}.tflite"
+        to_tflite(
+            model,
+            path,
+            quantize,
+            io=io,
+            calibrate_with=images,
+            metadata={"signature": f"{quantize}_{io}"},
+        )
+        paths[quantize, io] = path
+    return paths, images
+
+
+def test_operators_have_the_versions_that_their_types_need(files_of_all_kinds):
+    """Those of TensorFlow's converter, which older runtimes go by."""
+    paths, images = files_of_all_kinds
+    versions, runtime = versions_in(paths["none", "int8"].read_bytes())
+    assert versions["FULLY_CONNECTED"] == versions["CONV_2D"] == 1
+    versions, runtime = versions_in(paths["dynamic", "int8"].read_bytes())
+    # Of weights with a scale for each channel.
+    assert versions["FULLY_CONNECTED"] == 12 and runtime == "2.17.0"
+    assert versions["CONV_2D"] == 5 and versions["DEPTHWISE_CONV_2D"] == 6
+    # What the converter writes of the same model.
+    converter = tf.lite.TFLiteConverter.from_keras_model(with_dense_layers())
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([image[None]] for image in images)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    expected, expected_runtime = versions_in(converter.convert())
+    versions, runtime = versions_in(paths["int8", "int8"].read_bytes())
+    del expected["RESHAPE"], versions["RESHAPE"]  # Which the two write otherwise.
+    assert versions == expected and runtime == expected_runtime
+
+
+def test_a_bundle_takes_the_newest_runtime_of_its_files(files_of_all_kinds, tmp_path):
+    paths, images = files_of_all_kinds
+    chosen = [paths["none", "int8"], paths["dynamic", "int8"]]
+    to_bundle(chosen, tmp_path / "bundle.tflite")
+    _, runtime = versions_in((tmp_path / "bundle.tflite").read_bytes())
+    assert runtime == "2.17.0"
+
+
+@pytest.fixture(scope="module")
+def old_runtime(tmp_path_factory):
+    """The newest `tflite-runtime` that pip has, in an environment of its own."""
+    folder = tmp_path_factory.mktemp("old_runtime")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", folder]
+    done = subprocess.run([*command, "tflite-runtime", "numpy<2"], capture_output=True)
+    if done.returncode:
+        pytest.skip("pip has no tflite-runtime.")
+    return folder
+
+
+def test_an_old_runtime_answers_right_or_refuses(files_of_all_kinds, old_runtime):
+    paths, images = files_of_all_kinds
+    code = """
+import sys
+import numpy as np
+from tflite_runtime.interpreter import Interpreter
+for path in sys.argv[2:]:
+    try:
+        interpreter = Interpreter(path)
+        interpreter.allocate_tensors()
+    except ValueError as error:
+        print("refused", error)
+        continue
+    (into,), (out,) = interpreter.get_input_details(), interpreter.get_output_details()
+    answers = []
+    for image in np.load(sys.argv[1]):
+        values, (scale, zero) = image[None], into["quantization"]
+        if scale:
+            values = np.clip(np.rint(values / scale + zero), -128, 127)
+        interpreter.set_tensor(into["index"], values.astype(into["dtype"]))
+        interpreter.invoke()
+        answer = interpreter.get_tensor(out["index"])
+        scale, zero = out["quantization"]
+        answers.append((answer.astype(np.float32) - zero) * (scale or 1))
+    np.save(path + ".npy", np.concatenate(answers))
+    print("runs")
+"""
+    np.save(old_runtime / "images.npy", images)
+    done = subprocess.run(
+        [sys.executable, "-c", code, old_runtime / "images.npy", *paths.values()],
+        env={**os.environ, "PYTHONPATH": str(old_runtime)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = dict(zip(paths, done.stdout.splitlines(), strict=True))
+    assert "'FULLY_CONNECTED' version '12'" in said.pop(("dynamic", "int8"))
+    for kind, line in said.items():
+        assert line == "runs", kind
+        got = np.load(f"{paths[kind]}.npy")
+        np.testing.assert_allclose(got, run_tflite(paths[kind], images), atol=0.01)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
+def test_a_global_policy_changes_nothing(policy, tmp_path):
+    """It was set for other models: a float32 one is converted as it is."""
+    network = keras_resizable.ShuffleNetV2(
+        (1.0, 0.5), width=0.5, input_shape=(32, 32, 3), classes=3
+    )
+    images = np.random.default_rng(0).random((4, 32, 32, 3), np.float32)
+    config = "0.5,0.5,0.5"
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = network.sub_network(config)
+        to_tflite(model, tmp_path / "one.tflite")
+        for quantize in ("none", "int8"):
+            files = to_tflite_files(
+                network,
+                [config],
+                tmp_path,
+                quantize=quantize,
+                io="float32",
+                calibrate_with=images,
+            )
+            for _, path, _ in files:
+                assert path.exists()
+        piece = pieces_of_configs(network, [config])[0][1]
+        convert(cut_piece(network, piece), tmp_path / "piece.tflite")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    expected = network(images, config=config)
+    got = run_tflite(tmp_path / "one.tflite", images)
+    np.testing.assert_allclose(model(images), expected, atol=1e-5)
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_what_keras_has_quantized_is_told(tmp_path):
+    model = with_dense_layers()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras, of layers that it cannot quantize.
+        model.quantize("int8")
+    with pytest.raises(ValueError, match="Keras has quantized the layer 'dense"):
+        to_tflite(model, tmp_path / "model.tflite")

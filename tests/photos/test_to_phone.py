@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 import keras
@@ -12,16 +13,20 @@ import pandas
 import processes
 import pytest
 from foreign_models import plain
+from PIL import ExifTags, Image
 
 import keras_resizable
 from keras_resizable import data, devices, export, photos
 from keras_resizable.photos import source
 from keras_resizable.photos.estimate import _begun
-from keras_resizable.photos.files import neighbours
+from keras_resizable.photos.files import neighbours, notes_on
 from keras_resizable.photos.to_phone import _files_of_done, _find_rate
 from keras_resizable.training.learning_rates import RangeTest
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "examples"))
+import classify  # noqa: E402
+
 COLORS = ("red", "green", "blü e")
 COUNT = 20
 SHAPE = (24, 24, 3)
@@ -127,6 +132,12 @@ def test_photos_become_files_and_what_is_done_is_not_done_again(
     assert "Files" in report and "source_int8.tflite" in report
     metadata = export.read_metadata(done / files["file"][0])
     assert metadata["labels"] == sorted(COLORS)
+    assert (done / "labels.txt").read_text().splitlines() == sorted(COLORS)
+    assert metadata["center_crop"] is None  # Of small images all is seen.
+    assert metadata["accuracy"]["commonest_share"] == 1 / 3
+    assert (files["top1_low"] <= files["top1"]).all()
+    assert (files["top1"] <= files["top1_high"]).all()
+    assert result.notes == []
     assert metadata["config"] == str(result.config)
     # A file that somebody deleted is not done, and a choice of other limits neither.
     choice = json.loads((done / "choice.json").read_text())
@@ -138,10 +149,13 @@ def test_photos_become_files_and_what_is_done_is_not_done_again(
         (done / files["file"][0]).write_bytes(away.read_bytes()[:length])
         assert _files_of_done(done, choice) is None
     away.rename(done / files["file"][0])
-    # Other limits need no other training, and replace the files.
+    # Other limits need no other training, and replace the files when they are whole.
     with pytest.raises(ValueError, match="No sub-network has flops.*The nearest is"):
         photos.to_phone(make_job(folder, max_flops=1.0), device=device, root=tmp_path)
-    assert (done / files["file"][0]).exists()
+    device.calls = 0  # It goes away again.
+    with pytest.raises(devices.DeviceError, match="desk is gone"):
+        photos.to_phone(make_job(folder, max_flops=2e9), device=device, root=tmp_path)
+    _check_again(result, job, device, tmp_path)
     own = done / "own.tflite"  # Somebody's.
     own.touch()
     least = float(table["flops"].min())
@@ -372,3 +386,152 @@ def test_neighbours_in_cost(make_network):
     chosen = network.space.config("0.5,1.0")
     configs = neighbours(table, network.space, chosen, "flops")
     assert list(map(str, configs)) == ["0.75,1.0", "0.5,1.0", "0.5,0.5"]
+
+
+def files_of(**changes):
+    """Of which the first is the chosen one, and the second its neighbour."""
+    row = {
+        "file": "mine_int8.tflite",
+        "signature": "",
+        "config": "1.0",
+        "latency_ms_desk": 1.0,
+        "top1": 0.74,
+        "top1_low": 0.63,
+        "top1_high": 0.83,
+        "num_images": 77,
+        "commonest": "Frösche",
+        "commonest_share": 0.31,
+    }
+    other = {"file": "bundle.tflite", "signature": "scale_0.5", "latency_ms_desk": 0.4}
+    return pandas.DataFrame([row | changes, row | other])
+
+
+def test_what_has_to_be_said_of_the_files():
+    assert notes_on(files_of(), "desk", None) == []
+    (note,) = notes_on(files_of(top1=0.31, top1_low=0.21), "desk", None)
+    assert note == (
+        "No better than always saying 'Frösche' (31 %), as far as 77 test photos can "
+        "tell."
+    )
+    assert notes_on(files_of(), "desk", 1.0) == []
+    (note,) = notes_on(files_of(), "desk", 0.5)
+    assert "takes 1.00 ms, beyond the limit of 0.5 ms" in note
+    assert note.endswith("bundle.tflite scale_0.5 takes 0.40 ms.")
+    (note,) = notes_on(files_of(), "desk", 0.3)
+    assert "bundle" not in note
+
+
+def starting_with(*first):
+    images = keras.Input(SHAPE)
+    x = images
+    for layer in first:
+        x = layer(x)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(3, 3)(x))
+    return keras.Model(images, keras.layers.Dense(3, "softmax")(x))
+
+
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [
+        ([keras.layers.Rescaling(1 / 255)], (0, 255)),
+        ([keras.layers.Rescaling(1 / 127.5, -1)], (0, 255)),
+        ([keras.layers.RandomFlip(), keras.layers.Rescaling(1 / 255)], (0, 255)),
+        (
+            [
+                keras.Sequential([keras.layers.RandomFlip()]),
+                keras.layers.Rescaling(0.01),
+            ],
+            (0, 255),
+        ),
+        ([], (-1, 1)),
+        ([keras.layers.Rescaling(2.0)], (-1, 1)),
+        ([keras.layers.Conv2D(3, 3), keras.layers.Rescaling(1 / 255)], (-1, 1)),
+    ],
+)
+def test_a_first_layer_tells_the_range_of_pixels(first, expected):
+    assert source._range_of(starting_with(*first)) == expected
+
+
+def test_a_tutorials_model_needs_no_range(folder, tmp_path):
+    model = starting_with(keras.layers.Rescaling(1 / 255))
+    model.save(tmp_path / "tutorial.keras")
+    job = make_job(folder, model=tmp_path / "tutorial.keras", input_range=None)
+    made = source.make_source(job, SHAPE, 3)
+    pixels = np.random.default_rng(0).uniform(0, 255, (4, *SHAPE)).astype(np.float32)
+    np.testing.assert_allclose(made(pixels / 127.5 - 1), model(pixels), atol=1e-5)
+
+
+def test_a_folder_with_a_name_that_is_no_text_is_told_first(folder, tmp_path):
+    root = os.fsencode(tmp_path) + b"/\xff"
+    for call in (
+        lambda: photos.to_phone(make_job(folder), root=os.fsdecode(root)),
+        lambda: keras_resizable.train("sample_resnet20", root=os.fsdecode(root)),
+    ):
+        with pytest.raises(ValueError, match="whose names are UTF-8"):
+            call()
+    assert not os.path.exists(root)
+
+
+@pytest.fixture(scope="module")
+def classified(tmp_path_factory):
+    """Photos as cameras leave them, and an int8 file that crops."""
+    folder = tmp_path_factory.mktemp("classified")
+    random = np.random.default_rng(0)
+    for label, name in enumerate(COLORS):
+        (folder / "photos" / name).mkdir(parents=True)
+        for number in range(12):
+            size = (150 + 10 * number, 190, 3)
+            pixels = random.normal(90, 50, size)
+            pixels[..., label] += 12
+            pixels[: size[0] // 2, :, (label + 1) % 3] += 25  # Not in the middle alone.
+            image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+            exif = Image.Exif()
+            exif[ExifTags.Base.Orientation] = 1 + number % 8
+            kind = ("jpg", "png")[number % 2]
+            image.save(folder / "photos" / name / f"{number}.{kind}", exif=exif)
+    images = data.load_folder(folder / "photos", validation=0.3)
+    shape = (96, 96, 3)
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input(shape)
+    x = keras.layers.Conv2D(4, 3, strides=4, activation="relu")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(inputs, keras.layers.Dense(3, "softmax")(x))
+    batches = data.eval_dataset(images.train, shape, 6, center_crop=True)
+    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+    model.fit(batches, epochs=3, verbose=0)
+    test = data.eval_dataset(images.test, shape, 6, center_crop=True)
+    path = folder / "model.tflite"
+    export.to_tflite(
+        model,
+        path,
+        "int8",
+        calibrate_with=batches,
+        metadata={
+            "labels": list(images.class_names),
+            "input_range": [-1.0, 1.0],
+            "center_crop": 0.875,
+        },
+    )
+    return folder, path, test
+
+
+def test_the_program_to_copy_answers_as_was_measured(classified, capsys):
+    folder, path, test = classified
+    measured = export.evaluate_tflite(path, test)
+    paths = sorted((folder / "photos").glob("*/*"))
+    classify.main(path, *paths)
+    lines = capsys.readouterr().out.splitlines()
+    answers = dict(line.rsplit(": ", 1) for line in lines)
+    right = {p: answers[str(p)].startswith(f"{p.parent.name} (") for p in paths}
+    # Those that were measured are told by their pixels.
+    classifier = classify.Classifier(path)
+    pixels = {p: classifier.pixels(p) for p in paths}
+    found = []
+    for image, label in test.unbatch():
+        distances = {p: np.abs(image - pixels[p]).mean() for p in paths}
+        nearest = min(distances, key=distances.get)
+        assert distances[nearest] < 0.01  # Of 2: a pixel of 255 is one of 0.008.
+        assert classifier.labels[int(label)] == nearest.parent.name
+        found.append(right[nearest])
+    assert np.mean(found) == measured.top1
+    assert 0.4 < measured.top1 < 1.0  # So that it could be another.

@@ -229,3 +229,12 @@ def test_what_cannot_be_explored_is_one_sentence(evaluated):
     twice = pandas.concat([costs(), costs()])
     with pytest.raises(ValueError, match="2592 rows of 1296 configurations"):
         search.explore(Network(), None, costs=twice)
+
+
+@pytest.mark.parametrize("evaluations", [8, 22, 40])
+def test_few_evaluations_cover_the_budgets(evaluated, evaluations):
+    table = explore(evaluations)
+    assert len(table) == 8
+    front = search.pareto_front(table)
+    assert len(front) >= 3
+    assert front["flops"].max() > 2 * front["flops"].min()

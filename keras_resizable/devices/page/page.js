@@ -132,6 +132,7 @@ async function run(job) {
 }
 
 let done = 0;
+let failed = false;  // Whether the last job did.
 let open = 0;  // The job that the server waits for.
 setInterval(async () => {  // Which also says that this page is still there.
   const job = await get('job').catch(() => ({}));
@@ -146,6 +147,7 @@ for (;;) {
     } else if (job.number && job.number !== done) {
       say(job.names ? 'Showing a bundle.' : `Running file ${job.number}.`);
       let answer;
+      failed = true;  // Until the answer has arrived.
       try {
         answer = await run(job);
       } catch (error) {
@@ -153,12 +155,14 @@ for (;;) {
       }
       done = job.number;
       if (answer) await post({number: job.number, ...answer});
+      failed = Boolean(answer?.error);
       continue;
     } else {
       say(done ? 'Waiting for the next file.' : 'Waiting for a file.');
     }
   } catch {
-    say('The computer does not answer. Measuring has ended, or the network is gone.');
+    say(done && !failed ? 'Done. The computer has all results.' :
+        'The computer does not answer. It has stopped, or the network is gone.');
   }
   await sleep(300);
 }

@@ -4,23 +4,55 @@ import {Controller} from './controller.js';
 
 const element = (id) => document.getElementById(id);
 
-// A camera, where the browser allows one, or a drawing that moves.
-async function source() {
+// What is shown: the camera of the back; where the browser allows none, photos of a
+// file input, and a drawing that moves until there is one.
+async function source(crop) {
+  const shown = {draw: drawing, isReal: false};
+  const take = (image, width, height) => {
+    shown.isReal = true;
+    shown.draw = (context, w, h) => {
+      context.imageSmoothingQuality = 'high';
+      context.drawImage(image, ...area(width(), height(), crop), 0, 0, w, h);
+    };
+  };
+  element('photo').onchange = async ({target}) => {
+    const image = await createImageBitmap(target.files[0]);  // Upright, by its EXIF.
+    take(image, () => image.width, () => image.height);
+    element('source').textContent = 'Your photo.';
+  };
+  if (!navigator.mediaDevices) {
+    element('source').textContent = 'No camera: browsers give it only to pages over ' +
+        'https or of the same machine. Take a photo instead; this is a drawing.';
+    return shown;
+  }
   try {
     const video = document.createElement('video');
-    video.srcObject = await navigator.mediaDevices.getUserMedia({video: true});
+    video.srcObject = await navigator.mediaDevices.getUserMedia(
+        {video: {facingMode: 'environment'}});
     video.muted = video.playsInline = true;
     await video.play();
-    return (context, width, height) => context.drawImage(video, 0, 0, width, height);
-  } catch {
-    return (context, width, height, frame) => {
-      context.fillStyle = `hsl(${frame % 360} 60% 50%)`;
-      context.fillRect(0, 0, width, height);
-      context.fillStyle = 'white';
-      const x = width * (0.5 + 0.3 * Math.sin(frame / 30));
-      context.fillRect(x, height / 4, width / 5, height / 2);
-    };
+    take(video, () => video.videoWidth, () => video.videoHeight);
+    element('source').textContent = 'Your camera.';
+  } catch (error) {
+    element('source').textContent =
+        `No camera (${error.message}). Take a photo instead; this is a drawing.`;
   }
+  return shown;
+}
+
+function drawing(context, width, height, frame) {
+  context.fillStyle = `hsl(${frame % 360} 60% 50%)`;
+  context.fillRect(0, 0, width, height);
+  context.fillStyle = 'white';
+  const x = width * (0.5 + 0.3 * Math.sin(frame / 30));
+  context.fillRect(x, height / 4, width / 5, height / 2);
+}
+
+// What evaluation sees: the central square, of a part of the shorter side, or all.
+export function area(width, height, crop) {
+  if (!crop) return [0, 0, width, height];
+  const side = Math.max(Math.trunc(crop * Math.min(width, height)), 1);
+  return [Math.trunc((width - side) / 2), Math.trunc((height - side) / 2), side, side];
 }
 
 // Pixels as the file takes them, in gray or in colours.
@@ -56,7 +88,7 @@ export async function show(job, model, input, call, isOver) {
   const canvas = element('camera');
   [canvas.height, canvas.width] = shape.slice(1, 3);
   const context = canvas.getContext('2d', {willReadFrequently: true});
-  const draw = await source();
+  const shown = await source(job.crop);
   const slider = element('budget');
   slider.min = 0.5 * Math.min(...job.costs);
   slider.max = 4 * Math.max(...job.costs);  // Single frames are slower than many.
@@ -65,7 +97,7 @@ export async function show(job, model, input, call, isOver) {
   const controller = new Controller(job.costs, Number(slider.value));
   element('show').hidden = false;
   for (let frame = 0; !isOver(); frame++) {
-    draw(context, canvas.width, canvas.height, frame);
+    shown.draw(context, canvas.width, canvas.height, frame);
     const tensor = input(details, pixels(context, shape, job.range));
     const level = controller.level;
     const start = performance.now();
@@ -76,7 +108,8 @@ export async function show(job, model, input, call, isOver) {
     controller.update(time);
     if (frame % 10 === 0) {
       const best = scores.indexOf(Math.max(...scores));
-      element('answer').textContent = job.labels[best] ?? `class ${best}`;
+      const answer = job.labels[best] ?? `class ${best}`;
+      element('answer').textContent = shown.isReal ? answer : '';
       element('now').textContent =
           `${job.names[level]}: ${time.toFixed(2)} ms of ${controller.budget.toFixed(2)}`;
       drawn(job.names[level]);

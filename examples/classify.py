@@ -1,0 +1,73 @@
+"""Classifies photos by a `.tflite` file of this library, without it: to copy.
+
+    python classify.py mine_int8.tflite photo.jpg another.jpg
+
+Takes ai-edge-litert, numpy and pillow. A photo is turned as its EXIF data says, cropped
+and resized as in the evaluation of the file, whose metadata has all of it.
+"""
+
+import json
+import pathlib
+import sys
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from PIL import Image, ImageOps
+
+
+class Classifier:
+    """A file that answers with a probability, or a score, for each class."""
+
+    def __init__(self, path):
+        content = pathlib.Path(path).read_bytes()
+        start = content.index(b'{"file": "keras_resizable file"')
+        text = content[start : content.index(b"\0", start)].decode()
+        metadata = json.loads(text)
+        self.labels = metadata["labels"]  # As labels.txt has them, a line each.
+        self.low, self.high = metadata["input_range"]
+        self.crop = metadata.get("center_crop")
+        self.interpreter = Interpreter(model_content=content)
+        self.interpreter.allocate_tensors()
+        (self.input,) = self.interpreter.get_input_details()
+        (self.output,) = self.interpreter.get_output_details()
+
+    def pixels(self, photo):
+        """float32 `(height, width, channels)` of a photo."""
+        _, height, width, channels = self.input["shape"]
+        with Image.open(photo) as opened:
+            image = ImageOps.exif_transpose(opened)
+            image = image.convert("L" if channels == 1 else "RGB")
+        if self.crop:  # The central square.
+            side = max(int(self.crop * min(image.size)), 1)
+            left, top = (image.width - side) // 2, (image.height - side) // 2
+            image = image.crop((left, top, left + side, top + side))
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+        values = np.asarray(image, np.float32).reshape(height, width, channels)
+        return self.low + (self.high - self.low) * values / 255
+
+    def scores(self, photo):
+        """A number for each class."""
+        values = self.pixels(photo)[np.newaxis]
+        scale, zero_point = self.input["quantization"]
+        if scale:  # It takes integers.
+            limits = np.iinfo(self.input["dtype"])
+            values = np.rint(values / scale + zero_point).clip(limits.min, limits.max)
+        self.interpreter.set_tensor(
+            self.input["index"], values.astype(self.input["dtype"])
+        )
+        self.interpreter.invoke()
+        scores = self.interpreter.get_tensor(self.output["index"])[0]
+        scale, zero_point = self.output["quantization"]
+        return (scores.astype(np.float32) - zero_point) * (scale or 1)
+
+
+def main(path, *photos):
+    classifier = Classifier(path)
+    for photo in photos:
+        scores = classifier.scores(photo)
+        best = int(scores.argmax())
+        print(f"{photo}: {classifier.labels[best]} ({scores[best]:.2f})")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
