@@ -83,7 +83,6 @@ def measure_accuracy(network, configs, images, folder, calibration):
                 "top1": top1[0],
                 "top1_of_own_file": top1[1],
                 "top1_float32": float((whole.argmax(axis=1) == labels).mean()),
-                **result["differing"][name],
             }
         )
         print(rows[-1], flush=True)

@@ -1,4 +1,4 @@
-"""What exploring finds of a space, against all of it, and how well it predicts.
+"""What exploring finds of a space, against all of it.
 
     python benchmarks/explore.py folder
 
@@ -7,9 +7,7 @@
 one network and the same images. Points lost against the best of the truth within ten
 budgets of FLOPs, on the mean: by the most accurate row of what was explored; and of
 those drawn by chance, or found by an evolution, that are evaluated on all images, as
-many as take the same number of evaluated images. Then Kendall's tau between what
-`search.predict` says and the truth, for rows that it has not seen, by the number of
-those that it has.
+many as take the same number of evaluated images.
 Writes benchmarks/results/explore_<name of the folder>.csv.
 """
 
@@ -24,8 +22,6 @@ from keras_resizable import search
 from keras_resizable.search.exploring import EXPLORED, NARROWED
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("first", 1000, "Images that rows to predict from are of.")
-flags.DEFINE_multi_integer("rows", [25, 50, 100, 200, 400], "Rows to predict from.")
 flags.DEFINE_integer("seeds", 5, "Of what is drawn by chance.")
 
 RESULTS = pathlib.Path(__file__).parent / "results"
@@ -50,11 +46,6 @@ def explored(folder, truth):
         table = search.read_table(path / search.TABLE)
         names = table["config"].to_numpy()
         yield {"what": "explore", "lost": lost(names, table["top1"].to_numpy(), truth)}
-
-
-def some_of(right):
-    """Of images that are taken evenly, as `explore` does."""
-    return right[:, :: right.shape[1] // FLAGS.first]
 
 
 def as_many(folder):
@@ -98,24 +89,6 @@ def evolved(truth, count):
         yield {"what": what, "lost": lost(names, accuracies, truth)}
 
 
-def predicted(truth, samples):
-    """Kendall's tau on rows that were not seen."""
-    configs = np.array(samples.configs)
-    for count in FLAGS.rows:
-        for right in (some_of(samples.right), samples.right):
-            taus = []
-            for seed in range(2):
-                order = np.random.default_rng(seed).permutation(len(configs))
-                seen, others = order[:count], order[count:]
-                top1 = right[seen].mean(axis=1)
-                table = pd.DataFrame({"config": configs[seen], "top1": top1})
-                guess = search.predict(table, configs[others])["top1"]
-                known = truth.loc[configs[others], "top1"]
-                taus.append(scipy.stats.kendalltau(guess, known)[0])
-            what = f"tau, {count} rows, {right.shape[1]} images"
-            yield {"what": what, "tau": np.mean(taus)}
-
-
 def main(argv):
     (folder,) = map(pathlib.Path, argv[1:])
     truth = search.read_table(folder / "truth" / search.TABLE).set_index("config")
@@ -123,7 +96,6 @@ def main(argv):
     rows = list(explored(folder, truth))
     count = as_many(folder / "explore0")
     rows += [*by_chance(truth, count), *evolved(truth, count)]
-    rows += predicted(truth, samples)
     halves = np.random.default_rng(0).permutation(samples.right.shape[1])
     one, other = (
         samples.right[:, part].mean(axis=1) for part in np.array_split(halves, 2)

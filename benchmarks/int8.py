@@ -69,8 +69,6 @@ def measure(run):
                     "size_bytes": path.stat().st_size,
                     "bundle_over_largest_file": made["size_bytes"] / largest,
                 }
-                if (counts := made["differing"].get(name)) and counts["of_channels"]:
-                    row["other_signs"] = counts["channels"] / counts["of_channels"]
                 print(f"{network.name} {row['config']} {quantize:8} {accuracy}")
                 yield row
 

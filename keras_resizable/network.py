@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resizable.calibration import calibrate
-from keras_resizable.layers.stage_resize import resizing_by
 from keras_resizable.parts import Part, norms_by_stage
 from keras_resizable.scales import with_scales
 from keras_resizable.space import ConfigLike, SpatialSpace
@@ -158,7 +157,6 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         features: tf.Tensor,
         indices: Iterable[tf.Tensor],
         training: bool | None,
-        factors: Iterable[tf.Tensor] | None = None,
     ) -> Any:
         """Outputs for features of the stem.
 
@@ -166,13 +164,9 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             features: `(batch, height, width, channels)`.
             indices: Scalar int32 tensors, the scale index of each stage.
             training: Whether to run in training mode.
-            factors: Scalar float tensors to resize by, one for each stage; those of the
-                scale indices if absent.
         """
-        factors = [None] * self.space.num_stages if factors is None else factors
-        for stage, scale_index, factor in zip(self.stages, indices, factors):
-            with resizing_by(factor):
-                features = stage([features, scale_index], training=training)
+        for stage, scale_index in zip(self.stages, indices):
+            features = stage([features, scale_index], training=training)
         return self.head(features, training=training)
 
     def compile(
@@ -182,7 +176,6 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         *,
         sampler: Callable[[tf.Tensor], tf.Tensor] | str = "fair",
         distillation: Distillation | str | None = None,
-        gradient_reduction: str = "mean",
         split_batch: bool = False,
         loss_weights: Any = None,
         metrics: Any = None,
@@ -198,17 +191,13 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             optimizer: As in `keras.Model.compile`.
             loss: As in `keras.Model.compile`.
             sampler: Which sub-networks a step trains: `"fair"`, `"sandwich"`,
-                `"uniform"`, `"interval"`; a sampler such as
+                `"uniform"`; a sampler such as
                 `keras_resizable.FairSampler(seed=1)`; or any callable from the
                 optimizer step to a plan.
             distillation: What sub-networks learn from each other: None for nothing,
                 `"in_place"` from the largest, or an object such as
                 `keras_resizable.InPlaceDistillation(0.3)`; or from another model,
                 `keras_resizable.TeacherDistillation(model)`. The head must classify.
-            gradient_reduction: `"mean"` over the sub-networks of a step, or
-                `"sum"`, Algorithm 1 to the letter, which equals the mean if the
-                learning rate is divided by their number. In both, the penalties of
-                regularizers count once a step.
             split_batch: Whether each sub-network of a step gets its own share of the
                 images ("dealt training"), rather than all (Algorithm 1). An epoch then
                 counts the FLOPs of the mean sub-network. A step needs as many images as
@@ -222,9 +211,9 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             auto_scale_loss: As in `keras.Model.compile`.
 
         Raises:
-            ValueError: If `sampler`, `distillation` or `gradient_reduction` is not
-                valid, `jit_compile` is True, the plans or outputs do not suit
-                `distillation`, or a weight with a regularizer is not float32.
+            ValueError: If `sampler` or `distillation` is not valid, `jit_compile` is
+                True, the plans or outputs do not suit `distillation`, or a weight with
+                a regularizer is not float32.
 
         Example:
 
@@ -237,7 +226,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         >>> network.sampler
         SandwichSampler(seed=0, num_draws=1)
         """
-        check_settings(gradient_reduction, split_batch, jit_compile)
+        check_settings(split_batch, jit_compile)
         sampler = sampling.get(sampler)
         if isinstance(sampler, sampling.Sampler):
             sampler = sampler.for_space(self.space)
@@ -259,9 +248,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             auto_scale_loss=auto_scale_loss,
         )
         self.__dict__.pop("classifier", None)  # Of the loss before.
-        self.training_step = TrainStep(
-            self, sampler, teaching, gradient_reduction, split_batch
-        )
+        self.training_step = TrainStep(self, sampler, teaching, split_batch)
         if teaching is not None:
             _ = self.classifier.gives_probabilities  # Now, and not in a graph.
 
@@ -508,7 +495,6 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             config["sampler"] = serialize(step.sampler)
             is_taught = isinstance(step.distillation, TeacherDistillation)
             config["distillation"] = serialize(None if is_taught else step.distillation)
-            config["gradient_reduction"] = step.gradient_reduction
             config["split_batch"] = step.split_batch
         return config
 

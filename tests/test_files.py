@@ -1,9 +1,9 @@
 """Files, folders of runs, and saved networks."""
 
-import fcntl
 import json
 import os
 
+import filelock
 import keras
 import pytest
 
@@ -72,9 +72,9 @@ def test_a_run_is_new_unless_the_same_was_interrupted(tmp_path):
     assert run(**options) == first
     contents = json.loads((first / "recipe.json").read_text())
     assert contents["sizes"] == [1, 2] and contents["versions"]["keras"]
-    with (other / ".lock").open("w") as file:  # As another process has it.
-        os.close(_locks.pop(other))
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    (own,) = (lock for lock in _locks if lock.lock_file == str(other / ".lock"))
+    own.release(force=True)
+    with filelock.FileLock(other / ".lock", is_singleton=False):  # Another process's.
         with pytest.raises(OSError, match=f"Another process trains in {other}"):
             run(epochs=3, **options)
     (first / "recipe.json").write_text("{")

@@ -3,10 +3,9 @@
 import keras
 import numpy as np
 from keras import layers
-from odd_networks import norm_stage, stage_of, stem_of, tiny_network
+from odd_networks import norm_stage, stage_of, tiny_network
 
 from keras_resizable import ScaleAwareBatchNorm, StageResize
-from keras_resizable.memory import estimate_training_memory
 from keras_resizable.pieces import content, pieces_of_configs
 from keras_resizable.training import fine_tuning
 
@@ -32,14 +31,6 @@ def test_what_is_trained_of_a_nested_model():
         assert len(model.trainable_variables) == 4
         fine_tuning.train_only(model, "all")
         assert len(model.trainable_variables) == 6
-
-
-def test_memory_of_a_nested_model_is_counted():
-    estimates = [
-        estimate_training_memory(tiny_network(stem_of(*wrap(stem_layers()))), 16)
-        for wrap in (list, nested)
-    ]
-    assert estimates[0] == estimates[1]
 
 
 def resize_inside(x, scale_index):

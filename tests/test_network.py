@@ -21,7 +21,7 @@ def compile_network(network, configs=None):
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
         sampler=sampler,
-        gradient_reduction="sum",
+        split_batch=True,
     )
     return network
 
@@ -77,7 +77,7 @@ def test_keras_file_round_trip(network, batch, tmp_path):
     assert isinstance(copy, ResizableNetwork)
     assert copy.space == network.space
     assert copy.config == network.space.largest  # It is not saved.
-    assert copy.training_step.gradient_reduction == "sum" and copy.sampler.seed == 3
+    assert copy.training_step.split_batch is True and copy.sampler.seed == 3
     network.config = copy.config
     for _ in range(2):  # It goes on where it was.
         np.testing.assert_allclose(
@@ -226,7 +226,7 @@ def test_a_load_says_what_keras_said(make_network, tmp_path):
     with pytest.raises(ValueError, match="cannot be loaded. Keras says.*Unknown"):
         saving.load_network(path)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ValueError, match="is damaged"):
+    with pytest.raises(ValueError, match="cannot be loaded"):
         saving.load_network(path)
 
 
@@ -254,8 +254,7 @@ def test_a_frozen_network_trains_as_keras_does(make_network, batch):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
-@pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_other_precisions_train(make_network, batch, dtype, reduction):
+def test_other_precisions_train(make_network, batch, dtype):
     keras.config.set_dtype_policy(dtype)
     try:
         network = make_network()
@@ -267,7 +266,6 @@ def test_other_precisions_train(make_network, batch, dtype, reduction):
     network.compile(
         keras.optimizers.SGD(0.01),
         "sparse_categorical_crossentropy",
-        gradient_reduction=reduction,
     )
     before = network.get_weights()
     assert np.isfinite(network.fit(*batch, verbose=0).history["loss"]).all()

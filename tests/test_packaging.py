@@ -41,7 +41,6 @@ MAY_IMPORT = {
     "conversion": NETWORK,
     "pieces": NETWORK,
     "tree": NETWORK,
-    "memory": NETWORK,
     "callbacks": NETWORK,
     "models": NETWORK,
     "data": NETWORK,

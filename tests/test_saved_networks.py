@@ -47,7 +47,6 @@ def networks():
     router.compile("sgd", adapt.RoutingLoss(adaptive.route_flops, 0.1))
     compiled = {
         "fair": (fair, None),
-        "interval": (keras_resizable.IntervalSampler(seed=2), None),
         "uniform": (keras_resizable.UniformSampler(num_draws=2), None),
         "sandwich": (
             keras_resizable.SandwichSampler(),

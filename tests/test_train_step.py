@@ -68,9 +68,8 @@ def match_variables(network, plain):
     return [pair for key in ours for pair in zip(ours[key], stock[key], strict=True)]
 
 
-@pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_gradients_are_those_of_the_sub_networks_one_at_a_time(
-    make_network, batch, randomize, reduction
+    make_network, batch, randomize
 ):
     images, labels = batch
     network = make_network(kernel_regularizer=keras.regularizers.L2(0.01))
@@ -91,14 +90,12 @@ def test_gradients_are_those_of_the_sub_networks_one_at_a_time(
     with tf.GradientTape() as tape:
         penalty = tf.add_n(network.losses)
     penalties = tape.gradient(penalty, values)
-    if reduction == "mean":
-        gradients = [gradient / len(CONFIGS) for gradient in gradients]
+    gradients = [gradient / len(CONFIGS) for gradient in gradients]
 
     compile_network(
         network,
         keras.optimizers.SGD(1.0),
         CONFIGS,
-        gradient_reduction=reduction,
     )
     reported = network.train_on_batch(images, labels)
     assert reported == pytest.approx(np.mean(losses) + float(penalty), rel=1e-5)
@@ -219,7 +216,6 @@ def test_replicas_agree_on_their_statistics(strategy, make_network, batch, tmp_p
         {"steps_per_execution": 2},
         {"run_eagerly": True},
         {"metrics": ["accuracy", keras.metrics.SparseTopKCategoricalAccuracy(2)]},
-        {"gradient_reduction": "sum"},
     ],
     ids=lambda options: next(iter(options)),
 )
@@ -297,8 +293,6 @@ def test_frozen_parts_stay(make_network, batch):
 
 def test_bad_arguments_are_named(make_network, batch):
     network = make_network()
-    with pytest.raises(ValueError, match="gradient_reduction='max'"):
-        compile_network(network, gradient_reduction="max")
     with pytest.raises(ValueError, match="jit_compile=True"):
         compile_network(network, jit_compile=True)
     compile_network(network, sampler=lambda step: [[0, 0, 0]])

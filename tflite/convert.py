@@ -208,12 +208,6 @@ def print_bundle(bundle, paths):
     print(
         f"\nA bundle of {len(paths)}: {bundle['size_bytes'] / largest:.2f} x one file"
     )
-    for name, counts in bundle["differing"].items():
-        print(
-            f"  {name}: {counts['channels']} of {counts['of_channels']} channels have "
-            f"other int8 weights than the first file; {counts['bytes']:,} bytes of "
-            "tensors"
-        )
 
 
 if __name__ == "__main__":

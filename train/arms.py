@@ -169,7 +169,6 @@ KINDS: dict[str, dict] = {
     "fair": {},
     "one draw": {"sampler": "uniform"},
     "dealt": {"split_batch": True},
-    "interval": {"split_batch": True, "sampler": "interval"},
     "sandwich": {"split_batch": True, "sampler": "sandwich"},
     "one row": {"split_batch": True, "scale_aware": False},
 }
@@ -180,7 +179,7 @@ TUNED = {
     "dealt": ((48, 0.1), (96, 0.1), (96, 0.2)),
 }
 BEST = {"alone": (32, 0.1), "fair": (32, 0.1), "one draw": (32, 0.1)}
-BEST |= dict.fromkeys(("dealt", "interval", "sandwich", "one row"), (96, 0.2))
+BEST |= dict.fromkeys(("dealt", "sandwich", "one row"), (96, 0.2))
 
 
 def _on_cifar10(kind, chosen, budget=BUDGET_OF_CIFAR10, mode="resizable", **options):

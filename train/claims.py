@@ -266,15 +266,6 @@ CLAIMS = {
         ],
         seeds=1,
     ),
-    "interval": Claim(
-        "Training at random factors costs the listed ones nothing",
-        "ours",
-        [
-            *_and_mean("cifar10, dealt"),
-            *_and_mean("cifar10, interval", "cifar10, dealt"),
-        ],
-        seeds=1,
-    ),
     "largest_last": Claim(
         "The largest of dealt training, trained last, reaches the largest alone",
         "ours",

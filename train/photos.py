@@ -113,12 +113,13 @@ def print_estimate(job):
     print(f"sub-networks   {found.num_sub_networks:,}")
     least, most = (flops / 1e6 for flops in found.flops)
     print(f"FLOPs          {least:,.1f} to {most:,.1f} million multiply-adds")
-    print(f"memory         about {found.num_bytes / 1e9:.1f} GB, and the program's own")
     for part, seconds in found.seconds.items():
-        steps = found.steps.get(part)
-        of_steps = f", at most {steps:,} steps" if steps else ""
+        of_steps = f", at most {found.steps[part]:,} steps"
         print(f"{part:14} about {seconds / 60:.1f} minutes{of_steps}")
-    print(f"in all         about {sum(found.seconds.values()) / 60:.0f} minutes")
+    print(
+        f"training       about {sum(found.seconds.values()) / 60:.0f} minutes in all; "
+        "evaluating sub-networks and writing files comes on top"
+    )
     if found.folder is not None and not FLAGS.new_run:
         print(f"goes on in     {found.folder}, what is done there is kept")
 

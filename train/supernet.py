@@ -22,7 +22,7 @@ import keras
 from absl import flags
 
 import keras_resizable
-from keras_resizable import data, memory, recipes, runs, training
+from keras_resizable import data, recipes, runs, training
 from keras_resizable.conversion import APPLICATIONS
 from keras_resizable.training import distribution
 from keras_resizable.utils import scripts
@@ -113,8 +113,6 @@ def print_plan():
         print(f"FLOPs, {name:13} {flops / 1e6:,.1f} M  ({config})")
     print(f"{'sub-networks':20} {space.size}")
     print(f"{'parameters':20} {network.count_params() / 1e6:,.2f} M")
-    needed = memory.estimate_training_memory(network, recipe.batch_size)
-    print(f"{'memory':20} about {needed / 1e9:,.1f} GB on one device")
     print(f"{'steps':20} {steps:,} an epoch, {recipe.epochs * steps:,} in all")
 
 

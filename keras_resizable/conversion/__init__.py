@@ -5,10 +5,9 @@ from keras_resizable.conversion.sources import (
     APPLICATIONS,
     application_model,
     classifier,
-    find_source,
-    from_application,
-    from_file,
+    is_source,
     load_source,
+    set_options,
 )
 
 __all__ = [
@@ -16,10 +15,9 @@ __all__ = [
     "ResizePoint",
     "application_model",
     "classifier",
-    "find_source",
-    "from_application",
-    "from_file",
     "from_keras",
+    "is_source",
     "load_source",
     "resize_points",
+    "set_options",
 ]

@@ -24,12 +24,10 @@ class Builder:
 
     Args:
         scales: Scale factors, largest first.
-        num_rows: Number of rows of batch normalisation in stages.
     """
 
-    def __init__(self, scales: tuple[float, ...], num_rows: int) -> None:
+    def __init__(self, scales: tuple[float, ...]) -> None:
         self._scales = scales
-        self._num_rows = num_rows
         self._names = set(_OUR_NAMES)
 
     def stem(self, graph: Graph, end: Cut) -> keras.Model:
@@ -82,7 +80,7 @@ class Builder:
     def _run(self, calls, values, outputs, scale_index=None):
         """Makes calls with copies of their layers, and gives these the weights."""
         copies: dict[int, tuple[Call, keras.Operation]] = {}
-        rows = 1 if scale_index is None else self._num_rows
+        rows = 1 if scale_index is None else len(self._scales)
 
         def make(call, *args, **kwargs):
             operation = call.operation

@@ -50,7 +50,6 @@ def from_keras(
     *,
     resize_before: Sequence[str] | None = None,
     input_shape: tuple[int, int, int] | None = None,
-    scale_aware: bool = True,
     name: str | None = None,
 ) -> ResizableNetwork:
     """Makes a resizable network of a Keras model, with copies of its weights.
@@ -78,7 +77,6 @@ def from_keras(
             `resize_points` lists; of a layer in a model in the model `base/conv1`, or
             `conv1` if there is one only. Found if absent.
         input_shape: `(height, width, channels)`, for a model that takes any.
-        scale_aware: Whether each scale factor has batch normalisation of its own.
         name: Name of the network; the model's if absent.
 
     Returns:
@@ -115,7 +113,7 @@ def from_keras(
             f"its {len(plan.points)} such maps none has such a block after it: see "
             "`resize_points` and `resize_before`."
         )
-    builder = Builder(scales, len(scales) if scale_aware else 1)
+    builder = Builder(scales)
     stem = builder.stem(plan.graph, resizes[0])
     stages = [
         builder.stage(number, plan.graph, start, end)

@@ -1,17 +1,14 @@
 """Networks for recipes of what others have made: keras.applications, files."""
 
-import functools
 import inspect
 import os
 import types
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
 import numpy as np
 from keras import layers
 
-from keras_resizable.conversion.convert import from_keras
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.utils.extras import fetching
 from keras_resizable.utils.graph import layers_of
@@ -21,69 +18,20 @@ APPLICATIONS = "keras.applications."
 _REGULARIZERS = ("kernel_regularizer", "depthwise_regularizer", "pointwise_regularizer")
 
 
-def find_source(name: str) -> Callable[..., ResizableNetwork] | None:
-    """The function that makes a network of a model of others.
+def is_source(name: str) -> bool:
+    """Whether a name is that of a model of others.
 
     Args:
-        name: `keras.applications.<name>`, or the path of a `.keras` file.
-
-    Returns:
-        A function with the arguments of this library's own, such as `ResNet50`; None if
-        the name is something else.
+        name: `keras.applications.<name>`, or the path of a `.keras` file; anything else
+            is not.
 
     Raises:
-        ValueError: If there is no such model.
+        ValueError: If `keras.applications` has no such model.
     """
     if name.startswith(APPLICATIONS):
-        name = name.removeprefix(APPLICATIONS)
-        _module_of(name)
-        return functools.partial(from_application, name)
-    if name.endswith(".keras"):
-        return functools.partial(from_file, name)
-    return None
-
-
-def from_application(
-    name: str,
-    scales: Iterable[float],
-    *,
-    input_shape: tuple[int, int, int],
-    classes: int,
-    weights: str | os.PathLike | None = None,
-    width: float = 1.0,
-    dropout: float = 0.0,
-    kernel_regularizer: keras.regularizers.Regularizer | None = None,
-    synchronized: bool = False,
-    scale_aware: bool = True,
-) -> ResizableNetwork:
-    """A network of a model of `keras.applications`, for images in [-1, 1].
-
-    Args:
-        name: Its name, such as `EfficientNetB0`.
-        scales: Scale factors.
-        input_shape: `(height, width, channels)`.
-        classes: Number of classes, with a classifier of its own.
-        weights: None for random ones, `"imagenet"`, or the path of a `.weights.h5` file
-            of the model without its classifier.
-        width: The `alpha` of the models that have one.
-        dropout: Fraction of the classifier's inputs that training drops.
-        kernel_regularizer: Regularizer of all kernels.
-        synchronized: Whether replicas share the statistics of a batch.
-        scale_aware: Whether each scale factor has batch normalisation of its own.
-
-    Raises:
-        ValueError: If the model has no `alpha`, or cannot be converted.
-    """
-    model = application_model(
-        name,
-        input_shape=input_shape,
-        classes=classes,
-        weights=weights,
-        width=width,
-        dropout=dropout,
-    )
-    _set(model, kernel_regularizer, synchronized)
-    return from_keras(model, scales, scale_aware=scale_aware)
+        _module_of(name.removeprefix(APPLICATIONS))
+        return True
+    return name.endswith(".keras")
 
 
 def application_model(
@@ -101,7 +49,8 @@ def application_model(
         name: Its name, such as `EfficientNetB0`.
         input_shape: `(height, width, channels)`.
         classes: Number of classes.
-        weights: As `from_application` has it.
+        weights: None for random ones, `"imagenet"`, or the path of a `.weights.h5` file
+            of the model without its classifier.
         width: The `alpha` of the models that have one.
         dropout: Fraction of the classifier's inputs that training drops.
 
@@ -135,44 +84,6 @@ def classifier(classes: int) -> layers.Layer:
     return layers.Dense(
         classes, activation="softmax", dtype="float32", name="predictions"
     )
-
-
-def from_file(
-    path: str,
-    scales: Iterable[float],
-    *,
-    input_shape: tuple[int, int, int],
-    classes: int,
-    weights: str | os.PathLike | None = None,
-    dropout: float = 0.0,
-    kernel_regularizer: keras.regularizers.Regularizer | None = None,
-    synchronized: bool = False,
-    scale_aware: bool = True,
-) -> ResizableNetwork:
-    """A network of a model in a `.keras` file, for images in [-1, 1].
-
-    Args:
-        path: Path of the file.
-        scales: Scale factors.
-        input_shape: `(height, width, channels)`, that of the model.
-        classes: Number of classes, that of the model.
-        weights: Must be None: the file has them.
-        dropout: Must be 0: the model has its own.
-        kernel_regularizer: Regularizer of all kernels.
-        synchronized: Whether replicas share the statistics of a batch.
-        scale_aware: Whether each scale factor has batch normalisation of its own.
-
-    Raises:
-        ValueError: If the model is for other images or classes, or cannot be converted.
-    """
-    model = load_source(path, classes)
-    if weights is not None or dropout:
-        raise ValueError(
-            f"The weights and the dropout of {path} are its own. Received: "
-            f"weights={weights!r}, dropout={dropout}"
-        )
-    _set(model, kernel_regularizer, synchronized)
-    return from_keras(model, scales, input_shape=input_shape, scale_aware=scale_aware)
 
 
 def load_source(path: str | os.PathLike, classes: int) -> keras.Model:
@@ -238,8 +149,18 @@ def _as_it_wants(module, images, channels):
     )(x)
 
 
-def _set(model, regularizer, synchronized):
-    """Settings of layers, before they are copied."""
+def set_options(
+    model: keras.Model,
+    regularizer: keras.regularizers.Regularizer | None,
+    synchronized: bool,
+) -> None:
+    """Sets options of layers, before they are copied.
+
+    Args:
+        model: A `keras.Model`.
+        regularizer: Regularizer of all kernels.
+        synchronized: Whether replicas share the statistics of a batch.
+    """
     for layer in layers_of(model):
         for name in _REGULARIZERS:
             if regularizer is not None and hasattr(layer, name):

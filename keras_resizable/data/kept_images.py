@@ -56,13 +56,10 @@ def load_images(path: str | os.PathLike, batch_size: int = 250) -> tf.data.Datas
         ValueError: If it is damaged or something else.
     """
     arrays = read_arrays(path)
-    images = arrays.get("images")
-    if images is None or images.dtype != np.uint8 or images.ndim != 4:
-        raise ValueError(f"{path} is damaged: it holds no images.")
-    labels = arrays.get("labels", np.zeros(len(images), np.int64))
-    if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
-        raise ValueError(f"{path} is damaged: its labels are not those of its images.")
-    labelled = images, labels
-    image_set = from_arrays(labelled, labelled)
+    try:
+        labelled = arrays["images"], arrays["labels"]
+        image_set = from_arrays(labelled, labelled)
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
     shape = resolved_shape(image_set.image_shape)
     return eval_dataset(image_set.test, shape, batch_size)

@@ -14,7 +14,7 @@ from keras_resizable.devices.host import check_numbers
 from keras_resizable.devices.names import check_name, clean_name, printable
 from keras_resizable.devices.page_server import Job, PageServer
 from keras_resizable.devices.runtime import runtime_folder
-from keras_resizable.export import check_tflite, read_metadata
+from keras_resizable.export import open_tflite, read_metadata
 from keras_resizable.utils.extras import import_extra
 
 ACCELERATORS = ("wasm", "webgpu")
@@ -138,7 +138,7 @@ class Browser:
         check_numbers(threads, warmup, runs)
         results: list[dict[str, Any]] = []
         for path in paths:
-            check_tflite(path)
+            open_tflite(path)
         for path in map(pathlib.Path, paths):
             settings = {"threads": threads, "warmup": warmup, "runs": runs}
             answer = self._ask(path, results, **settings)
@@ -164,7 +164,7 @@ class Browser:
             DeviceError: If the page answers no more, or cannot run the file.
             ValueError: If the file is damaged.
         """
-        check_tflite(path)
+        open_tflite(path)
         images = np.ascontiguousarray(images, np.float32)
         answer = self._ask(
             pathlib.Path(path),

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from keras_resizable.devices.names import check_name
-from keras_resizable.export import check_tflite, open_tflite
+from keras_resizable.export import open_tflite
 from keras_resizable.utils.extras import import_extra
 
 
@@ -76,7 +76,7 @@ class Host:
         """
         check_numbers(threads, warmup, runs)
         for path in paths:
-            check_tflite(path)  # Not while its opening is timed.
+            open_tflite(path)  # Refused before anything is timed.
         results, calls = [], []
         for path in paths:
             for result, call in _open(path, threads):
@@ -109,7 +109,7 @@ def _open(path, threads):
     """Opens a file; for each of its signatures what that took, and a call that runs."""
     memory_before = _memory("VmRSS") if _reset_peak() else None
     start = time.perf_counter()
-    interpreter = open_tflite(path, threads, check=False)
+    interpreter = open_tflite(path, threads)
     opened = time.perf_counter()
     signatures = list(interpreter.get_signature_list())
     for signature in signatures[1:] and signatures or [None]:

@@ -4,7 +4,7 @@ from keras_resizable.export.accuracy import FileAccuracy, evaluate_tflite
 from keras_resizable.export.bundle import to_bundle
 from keras_resizable.export.flatbuffer import read_metadata
 from keras_resizable.export.quantization import IO
-from keras_resizable.export.running import check_tflite, open_tflite, run_tflite
+from keras_resizable.export.running import open_tflite, run_tflite
 from keras_resizable.export.saved_model import signature_name, to_saved_model
 from keras_resizable.export.sub_networks import to_tflite_files
 from keras_resizable.export.tflite import (
@@ -18,7 +18,6 @@ __all__ = [
     "IO",
     "QUANTIZE",
     "FileAccuracy",
-    "check_tflite",
     "evaluate_tflite",
     "file_name",
     "open_tflite",

@@ -5,11 +5,7 @@ import pathlib
 from collections.abc import Iterable
 from typing import Any
 
-from keras_resizable.export.flatbuffer import (
-    bundled,
-    count_differing_channels,
-    read_metadata,
-)
+from keras_resizable.export.flatbuffer import bundled, read_metadata
 from keras_resizable.export.running import open_tflite
 from keras_resizable.utils.files import replacing
 
@@ -31,9 +27,7 @@ def to_bundle(
         path: Path of the `.tflite` file to write. An existing one is replaced.
 
     Returns:
-        A dictionary: `size_bytes`; and where weights are int8, `differing`: for each
-        sub-network how many channels differ from the first, see
-        `count_differing_channels`.
+        A dictionary: `size_bytes`.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -69,12 +63,7 @@ def to_bundle(
     with replacing(path) as temporary:
         temporary.write_bytes(content)
         open_tflite(temporary)
-    sub_networks = {n: contents[n] for n, of in signatures.items() if "config" in of}
-    first = next(iter(sub_networks.values()), b"")
-    differing = {
-        name: count_differing_channels(first, own) for name, own in sub_networks.items()
-    }
-    return {"size_bytes": len(content), "differing": differing}
+    return {"size_bytes": len(content)}
 
 
 def _signature_of(metadata):

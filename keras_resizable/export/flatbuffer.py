@@ -20,14 +20,12 @@ _OLDEST_RUNTIME = b"min_runtime_version"
 # It is in a file of this library twice: in the metadata and in the description.
 _MARK = "keras_resizable file"
 _BEGINNING = f'{{"file": "{_MARK}"'
-_NO_DIGEST = "0" * 64
 
 
 def with_metadata(content: bytes, metadata: dict[str, Any]) -> bytes:
     """A `.tflite` file with metadata that says what it is.
 
-    The metadata is stored in the file as JSON, where tools such as Netron show it,
-    with a digest of the whole file.
+    The metadata is stored in the file as JSON, where tools such as Netron show it.
 
     Args:
         content: Bytes of the file.
@@ -147,7 +145,7 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any] | None:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If this library wrote it, and it is damaged.
+        ValueError: If this library wrote it, and its metadata is damaged.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -160,16 +158,9 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any] | None:
         return None
     try:
         start = content.index(_BEGINNING.encode())
-        text = content[start : content.index(b"\0", start)].decode()
-        metadata, _ = json.JSONDecoder().raw_decode(text)
-        digest = metadata.pop("digest")
-        is_whole = (
-            _digest(content.replace(digest.encode(), _NO_DIGEST.encode())) == digest
-        )
-    except (AttributeError, KeyError, TypeError, ValueError):
-        is_whole = False
-    if not is_whole:
-        raise ValueError(f"{path} is damaged: convert it again.")
+        metadata = json.loads(content[start : content.index(b"\0", start)])
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
     del metadata["file"]
     return metadata
 
@@ -217,45 +208,6 @@ def count_operators(content: bytes) -> collections.Counter[str]:
     )
 
 
-def count_differing_channels(content: bytes, other: bytes) -> dict[str, int]:
-    """Counts channels whose int8 weights differ in files with the same layers.
-
-    Args:
-        content: Bytes of a file with one signature.
-        other: Bytes of another one.
-
-    Returns:
-        A dictionary: `channels`, number of output channels whose weights differ;
-        `of_channels`, of how many; and `bytes` of the tensors that have such channels.
-    """
-    counts = {"channels": 0, "of_channels": 0, "bytes": 0}
-    for (weights, axis), (others, _) in zip(
-        _int8_weights(content), _int8_weights(other)
-    ):
-        rest = tuple(n for n in range(weights.ndim) if n != axis)
-        differ = (weights != others).any(axis=rest)
-        counts["channels"] += int(differ.sum())
-        counts["of_channels"] += differ.size
-        counts["bytes"] += weights.nbytes * bool(differ.any())
-    return counts
-
-
-def _int8_weights(content):
-    """Arrays of int8 weights and the axis of their channels, as they are used."""
-    model = _unpacked(content)
-    (subgraph,) = model.subgraphs
-    int8 = _schema().TensorType.INT8
-    for operator in subgraph.operators:
-        for index in operator.inputs:
-            if index < 0:  # Left out.
-                continue
-            tensor = subgraph.tensors[index]
-            data = model.buffers[tensor.buffer].data
-            if tensor.type == int8 and data is not None and len(tensor.shape) > 1:
-                axis = tensor.quantization.quantizedDimension
-                yield np.frombuffer(data, np.int8).reshape(tensor.shape), axis
-
-
 def _add_buffer(model, data, positions):
     """The position of a buffer with this content; 0 is the empty one."""
     if data is None or not len(data):
@@ -269,8 +221,7 @@ def _add_buffer(model, data, positions):
 
 def _set_metadata(model, metadata):
     schema = _schema()
-    ours = {"file": _MARK, "digest": _NO_DIGEST}
-    text = json.dumps({**ours, **metadata, **ours})
+    text = json.dumps({"file": _MARK} | metadata | {"file": _MARK})
     # A zero byte ends it, and is in no JSON.
     data = np.frombuffer(text.encode() + b"\0", np.uint8)
     model.description = f"{_MARK}, see the metadata"
@@ -296,8 +247,7 @@ def _unpacked(content):
 def _packed(model):
     builder = _Builder(1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    packed = bytes(builder.Output())
-    return packed.replace(_NO_DIGEST.encode(), _digest(packed).encode())
+    return bytes(builder.Output())
 
 
 class _Builder(flatbuffers.Builder):

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_resizable.export.flatbuffer import read_metadata
-from keras_resizable.export.foreign import try_apart
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.messages import first_line
 
@@ -15,62 +14,36 @@ if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
 
 
-def open_tflite(
-    path: str | os.PathLike, threads: int = 1, check: bool = True
-) -> "Interpreter":
+def open_tflite(path: str | os.PathLike, threads: int = 1) -> "Interpreter":
     """An interpreter of a `.tflite` file, ready to run.
 
     Args:
         path: Path of the file.
         threads: Number of threads.
-        check: Whether to check the whole file first: one of this library by its
-            digest, another by running it in a process of its own.
 
     Returns:
         An `ai_edge_litert.interpreter.Interpreter`.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged or something else.
+        ValueError: If LiteRT cannot run it.
         ImportError: If the extra `tflite` is not installed.
     """
     litert = import_extra("ai_edge_litert.interpreter", "tflite")
-    if check:
-        check_tflite(path)
+    metadata = read_metadata(path) or {}
     try:
         interpreter = litert.Interpreter(str(path), num_threads=threads)
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
-        metadata = read_metadata(path) if check else None
-        if metadata is not None:  # So it is whole.
-            reason = first_line(error).rstrip(".")
-            if metadata.get("quantize") == "int8":
-                reason += (
-                    ". An int8 file of features whose ranges are too far apart is "
-                    "such, as of a network that has hardly been trained: train it "
-                    "further, or choose another precision"
-                )
-            raise ValueError(f"LiteRT cannot run {path}: {reason}.") from error
-        raise ValueError(
-            f"{path} is damaged or not a `.tflite` file: {error}"
-        ) from error
+        reason = first_line(error).rstrip(".")
+        if metadata.get("quantize") == "int8":
+            reason += (
+                ". An int8 file of features whose ranges are too far apart is such, as "
+                "of a network that has hardly been trained: train it further, or "
+                "choose another precision"
+            )
+        raise ValueError(f"LiteRT cannot run {path}: {reason}.") from error
     return interpreter
-
-
-def check_tflite(path: str | os.PathLike) -> None:
-    """Refuses a damaged `.tflite` file, without letting it crash the process.
-
-    Args:
-        path: Path of the file.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged or something else.
-        ImportError: If the extra `tflite` is not installed.
-    """
-    import_extra("ai_edge_litert", "tflite")
-    if read_metadata(path) is None:
-        try_apart(path)
 
 
 def run_tflite(

@@ -152,7 +152,6 @@ def to_tflite(
                 io=io,
                 images=_images(model, calibrate_with),
             )
-            # Its digest is another one now.
             content = with_metadata(content, _of(model) | metadata)
             temporary.write_bytes(content)
         else:

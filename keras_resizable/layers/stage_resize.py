@@ -1,8 +1,6 @@
 """The resize in front of a stage."""
 
-import contextlib
-import contextvars
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -10,8 +8,6 @@ import tensorflow as tf
 
 from keras_resizable.layers.stock_form import HasStockForm
 from keras_resizable.space import check_scales, fraction, resized
-
-_factor: contextvars.ContextVar = contextvars.ContextVar("factor", default=None)
 
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
@@ -56,10 +52,9 @@ class StageResize(HasStockForm, keras.layers.Layer):
         self.built = True
 
     def call(self, inputs, scale_index):
-        factor = _factor.get()
         known_index = tf.get_static_value(scale_index)
-        if known_index is None or factor is not None:
-            return self._resize_by_tensor(inputs, scale_index, factor)
+        if known_index is None:
+            return self._resize_by_tensor(inputs, scale_index)
         scale = self.scales[known_index]
         if scale == 1.0:
             return inputs
@@ -68,7 +63,7 @@ class StageResize(HasStockForm, keras.layers.Layer):
             return self._resize_by_tensor(inputs, scale_index)
         return _resize(inputs, (resized(height, scale), resized(width, scale)))
 
-    def _resize_by_tensor(self, inputs, scale_index, factor=None):
+    def _resize_by_tensor(self, inputs, scale_index):
         fractions = [fraction(scale) for scale in self.scales]
         numerator, denominator = (
             tf.constant(parts, tf.int64)[scale_index]
@@ -76,10 +71,6 @@ class StageResize(HasStockForm, keras.layers.Layer):
         )
         before = tf.shape(inputs, out_type=tf.int64)[1:3]
         size = (2 * before * numerator + denominator) // (2 * denominator)
-        if factor is not None:
-            given = tf.floor(tf.cast(before, factor.dtype) * factor + 0.5)
-            given = tf.cast(given, size.dtype)
-            size = tf.where(tf.math.is_nan(factor), size, given)
         size = tf.cast(tf.maximum(size, 1), tf.int32)
         return tf.cond(
             tf.reduce_all(size == tf.cast(before, tf.int32)),
@@ -147,20 +138,6 @@ def resizing(
         return layer(inputs, training=False)
 
     return resize
-
-
-@contextlib.contextmanager
-def resizing_by(factor: tf.Tensor | None) -> Iterator[None]:
-    """Has the `StageResize`s called inside resize by a factor of no list.
-
-    Args:
-        factor: Scalar float tensor; None or NaN for that of their scale index.
-    """
-    token = _factor.set(factor)
-    try:
-        yield
-    finally:
-        _factor.reset(token)
 
 
 def _resize(inputs, size):

@@ -1,9 +1,8 @@
 """MobileNetV1 (Howard et al., 2017, https://arxiv.org/abs/1704.04861)."""
 
 import functools
-import os
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
+from typing import Unpack
 
 import keras
 from keras import layers
@@ -16,6 +15,7 @@ from keras_resizable.models.convolutions import (
     conv,
     depthwise_conv,
 )
+from keras_resizable.models.options import NetworkOptions, documented
 from keras_resizable.network import ResizableNetwork
 
 # Filters of the blocks of each group. The first block of a group has a stride,
@@ -29,22 +29,20 @@ STACKWISE_NUM_FILTERS = (
 )
 
 
+_DEFAULTS: NetworkOptions = {
+    "input_shape": (224, 224, 3),
+    "classes": 1000,
+    "name": "mobilenet_v1",
+}
+
+
+@documented
 def MobileNetV1(
     scales: Iterable[float] = (1.0, 0.9, 0.8, 0.7),
     *,
     width: float = 1.0,
     alpha: float | None = None,
-    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
-    classes: int = 1000,
-    include_top: bool = True,
-    weights: str | os.PathLike | None = None,
-    pooling: str | None = None,
-    dropout: float = 0.0,
-    classifier_activation: str | Callable[..., Any] | None = "softmax",
-    kernel_regularizer: Regularizer = None,
-    synchronized: bool = False,
-    scale_aware: bool = True,
-    name: str = "mobilenet_v1",
+    **options: Unpack[NetworkOptions],
 ) -> ResizableNetwork:
     """A resizable MobileNetV1.
 
@@ -66,29 +64,7 @@ def MobileNetV1(
         scales: Scale factors, distinct numbers in (0, 1]; 5 stages.
         width: What the number of filters of every layer is multiplied by.
         alpha: The same, as `keras.applications` calls it.
-        input_shape: `(height, width, channels)`.
-        classes: Number of classes.
-        include_top: Whether the head ends in a classifier.
-        weights: None for random ones, `"imagenet"` for those of
-            `keras.applications` (valid only at full size until the network is trained
-            or calibrated; images in [-1, 1]), or the path of a `.weights.h5` or
-            `.keras` file of such a network.
-        pooling: What the head does when `include_top=False`: None for feature
-            maps, `"avg"` or `"max"`.
-        dropout: Fraction of the classifier's inputs that training drops.
-        classifier_activation: Activation of the classifier, None for logits.
-        kernel_regularizer: Regularizer of all kernels, such as
-            `keras.regularizers.L2(1e-4)`.
-        synchronized: Whether replicas share the statistics of a batch.
-        scale_aware: Whether each scale factor has batch normalisation of its own.
-            If not, all share one row: for ablations (paper, Table 5).
-        name: Name of the network.
-
-    Returns:
-        A `ResizableNetwork`.
-
-    Raises:
-        ValueError: If an argument is not valid.
+        {options}
     """
     width = width if alpha is None else alpha
     check_width("width" if alpha is None else "alpha", width)
@@ -112,17 +88,7 @@ def MobileNetV1(
         [functools.partial(stem, filters=max(1, int(32 * width)))],
         stages,
         scales=scales,
-        input_shape=input_shape,
-        classes=classes,
-        include_top=include_top,
-        weights=weights,
-        pooling=pooling,
-        dropout=dropout,
-        classifier_activation=classifier_activation,
-        kernel_regularizer=kernel_regularizer,
-        synchronized=synchronized,
-        scale_aware=scale_aware,
-        name=name,
+        **(_DEFAULTS | options),
         epsilon=1e-3,
         imagenet=functools.partial(keras.applications.MobileNet, alpha=width),
     )

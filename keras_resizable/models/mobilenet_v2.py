@@ -1,9 +1,8 @@
 """MobileNetV2 (Sandler et al., 2018, https://arxiv.org/abs/1801.04381)."""
 
 import functools
-import os
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
+from typing import Unpack
 
 import keras
 from keras import layers
@@ -18,6 +17,7 @@ from keras_resizable.models.convolutions import (
     drop_branch,
     drop_rates,
 )
+from keras_resizable.models.options import NetworkOptions, documented
 from keras_resizable.network import ResizableNetwork
 
 # Of each group: expansion, filters, blocks, stride of the first block (table 2).
@@ -32,23 +32,21 @@ GROUPS = (
 )
 
 
+_DEFAULTS: NetworkOptions = {
+    "input_shape": (224, 224, 3),
+    "classes": 1000,
+    "name": "mobilenet_v2",
+}
+
+
+@documented
 def MobileNetV2(
     scales: Iterable[float] = (1.0, 0.9, 0.8, 0.7),
     *,
     width: float = 1.0,
     alpha: float | None = None,
-    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
-    classes: int = 1000,
-    include_top: bool = True,
-    weights: str | os.PathLike | None = None,
-    pooling: str | None = None,
-    dropout: float = 0.0,
-    classifier_activation: str | Callable[..., Any] | None = "softmax",
-    kernel_regularizer: Regularizer = None,
-    synchronized: bool = False,
-    scale_aware: bool = True,
     drop_path: float = 0.0,
-    name: str = "mobilenet_v2",
+    **options: Unpack[NetworkOptions],
 ) -> ResizableNetwork:
     """A resizable MobileNetV2.
 
@@ -69,32 +67,10 @@ def MobileNetV2(
         width: What the number of filters of every layer is multiplied by; then it
             is rounded to a multiple of 8.
         alpha: The same, as `keras.applications` calls it.
-        input_shape: `(height, width, channels)`.
-        classes: Number of classes.
-        include_top: Whether the head ends in a classifier.
-        weights: None for random ones, `"imagenet"` for those of
-            `keras.applications` (valid only at full size until the network is trained
-            or calibrated; images in [-1, 1]), or the path of a `.weights.h5` or
-            `.keras` file of such a network.
-        pooling: What the head does when `include_top=False`: None for feature
-            maps, `"avg"` or `"max"`.
-        dropout: Fraction of the classifier's inputs that training drops.
-        classifier_activation: Activation of the classifier, None for logits.
-        kernel_regularizer: Regularizer of all kernels, such as
-            `keras.regularizers.L2(1e-4)`.
-        synchronized: Whether replicas share the statistics of a batch.
-        scale_aware: Whether each scale factor has batch normalisation of its own.
-            If not, all share one row: for ablations (paper, Table 5).
         drop_path: Fraction of the images for which the last residual block leaves its
             branch out in training, in the largest sub-network only; less in those
             before, see `keras_resizable.layers.DropPath`.
-        name: Name of the network.
-
-    Returns:
-        A `ResizableNetwork`.
-
-    Raises:
-        ValueError: If an argument is not valid.
+        {options}
 
     Example:
 
@@ -136,17 +112,7 @@ def MobileNetV2(
         [functools.partial(stem, filters=multiple_of_8(32 * width))],
         stages,
         scales=scales,
-        input_shape=input_shape,
-        classes=classes,
-        include_top=include_top,
-        weights=weights,
-        pooling=pooling,
-        dropout=dropout,
-        classifier_activation=classifier_activation,
-        kernel_regularizer=kernel_regularizer,
-        synchronized=synchronized,
-        scale_aware=scale_aware,
-        name=name,
+        **(_DEFAULTS | options),
         epsilon=1e-3,
         imagenet=functools.partial(keras.applications.MobileNetV2, alpha=width),
     )

@@ -1,9 +1,8 @@
 """ShuffleNetV2 (Ma et al., 2018, https://arxiv.org/abs/1807.11164)."""
 
 import functools
-import os
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Unpack
 
 import keras
 from keras import layers
@@ -17,6 +16,7 @@ from keras_resizable.models.convolutions import (
     conv,
     depthwise_conv,
 )
+from keras_resizable.models.options import NetworkOptions, documented
 from keras_resizable.network import ResizableNetwork
 
 # Of each width: filters of the groups, and of the last convolution (table 5).
@@ -28,21 +28,19 @@ WIDTHS = {
 }
 
 
+_DEFAULTS: NetworkOptions = {
+    "input_shape": (224, 224, 3),
+    "classes": 1000,
+    "name": "shufflenet_v2",
+}
+
+
+@documented
 def ShuffleNetV2(
     scales: Iterable[float] = (1.0, 0.9, 0.8, 0.7),
     *,
     width: float = 1.5,
-    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
-    classes: int = 1000,
-    include_top: bool = True,
-    weights: str | os.PathLike | None = None,
-    pooling: str | None = None,
-    dropout: float = 0.0,
-    classifier_activation: str | Callable[..., Any] | None = "softmax",
-    kernel_regularizer: Regularizer = None,
-    synchronized: bool = False,
-    scale_aware: bool = True,
-    name: str = "shufflenet_v2",
+    **options: Unpack[NetworkOptions],
 ) -> ResizableNetwork:
     """A resizable ShuffleNetV2.
 
@@ -60,27 +58,7 @@ def ShuffleNetV2(
     Args:
         scales: Scale factors, distinct numbers in (0, 1]; 3 stages.
         width: 0.5, 1.0, 1.5 or 2.0.
-        input_shape: `(height, width, channels)`.
-        classes: Number of classes.
-        include_top: Whether the head ends in a classifier.
-        weights: None for random ones, the path of a `.weights.h5` or
-            `.keras` file of such a network.
-        pooling: What the head does when `include_top=False`: None for feature
-            maps, `"avg"` or `"max"`.
-        dropout: Fraction of the classifier's inputs that training drops.
-        classifier_activation: Activation of the classifier, None for logits.
-        kernel_regularizer: Regularizer of all kernels, such as
-            `keras.regularizers.L2(1e-4)`.
-        synchronized: Whether replicas share the statistics of a batch.
-        scale_aware: Whether each scale factor has batch normalisation of its own.
-            If not, all share one row: for ablations (paper, Table 5).
-        name: Name of the network.
-
-    Returns:
-        A `ResizableNetwork`.
-
-    Raises:
-        ValueError: If an argument is not valid.
+        {options}
     """
     if width not in WIDTHS:
         raise ValueError(f"`width` must be one of {tuple(WIDTHS)}. Received: {width!r}")
@@ -90,17 +68,7 @@ def ShuffleNetV2(
         stackwise_num_filters=stackwise_num_filters,
         last_filters=last_filters,
         scales=scales,
-        input_shape=input_shape,
-        classes=classes,
-        include_top=include_top,
-        weights=weights,
-        pooling=pooling,
-        dropout=dropout,
-        classifier_activation=classifier_activation,
-        kernel_regularizer=kernel_regularizer,
-        synchronized=synchronized,
-        scale_aware=scale_aware,
-        name=name,
+        **(_DEFAULTS | options),
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from keras_resizable import data, devices, export, recipes, runs, search, training
+from keras_resizable import data, devices, recipes, runs, search, training
 from keras_resizable.photos.files import (
     measure_files,
     neighbours,
@@ -224,22 +224,22 @@ def _result(job, folder, run, chosen, table, files, device):
 
 
 def _files_of_done(folder, choice):
-    """The table of files, if all were made by a choice, and are still there, whole."""
+    """The table of files, if all were made by a choice, and are still there."""
     if read_json(folder / CHOICE) != choice:
         return None
     files = _read_files(folder)
-    try:
-        are_whole = [export.read_metadata(folder / name) for name in files["file"]]
-    except (FileNotFoundError, ValueError):
-        return None
-    return files if are_whole and all(are_whole) else None
+    for name, size in zip(files["file"], files["size_bytes"]):
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != size:
+            return None
+    return files
 
 
 def _read_files(folder):
     """The table of files, with no row if there is none yet."""
     pandas = import_extra("pandas", "search")
     if not (folder / FILES).exists():
-        return pandas.DataFrame({"file": []})
+        return pandas.DataFrame({"file": [], "size_bytes": []})
     texts = {"config": str, "signature": str, "commonest": str}
     return pandas.read_csv(folder / FILES, keep_default_na=False, dtype=texts)
 

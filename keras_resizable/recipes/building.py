@@ -3,15 +3,20 @@
 import dataclasses
 import importlib
 import inspect
-from collections.abc import Callable
-from typing import Any
 
 import keras
 import tensorflow as tf
 
 from keras_resizable import data
 from keras_resizable.callbacks import StartFromLargest
-from keras_resizable.conversion import find_source, load_source
+from keras_resizable.conversion import (
+    APPLICATIONS,
+    application_model,
+    from_keras,
+    is_source,
+    load_source,
+    set_options,
+)
 from keras_resizable.models import NETWORKS
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.recipes.recipe import Recipe
@@ -122,20 +127,10 @@ def test_data(
     )
 
 
-def find_network(name: str) -> Callable[..., ResizableNetwork]:
-    """The function that makes a network.
-
-    Args:
-        name: A name of `keras_resizable.models.NETWORKS`, `keras.applications.<name>`,
-            the path of a `.keras` file, or `package.module:function`.
-
-    Raises:
-        ValueError: If there is none.
-    """
+def _find_network(name):
+    """The function that makes a network, by its name or as package.module:function."""
     if name in NETWORKS:
         return NETWORKS[name]
-    if (source := find_source(name)) is not None:
-        return source
     module, _, function = name.partition(":")
     try:
         return getattr(importlib.import_module(module), function)
@@ -179,33 +174,9 @@ def make_network(
             f"One sub-network alone has none to learn from. Received: distillation="
             f"{recipe.distillation!r} with the mode 'individual'."
         )
-    scales = recipe.scales if mode != "individual" else set(config or (1.0,))
-    make = find_network(recipe.network)
-    taken = inspect.signature(make).parameters
-    options: dict[str, Any] = {
-        "input_shape": image_shape,
-        "classes": classes,
-        "weights": recipe.weights,
-        "dropout": recipe.dropout,
-        "kernel_regularizer": keras.regularizers.L2(recipe.weight_decay),
-        "synchronized": recipe.synchronized,
-        "scale_aware": recipe.scale_aware,
-    }
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in taken.values())
-    if missing := [name for name in options if name not in taken and not takes_any]:
-        raise ValueError(
-            f"The network {recipe.network!r} has to take {', '.join(missing)}, as "
-            "those of keras_resizable do."
-        )
-    if "width" in taken:
-        options["width"] = recipe.width
-    elif recipe.width != 1.0:
-        raise ValueError(f"{recipe.network} has no width. Received: {recipe.width}")
-    if "drop_path" in taken:
-        options["drop_path"] = recipe.drop_path
-    elif recipe.drop_path:
-        raise ValueError(f"{recipe.network} has no residual branches to drop.")
-    network = make(scales, **options)
+    scales = recipe.scales if mode != "individual" else tuple(set(config or (1.0,)))
+    make = _convert if is_source(recipe.network) else _call
+    network = make(recipe, scales, image_shape, classes)
     stages = network.space.num_stages
     if mode == "individual" and config is not None and len(config) != stages:
         raise ValueError(
@@ -213,6 +184,58 @@ def make_network(
             f"stage. Received: {config}"
         )
     return network
+
+
+def _convert(recipe, scales, image_shape, classes):
+    """The network of a model of others."""
+    name, options = recipe.network, {"width": recipe.width, "dropout": recipe.dropout}
+    if recipe.drop_path:
+        raise ValueError(f"{name} has no residual branches to drop.")
+    if name.startswith(APPLICATIONS):
+        model = application_model(
+            name.removeprefix(APPLICATIONS),
+            input_shape=image_shape,
+            classes=classes,
+            weights=recipe.weights,
+            **options,
+        )
+    elif options != {"width": 1.0, "dropout": 0.0} or recipe.weights is not None:
+        raise ValueError(
+            f"The width, the weights and the dropout of {name} are its own. Received: "
+            f"weights={recipe.weights!r}, {options}"
+        )
+    else:
+        model = load_source(name, classes)
+    regularizer = keras.regularizers.L2(recipe.weight_decay)
+    set_options(model, regularizer, recipe.synchronized)
+    return from_keras(model, scales, input_shape=image_shape)
+
+
+def _call(recipe, scales, image_shape, classes):
+    """A network of this library, or of a function like those that make them."""
+    make = _find_network(recipe.network)
+    options = {
+        "input_shape": image_shape,
+        "classes": classes,
+        "weights": recipe.weights,
+        "dropout": recipe.dropout,
+        "kernel_regularizer": keras.regularizers.L2(recipe.weight_decay),
+        "synchronized": recipe.synchronized,
+    }
+    taken = inspect.signature(make).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in taken.values())
+    if missing := [name for name in options if name not in taken and not takes_any]:
+        raise ValueError(
+            f"The network {recipe.network!r} has to take {', '.join(missing)}, as "
+            "those of keras_resizable do."
+        )
+    for name, absent in (("width", 1.0), ("drop_path", 0.0)):
+        value = getattr(recipe, name)
+        if name in taken:
+            options[name] = value
+        elif value != absent:
+            raise ValueError(f"{recipe.network} has no {name}. Received: {value}")
+    return make(scales, **options)
 
 
 def compile_network(
@@ -245,7 +268,6 @@ def compile_network(
         ),
         metrics=["accuracy"],
         sampler=_sampler(network.space, recipe, mode, config, steps_per_epoch),
-        gradient_reduction=recipe.gradient_reduction,
         distillation=teaching,
         split_batch=recipe.split_batch,
     )

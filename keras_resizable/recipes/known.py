@@ -15,7 +15,7 @@ import dataclasses
 
 from keras_resizable.recipes.recipe import FIELDS, MODES, Recipe
 
-_UNGIVEN = ("scales", "gradient_reduction", "synchronized", "precision", "seed")
+_UNGIVEN = ("scales", "synchronized", "precision", "seed")
 
 _resnet50 = Recipe(
     network="ResNet50",

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from keras_resizable.conversion import APPLICATIONS, find_source
+from keras_resizable.conversion import APPLICATIONS, is_source
 from keras_resizable.data.preprocessing import AUGMENTATIONS
 from keras_resizable.models import NETWORKS
 from keras_resizable.training import sampling
@@ -73,7 +73,6 @@ class Recipe:
     dropout: float = _field("Dropout before the classifier.", 0.0)
     drop_path: float = _field("Drop-path in the largest sub-network.", 0.0)
     ema: float = _field("Momentum of averaged weights, 0 for none.", 0.0)
-    scale_aware: bool = _field("Separate batch normalisation for each scale.", True)
     sampler: str = _field(f"Plans: {', '.join(SAMPLERS)}.", "fair")
     draws: int = _field("Sub-networks that uniform and sandwich draw per step.", 1)
     distillation: str = _field(
@@ -85,7 +84,6 @@ class Recipe:
     distillation_weight: float = _field("The teacher's share of the loss.", 0.5)
     shrink: float = _field("Fraction of epochs that train the largest alone.", 0.0)
     switch: float = _field("Fraction of steps before 'resizable_aug' switches.", 0.5)
-    gradient_reduction: str = _field("mean or sum over the sub-networks.", "mean")
     split_batch: bool = _field(
         "Whether each sub-network of a step gets its share of the images, not all.",
         False,
@@ -113,7 +111,6 @@ def _check(recipe):
     choices = {
         "schedule": SCHEDULES,
         "precision": PRECISIONS,
-        "gradient_reduction": ("mean", "sum"),
         "augmentation": AUGMENTATIONS,
         "sampler": SAMPLERS,
         "distillation": DISTILLATIONS,
@@ -125,11 +122,7 @@ def _check(recipe):
                 f"Received: {getattr(recipe, key)!r}"
             )
     is_own = ":" in recipe.network
-    if (
-        recipe.network not in NETWORKS
-        and not is_own
-        and not find_source(recipe.network)
-    ):
+    if recipe.network not in NETWORKS and not is_own and not is_source(recipe.network):
         raise ValueError(
             f"network is one of {', '.join(NETWORKS)}; a model of Keras, as "
             f"{APPLICATIONS}EfficientNetB0; a .keras file; or your own function that "

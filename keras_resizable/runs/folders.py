@@ -1,13 +1,14 @@
 """Folders of runs: `runs/<time>-<name>/`, and the link `runs/latest`."""
 
 import datetime
-import fcntl
 import glob
 import json
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+import filelock
 
 from keras_resizable.utils.extras import version_of
 from keras_resizable.utils.files import replacing
@@ -20,7 +21,7 @@ CALIBRATION = "calibration.npz"
 EVALUATION = "evaluation.npz"
 SUB_NETWORK = "sub_network.keras"
 LABELS = "labels.json"  # Names of the classes, a list.
-_locks: dict[pathlib.Path, int] = {}
+_locks: set[filelock.BaseFileLock] = set()
 _VERSIONED = ("tensorflow", "keras", "numpy", "keras-resizable")
 
 
@@ -125,17 +126,15 @@ def _create(name, root):
 
 def _lock(folder):
     """Keeps a folder to this process until it ends, however it ends."""
-    if folder not in _locks:
-        descriptor = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(descriptor)
-            raise BlockingIOError(
-                f"Another process trains in {folder}. To train beside it, start a new "
-                "run (new=True; --new_run of the scripts)."
-            ) from error
-        _locks[folder] = descriptor
+    lock = filelock.FileLock(folder / ".lock", timeout=0, is_singleton=True)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise BlockingIOError(
+            f"Another process trains in {folder}. To train beside it, start a new run "
+            "(new=True; --new_run of the scripts)."
+        ) from error
+    _locks.add(lock)  # One that is forgotten is released.
 
 
 def _settings(folder):

@@ -2,8 +2,6 @@
 
 import os
 import pathlib
-import zipfile
-import zlib
 
 import keras
 
@@ -78,25 +76,9 @@ def load_model(path: str | os.PathLike) -> keras.Model:
             f"No network at {path}. keras_resizable.runs.train trains one, and "
             "python train/supernet.py."
         )
-    _require_whole(path)
     try:
         return keras.saving.load_model(path)
     except Exception as error:  # Of many types, depending on what is wrong.
         raise ValueError(
             f"{path} cannot be loaded. Keras says: {first_line(error)}"
         ) from error
-
-
-def _require_whole(path):
-    """Refuses a file that is no archive, or whose parts are not what was written."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except (EOFError, NotImplementedError, OSError, ValueError, zlib.error) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
-    except zipfile.BadZipFile as error:
-        raise ValueError(
-            f"{path} is damaged or not a `.keras` file: {error}"
-        ) from error
-    if damaged is not None:
-        raise ValueError(f"{path} is damaged: its part {damaged} is another one.")

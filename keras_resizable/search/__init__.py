@@ -8,7 +8,6 @@ from keras_resizable.search.measurements import (
     result_name,
     write_measurements,
 )
-from keras_resizable.search.prediction import predict
 from keras_resizable.search.query import (
     best,
     check_limits,
@@ -58,7 +57,6 @@ __all__ = [
     "metadata_of",
     "paired_test",
     "pareto_front",
-    "predict",
     "read_table",
     "require_results_of",
     "require_same_images",

@@ -77,8 +77,7 @@ def explore(
 
     Returns:
         The table of `build_table` of those that were evaluated on all images, and of
-        what the folder had before, with `top1_raw` NaN. For others see `predict`, of
-        the table in the folder `explored`, which has the most rows.
+        what the folder had before, with `top1_raw` NaN.
 
     Raises:
         ValueError: If there are fewer than two evaluations, or as many as

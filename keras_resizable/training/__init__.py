@@ -10,7 +10,6 @@ from keras_resizable.training.learning_rates import RangeTest, find_learning_rat
 from keras_resizable.training.sampling import (
     FairSampler,
     FixedSampler,
-    IntervalSampler,
     SandwichSampler,
     SwitchingSampler,
     UniformSampler,
@@ -20,7 +19,6 @@ __all__ = [
     "FairSampler",
     "FixedSampler",
     "InPlaceDistillation",
-    "IntervalSampler",
     "RangeTest",
     "SandwichSampler",
     "SwitchingSampler",

@@ -21,15 +21,8 @@ from keras_resizable.utils.outputs import is_multi_label
 _DRAWN_STEPS = 10  # Of a sampler that does not say what it draws.
 
 
-def check_settings(
-    gradient_reduction: str, split_batch: bool, jit_compile: bool | str
-) -> None:
+def check_settings(split_batch: bool, jit_compile: bool | str) -> None:
     """Refuses settings of `compile` that are not valid by themselves."""
-    if gradient_reduction not in ("mean", "sum"):
-        raise ValueError(
-            "`gradient_reduction` must be 'mean' or 'sum'. "
-            f"Received: gradient_reduction={gradient_reduction!r}"
-        )
     if split_batch not in (True, False):
         raise ValueError(
             f"`split_batch` is True or False. Received: split_batch={split_batch!r}"

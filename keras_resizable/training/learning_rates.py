@@ -123,7 +123,6 @@ def find_learning_rate(
         options = {
             "sampler": step.sampler,
             "distillation": step.distillation,
-            "gradient_reduction": step.gradient_reduction,
             "split_batch": step.split_batch,
         }
     if isinstance(dataset, tuple):

@@ -61,18 +61,6 @@ class Sampler:
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         raise NotImplementedError
 
-    def factors(self, step: tf.Tensor, plan: tf.Tensor) -> tf.Tensor | None:
-        """What a step resizes by, if not by the scale factors of its plan.
-
-        Args:
-            step: The optimizer step.
-            plan: Its plan.
-
-        Returns:
-            float32, in the shape of the plan, NaN where it is by the plan; or None.
-        """
-        return None
-
     def get_config(self):
         return {}
 
@@ -89,11 +77,6 @@ class _RandomSampler(Sampler):
     """What the samplers that draw share: a seed."""
 
     def __init__(self, seed: int = 0) -> None:
-        if isinstance(seed, SpatialSpace):
-            raise ValueError(
-                "A sampler gets its space from `network.compile`, or by its "
-                f"`for_space`. Received: seed={seed!r}"
-            )
         if not isinstance(seed, numbers.Integral):
             raise ValueError(f"`seed` is an integer. Received: seed={seed!r}")
         self.seed: int = int(seed)
@@ -145,39 +128,6 @@ class FairSampler(_RandomSampler):
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         shape = (len(self.space.scales), self.space.num_stages)
         return tf.argsort(self._random(step, shape), axis=0, stable=True)
-
-
-@keras.saving.register_keras_serializable(package="keras_resizable")
-class IntervalSampler(FairSampler):
-    """As `FairSampler`, with maps resized by any factor near the scale factor.
-
-    Factors are drawn from the interval from the smallest to the largest scale factor:
-    those that a scale factor is the nearest to train its row of batch normalisation.
-    For networks that are to be cut at scale factors that are not in their list, see
-    `ResizableNetwork.with_scales`.
-
-    Args:
-        seed: An integer. With the optimizer step it decides the plan and the factors.
-
-    Example:
-
-    >>> from keras_resizable import IntervalSampler, SpatialSpace
-    >>> space = SpatialSpace(scales=(1.0, 0.75, 0.5), num_stages=4)
-    >>> sampler = IntervalSampler(seed=0).for_space(space)
-    >>> plan = sampler(0)
-    >>> sampler.factors(0, plan).shape
-    TensorShape([3, 4])
-    """
-
-    def factors(self, step: tf.Tensor, plan: tf.Tensor) -> tf.Tensor | None:
-        scales = self.space.scales
-        middles = [(one + other) / 2 for one, other in zip(scales, scales[1:])]
-        highest = tf.gather([scales[0], *middles], plan)
-        lowest = tf.gather([*middles, scales[-1]], plan)
-        seed = tf.stack([tf.cast(self.seed, tf.int64), tf.cast(step, tf.int64)])
-        seed = tf.random.experimental.stateless_fold_in(seed, 1)
-        drawn = tf.random.stateless_uniform(tf.shape(plan), seed, alg="philox")
-        return lowest + drawn * (highest - lowest)
 
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
@@ -356,14 +306,6 @@ class SwitchingSampler(Sampler):
         )
         return tf.ensure_shape(plan, (self.length, self.space.num_stages))
 
-    def factors(self, step: tf.Tensor, plan: tf.Tensor) -> tf.Tensor | None:
-        both = [sampler.factors(step, plan) for sampler in (self.sampler, self.then)]
-        if both == [None, None]:
-            return None
-        by_plan = tf.fill(tf.shape(plan), float("nan"))
-        first, second = (by_plan if f is None else f for f in both)
-        return tf.where(tf.cast(step, tf.int64) < self.step, first, second)
-
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
         return {
@@ -386,7 +328,6 @@ SAMPLERS: dict[str, type[Sampler]] = {
     "fair": FairSampler,
     "uniform": UniformSampler,
     "sandwich": SandwichSampler,
-    "interval": IntervalSampler,
 }
 
 
@@ -396,7 +337,7 @@ def get(
     """A sampler, from its name or as it is.
 
     Args:
-        sampler: A sampler, or `"fair"`, `"uniform"`, `"sandwich"` or `"interval"`.
+        sampler: A sampler, or `"fair"`, `"uniform"` or `"sandwich"`.
 
     Raises:
         ValueError: If it is something else.

@@ -20,7 +20,6 @@ from keras_resizable.training.plans import (
 )
 from keras_resizable.training.records import ShareRecord
 from keras_resizable.training.replicas import assign_state, num_replicas, with_an_image
-from keras_resizable.training.sampling import Sampler
 from keras_resizable.utils.graph import layers_of
 from keras_resizable.utils.outputs import only_output
 
@@ -43,7 +42,6 @@ class TrainStep:
         network: The `ResizableNetwork`.
         sampler: Callable from the optimizer step to a plan.
         distillation: What sub-networks learn from each other, or None.
-        gradient_reduction: `"mean"` or `"sum"` over the plan.
         split_batch: Whether each sub-network gets its own share of the images, rather
             than all.
     """
@@ -53,13 +51,11 @@ class TrainStep:
         network: "ResizableNetwork",
         sampler: Callable[[tf.Tensor], tf.Tensor],
         distillation: Distillation | None,
-        gradient_reduction: str,
         split_batch: bool = False,
     ) -> None:
         self.network = network
         self.sampler = sampler
         self.distillation = distillation
-        self.gradient_reduction = gradient_reduction
         self.split_batch = split_batch
         self._knows_statistics = network.statistics.is_trained
         with network.distribute_strategy.scope():
@@ -148,7 +144,6 @@ class TrainStep:
         if self.split_batch:
             self.shares.add_step(num_images, tf.shape(plan)[0])
             plan = self._with_images(plan, num_images)
-        factors = self.draw_factors(plan)
         of_stem = network.stem.non_trainable_variables
         with tf.GradientTape(persistent=True) as stem_tape:
             of_before = [(v, tf.convert_to_tensor(v)) for v in of_stem]
@@ -159,7 +154,7 @@ class TrainStep:
         nothing = tf.zeros(())
         batch = Batch(features, images, targets, sample_weight, nothing, num_images)
         gradients, features_gradient, diverged, state_values = self._run_plan(
-            plan, factors, batch, activities
+            plan, batch, activities
         )
         values_of_stem = map(scope.get_current_value, of_stem)
         assign_state(
@@ -182,8 +177,6 @@ class TrainStep:
                 unconnected_gradients=tf.UnconnectedGradients.ZERO,
             )
         )
-        if self.gradient_reduction == "sum":
-            gradients = self._sums(gradients, tf.shape(plan)[0])
         if scope.added:
             add(
                 stem_tape.gradient(
@@ -208,12 +201,6 @@ class TrainStep:
             plan = with_largest(plan, self.sampler, type(self.distillation).__name__)
         return plan
 
-    def draw_factors(self, plan: tf.Tensor) -> tf.Tensor | None:
-        """What maps are resized by, if not by the scale factors of the plan."""
-        if not isinstance(self.sampler, Sampler):
-            return None
-        return self.sampler.factors(self._step(), plan)
-
     def _step(self):
         """The optimizer step, as samplers get it."""
         return tf.cast(tf.convert_to_tensor(self.network.optimizer.iterations), "int64")
@@ -233,7 +220,7 @@ class TrainStep:
                 return tf.identity(plan)
         return plan[: tf.maximum(num_images, 1)]
 
-    def _run_plan(self, plan, factors, batch, activities):
+    def _run_plan(self, plan, batch, activities):
         """Runs the sub-networks of a plan, one at a time, on stem features.
 
         Returns:
@@ -262,8 +249,7 @@ class TrainStep:
                 # the state is handed on, and assigned when the loop has ended.
                 before = zip(state, state_values)
                 with Collecting(before, network.trainable_variables) as scope:
-                    of_row = None if factors is None else tf.unstack(factors[k])
-                    outputs = self._run_row(own.features, plan[k], of_row)
+                    outputs = self._run_row(own.features, plan[k])
                 loss = self.loss_of(k, own, outputs)
                 of_layers = activities + _sum(scope.added) / num_replicas()
                 loss += tf.cast(of_layers, loss.dtype)
@@ -317,10 +303,10 @@ class TrainStep:
         classes = self.network.classifier.num_outputs
         return self.distillation.first_teacher(batch.images, classes)
 
-    def _run_row(self, features, row, factors):
+    def _run_row(self, features, row):
         """Outputs of one sub-network of a plan, in training mode."""
         with drop_path.running(is_largest(row)):
-            return self.network.run_stages(features, tf.unstack(row), True, factors)
+            return self.network.run_stages(features, tf.unstack(row), True)
 
     def _state(self):
         """What stages and head assign when they are called."""
@@ -328,13 +314,6 @@ class TrainStep:
             variable
             for part in self.network.parts[1:]
             for variable in part.model.non_trainable_variables
-        ]
-
-    def _sums(self, gradients, count):
-        """Sums instead of means, but for the penalties of regularizers."""
-        return [
-            (mean - penalty) * tf.cast(count, mean.dtype) + penalty
-            for mean, penalty in zip(gradients, self._penalty_gradients())
         ]
 
     def _penalty_gradients(self):

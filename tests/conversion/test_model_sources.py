@@ -14,7 +14,7 @@ from keras import layers
 
 import keras_resizable
 from keras_resizable import recipes, runs
-from keras_resizable.conversion import from_application
+from keras_resizable.conversion import application_model
 from keras_resizable.conversion.sources import _as_it_wants
 from keras_resizable.layers import ScaleAwareBatchNorm
 
@@ -37,22 +37,25 @@ def test_images_are_prepared_as_keras_does(name):
 
 
 def test_a_model_of_keras_takes_the_settings_of_a_recipe():
-    network = from_application(
-        "MobileNetV2",
-        (1.0, 0.5),
-        input_shape=SHAPE,
-        classes=5,
-        width=0.35,
-        dropout=0.1,
-        kernel_regularizer=keras.regularizers.L2(0.01),
-        synchronized=True,
-        scale_aware=False,
+    recipe = recipes.resolve(
+        "sample_resnet20",
+        overrides={
+            "network": "keras.applications.MobileNetV2",
+            "scales": (1.0, 0.5),
+            "width": 0.35,
+            "dropout": 0.1,
+            "weight_decay": 0.01,
+            "synchronized": True,
+        },
+    )
+    network = recipes.make_network(
+        recipe, "resizable", None, image_shape=SHAPE, classes=5
     )
     assert network.output_shape == (None, 5)
     found = [layer for part in network.parts for layer in part.model.layers]
     norms = [layer for layer in found if isinstance(layer, ScaleAwareBatchNorm)]
     assert norms and all(norm.synchronized for norm in norms)
-    assert {norm.num_scales for norm in norms} == {1}
+    assert {norm.num_scales for norm in norms} == {1, 2}  # Of the stem, of stages.
     kernels = [w for w in network.trainable_weights if len(w.shape) == 4]
     assert all(kernel.regularizer is not None for kernel in kernels)
     assert any(isinstance(layer, layers.Dropout) for layer in found)
@@ -91,7 +94,7 @@ def test_what_is_no_source_is_named(tmp_path):
         with pytest.raises(ValueError, match=message):
             make(network, **changes)
     with pytest.raises(ValueError, match="ResNet50 has no width. Received: 0.5"):
-        from_application("ResNet50", (1,), input_shape=SHAPE, classes=2, width=0.5)
+        application_model("ResNet50", input_shape=SHAPE, classes=2, width=0.5)
 
 
 def test_a_model_of_others_goes_through_all_scripts(tmp_path):

@@ -19,7 +19,8 @@ def test_a_generator_of_paths(make_network, tmp_path):
     files = to_tflite_files(network, ["1.0", "0.5"], tmp_path)
     path = tmp_path / "bundle.tflite"
     bundle = to_bundle((path for _, path, _ in files), path)
-    assert list(bundle["differing"]) == list(read_metadata(path)["signatures"])
+    assert bundle["size_bytes"] == path.stat().st_size
+    assert list(read_metadata(path)["signatures"]) == ["scale_1.0_1.0", "scale_0.5_1.0"]
 
 
 def test_files_of_two_networks_are_refused(make_network, randomize, tmp_path):

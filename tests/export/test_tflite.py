@@ -25,7 +25,6 @@ from keras_resizable.export import (
 )
 from keras_resizable.export.flatbuffer import count_operators
 from keras_resizable.export.tflite import convert
-from keras_resizable.parts import norms_by_stage
 from keras_resizable.pieces import cut_piece, pieces_of_configs
 
 
@@ -289,12 +288,7 @@ def test_a_bundle_has_the_same_sub_networks(
     )
     with pytest.raises(ValueError, match=r"signatures \['scale_0.75.*'other'"):
         run_tflite(bundle, images, "other")
-    differing = result["differing"]["scale_1.0_1.0"]
-    if quantize == "none":
-        assert differing["of_channels"] == 0
-    else:  # All weights are the same bytes.
-        # 16 of the stem, 2 x 16, 5 x 32, and 3 classes.
-        assert differing == {"channels": 0, "of_channels": 211, "bytes": 0}
+    if quantize != "none":  # All weights are the same bytes: they are stored once.
         weights = [
             buffer.data.nbytes
             for buffer in schema.ModelT.InitFromPackedBuf(
@@ -319,25 +313,6 @@ def assert_written_once(path):
                 places[points.tobytes()].add(points.ctypes.data)
     assert len(places) > 30
     assert all(len(of_one) == 1 for of_one in places.values())
-
-
-def test_channels_whose_gamma_differs_in_sign_are_counted(
-    make_network, randomize, tmp_path, calibration
-):
-    network = make_network()
-    randomize(network)
-    _, norm = norms_by_stage(network)[0]
-    gamma = norm.gammas[2].numpy()
-    gamma[:3] *= -1  # Three channels at the scale factor 0.5.
-    norm.gammas[2].assign(gamma)
-    configs = [(1.0,), (0.75,), (0.5,)]
-    files = to_tflite_files(
-        network, configs, tmp_path, quantize="int8", calibrate_with=calibration
-    )
-    result = to_bundle([path for _, path, _ in files], tmp_path / "bundle.tflite")
-    counts = [counts["channels"] for counts in result["differing"].values()]
-    assert counts == [0, 0, 3]
-    assert list(result["differing"].values())[2]["bytes"] == 4 * 4 * 9
 
 
 def test_what_is_no_bundle_is_refused(make_network, tmp_path):
@@ -401,13 +376,7 @@ def tflite_file(tmp_path_factory):
     return path
 
 
-def test_damaged_files_are_named(tflite_file, tmp_path):
-    content = tflite_file.read_bytes()
-    path = tmp_path / "damaged.tflite"
-    for damaged in (b"", b"PK\3\4 something else", content[: len(content) // 2]):
-        path.write_bytes(damaged)
-        with pytest.raises(ValueError, match=f"{path} is damaged"):
-            open_tflite(path)
+def test_a_file_that_is_missing_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none.tflite.*tflite/convert.py"):
         open_tflite(tmp_path / "none.tflite")
 
