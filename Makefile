@@ -2,6 +2,7 @@
 #
 #   make demo    trains, searches, converts and measures, on images in this folder
 #   make test    checks the code, then runs the tests
+#   make research  tests the experiments in research/
 #   make docs    builds the site into docs/_build/html
 #   make notebooks  runs the notebooks and keeps their outputs; ten minutes
 #   make format  formats the code
@@ -13,7 +14,7 @@ BIN = .venv/bin
 INSTALLED = .venv/installed
 SOURCES = pyproject.toml $(shell find keras_resizable -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo test docs notebooks format
+.PHONY: demo test research docs notebooks format
 
 demo: $(INSTALLED)
 	$(BIN)/python train/demo.py
@@ -24,6 +25,9 @@ test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest --pyargs tests keras_resizable
+
+research: $(INSTALLED)
+	$(BIN)/pytest research/tests
 
 docs: $(INSTALLED)
 	$(BIN)/sphinx-build --fail-on-warning --quiet -b html docs docs/_build/html

@@ -15,21 +15,28 @@ from ai_edge_litert.interpreter import Interpreter
 from PIL import Image, ImageOps
 
 
-class Classifier:
-    """A file that answers with a probability, or a score, for each class."""
+def read_metadata(path):
+    """What the file says of itself."""
+    content = pathlib.Path(path).read_bytes()
+    start = content.index(b'{"file": "keras_resizable file"')
+    return json.loads(content[start : content.index(b"\0", start)])
 
-    def __init__(self, path):
-        content = pathlib.Path(path).read_bytes()
-        start = content.index(b'{"file": "keras_resizable file"')
-        text = content[start : content.index(b"\0", start)].decode()
-        metadata = json.loads(text)
+
+class Classifier:
+    """A file that answers with a probability, or a score, for each class.
+
+    `signature` is the name of one of several, as in a bundle.
+    """
+
+    def __init__(self, path, signature=None):
+        metadata = read_metadata(path)
+        metadata = metadata.get("signatures", {}).get(signature, metadata)
         self.labels = metadata["labels"]  # As labels.txt has them, a line each.
         self.low, self.high = metadata["input_range"]
         self.crop = metadata.get("center_crop")
-        self.interpreter = Interpreter(model_content=content)
-        self.interpreter.allocate_tensors()
-        (self.input,) = self.interpreter.get_input_details()
-        (self.output,) = self.interpreter.get_output_details()
+        self.runner = Interpreter(str(path)).get_signature_runner(signature)
+        ((self.name, self.input),) = self.runner.get_input_details().items()
+        ((self.result, self.output),) = self.runner.get_output_details().items()
 
     def pixels(self, photo):
         """float32 `(height, width, channels)` of a photo."""
@@ -52,11 +59,8 @@ class Classifier:
         if scale:  # It takes integers.
             limits = np.iinfo(self.input["dtype"])
             values = np.rint(values / scale + zero_point).clip(limits.min, limits.max)
-        self.interpreter.set_tensor(
-            self.input["index"], values.astype(self.input["dtype"])
-        )
-        self.interpreter.invoke()
-        scores = self.interpreter.get_tensor(self.output["index"])[0]
+        values = values.astype(self.input["dtype"])
+        scores = self.runner(**{self.name: values})[self.result][0]
         scale, zero_point = self.output["quantization"]
         return (scores.astype(np.float32) - zero_point) * (scale or 1)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas
 import processes
 import pytest
-from idx_files import write_random_set
+from image_folders import write_random_set
 
 from keras_resizable.training import distribution
 

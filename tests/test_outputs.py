@@ -110,9 +110,7 @@ def test_a_binary_head_simply_works(end, one_hot, labelled):
     assert table["top1"][0] == pytest.approx(accuracy)
     assert table["loss"][0] == pytest.approx(loss, rel=1e-4)
     assert table["top5"][0] == 1
-    candidates = [(1.0,), (0.5,)]
-    adaptive = adapt.AdaptiveNetwork(network, candidates)
-    adaptive.bias.assign([-100.0, 100.0])
+    adaptive = adapt.Cascade(network, [(0.5,), (1.0,)], thresholds=[2.0])
     results = adapt.evaluate(adaptive, (images, labels))
     assert results.top1 == pytest.approx(accuracy)
     with pytest.raises(ValueError, match="two or more classes"):
@@ -171,7 +169,7 @@ def test_one_output_may_be_in_a_structure(structure, labelled):
         for n in networks
     ]
     pandas.testing.assert_frame_equal(*tables)
-    routed = [adapt.AdaptiveNetwork(n, ["1.0", "0.5"], attach=0) for n in networks]
+    routed = [adapt.AdaptiveNetwork(n, ["1.0", "0.5"]) for n in networks]
     routed[1].set_weights(routed[0].get_weights())
     answers = [adaptive.predict(images, verbose=0) for adaptive in routed]
     np.testing.assert_allclose(*answers, atol=1e-6)
@@ -191,20 +189,12 @@ def test_nan_is_never_right_and_told(labelled):
     assert search.best(table, max_flops=2)["config"] == "1.0"
     results = search.evaluate_model(network.sub_network((0.5,)), (images, labels), "x")
     assert not results.right.any()
-    adaptive = adapt.AdaptiveNetwork(network, [(1.0,), (0.5,)], base=(1.0,))
-    adaptive.bias.assign([100.0, 0.0])
+    adaptive = adapt.Cascade(network, [(0.5,), (1.0,)], thresholds=[0.0])
     assert adapt.evaluate(adaptive, (images, labels)).top1 == 0
-    with pytest.raises(ValueError, match="not finite"):
-        adaptive.set_budget(np.full((4, 2), np.nan), 1e9)
 
 
-def test_routers_and_teachers_give_probabilities():
+def test_teachers_give_probabilities():
     network = tiny_network()
-    features = keras.Input((None, None, 3))
-    x = layers.Dense(2)(layers.GlobalAveragePooling2D()(features))
-    router = keras.Model(features, x)
-    with pytest.raises(ValueError, match="router gives logits"):
-        adapt.AdaptiveNetwork(network, [(1.0,), (0.5,)], learner=router)
     student = tiny_network(head=head_of(lambda x: x)).sub_network((1.0,))
     with pytest.raises(ValueError, match="gives logits: add a softmax"):
         fine_tuning.taught_by(student, network.sub_network((1.0,)))

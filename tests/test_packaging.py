@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "training": CORE,
     "scales": {"layers", "space", "sub_network", "utils"},
     "network": NETWORK,
-    "conversion": NETWORK,
+    "conversion": NETWORK | {"pieces"},
     "pieces": NETWORK,
     "tree": NETWORK,
     "callbacks": NETWORK,
@@ -52,7 +52,7 @@ MAY_IMPORT = {
     "recipes": NETWORK | {"callbacks", "conversion", "data", "models"},
     "runs": NETWORK | {"callbacks", "data", "recipes", "search"},
     "photos": NETWORK
-    | {"conversion", "data", "devices", "export", "memory", "models", "pieces"}
+    | {"conversion", "data", "devices", "export", "models", "pieces"}
     | {"recipes", "runs", "search", "tree"},
 }
 

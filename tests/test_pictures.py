@@ -1,9 +1,7 @@
 """Names in pictures are text, also where Matplotlib would read a formula."""
 
-import comparison
 import pandas
 import pytest
-import trade_offs
 
 from keras_resizable import search
 from keras_resizable.runs.history import write_history
@@ -15,22 +13,6 @@ def draw_history(path):
     rows = [{"epoch": epoch, NAME: 1.0, f"{NAME} 2": 0.5} for epoch in (1, 2)]
     write_history(rows, path.parent)
     return path.with_name("history.png")
-
-
-def draw_comparison(path):
-    table = pandas.DataFrame(
-        {"arm": NAME, "config": [NAME, "1.0"], "top1": 0.5, "top1_0": 0.5}
-    )
-    comparison.plot_comparison(table, path, NAME)
-    return path
-
-
-def draw_trade_offs(path):
-    table = pandas.DataFrame(
-        {"arm": NAME, "flops": [1e6, 2e6], "difference": 0.1, "spread": 0.01}
-    )
-    trade_offs.plot_trade_offs(table, path, NAME)
-    return path
 
 
 def draw_pareto_front(path):
@@ -46,9 +28,7 @@ def draw_pareto_front(path):
     return path.with_name("pareto.png")
 
 
-@pytest.mark.parametrize(
-    "draw", [draw_history, draw_comparison, draw_trade_offs, draw_pareto_front]
-)
+@pytest.mark.parametrize("draw", [draw_history, draw_pareto_front])
 def test_names_are_no_formulas(draw, tmp_path):
     path = draw(tmp_path / "picture.png")
     assert path.read_bytes().startswith(b"\x89PNG")

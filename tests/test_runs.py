@@ -18,10 +18,8 @@ def test_every_class_name_comes_back(tmp_path):
     assert json.loads((tmp_path / "labels.json").read_text()) == NAMES
 
 
-def test_labels_of_older_runs_are_read_and_damaged_ones_named(tmp_path):
+def test_labels_are_read_and_damaged_ones_named(tmp_path):
     assert runs.read_labels(tmp_path) is None
-    (tmp_path / "labels.txt").write_text("cat\ndog\n")
-    assert runs.read_labels(tmp_path) == ["cat", "dog"]
     runs.write_labels(["fox"], tmp_path)
     assert runs.read_labels(tmp_path) == ["fox"]
     for text in ("[", "{}", "[1]"):

@@ -44,7 +44,8 @@ def networks():
     fair = keras_resizable.FairSampler()
     adaptive = adapt.AdaptiveNetwork(network, [LARGEST, SMALLEST])
     router = adaptive.router()
-    router.compile("sgd", adapt.RoutingLoss(adaptive.route_flops, 0.1))
+    router.compile("sgd", "sparse_categorical_crossentropy")
+    cascade = adapt.Cascade(network, [SMALLEST, LARGEST], [0.5])
     compiled = {
         "fair": (fair, None),
         "uniform": (keras_resizable.UniformSampler(num_draws=2), None),
@@ -55,7 +56,7 @@ def networks():
         "fixed": (fixed, None),
         "switching": (keras_resizable.SwitchingSampler(fixed, fair, step=3), None),
     }
-    networks = {"adaptive": adaptive, "router": router}
+    networks = {"adaptive": adaptive, "cascade": cascade, "router": router}
     for name, (sampler, teaching) in compiled.items():
         networks[name] = narrow_resnet(scales=(1.0, 0.5), drop_path=0.1)
         networks[name].compile(

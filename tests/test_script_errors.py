@@ -8,7 +8,6 @@ import sys
 import time
 import warnings
 
-import experiment
 import keras
 import numpy as np
 import pytest
@@ -139,10 +138,3 @@ def test_a_script_says_what_it_says_and_nothing_else(tmp_path):
     assert (result.returncode, result.stderr) == (0, "")
     lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
     assert lines["width"].startswith("0.5 ")
-
-
-def test_a_script_that_another_runs_is_named_when_it_fails(tmp_path):
-    path = tmp_path / "search.py"
-    path.write_text("raise SystemExit('error: no run')")
-    with pytest.raises(ChildProcessError, match="search.py failed, as it says above"):
-        experiment.run_script(path)

@@ -15,10 +15,10 @@ import pandas
 import processes
 import pytest
 import tensorflow as tf
-from idx_files import write_random_set
+from image_folders import write_random_set
 
 from keras_resizable import recipes
-from keras_resizable.adapt import AdaptiveNetwork
+from keras_resizable.adapt import AdaptiveNetwork, Cascade
 from keras_resizable.export import read_metadata
 from keras_resizable.runs import folders as runs
 from keras_resizable.runs.saving import load_network
@@ -126,7 +126,7 @@ def test_bundle_then_switch(folder):
     guide = (GUIDES / "phone.md").read_text()
     (program,) = re.findall(r"```python\n(import time\n.*?)```", guide, re.DOTALL)
     program = program.replace("resnet20_bundle", "narrow_bundle")
-    images = np.zeros((30, 1, 16, 16, 1), np.int8)
+    images = np.zeros((30, 1, 16, 16, 3), np.int8)
     for budget, expected in (("1e-9", "level == 2"), ("60", "level == 0")):
         program = re.sub(
             "budget, level = .*, 0", f"budget, level = {budget}, 0", program
@@ -222,31 +222,29 @@ def test_search_then_fine_tune(folder, tmp_path, monkeypatch):
 
 def test_adapt(folder):
     folder, _ = folder
-    # Not int8, which a network that has hardly been trained does not stand.
-    arguments = ("--epochs=2", "--num_candidates=2", "--quantize=none")
-    output = run("train/adapt.py", *arguments, folder=folder)
-    assert re.search(r"Target: .*Candidates, of 27: .*; ", output)
-    for line in ("top-1 ", "taken ", "fixed ", "oracle bound "):
-        assert f"\n{line}" in output
     results = folder / "runs" / "latest" / "adapt"
+    table = pandas.read_csv(folder / "runs" / "latest" / "table.csv")
+    budget = table["flops"].quantile(0.3)
+    # Not int8, which a network that has hardly been trained does not stand.
+    arguments = (f"--max_flops={budget}", "--quantize=none")
+    output = run("train/adapt.py", *arguments, folder=folder)
+    assert re.search(r"First .*; below a confidence of 0\.\d{3}, ", output)
+    assert "On test images, which nothing was chosen with:" in output
+    assert "\ntop-1 " in output and "\nsingle " in output
+    cascade = keras.saving.load_model(results / "adaptive.keras")
+    assert isinstance(cascade, Cascade)
+    arguments = ("--router", "--config=0.5,0.5,0.5", "--config=1.0", "--epochs=1")
+    output = run("train/adapt.py", *arguments, folder=folder)
+    assert "by 1.0,1.0,1.0" in output
     adaptive = keras.saving.load_model(results / "adaptive.keras")
     assert isinstance(adaptive, AdaptiveNetwork)
-    assert len(adaptive.candidates) == 2
-    assert "on test images, which nothing was chosen with" in output
-    fixed = pandas.read_csv(results / "test" / "table.csv").set_index("config")
-    table = pandas.read_csv(results / "trade_off.csv")
-    np.testing.assert_allclose(table.fixed_top1, fixed.loc[table.fixed, "top1"])
-    low, high = adaptive.route_flops
-    assert len(table) == 13 and table.flops.between(low, high).all()
-    assert table.flops[1] < table.flops[12]
-    assert {"trade_off.png", "adaptive_none.tflite"} <= {
-        path.name for path in results.iterdir()
-    }
+    error = run("train/adapt.py", folder=folder, fails=True)
+    assert "A cascade is chosen by --max_flops" in error
 
     guide = (GUIDES / "each_image.md").read_text()
     (program,) = re.findall(r"```python\n(from ai_edge.*?)```", guide, re.DOTALL)
     program = program.replace("adaptive_int8", "adaptive_none")
-    code = "import numpy as np\nimage = np.zeros((1, 16, 16, 1), np.float32)\n"
+    code = "import numpy as np\nimage = np.zeros((1, 16, 16, 3), np.float32)\n"
     code += program
     code += "\nassert probabilities.shape == (1, 2)"
     result = processes.run("-c", code, folder=folder)
@@ -308,10 +306,8 @@ def test_bad_input_is_one_clear_error(folder, tmp_path):
     both = ("runs/a b:1.0", "runs/latest")
     error = run("train/compare.py", *both, folder=tmp_path, fails=True)
     assert "Make it: python train/search.py --run='runs/a b'" in error
-    error = run("train/adapt.py", "--attach=-1", folder=tmp_path, fails=True)
-    assert "attach" in error
-    error = run("train/experiment.py", "table1", folder=tmp_path, fails=True)
-    assert "Give claims, or 'all': learning_rate, individual" in error
+    error = run("train/adapt.py", "--epochs=0", folder=tmp_path, fails=True)
+    assert "epochs" in error
     assert not list(tmp_path.iterdir())
 
 
@@ -345,7 +341,7 @@ def test_exploring_makes_a_table_of_the_best(folder, tmp_path):
     shutil.copytree(folder[0] / "data", tmp_path / "data")
     output = run("train/search.py", "--run=run", "--explore=24", folder=tmp_path)
     assert "images: 24 sub-networks" in output
-    for name, rows in ((".", 2), ("explored", 24)):  # Few images need no more rounds.
+    for name, rows in ((".", 8), ("explored", 24)):  # Few images need no more rounds.
         table = pandas.read_csv(tmp_path / "run" / name / "table.csv")
         assert len(table) == rows
     both = ("--explore=24", "--config=0.5")
@@ -453,7 +449,7 @@ def test_a_folder_with_odd_files_is_told_and_trained_with(tmp_path):
         "train/compare.py",
         "train/export.py",
         "train/adapt.py",
-        "train/experiment.py",
+        "train/photos.py",
         "tflite/convert.py",
         "tflite/benchmark.py",
     ],

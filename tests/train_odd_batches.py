@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from narrow_networks import NARROW  # noqa: E402
 
 from keras_resizable import ResNet20  # noqa: E402
-from keras_resizable.adapt import ResizeLearner  # noqa: E402
+from keras_resizable.adapt.router import _make_learner  # noqa: E402
 
 SIZES = (21, 28, 32)
 # The kernel that kills did so within 30 calls, of batches of 3 and 5 above all.
@@ -50,7 +50,7 @@ def main():
         keras.utils.set_random_seed(0)
         train(make(**options, name=name))
         print(name, flush=True)
-    train(ResizeLearner((None, None, 8), 3), channels=8)
+    train(_make_learner((None, None, 8), 3), channels=8)
     print("router", flush=True)
 
 

@@ -23,7 +23,7 @@ from keras_resizable.pieces import pieces_of_configs
 from keras_resizable.space import check_scales
 from keras_resizable.utils.shapes import output_shapes, output_spec
 
-_FEW_FLOPS = 0.5  # Part of a model that is resizable, for less of which it warns.
+_FEW_FLOPS = 0.2  # Part of a model that is resizable, for less of which it warns.
 
 
 class ResizePoint(NamedTuple):
@@ -123,7 +123,8 @@ def from_keras(
     network = ResizableNetwork(stem, stages, head, scales, name=name or model.name)
     network.statistics.start_from_largest()
     if None not in plan.graph.input_shape:
-        _warn_of_output_sizes(network)
+        if plan.head.position < len(plan.graph.calls):  # Else it returns features.
+            _warn_of_output_sizes(network)
         _warn_of_flops(network)
     return network
 

@@ -1,14 +1,11 @@
 """Images from many sources, and the batches to train and evaluate with."""
 
-from keras_resizable.data.canvas import on_canvas
 from keras_resizable.data.folder import load_folder
-from keras_resizable.data.idx import load_idx
 from keras_resizable.data.image_set import (
     ImageSet,
     Split,
     count_validation,
     from_arrays,
-    hold_out,
     take_train,
 )
 from keras_resizable.data.kept_images import load_images, save_images
@@ -31,14 +28,11 @@ __all__ = [
     "count_validation",
     "eval_dataset",
     "from_arrays",
-    "hold_out",
     "load",
     "load_images",
     "load_folder",
-    "load_idx",
     "load_sample",
     "load_tfds",
-    "on_canvas",
     "preprocess",
     "resolved_shape",
     "save_images",

@@ -105,13 +105,6 @@ def hold_out(image_set: ImageSet, count: int) -> ImageSet:
 
     Raises:
         ValueError: If there are not more than that.
-
-    Example:
-
-    >>> from keras_resizable import data
-    >>> images = data.hold_out(data.load("sample"), 1000)
-    >>> images.train.num_images, images.test.num_images
-    (7000, 1000)
     """
     num_images = image_set.train.num_images
     if not (isinstance(count, numbers.Integral) and 0 < count < num_images):

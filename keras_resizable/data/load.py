@@ -5,7 +5,6 @@ import pathlib
 import re
 
 from keras_resizable.data.folder import load_folder
-from keras_resizable.data.idx import is_idx_folder, load_idx
 from keras_resizable.data.image_set import ImageSet, from_arrays, with_validation
 from keras_resizable.data.sample import CLASS_NAMES, load_sample
 from keras_resizable.data.tfds import load_tfds
@@ -23,9 +22,8 @@ def load(
     """Loads an image classification set, from any source.
 
     Args:
-        dataset: `"sample"` for the embedded sample of Fashion-MNIST, the path of
-            a folder of IDX files or of images by class, or the name of a set of
-            TensorFlow Datasets.
+        dataset: `"sample"` for the embedded sample of Fashion-MNIST, the path of a
+            folder of images by class, or the name of a set of TensorFlow Datasets.
         data_dir: Where TensorFlow Datasets keeps its sets.
         validation: Which part of the training images is to choose with, and not to
             train with; of a folder of images by class see `load_folder`.
@@ -51,7 +49,7 @@ def load(
             f"`validation` is at least 0 and less than 1. Received: {validation}"
         )
     folder = pathlib.Path(dataset).expanduser()
-    if dataset != "sample" and folder.is_dir() and not is_idx_folder(folder):
+    if dataset != "sample" and folder.is_dir():
         return load_folder(folder, validation=validation)
     images = _load_set(dataset, folder, data_dir)
     return with_validation(images, validation) if validation else images
@@ -61,8 +59,6 @@ def _load_set(dataset, folder, data_dir):
     """A set that is no folder of images by class."""
     if dataset == "sample":
         return from_arrays(*load_sample(), CLASS_NAMES)
-    if folder.is_dir():
-        return from_arrays(*load_idx(folder))
     if folder.exists():
         raise NotADirectoryError(f"A data set is a folder, and {dataset} is a file.")
     if not _NAME_OF_SET.fullmatch(str(dataset)):

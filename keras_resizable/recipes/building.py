@@ -49,8 +49,6 @@ def size_of_set(
             raise ValueError(
                 f"There are {count} images to train with. Received: {recipe.num_images}"
             )
-        if recipe.canvas is not None:
-            shape = (recipe.canvas, recipe.canvas, shape[-1])
         return min(count, recipe.num_images or count), classes, shape
     images = load_data(recipe, data_dir)
     return images.train.num_images, len(images.class_names), images.image_shape
@@ -72,8 +70,6 @@ def load_data(
         images = dataclasses.replace(images, test=images.validation)
     if recipe.num_images is not None:
         images = data.take_train(images, recipe.num_images)
-    if recipe.canvas is not None:
-        images = data.on_canvas(images, recipe.canvas)
     return images
 
 

@@ -61,9 +61,6 @@ class Recipe:
         "Part of the training images to evaluate with, instead of the test images.",
         0.0,
     )
-    canvas: int | None = _field(
-        "Side of a canvas to place images on, at random sizes.", None
-    )
     augmentation: str = _field("none, pad_crop_flip or inception.", "inception")
     rand_augment: float = _field("Magnitude of RandAugment, 0 to 1.", 0.0)
     cutout: float = _field("Cutout's box, as a fraction of the image's sides.", 0.0)
@@ -129,9 +126,7 @@ def _check(recipe):
             f"makes one, as package.module:function. Received: {recipe.network!r}"
         )
     given = [
-        key
-        for key in ("image_size", "num_images", "canvas")
-        if getattr(recipe, key) is not None
+        key for key in ("image_size", "num_images") if getattr(recipe, key) is not None
     ]
     for key in ("epochs", "batch_size", "draws", *given):
         if getattr(recipe, key) < 1:

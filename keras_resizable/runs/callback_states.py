@@ -1,6 +1,7 @@
 """What callbacks know of the epochs before, over an interruption."""
 
 import collections
+import contextlib
 import json
 import pathlib
 import warnings
@@ -39,8 +40,12 @@ class CallbackStates:
             kind = type(callback).__name__
             self._callbacks[f"{kind} {counts[kind]}"] = callback
             counts[kind] += 1
+        self._before = {
+            name: dict(vars(callback)) for name, callback in self._callbacks.items()
+        }
         self._initial = {
-            name: _read(callback, [])[0] for name, callback in self._callbacks.items()
+            name: _encoded_attributes(callback, [])
+            for name, callback in self._callbacks.items()
         }
 
     def read(self) -> tuple[dict[str, Any], list[np.ndarray]]:
@@ -48,25 +53,38 @@ class CallbackStates:
         states: dict[str, Any] = {}
         arrays: list[np.ndarray] = []
         for name, callback in self._callbacks.items():
-            before = self._initial[name]
-            values, _ = _read(callback, arrays)
-            states[name] = {
+            initial = self._initial[name]
+            values = _encoded_attributes(callback, arrays)
+            changed = {
                 key: value
                 for key, value in values.items()
-                if key not in before or json.dumps(value) != json.dumps(before[key])
+                if key not in initial or json.dumps(value) != json.dumps(initial[key])
             }
+            states[name] = {"values": changed, "lost": self._lost(name, values)}
         return states, arrays
+
+    def _lost(self, name, values):
+        """Attributes with new values that JSON cannot hold."""
+        before, now = self._before[name], vars(self._callbacks[name])
+        return [
+            key
+            for key, value in now.items()
+            if key not in (*values, *_OF_PROCESS)
+            and not callable(value)  # A setting.
+            and before.get(key) is not value
+        ]
 
     def restore(self, states: dict[str, Any], arrays: Sequence[np.ndarray]) -> None:
         """Gives the callbacks what `read` returned; one without a state is new."""
         for name, callback in self._callbacks.items():
-            for key, value in states.get(name, {}).items():
+            state = states.get(name, {"values": {}})
+            for key, value in state["values"].items():
                 setattr(callback, key, _decoded(value, arrays))
 
-    def warn_of_lost(self) -> None:
-        """Warns of what callbacks other than Keras's hold that cannot be saved."""
-        for callback in self._callbacks.values():
-            _, lost = _read(callback, [])
+    def warn_of_lost(self, states: dict[str, Any]) -> None:
+        """Warns of what callbacks other than Keras's held that could not be saved."""
+        for name, callback in self._callbacks.items():
+            lost = states.get(name, {}).get("lost", [])
             if lost and not type(callback).__module__.startswith("keras."):
                 warnings.warn(
                     f"A resumed run begins with a new {type(callback).__name__}: its "
@@ -96,18 +114,14 @@ def continue_logs(
         callback.append = True
 
 
-def _read(callback, arrays):
-    """The attributes that JSON can hold, and the names of those that it cannot."""
-    values, lost = {}, []
+def _encoded_attributes(callback, arrays):
+    """The attributes that JSON can hold."""
+    values = {}
     for key, value in vars(callback).items():
-        if key in _OF_PROCESS:
-            continue
-        try:
-            values[key] = _encoded(value, arrays)
-        except TypeError:
-            if not callable(value):  # A setting.
-                lost.append(key)
-    return values, lost
+        if key not in _OF_PROCESS:
+            with contextlib.suppress(TypeError):
+                values[key] = _encoded(value, arrays)
+    return values
 
 
 def _encoded(value, arrays):
@@ -120,6 +134,8 @@ def _encoded(value, arrays):
         return {"array": len(arrays) - 1}
     if isinstance(value, (list, tuple)):
         return [_encoded(item, arrays) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return {"set": [_encoded(item, arrays) for item in value]}
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {"dict": {key: _encoded(item, arrays) for key, item in value.items()}}
     raise TypeError(value)
@@ -130,6 +146,8 @@ def _decoded(value, arrays):
         return [_decoded(item, arrays) for item in value]
     if isinstance(value, dict) and "array" in value:
         return arrays[value["array"]]
+    if isinstance(value, dict) and "set" in value:
+        return {_decoded(item, arrays) for item in value["set"]}
     if isinstance(value, dict):
         return {key: _decoded(item, arrays) for key, item in value["dict"].items()}
     return value

@@ -87,7 +87,7 @@ class Checkpoint(keras.callbacks.Callback):
         if loaded is not None:
             state, self._metrics, arrays = loaded
             self._of_callbacks = state["callbacks"], arrays
-            self._states.warn_of_lost()
+            self._states.warn_of_lost(state["callbacks"])
             self.step = state["step"]
             self.history = state["history"]
             self.has_ended = state.get("has_ended", False)

@@ -52,8 +52,8 @@ def train(
         new: Whether to start a new run, even if one was interrupted.
         data_dir: Where TensorFlow Datasets keeps its sets.
         images: The images of the recipe, if they are loaded already; or others. Then
-            they are taken as they are, `recipe.num_images`, `canvas` and `validation`
-            change nothing, and `fine_tune` has to be given them too.
+            they are taken as they are, `recipe.num_images` and `validation` change
+            nothing, and `fine_tune` has to be given them too.
         strategy: Which devices to use: `"none"` for one, `"mirrored"` for all of this
             machine, `"multi_worker"` for all machines that `TF_CONFIG` names.
         checkpoint_steps: Number of steps between checkpoints inside an epoch; none if

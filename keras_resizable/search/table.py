@@ -176,14 +176,15 @@ def build_table(
         partial.unlink(missing_ok=True)
     _tell_of_nan(names, scores)
     if calibrate_with is not None and raw:
-        _tell_of_harm(new_table[new_table["config"] == str(space.largest)])
+        largest = new_table[new_table["config"] == str(space.largest)]
+        _tell_of_harm(largest, right.shape[1])
     return new_table
 
 
-def _tell_of_harm(largest):
-    """Warns if calibrating made the largest sub-network worse."""
+def _tell_of_harm(largest, num_images):
+    """Warns if calibrating made the largest sub-network worse, beyond chance."""
     for raw, top1 in largest[["top1_raw", "top1"]].to_numpy():
-        if raw - top1 > _HARM:
+        if raw - top1 > _HARM + 2 * (0.5 / num_images) ** 0.5:
             warnings.warn(
                 f"Calibrating took the largest sub-network from {100 * raw:.1f} to "
                 f"{100 * top1:.1f} %: `calibrate_with` should be a few thousand images "

@@ -46,9 +46,9 @@ def require_graph(model: keras.Model) -> None:
     if not getattr(model, "inputs", None):
         raise ValueError(
             f"The inputs of {model.name!r} are not known, as it is subclassed, or "
-            "sequential and not built: pass a functional model. For an AdaptiveNetwork "
-            "there are adapt.to_tflite, adapt.to_saved_model, adapt.evaluate and its "
-            "method `calibrate`."
+            "sequential and not built: pass a functional model. For a Cascade and an "
+            "AdaptiveNetwork there are adapt.to_tflite, adapt.evaluate and the methods "
+            "`calibrate` and `export`."
         )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import processes
 import pytest
 from foreign_models import body, classify
-from idx_files import write_random_set
+from image_folders import write_random_set
 from keras import layers
 
 import keras_resizable
@@ -99,7 +99,7 @@ def test_what_is_no_source_is_named(tmp_path):
 
 def test_a_model_of_others_goes_through_all_scripts(tmp_path):
     write_random_set(tmp_path / "data", (64, 32), size=28, contrast=20)
-    write_model(tmp_path / "mine.keras")
+    write_model(tmp_path / "mine.keras", (28, 28, 3))
 
     def run(script, *arguments):
         result = processes.run(ROOT / script, *arguments, folder=tmp_path)
@@ -118,8 +118,9 @@ def test_a_model_of_others_goes_through_all_scripts(tmp_path):
     assert "0.7,1.0" in run("train/search.py", "--config=0.7")
     output = run("train/finetune.py", "--max_flops=1e12", "--epochs=1")
     assert "top-1 after" in output
-    arguments = ("--config=0.9,0.6", "--num_candidates=2", "--epochs=1")
-    assert "Target: 0.9,0.6. Candidates, of 2: " in run("train/adapt.py", *arguments)
+    assert "by 0.9,0.6" in run(
+        "train/adapt.py", "--router", "--config=0.9,0.6", "--config=1.0", "--epochs=1"
+    )
     assert "scale_0.9_0.6, any" in run("train/export.py", "--config=0.9,0.6")
     output = run("tflite/convert.py", "--config", "0.9,0.6", "--quantize=int8")
     assert "mine_0.9_0.6_int8.tflite: 0.9,0.6" in output

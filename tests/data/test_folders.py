@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
 from keras_resizable import data
-from keras_resizable.data import folder, image_files, preprocessing
+from keras_resizable.data import folder as folders
+from keras_resizable.data import image_files, preprocessing
 from keras_resizable.utils.files import cache_folder
 
 RED = (200, 20, 20)
@@ -21,12 +22,6 @@ RED = (200, 20, 20)
 WEBP = bytes.fromhex(
     "524946461e000000574542505650384c110000002f1dc0040007508a2297a2ff8188e87f0000"
 )
-
-
-@pytest.fixture(autouse=True)
-def warned(monkeypatch):
-    """Each test is told what another was told."""
-    monkeypatch.setattr(folder, "_warned", set())
 
 
 def encoded(color=RED, size=(20, 30), encode=tf.io.encode_jpeg):
@@ -66,7 +61,8 @@ def with_exif(jpeg, orientation, order=">"):
 
 
 def warnings_of(folder):
-    """The image set, and what is told of it."""
+    """The image set, and what is told of it when it is read for the first time."""
+    folders._warned.clear()
     with pytest.warns(UserWarning) as told:
         images = data.load(str(folder))
     lines = [str(warning.message) for warning in told]

@@ -5,9 +5,9 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from idx_files import write_random_set
 
 from keras_resizable import data
+from keras_resizable.data.sample import _PATH
 
 SIZE = (20, 30, 3)
 
@@ -76,13 +76,15 @@ def test_classes_too_small_to_keep_a_tenth_are_named(tmp_path):
         data.load_folder(tmp_path)
 
 
-def test_idx_files_and_the_sample(tmp_path):
-    write_random_set(tmp_path / "set", (6, 4), size=5)
-    images = data.load(str(tmp_path / "set"))
-    assert images.image_shape == (5, 5, 1)
-    assert labels(images.train) == [0, 1] * 3
-    assert images.class_names == ("0", "1")
+def test_the_sample_is_stratified_and_small():
     sample = data.load()
+    (x_train, y_train), (x_test, y_test) = data.load_sample()
+    assert x_train.dtype == x_test.dtype == np.uint8
+    assert np.bincount(y_train).tolist() == [800] * 10
+    assert np.bincount(y_test).tolist() == [200] * 10
+    assert _PATH.stat().st_size <= 5e6
+    assert len(np.unique(y_train[:20])) > 5  # Not one class after the other.
+    assert "MIT" in _PATH.with_name("fashion_mnist_LICENSE").read_text()
     assert sample.image_shape == (28, 28, 1) and "Bag" in sample.class_names
     assert (sample.train.num_images, sample.test.num_images) == (8000, 2000)
 

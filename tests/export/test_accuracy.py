@@ -1,5 +1,7 @@
 """What `.tflite` files lose, by running them."""
 
+import dataclasses
+
 import flatbuffers
 import keras
 import numpy as np
@@ -237,12 +239,17 @@ def test_a_loss_counts_beyond_its_error():
         top1=0.5,
         top5=0.9,
         ties=0.0,
+        commonest_class=1,
+        commonest_share=0.2,
         agreement=0.9,
         difference=-0.05,
         standard_error=0.02,
     )
     assert measured.loses(0.01) and not measured.loses(0.0109)
-    assert not FileAccuracy(num_images=9, top1=0.5, top5=0.9, ties=0.0).loses(0.0)
+    assert measured.may_lose(0.0891) and not measured.may_lose(0.0893)
+    alone = dataclasses.replace(measured, difference=None, standard_error=None)
+    assert not alone.loses(0.0) and not alone.may_lose(0.0)
+    assert str(alone).startswith("top-1 50.00 ± 9.80 %")
 
 
 def one_output(activation=None, **options):

@@ -7,7 +7,7 @@ import pytest
 from narrow_networks import NARROW
 
 import keras_resizable
-from keras_resizable.adapt import ResizeLearner
+from keras_resizable.adapt.router import _make_learner
 from keras_resizable.utils.graph import layers_of
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -30,7 +30,7 @@ def test_no_family_has_a_1x1_convolution_with_a_stride(make):
         for layer in layers_of(model):
             if isinstance(layer, keras.layers.Conv2D):
                 assert layer.kernel_size != (1, 1) or layer.strides == (1, 1), layer
-    for layer in ResizeLearner((8, 8, 4), 3).layers[1:4]:
+    for layer in _make_learner((8, 8, 4), 3).layers[1:4]:
         assert layer.kernel_size != (1, 1) or layer.strides == (1, 1), layer
 
 

@@ -1,11 +1,11 @@
 """Accuracy at scale factors that a network was not trained with.
 
-    python benchmarks/off_list.py --run=runs/latest
+    python research/off_list.py --run=runs/latest
 
 Twenty seeded configurations of a trained network, of factors between its scale
 factors, beside the next larger and the next smaller configuration of its list; all
 calibrated, on the test images of the run. Prints them, and the mean differences with
-their standard errors over images. Writes benchmarks/results/off_list_<network>.csv.
+their standard errors over images. Writes research/results/off_list_<network>.csv.
 """
 
 import pathlib

@@ -1,39 +1,33 @@
-"""Regenerates the comparisons in docs/results.md: claims and outcomes.
+"""Regenerates the comparisons in results.md: claims and outcomes.
 
-    python train/experiment.py individual
-    python train/experiment.py sampling fine_tuning --seed=0
-    python train/experiment.py all
+    python research/experiment.py individual
+    python research/experiment.py sampling fine_tuning --seed=0
+    python research/experiment.py all
 
 Trains the runs that a claim still needs, evaluates them on the test images, and writes
-train/experiments/<claim>.csv and .png; with --seed it only prints. Claims share runs,
+research/results/<claim>.csv and .png; with --seed it only prints. Claims share runs,
 and the same command resumes where it was interrupted, after the last epoch. The images
-are those of Debian's dataset-fashion-mnist, and CIFAR-10 of TensorFlow Datasets or a
-folder; see --fashion_mnist and --cifar10.
+are those that canvas.py writes, and CIFAR-10 of TensorFlow Datasets or a folder; see
+--fashion_mnist and --cifar10.
 """
 
 import dataclasses
 import json
 import pathlib
-import shutil
-import subprocess
-import sys
 
-import quiet  # noqa: F401
-
-# isort: split
 import arms
 import claims
 import comparison
 import keras
 import numpy as np
-import trade_offs
 from absl import flags
 
 import keras_resizable
 from keras_resizable import data, recipes, runs, search
+from keras_resizable.data.image_set import hold_out
 from keras_resizable.runs import Run
 from keras_resizable.runs.training import precision
-from keras_resizable.utils import files, scripts
+from keras_resizable.utils import scripts
 
 NUM_PLANS = 1000  # To take the mean cost of.
 
@@ -44,7 +38,7 @@ flags.DEFINE_multi_integer(
     "seed", None, "Train with this seed and only print; all seeds if absent.", 0
 )
 flags.DEFINE_string("runs_dir", "runs/experiments", "Folder of all runs.")
-flags.DEFINE_string("results_dir", "train/experiments", "Folder of the results.")
+flags.DEFINE_string("results_dir", "research/results", "Folder of the results.")
 flags.DEFINE_integer("progress", 0, "Verbosity of `fit`: 0 for none, 1 for bars.", 0, 2)
 
 
@@ -99,9 +93,8 @@ def load_images(arm, recipe):
     """The images of an arm."""
     if not arm.held_out:
         return recipes.load_data(recipe)
-    images = data.hold_out(data.load(recipe.dataset), arms.NUM_HELD_OUT)
-    images = data.take_train(images, recipe.num_images)
-    return images if recipe.canvas is None else data.on_canvas(images, recipe.canvas)
+    images = hold_out(data.load(recipe.dataset), arms.NUM_HELD_OUT)
+    return data.take_train(images, recipe.num_images)
 
 
 def folder_of(name, seed):
@@ -200,7 +193,7 @@ def evaluate(network, arm, recipe, test, calibration, folder):
     setting = arms.SETTINGS[arm.setting]
     if arm.mode == "individual":
         alone = network
-        shared = dataclasses.replace(recipe, scale_aware=False)
+        shared = dataclasses.replace(recipe, network=arms.ONE_ROW)
         network = make_network(arms.Arm(setting=arm.setting), shared)
         network.set_weights(alone.get_weights())
         configs = [setting.uniform(scale) for scale in arms.SCALES]
@@ -250,52 +243,6 @@ def compare(claim, seeds):
     )
 
 
-def route(seed):
-    """Trains the routers of a seed, by search.py and adapt.py; returns the folder."""
-    train(claims.ADAPTIVE_ARM, seed)
-    run = pathlib.Path(FLAGS.runs_dir) / "adaptive" / f"seed{seed}"
-    if not run.exists():
-        arm = arms.ARMS[claims.ADAPTIVE_ARM]
-        recipe = recipe_of(arm, seed)
-        images = recipes.load_data(recipe)
-        with files.replacing_folder(run, holding=runs.SETTINGS) as temporary:
-            settings = {"recipe": dataclasses.asdict(recipe), "mode": arm.mode}
-            (temporary / runs.SETTINGS).write_text(json.dumps(settings) + "\n")
-            trained = Run(folder_of(claims.ADAPTIVE_ARM, seed))
-            shutil.copy(trained.network_path, temporary)
-            Run(temporary).keep(images)
-    scripts_folder = pathlib.Path(__file__).parent
-    if not Run(run).table_path.exists():
-        run_script(scripts_folder / "search.py", f"--run={run}")
-    for arm, flags_of_arm in claims.ADAPTIVE.items():
-        folder = path_name(arm)
-        if not (run / folder / "trade_off.csv").exists():
-            given = [f"--run={run}", f"--folder={folder}", f"--seed={seed}"]
-            run_script(scripts_folder / "adapt.py", *given, *flags_of_arm)
-    return run
-
-
-def run_script(path, *arguments):
-    print(f"python {path.name} {' '.join(arguments)}", flush=True)
-    command = [sys.executable, path, *arguments]
-    if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
-        raise ChildProcessError(f"{path.name} failed, as it says above.")
-
-
-def compare_adaptive(seeds):
-    """The claim of adaptive inference: means over seeds at each budget."""
-    runs = [route(seed) for seed in seeds]
-    table = trade_offs.join_trade_offs(
-        {
-            arm: [run / path_name(arm) / "trade_off.csv" for run in runs]
-            for arm in claims.ADAPTIVE
-        }
-    )
-    print(f"\n{claims.ADAPTIVE_TITLE}. Paper: {claims.ADAPTIVE_PAPER}.")
-    print(table.round(4).to_string(index=False))
-    write(table, "adaptive", trade_offs.plot_trade_offs, claims.ADAPTIVE_TITLE)
-
-
 def write(table, name, plot, title):
     """Writes the table and the picture of a claim, if they are of all seeds."""
     if FLAGS.seed:
@@ -307,7 +254,7 @@ def write(table, name, plot, title):
 
 
 def main(argv):
-    known = [*claims.CLAIMS, "adaptive"]
+    known = list(claims.CLAIMS)
     names = known if argv[1:] == ["all"] else argv[1:]
     unknown = [name for name in names if name not in known]
     if unknown or not names:
@@ -315,9 +262,6 @@ def main(argv):
             f"Give claims, or 'all': {', '.join(known)}. Received: {argv[1:]}"
         )
     for name in names:
-        if name == "adaptive":
-            compare_adaptive(FLAGS.seed or range(3))
-            continue
         claim = claims.CLAIMS[name]
         seeds = FLAGS.seed or range(claim.seeds)
         for arm in dict.fromkeys(row.arm for row in claim.rows):

@@ -1,6 +1,6 @@
 """What exploring finds of a space, against all of it.
 
-    python benchmarks/explore.py folder
+    python research/explore.py folder
 
 `folder` has a table of all sub-networks (`truth`, by `search.build_table`) and those of
 `search.explore` with 300 evaluations and several seeds (`explore0`, `explore1` ...), of
@@ -8,7 +8,7 @@ one network and the same images. Points lost against the best of the truth withi
 budgets of FLOPs, on the mean: by the most accurate row of what was explored; and of
 those drawn by chance, or found by an evolution, that are evaluated on all images, as
 many as take the same number of evaluated images.
-Writes benchmarks/results/explore_<name of the folder>.csv.
+Writes research/results/explore_<name of the folder>.csv.
 """
 
 import pathlib

@@ -313,15 +313,3 @@ CLAIMS = {
         seeds=1,
     ),
 }
-
-# Adaptive inference is compared at a range of budgets, by flags of adapt.py.
-ADAPTIVE_TITLE = (
-    "Adaptive inference beats the fixed sub-network of equal FLOPs (Fig. 2d)"
-)
-ADAPTIVE_PAPER = "0 to +0.5"
-ADAPTIVE = {
-    "router trained on other images": ["--unused", "--num_samples=10000"],
-    "router trained on the network's images": [],
-    "router after the first stage": ["--unused", "--num_samples=10000", "--attach=1"],
-}
-ADAPTIVE_ARM = "resizable"

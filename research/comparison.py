@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,10 +31,10 @@ class Comparison:
 
     arm: str
     config: str
-    rights: list
+    rights: Any
     raw: list | None = None
     against: str | None = None
-    other_rights: list | None = None
+    other_rights: Any = None
 
 
 def comparison_table(comparisons: Iterable[Comparison]) -> "pandas.DataFrame":

@@ -1,9 +1,9 @@
 """What training beyond plain Algorithm 1 costs, on this machine.
 
-    python benchmarks/beyond.py
+    python research/beyond.py
 
 Prints ratios, and writes them with all that was measured to
-benchmarks/results/beyond.json. A ResNet-50 with four scale factors:
+research/results/beyond.json. A ResNet-50 with four scale factors:
 
 - switched: a step after scheduled switching, on the largest sub-network alone, over a
   step of the stock model that is cut out there.

@@ -2,7 +2,7 @@
 
     python train/supernet.py --recipe=photos_resnet20 --image_size=32 \
         --num_images=10000 --mode=individual --epochs=17 --batch_size=32
-    python benchmarks/converted.py --run=runs/latest
+    python research/converted.py --run=runs/latest
 
 A network that was trained alone at full size is converted with other scale factors. Its
 uniform configurations, calibrated: without training; after one and three epochs of

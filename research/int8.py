@@ -1,12 +1,12 @@
 """What quantizing costs in accuracy.
 
     make demo
-    python benchmarks/int8.py
-    python benchmarks/int8.py runs/one runs/another
+    python research/int8.py
+    python research/int8.py runs/one runs/another
 
 Converts the uniform sub-networks of trained runs in all precisions, alone and as
 bundles, and runs the files on all images that a run was evaluated with. Writes
-benchmarks/results/int8.csv; docs/results.md has its table.
+research/results/int8.csv; results.md has its table.
 """
 
 import functools

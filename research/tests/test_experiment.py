@@ -7,24 +7,24 @@ import claims
 import pandas
 import processes
 import pytest
-from idx_files import write_random_set
+from image_folders import write_random_set
 
 from keras_resizable import recipes
 from keras_resizable.runs import load_network
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 PROGRAM = f"""
 import sys
-sys.path.insert(0, {str(ROOT / "train")!r})
+sys.path.insert(0, {str(ROOT / "research")!r})
 import arms
 import claims
 arms.RECIPE = "sample_resnet20"
-changes = {{"num_images": 48, "canvas": 12, "batch_size": 16, "epochs": 1}}
+changes = {{"num_images": 48, "batch_size": 16, "epochs": 1}}
 changes["validation"] = 0.0
 changes["precision"] = "mixed_bfloat16"
 changes["network"] = "narrow_networks:narrow"
 arms.SETTINGS["fashion_mnist"] = arms.Setting(
-    "fashion_mnist", changes, (12, 12, 1), classes=2
+    "fashion_mnist", changes, (8, 8, 3), classes=2
 )
 claims.CLAIMS = {{
     "tiny": claims.Claim(
