@@ -12,12 +12,12 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 BIN = .venv/bin
 INSTALLED = .venv/installed
-SOURCES = pyproject.toml $(shell find keras_resizable -type f -not -path '*/__pycache__/*')
+SOURCES = pyproject.toml keras_resizable_command.py $(shell find keras_resizable -type f -not -path '*/__pycache__/*')
 
 .PHONY: demo test research docs notebooks format
 
 demo: $(INSTALLED)
-	$(BIN)/python train/demo.py
+	$(BIN)/keras-resizable demo
 
 # What is tested is what is installed: a wheel, not this folder.
 test: $(INSTALLED)

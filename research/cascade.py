@@ -1,16 +1,17 @@
 """A sub-network for each image, by confidence or by a router, against fixed ones.
 
-    python train/search.py
-    python train/adapt.py --unused --num_samples=10000
+    keras-resizable search
+    keras-resizable adapt --unused --num_samples=10000
     python research/cascade.py runs/one runs/other
 
 A cascade runs a sub-network, and a dearer one as well where the first is not confident.
-Its pair and its threshold are chosen on the images that train/adapt.py evaluated, which
-the network was not trained on, at each budget of mean FLOPs; so is the fixed
-sub-network. Accuracies are of the test images, beside the simply largest sub-network
-within the budget, the best of the test images, the same cascade with confidences of
-chance, and the router, if the run has one. What the two sub-networks of a cascade share
-counts twice. Prints the means over the runs, and writes research/results/cascade.csv.
+Its pair and its threshold are chosen on the images that `keras-resizable adapt`
+evaluated, which the network was not trained on, at each budget of mean FLOPs; so is the
+fixed sub-network. Accuracies are of the test images, beside the simply largest
+sub-network within the budget, the best of the test images, the same cascade with
+confidences of chance, and the router, if the run has one. What the two sub-networks of
+a cascade share counts twice. Prints the means over the runs, and writes
+research/results/cascade.csv.
 """
 
 import itertools

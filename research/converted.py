@@ -1,6 +1,6 @@
 """What a converted network is worth before training, and after little of it.
 
-    python train/supernet.py --recipe=photos_resnet20 --image_size=32 \
+    keras-resizable train --recipe=photos_resnet20 --image_size=32 \
         --num_images=10000 --mode=individual --epochs=17 --batch_size=32
     python research/converted.py --run=runs/latest
 

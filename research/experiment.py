@@ -24,10 +24,10 @@ from absl import flags
 
 import keras_resizable
 from keras_resizable import data, recipes, runs, search
+from keras_resizable.commands.running import run_script
 from keras_resizable.data.image_set import hold_out
 from keras_resizable.runs import Run
 from keras_resizable.runs.training import precision
-from keras_resizable.utils import scripts
 
 NUM_PLANS = 1000  # To take the mean cost of.
 
@@ -274,4 +274,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    scripts.run_script(main)
+    run_script(main)

@@ -1,10 +1,12 @@
 """What README and guides show runs: their Python, and commands by their flags."""
 
 import functools
-import importlib.util
+import importlib
+import inspect
 import pathlib
 import re
 import shlex
+import sys
 import textwrap
 
 import keras
@@ -17,6 +19,7 @@ from keras import layers
 from narrow_networks import convolutions
 
 import keras_resizable
+import keras_resizable_command
 from keras_resizable import devices, export, photos, search
 from keras_resizable.export.flatbuffer import with_metadata
 from keras_resizable.runs import saving
@@ -35,9 +38,12 @@ COMMANDS = [
     command
     for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))
     for command in re.findall(
-        r"python ((?:train|tflite|benchmarks)/\w+\.py)([^\n`'#|;)]*)", path.read_text()
+        r"(?<!/)\b(?:keras-resizable ([a-z]+)|"
+        r"python ((?:train|tflite|benchmarks)/\w+\.py))"
+        r"([^\n`'#|;)]*)",
+        path.read_text(),
     )
-    if "$" not in command[1]
+    if "$" not in command[2]
 ]
 SHAPE = (16, 16, 3)
 
@@ -170,30 +176,33 @@ def test_the_readme_is_short():
     assert len(DOCUMENTS["README.md"].splitlines()) <= 160
 
 
-@pytest.mark.parametrize("script", sorted({script for script, _ in COMMANDS}))
-def test_the_commands_have_flags_that_exist(script, monkeypatch):
-    path = ROOT / script
-    assert path.is_file()
-    if path.parent.name == "benchmarks":
-        assert {
-            arguments.strip() for name, arguments in COMMANDS if name == script
-        } == {""}
-        return
-    # Flags of several scripts would clash.
+@pytest.mark.parametrize("name", sorted({name for name, _, _ in COMMANDS if name}))
+def test_the_commands_have_flags_that_exist(name, monkeypatch):
+    assert name in keras_resizable_command.COMMANDS
+    # Flags of several commands would clash.
     own = flags.FlagValues()
     monkeypatch.setattr(flags, "FLAGS", own)
-    for name in dir(flags):
-        if name.startswith("DEFINE_"):
-            define = functools.partial(getattr(flags, name), flag_values=own)
-            monkeypatch.setattr(flags, name, define)
-    monkeypatch.syspath_prepend(path.parent)
-    spec = importlib.util.spec_from_file_location(f"readme_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    for name, arguments in COMMANDS:
-        if name == script and arguments.strip():
+    for definition in dir(flags):
+        if definition.startswith("DEFINE_"):
+            define = functools.partial(getattr(flags, definition), flag_values=own)
+            monkeypatch.setattr(flags, definition, define)
+    modules = [f"keras_resizable.commands.{name}"]
+    if name == "demo":  # Its flags are those of training.
+        modules.insert(0, "keras_resizable.commands.train")
+    for module in modules:
+        monkeypatch.delitem(sys.modules, module, raising=False)
+        module = importlib.import_module(module)
+    for other, _, arguments in COMMANDS:
+        if other == name and arguments.strip():
             own.unparse_flags()
             words = [word for word in shlex.split(arguments) if word != "--help"]
-            rest = own([script, *words])[1:]
-            takes_more = "refuse_arguments" not in path.read_text()
+            rest = own([name, *words])[1:]
+            takes_more = "refuse_arguments" not in inspect.getsource(module)
             assert takes_more or not rest, arguments
+
+
+def test_the_scripts_that_are_named_are_there():
+    for _, script, arguments in COMMANDS:
+        if script:
+            assert (ROOT / script).is_file(), script
+            assert not script.startswith("benchmarks") or not arguments.strip()

@@ -121,6 +121,7 @@ def test_a_worker_that_is_killed_ends_the_others_and_all_go_on(tmp_path):
     command = (
         str(SUPERNET),
         "--dataset=data",
+        "--image_size=12",
         "--network=narrow_networks:narrow",
         "--strategy=multi_worker",
         "--epochs=1",

@@ -1,4 +1,4 @@
-"""How scripts end when something goes wrong."""
+"""How commands end when something goes wrong."""
 
 import os
 import pathlib
@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 from absl import logging
 
-from keras_resizable.utils import scripts
+from keras_resizable.commands import running
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -28,7 +28,7 @@ def run(monkeypatch, capsys):
 
     def run(main):
         with pytest.raises(SystemExit) as end:
-            scripts.run_script(main)
+            running.run_script(main)
         code = end.value.code
         lines = capsys.readouterr().err.splitlines()
         return (

@@ -17,6 +17,7 @@ import pytest
 import tensorflow as tf
 from image_folders import write_random_set
 
+import keras_resizable_command
 from keras_resizable import recipes
 from keras_resizable.adapt import AdaptiveNetwork, Cascade
 from keras_resizable.export import read_metadata
@@ -42,8 +43,8 @@ def folder(tmp_path_factory):
     """A folder where the demo has run, on a few images of two kinds."""
     folder = tmp_path_factory.mktemp("scripts")
     write_random_set(folder / "data", (64, 32), size=16, contrast=20)
-    arguments = ("--dataset=data", "--epochs=2", "--batch_size=16", NETWORK)
-    output = run("train/demo.py", *arguments, folder=folder)
+    arguments = ("--dataset=data", "--image_size=16", "--epochs=2", "--batch_size=16")
+    output = run("train/demo.py", *arguments, NETWORK, folder=folder)
     return folder, output
 
 
@@ -114,7 +115,6 @@ def test_bundle_then_switch(folder):
     assert "4 CONV_2D" in output and "points against Keras, " in output
     # Less than three files, though in one so narrow the graphs weigh as weights do.
     assert re.search(r"A bundle of 3: [12]\.\d\d x one file", output)
-    assert "scale_0.5_0.5_0.5: " in output and "channels have other" in output
     assert "Wrote runs/latest/narrow_bundle_int8.tflite" in output
     metadata = read_metadata(latest / "narrow_bundle_int8.tflite")["signatures"]
     first = metadata["scale_1.0_1.0_1.0"]
@@ -162,7 +162,7 @@ def test_saved_model(folder):
 def test_search_then_fine_tune(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     arguments = (f"--dataset={folder[0] / 'data'}", "--epochs=1", "--batch_size=16")
-    arguments += (NETWORK,)
+    arguments += ("--image_size=16", NETWORK)
     run("train/supernet.py", *arguments, "--scales=1.0,0.5", folder=tmp_path)
     latest = tmp_path / "runs" / "latest"
     phone = 'config,latency_ms_phone\n"1.0,1.0,1.0",9\n"0.5,0.5,0.5",5\n'
@@ -196,9 +196,9 @@ def test_search_then_fine_tune(folder, tmp_path, monkeypatch):
     assert keras.saving.load_model(tuned / "sub_network.keras").count_params() > 1e3
     assert len(pandas.read_csv(tuned / "history.csv")) == 1
     # What it prints as the next command works as it is.
-    (command,) = re.findall("Convert it: python (.*)", output)
-    arguments = ("--quantize=int8", "--max_loss=1")
-    converted = run(*shlex.split(command), *arguments, folder=tmp_path)
+    (command,) = re.findall("Convert it: keras-resizable convert (.*)", output)
+    arguments = (*shlex.split(command), "--quantize=int8", "--max_loss=1")
+    converted = run("tflite/convert.py", *arguments, folder=tmp_path)
     assert re.search(r"top-1 .* points against Keras, .* % the same answers", converted)
     (file,) = tuned.resolve().glob("*_int8.tflite")
     metadata = read_metadata(file)
@@ -234,6 +234,7 @@ def test_adapt(folder):
     cascade = keras.saving.load_model(results / "adaptive.keras")
     assert isinstance(cascade, Cascade)
     arguments = ("--router", "--config=0.5,0.5,0.5", "--config=1.0", "--epochs=1")
+    arguments += ("--quantize=none",)
     output = run("train/adapt.py", *arguments, folder=folder)
     assert "by 1.0,1.0,1.0" in output
     adaptive = keras.saving.load_model(results / "adaptive.keras")
@@ -255,7 +256,7 @@ def test_bad_input_is_one_clear_error(folder, tmp_path):
     folder, _ = folder
     error = run("tflite/convert.py", "--config=0.3", folder=folder, fails=True)
     assert "[0.3] are not all between the scale factors 1.0 and 0.5" in error
-    assert "Valid is: python tflite/convert.py --config 0.5,0.5,0.5" in error
+    assert "Valid is: keras-resizable convert --config 0.5,0.5,0.5" in error
     error = run("tflite/convert.py", "--output=x.lite", folder=folder, fails=True)
     assert "x.lite" in error
     error = run("tflite/convert.py", "--all", "--config=1.0", folder=folder, fails=True)
@@ -305,7 +306,7 @@ def test_bad_input_is_one_clear_error(folder, tmp_path):
     assert "Give two sub-networks" in error
     both = ("runs/a b:1.0", "runs/latest")
     error = run("train/compare.py", *both, folder=tmp_path, fails=True)
-    assert "Make it: python train/search.py --run='runs/a b'" in error
+    assert "Make it: keras-resizable search --run='runs/a b'" in error
     error = run("train/adapt.py", "--epochs=0", folder=tmp_path, fails=True)
     assert "epochs" in error
     assert not list(tmp_path.iterdir())
@@ -324,7 +325,8 @@ def test_a_dry_run_says_what_would_be_trained(tmp_path):
 
 def test_a_learning_rate_is_suggested(folder, tmp_path):
     data = f"--dataset={folder[0] / 'data'}"
-    arguments = (data, "--batch_size=16", "--find_learning_rate", NETWORK)
+    arguments = (data, "--image_size=16", "--batch_size=16", NETWORK)
+    arguments += ("--find_learning_rate",)
     output = run("train/supernet.py", *arguments, folder=tmp_path)
     suggested = re.search(r"Suggested: --learning_rate=(\S+)\. Wrote (\S+)", output)
     assert 1e-4 <= float(suggested[1]) <= 10  # Of images that teach little.
@@ -353,6 +355,7 @@ def test_one_sub_network_alone_then_the_same_command_is_a_new_run(folder, tmp_pa
     data = f"--dataset={folder[0] / 'data'}"
     arguments = (
         data,
+        "--image_size=16",
         "--mode=individual",
         "--config=0.5,0.75,0.5",
         "--epochs=1",
@@ -381,6 +384,7 @@ def test_one_sub_network_alone_then_the_same_command_is_a_new_run(folder, tmp_pa
     error = run(
         "train/supernet.py",
         data,
+        "--image_size=16",
         "--mode=individual",
         "--config=0.5",
         "--batch_size=32",
@@ -425,7 +429,8 @@ def test_a_folder_with_odd_files_is_told_and_trained_with(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     told = result.stderr.splitlines()
-    assert all(line.startswith("warning: The training ") for line in told[2:])
+    rest = [line for line in told[2:] if not line.startswith("warning: The training ")]
+    assert not rest
     assert told[0].startswith("warning: Left out 9 files in photos/train: ")
     for name in (*odd, "z.jpg", "deeper/0.jpg"):
         assert f"'dog/{name}'" in told[0]
@@ -439,26 +444,47 @@ def test_a_folder_with_odd_files_is_told_and_trained_with(tmp_path):
     assert "val_accuracy_target" in pandas.read_csv(latest / "history.csv")
 
 
-@pytest.mark.parametrize(
-    "script",
-    [
-        "train/supernet.py",
-        "train/demo.py",
-        "train/search.py",
-        "train/finetune.py",
-        "train/compare.py",
-        "train/export.py",
-        "train/adapt.py",
-        "train/photos.py",
-        "tflite/convert.py",
-        "tflite/benchmark.py",
-    ],
-)
+SCRIPTS = sorted([*ROOT.glob("train/*.py"), *ROOT.glob("tflite/*.py")])
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_help_opens_with_commands(script):
-    if script == "tflite/convert.py":  # One that imports by itself what it needs.
-        result = subprocess.run(
-            [sys.executable, ROOT / script, "--help"], capture_output=True, text=True
+    result = processes.run(script, "--help", folder=ROOT)
+    name = {"supernet": "train"}.get(script.stem, script.stem)
+    assert f"    keras-resizable {name}" in result.stdout.split("flags:")[0]
+    assert name in keras_resizable_command.COMMANDS
+
+
+def test_the_command_lists_its_commands_without_tensorflow(tmp_path):
+    """As it is installed, and in a fresh process."""
+    command = pathlib.Path(sys.executable).with_name("keras-resizable")
+    (tmp_path / "tensorflow.py").write_text("raise AssertionError")
+    env = os.environ | {"PYTHONPATH": str(tmp_path)}
+    for arguments in ([], ["--help"]):
+        listed = subprocess.run(
+            [command, *arguments], capture_output=True, text=True, env=env
         )
-    else:
-        result = processes.run(ROOT / script, "--help", folder=ROOT)
-    assert f"    python {script}" in result.stdout.split("flags:")[0]
+        assert listed.returncode == 0, listed.stderr
+        for name in keras_resizable_command.COMMANDS:
+            assert f"\n  {name} " in listed.stdout
+    wrong = subprocess.run([command, "serach"], capture_output=True, text=True, env=env)
+    assert wrong.returncode == 1
+    assert "no command 'serach'" in wrong.stderr and "search" in wrong.stderr
+
+
+def test_the_command_runs_one_with_its_flags(tmp_path):
+    command = pathlib.Path(sys.executable).with_name("keras-resizable")
+    shown = subprocess.run(
+        [command, "convert", "--help"], capture_output=True, text=True
+    )
+    assert "    keras-resizable convert --config" in shown.stdout
+    assert (
+        "\nkeras-resizable convert:\n" in shown.stdout and "--quantize" in shown.stdout
+    )
+    wrong = subprocess.run(
+        [command, "convert", "--quantise=int8"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert wrong.returncode == 1 and "Did you mean --quantize?" in wrong.stderr

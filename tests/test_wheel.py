@@ -14,6 +14,7 @@ import keras_resizable
 
 ROOT = pathlib.Path(__file__).parents[1]
 LIBRARY = ROOT / "keras_resizable"
+COMMAND = "keras_resizable_command.py"
 
 PROGRAM = """
 import pathlib
@@ -53,7 +54,7 @@ def wheel(tmp_path_factory):
     if int(version.split(".")[0]) < 77:
         pytest.skip(f"setuptools {version} is too old: pip install '.[dev]'")
     source = tmp_path_factory.mktemp("source")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", COMMAND):
         shutil.copy(ROOT / name, source)
     shutil.copytree(
         LIBRARY,
@@ -88,7 +89,7 @@ def test_everything_is_in_the_wheel(wheel):
         for path in LIBRARY.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert packed == there
+    assert packed == there | {COMMAND}
 
 
 def test_it_works_where_it_is_installed(wheel, tmp_path):

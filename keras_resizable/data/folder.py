@@ -29,7 +29,7 @@ def load_folder(folder: str | os.PathLike, *, validation: float = 0.0) -> ImageS
     `val/<class>/` and `test/<class>/` that exists; or `<class>/` alone, and then every
     tenth image of a class, in the order of names, is a test image.
 
-    With `validation` there are images to choose with: those of `validation/` (or
+    With `validation` there are validation images: those of `validation/` (or
     `valid/`, `val/`), if there is a `test/` too; or else this part of the training
     images of each class, always the same. Of `<class>/` alone the same part of each
     class is for tests. A class of three images or more has one of each at least.
@@ -42,7 +42,7 @@ def load_folder(folder: str | os.PathLike, *, validation: float = 0.0) -> ImageS
 
     Args:
         folder: Path of the folder.
-        validation: Which part of a class is to choose with, less than a half.
+        validation: Share of a class for validation, less than a half.
 
     Returns:
         An `ImageSet` of JPEG, PNG, BMP or GIF files, and of WebP and JPEG XL where
@@ -51,8 +51,8 @@ def load_folder(folder: str | os.PathLike, *, validation: float = 0.0) -> ImageS
     Raises:
         FileNotFoundError: If there are no folders of images, or only training or only
             test folders.
-        ValueError: If a class has only test images, or there are no images to test or
-            to choose with.
+        ValueError: If a class has only test images, or there are no test images or
+            no validation images.
     """
     if not 0 <= validation < 0.5:
         raise ValueError(
@@ -93,7 +93,7 @@ def load_folder(folder: str | os.PathLike, *, validation: float = 0.0) -> ImageS
         f"{folder / _TEST_FOLDERS[0]}."
     )
     if not is_flat:
-        advice = "add images, or a folder of images to choose with."
+        advice = "add images, or a folder of validation images."
     if not any(test.values()) or (chosen is not None and not any(chosen.values())):
         raise ValueError(
             f"No class in {folder} has {fewest} images, of which one would be kept to "

@@ -16,6 +16,7 @@ import tensorflow as tf
 from PIL import ExifTags, Image
 
 from keras_resizable.utils.files import cache_folder, replacing
+from keras_resizable.utils.quiet import quiet_libraries
 
 # Names of files that are read, if this version of TensorFlow knows the format.
 SUFFIXES = {
@@ -88,6 +89,7 @@ def check_images(
     results: list[Checked] = []
     with (
         warnings.catch_warnings(),
+        quiet_libraries(),
         concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
     ):
         warnings.simplefilter("ignore")  # Pillow's, of large images and odd EXIF data.

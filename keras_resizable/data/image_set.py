@@ -41,7 +41,7 @@ class ImageSet:
         class_names: Names of the classes.
         image_shape: `(height, width, channels)`; height and width are None if
             images are of several sizes.
-        validation: The `Split` to choose with, if there is one.
+        validation: The validation `Split`, if there is one.
     """
 
     train: Split
@@ -118,7 +118,7 @@ def hold_out(image_set: ImageSet, count: int) -> ImageSet:
 
 
 def with_validation(image_set: ImageSet, fraction: float) -> ImageSet:
-    """An `ImageSet` that has some of its training images to choose with.
+    """An `ImageSet` that keeps some of its training images for validation.
 
     Args:
         image_set: An `ImageSet` that has none yet.

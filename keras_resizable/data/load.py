@@ -25,8 +25,8 @@ def load(
         dataset: `"sample"` for the embedded sample of Fashion-MNIST, the path of a
             folder of images by class, or the name of a set of TensorFlow Datasets.
         data_dir: Where TensorFlow Datasets keeps its sets.
-        validation: Which part of the training images is to choose with, and not to
-            train with; of a folder of images by class see `load_folder`.
+        validation: Share of the training images that are kept for validation; of a
+            folder of images by class see `load_folder`.
 
     Returns:
         An `ImageSet`; its `validation` is None if there are to be none.

@@ -102,7 +102,7 @@ def find_serial(serial: str | None) -> str:
         if len(states) > 1:
             raise DeviceError(
                 f"There are several devices: {', '.join(states)}. Choose one by its "
-                "`serial` (--serial of the scripts)."
+                "`serial` (--serial on the command line)."
             )
         (serial,) = states
     if serial not in states:

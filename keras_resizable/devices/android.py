@@ -263,9 +263,9 @@ def _find_binary(path, abi):
         if abi not in _MACHINES or not path.is_file():
             raise DeviceError(
                 f"The tool benchmark_model for {abi} is needed: give its path by "
-                "`benchmark_binary` (--benchmark_binary of the scripts). `pip install "
-                "litert-cli` and one `litert benchmark --android` leave it where it is "
-                "found; or download it as "
+                "`benchmark_binary` (--benchmark_binary on the command line). `pip "
+                "install litert-cli` and one `litert benchmark --android` leave it "
+                "where it is found; or download it as "
                 "https://ai.google.dev/edge/litert/models/measurement says."
             )
     path = pathlib.Path(path)

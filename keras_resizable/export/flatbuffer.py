@@ -151,7 +151,7 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any] | None:
     if not path.is_file():
         raise FileNotFoundError(
             f"No model at {path}. keras_resizable.export.to_tflite makes one, and "
-            "python tflite/convert.py."
+            "keras-resizable convert."
         )
     content = path.read_bytes()
     if _MARK.encode() not in content:

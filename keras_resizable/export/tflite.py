@@ -35,6 +35,7 @@ from keras_resizable.utils.extras import import_extra, version_of
 from keras_resizable.utils.files import replacing
 from keras_resizable.utils.graph import require_graph
 from keras_resizable.utils.outputs import Classifier, check_labels, only_output
+from keras_resizable.utils.quiet import quiet_libraries
 
 QUANTIZE = ("none", "float16", "dynamic", "int8")
 # How far the outputs may be from Keras's, on average, as a share of the largest. In
@@ -281,22 +282,15 @@ def convert(
 
 @contextlib.contextmanager
 def _quiet():
-    """Without what TensorFlow tells of each file: its folder, and unused settings.
-
-    What fails is raised as well. A part of it is written by C++, past Python.
-    """
+    """Without what TensorFlow tells of each file: its folder, and unused settings."""
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel("WARNING")
-    with open(os.devnull, "wb") as nothing:
-        errors = os.dup(2)
-        try:
-            os.dup2(nothing.fileno(), 2)
+    try:
+        with quiet_libraries():
             yield
-        finally:
-            os.dup2(errors, 2)
-            os.close(errors)
-            logger.setLevel(level)
+    finally:
+        logger.setLevel(level)
 
 
 def _of(model):

@@ -43,7 +43,7 @@ class Job:
     Args:
         images: Path of a folder with a folder of photos for each class, or a name of
             TensorFlow Datasets; see `data.load`. Without test photos of its own, 15 %
-            of each class are to test, and another 15 % to choose with.
+            of each class are test photos, and another 15 % validation photos.
         model: What to start from: a name of `keras.applications`; the path of a
             `.keras` file, whose classifier is replaced if it has other classes; or one
             of this library's networks that are not in `keras.applications`, such as
@@ -61,17 +61,17 @@ class Job:
         max_latency_ms: Maximum milliseconds of the float32 sub-network on the device,
             as the sum of its pieces.
         max_flops: Maximum multiply-adds.
-        min_top1: Minimum accuracy on the photos to choose with, from 0 to 1.
+        min_top1: Minimum accuracy on the validation photos, from 0 to 1.
         io: What the int8 files take and return, see `export.to_tflite`.
         max_loss: How much accuracy an int8 file may lose, see `export.to_tflite`, from
             0 to 1.
         head_epochs: Passes over the photos in which only the classifier is trained; 5
             if absent, or more of few photos: 100 steps.
         epochs: Passes, at most, in which the whole model is trained; it ends when the
-            accuracy on the photos to choose with no longer rises; 20, or 500 steps.
+            accuracy on the validation photos no longer rises; 20, or 500 steps.
         resizable_epochs: Passes of the resizable network; 20, or 500 steps.
         tuning_epochs: Passes of the chosen sub-network; 5, or 100 steps.
-        validation: Which part of each class is to choose with.
+        validation: Share of each class for validation.
         seed: Seed of weights and order.
 
     Raises:
@@ -239,7 +239,7 @@ class Job:
         return pathlib.Path(self.images).expanduser().resolve()
 
     def load(self) -> data.ImageSet:
-        """The photos, with some to choose with.
+        """The photos, some of them for validation.
 
         Raises:
             ValueError: If there are too few, or of one class only.

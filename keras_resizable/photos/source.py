@@ -26,7 +26,7 @@ _PATIENCE = 5, 100  # Epochs without a better accuracy, or of few photos steps.
 
 
 def choosing(images: data.ImageSet) -> data.ImageSet:
-    """The photos, with those to choose with in the place of the test photos."""
+    """The photos, with the validation photos in the place of the test photos."""
     assert images.validation is not None
     return dataclasses.replace(images, test=images.validation)
 
@@ -154,7 +154,7 @@ def train_source(
 
     Args:
         job: A `Job` that is pretrained.
-        images: Its photos; `test` are those to choose with.
+        images: Its photos; `test` are the validation photos.
         recipe: The recipe of the resizable network.
         folder: Folder of the job.
         find_rate: Callable from a name, a compiled model and its batches to a learning

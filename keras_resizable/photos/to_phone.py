@@ -63,7 +63,7 @@ class ForPhone:
             it all that was trained.
         run: The `Run` of the resizable network.
         config: The chosen configuration.
-        table: The lookup table, on the photos to choose with.
+        table: The lookup table, on the validation photos.
         files: A row for each file and signature: what it is, its size, its latency, and
             its top-1 on the test photos, which nothing was chosen with, with its 95 %
             confidence interval.
@@ -93,7 +93,7 @@ def to_phone(
     all sub-networks are evaluated, and timed from their pieces; the best one within the
     limits is fine-tuned and becomes an int8 file. A second file, the bundle, has it and
     up to two neighbours in cost, not fine-tuned. Learning rates are found by range
-    tests. It is chosen on photos to choose with; what the files are worth is measured
+    tests. It is chosen on validation photos; what the files are worth is measured
     by running them on the test photos. The same call resumes what was interrupted.
 
     Args:

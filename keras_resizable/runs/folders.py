@@ -132,7 +132,7 @@ def _lock(folder):
     except filelock.Timeout as error:
         raise BlockingIOError(
             f"Another process trains in {folder}. To train beside it, start a new run "
-            "(new=True; --new_run of the scripts)."
+            "(new=True; --new_run on the command line)."
         ) from error
     _locks.add(lock)  # One that is forgotten is released.
 

@@ -158,8 +158,8 @@ class Run:
             data_dir: Where TensorFlow Datasets keeps its sets.
 
         Returns:
-            Images and labels; None if the run has no others to choose with, as its
-            recipe has no `validation`.
+            Images and labels; None if the run has no validation images, as what is
+            chosen is then chosen with these.
         """
         if not self.recipe.validation:
             return None
@@ -244,7 +244,7 @@ class Run:
         if not self.table_path.exists():
             raise FileNotFoundError(
                 f"No {self.table_path}. keras_resizable.search.build_table makes it, "
-                f"and python train/search.py --run={shlex.quote(str(self.folder))}"
+                f"and keras-resizable search --run={shlex.quote(str(self.folder))}"
             )
         return search.read_table(self.table_path, space)
 

@@ -74,7 +74,7 @@ def load_model(path: str | os.PathLike) -> keras.Model:
     if not path.is_file():
         raise FileNotFoundError(
             f"No network at {path}. keras_resizable.runs.train trains one, and "
-            "python train/supernet.py."
+            "keras-resizable train."
         )
     try:
         return keras.saving.load_model(path)

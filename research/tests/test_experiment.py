@@ -40,8 +40,8 @@ claims.CLAIMS = {{
     )
 }}
 import experiment
-from keras_resizable.utils import scripts
-scripts.run_script(experiment.main)
+from keras_resizable.commands import running
+running.run_script(experiment.main)
 """
 
 

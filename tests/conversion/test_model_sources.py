@@ -108,6 +108,7 @@ def test_a_model_of_others_goes_through_all_scripts(tmp_path):
 
     small = ("--epochs=1", "--batch_size=48", "--split_batch=true")
     small += ("--from=mine.keras", "--teacher=mine.keras", "--dataset=data")
+    small += ("--image_size=28",)
     run("train/supernet.py", *small)
     settings = json.loads((tmp_path / "runs/latest/recipe.json").read_text())
     assert settings["recipe"]["network"] == "mine.keras"

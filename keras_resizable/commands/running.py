@@ -1,9 +1,9 @@
-"""What the scripts in `train/` and `tflite/` share."""
+"""How a command runs: its flags, and what is said when something goes wrong."""
 
 import difflib
-import pathlib
 import re
 import sys
+import types
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +19,18 @@ _AROUND_REASON = re.compile(
     r"Graph execution error|Detected at node|File \"|<stack traces|\[\[|"
     r"\d+ root error|\d+ successful|\d+ derived|$"
 )
+
+
+def run_command(module: types.ModuleType) -> None:
+    """Runs the `main` of a module of commands; `--help` shows its docstring and flags.
+
+    Args:
+        module: A module of this package.
+    """
+    sys.modules["__main__"].__doc__ = module.__doc__
+    for flag in FLAGS.get_key_flags_for_module(module.__name__):
+        FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+    run_script(module.main)
 
 
 def run_script(main: Callable[[list[str]], Any]) -> None:
@@ -95,12 +107,11 @@ def _parse_flags(argv):
 
 
 def _names_of_own_flags():
-    """Flags of the script and of the modules beside it, not those of packages."""
-    folder = pathlib.Path(sys.argv[0]).resolve().parent
-    names: set[str] = set()
-    for module, flags in FLAGS.flags_by_module_dict().items():
-        # absl has a script by its path, as its module is `__main__`.
-        path = getattr(sys.modules.get(module), "__file__", None) or module
-        if pathlib.Path(path).resolve().parent == folder:
-            names.update(flag.name for flag in flags)
-    return sorted(names)
+    """Flags of the commands and of the script, not those of packages."""
+    own = (__package__, sys.argv[0])  # absl has a script by its path.
+    return sorted(
+        flag.name
+        for module, flags in FLAGS.flags_by_module_dict().items()
+        if module.startswith(own)
+        for flag in flags
+    )

@@ -1,0 +1,1 @@
+"""What `keras-resizable` runs: flags, calls into the library, a printed result."""
