@@ -305,8 +305,9 @@ def test_arrays_are_shuffled(make_network):
     labels = np.repeat(np.arange(3), 64)
     images = of_class(labels)
     order = np.random.default_rng(0).permutation(len(images))
+    network = make_network()
     one, other = (
-        make_network().sub_network("0.5", calibrate_with=array)
+        network.sub_network("0.5", calibrate_with=array)
         for array in (images, images[order])
     )
     for a, b in zip(batch_norms(one), batch_norms(other)):

@@ -402,7 +402,7 @@ class Counter(keras.callbacks.Callback):
     def __init__(self, path):
         super().__init__()
         self.path, self.file = path, None
-        self.seen, self.losses, self.last = 0, [], {"mean": np.zeros(2)}
+        self.seen, self.losses, self.last = 0, [], {"sum": np.zeros(2)}
 
     def on_train_begin(self, logs=None):
         self.file = open(self.path, "a")
@@ -415,7 +415,7 @@ class Counter(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.losses.append(logs["loss"])
-        self.last["mean"] = self.last["mean"] + logs["loss"]
+        self.last["sum"] = self.last["sum"] + logs["loss"]
 
 
 def test_callbacks_resume_with_what_they_know(compiled, fit, tmp_path):
@@ -436,7 +436,12 @@ def test_callbacks_resume_with_what_they_know(compiled, fit, tmp_path):
     def train(name, *more):
         keras.utils.set_random_seed(0)
         network, added = compiled(), callbacks(name)
-        fit(network, 4, every_steps=2, callbacks=[*added, *more])
+        try:
+            fit(network, 4, every_steps=2, callbacks=[*added, *more])
+        except KeyboardInterrupt:
+            for callback in added[1:]:
+                callback.on_train_end()  # Closes its file, as the end of a process.
+            raise
         return added
 
     expected = train("whole")
@@ -465,7 +470,7 @@ def test_callbacks_resume_with_what_they_know(compiled, fit, tmp_path):
     # Of steps after the last checkpoint, a state is that of the checkpoint.
     assert got[2].seen == expected[2].seen == 4 * STEPS
     np.testing.assert_allclose(got[2].losses, expected[2].losses, rtol=1e-4)
-    np.testing.assert_allclose(got[2].last["mean"], expected[2].last["mean"], rtol=1e-4)
+    np.testing.assert_allclose(got[2].last["sum"], expected[2].last["sum"], rtol=1e-4)
 
 
 def test_two_ways_to_restore_exclude_each_other(compiled, fit, tmp_path):

@@ -80,6 +80,8 @@ class Cascade(FrozenNetwork):
     ) -> Self:
         """The cascade of two sub-networks that is the most accurate within a budget.
 
+        Of each pair the threshold is the one that uses the budget up.
+
         Args:
             network: A `ResizableNetwork`.
             samples: `SampleResults` of its lookup table, on validation images: what

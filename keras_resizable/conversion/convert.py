@@ -1,6 +1,7 @@
 """From a Keras model to a resizable network."""
 
 import dataclasses
+import math
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -123,24 +124,30 @@ def from_keras(
     network = ResizableNetwork(stem, stages, head, scales, name=name or model.name)
     network.statistics.start_from_largest()
     if None not in plan.graph.input_shape:
-        if plan.head.position < len(plan.graph.calls):  # Else it returns features.
-            _warn_of_output_sizes(network)
+        _warn_of_output_sizes(network, model, plan.graph)
         _warn_of_flops(network)
     return network
 
 
-def _warn_of_output_sizes(network):
-    """Warns of feature maps among the outputs that are smaller at smaller scales."""
+def _warn_of_output_sizes(network, model, graph):
+    """Warns of maps among the outputs that are smaller at smaller scales.
+
+    Not of the features of a backbone: its smallest maps, smaller than the image.
+    """
+    tensors = [tensor for call in graph.calls for tensor in tensors_in(call.outputs)]
+    maps = [tensor.shape[1:3] for tensor in tensors if len(tensor.shape) == 4]
+    features = min([*maps, graph.input_shape[:2]], key=math.prod)
+    of_backbone = features if features != graph.input_shape[:2] else None
     full, least = network.space.largest, network.space.smallest
     sizes = zip(
-        network.head.output_names,
+        model.output_names,
         output_shapes(network, full),
         output_shapes(network, least),
     )
     changed = [
         f"{name!r} is {at_full} at {full} and {at_least} at {least}"
         for name, at_full, at_least in sizes
-        if len(at_full) == 3 and at_full != at_least
+        if len(at_full) == 3 and at_full != at_least and at_full[:2] != of_backbone
     ]
     if changed:
         warnings.warn(

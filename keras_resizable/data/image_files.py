@@ -82,11 +82,13 @@ def check_images(
     """
     kept = _path_of_result(paths)
     try:
-        return [Checked(*values) for values in json.loads(kept.read_text())]
+        results = [Checked(*values) for values in json.loads(kept.read_text())]
     except (OSError, TypeError, ValueError):  # None, or a damaged one.
-        pass
+        results = []
+    if len(results) == len(paths):
+        return results
     start = told = time.monotonic()
-    results: list[Checked] = []
+    results = []
     with (
         warnings.catch_warnings(),
         quiet_libraries(),

@@ -4,6 +4,7 @@ import collections
 import contextlib
 import json
 import pathlib
+import pickle
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -44,7 +45,7 @@ class CallbackStates:
             name: dict(vars(callback)) for name, callback in self._callbacks.items()
         }
         self._initial = {
-            name: _encoded_attributes(callback, [])
+            name: _encoded_attributes(callback)
             for name, callback in self._callbacks.items()
         }
 
@@ -53,12 +54,11 @@ class CallbackStates:
         states: dict[str, Any] = {}
         arrays: list[np.ndarray] = []
         for name, callback in self._callbacks.items():
-            initial = self._initial[name]
-            values = _encoded_attributes(callback, arrays)
+            values = _encoded_attributes(callback)
             changed = {
-                key: value
+                key: _encoded(getattr(callback, key), arrays)
                 for key, value in values.items()
-                if key not in initial or json.dumps(value) != json.dumps(initial[key])
+                if value != self._initial[name].get(key)
             }
             states[name] = {"values": changed, "lost": self._lost(name, values)}
         return states, arrays
@@ -114,13 +114,15 @@ def continue_logs(
         callback.append = True
 
 
-def _encoded_attributes(callback, arrays):
-    """The attributes that JSON can hold."""
+def _encoded_attributes(callback):
+    """The attributes that can be saved, as texts and bytes that can be compared."""
     values = {}
     for key, value in vars(callback).items():
         if key not in _OF_PROCESS:
+            arrays: list[np.ndarray] = []
             with contextlib.suppress(TypeError):
-                values[key] = _encoded(value, arrays)
+                text = json.dumps(_encoded(value, arrays))
+                values[key] = text, [pickle.dumps(array) for array in arrays]
     return values
 
 

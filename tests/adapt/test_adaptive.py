@@ -189,7 +189,7 @@ def test_targets_are_learned(network):
     assert np.mean(learned == targets) > 0.9
 
 
-@given(st.lists(st.floats(0.1, 1.0, width=16), min_size=2), st.floats(0, 1))
+@given(st.lists(st.floats(0.125, 1.0, width=16), min_size=2), st.floats(0, 1))
 def test_a_threshold_keeps_a_share(confidence, share):
     confidence = np.array(confidence, np.float32)
     below = (confidence < _threshold(confidence, share)).mean()
@@ -199,7 +199,7 @@ def test_a_threshold_keeps_a_share(confidence, share):
 
 
 def test_the_best_cascade_within_a_budget_is_chosen(network, batch):
-    """Of all pairs and thresholds, by walking through them."""
+    """Of all pairs, each with the highest threshold within the budget."""
     generator = np.random.default_rng(0)
     configs = ["0.5,0.5", "0.75,0.5", "1.0,0.5", "1.0,1.0"]
     right = generator.random((4, 200)) < np.array([[0.5], [0.6], [0.65], [0.8]])
@@ -212,11 +212,12 @@ def test_the_best_cascade_within_a_budget_is_chosen(network, batch):
     for first in range(4):
         for second in range(first + 1, 4):
             cascade = adapt.Cascade(network, [configs[first], configs[second]], [0.5])
-            for threshold in (0.0, *confidence[first].astype(float) + 1e-4):
+            for threshold in sorted([2.0, *confidence[first] + 1e-4], reverse=True):
                 more = confidence[first] < threshold
                 flops = np.take(cascade.route_flops, more.astype(int)).mean()
                 if flops <= budget:
                     best = max(best, np.where(more, right[second], right[first]).mean())
+                    break
     numbers = [configs.index(str(config)) for config in chosen.candidates]
     more = confidence[numbers[0]] < chosen.thresholds[0]
     assert np.take(chosen.route_flops, more.astype(int)).mean() <= budget

@@ -77,7 +77,7 @@ def test_stages_are_where_the_paper_has_them(name):
 def probabilities(make):
     """A model of `foreign_models`, which ends in logits, with a softmax."""
     model = make()
-    return keras.Model(model.inputs, layers.Softmax()(model.outputs[0]))
+    return keras.Model(model.input, layers.Softmax()(model.output))
 
 
 @pytest.mark.parametrize("make", [padded, blocks_that_are_layers])
