@@ -13,15 +13,13 @@ from keras_resizable import (
     layers,
     models,
     photos,
-    plots,
     recipes,
     runs,
     search,
     training,
 )
-from keras_resizable.calibration import calibrate
 from keras_resizable.conversion import from_keras, resize_points
-from keras_resizable.flops import count_flops
+from keras_resizable.distillation import InPlaceDistillation, TeacherDistillation
 from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
 from keras_resizable.models import (
     MobileNetV1,
@@ -35,18 +33,19 @@ from keras_resizable.models import (
     ShuffleNetV2,
 )
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.pieces import count_flops_of_configs
 from keras_resizable.runs import load_network, train
-from keras_resizable.space import Configuration, SpatialSpace
-from keras_resizable.training import (
+from keras_resizable.samplers import (
     FairSampler,
     FixedSampler,
-    InPlaceDistillation,
     SandwichSampler,
     SwitchingSampler,
-    TeacherDistillation,
     UniformSampler,
 )
+from keras_resizable.search import plots
+from keras_resizable.space import Configuration, SpatialSpace
+from keras_resizable.subnetworks.calibration import calibrate
+from keras_resizable.subnetworks.flops import count_flops
+from keras_resizable.subnetworks.pieces import count_flops_of_configs
 
 __version__ = "0.1.0"
 

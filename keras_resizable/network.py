@@ -9,13 +9,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resizable.calibration import calibrate
-from keras_resizable.parts import Part, norms_by_stage
-from keras_resizable.scales import with_scales
+from keras_resizable import distillation as distillations
+from keras_resizable import samplers
+from keras_resizable.distillation import Distillation, TeacherDistillation
 from keras_resizable.space import ConfigLike, SpatialSpace
-from keras_resizable.sub_network import cut_out
-from keras_resizable.training import distillation as distillations
-from keras_resizable.training import sampling
+from keras_resizable.subnetworks.calibration import calibrate
+from keras_resizable.subnetworks.cutting import cut_out
+from keras_resizable.subnetworks.parts import Part, norms_by_stage
+from keras_resizable.subnetworks.scales import with_scales
+from keras_resizable.subnetworks.shapes import check_sizes
 from keras_resizable.training.checks import (
     check_batches,
     check_distillation,
@@ -25,14 +27,12 @@ from keras_resizable.training.checks import (
     check_settings,
     check_stages,
 )
-from keras_resizable.training.distillation import Distillation, TeacherDistillation
 from keras_resizable.training.distribution import MultiWorkerTraining
 from keras_resizable.training.records import DivergenceRecord, StatisticsRecord
 from keras_resizable.training.step import TrainStep
 from keras_resizable.training.variables import create_variables
 from keras_resizable.utils.batches import Batches
 from keras_resizable.utils.outputs import Classifier
-from keras_resizable.utils.shapes import check_sizes
 
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
@@ -227,8 +227,8 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         SandwichSampler(seed=0, num_draws=1)
         """
         check_settings(split_batch, jit_compile)
-        sampler = sampling.get(sampler)
-        if isinstance(sampler, sampling.Sampler):
+        sampler = samplers.get(sampler)
+        if isinstance(sampler, samplers.Sampler):
             sampler = sampler.for_space(self.space)
         teaching = distillations.get(distillation)
         if teaching is not None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from keras import layers
 
 from keras_resizable import adapt, calibrate, search
-from keras_resizable.calibration import batch_norms
-from keras_resizable.tree import PrefixTree
+from keras_resizable.subnetworks.calibration import batch_norms
+from keras_resizable.subnetworks.tree import PrefixTree
 from keras_resizable.utils import batches
 
 MAKE_NETWORK = small_network

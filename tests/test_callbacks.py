@@ -6,7 +6,7 @@ from row_weights import row_weights
 
 from keras_resizable import FairSampler, FixedSampler, SwitchingSampler, calibrate
 from keras_resizable.callbacks import StartFromLargest, SubNetworkAccuracy
-from keras_resizable.parts import norms_by_stage
+from keras_resizable.subnetworks.parts import norms_by_stage
 
 MAKE_NETWORK = small_network
 

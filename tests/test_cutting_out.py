@@ -19,8 +19,8 @@ from odd_networks import (
 import keras_resizable
 from keras_resizable import ScaleAwareBatchNorm, export
 from keras_resizable.layers import DropPath
-from keras_resizable.parts import norms_by_stage
-from keras_resizable.utils import shapes
+from keras_resizable.subnetworks import shapes
+from keras_resizable.subnetworks.parts import norms_by_stage
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from conftest import small_network
 
 import keras_resizable
 from keras_resizable import FairSampler, FixedSampler, SandwichSampler, SwitchingSampler
-from keras_resizable.training.distillation import InPlaceDistillation
+from keras_resizable.distillation import InPlaceDistillation
 
 MAKE_NETWORK = small_network
 

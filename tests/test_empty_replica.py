@@ -7,8 +7,8 @@ import tensorflow as tf
 from conftest import small_network
 
 from keras_resizable import FixedSampler, calibrate
-from keras_resizable.calibration import batch_norms
 from keras_resizable.callbacks import StopOnDivergence
+from keras_resizable.subnetworks.calibration import batch_norms
 
 MAKE_NETWORK = small_network
 

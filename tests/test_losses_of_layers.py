@@ -8,8 +8,7 @@ import pytest
 from keras import layers
 from odd_networks import stage_of, stem_of, tiny_network
 
-from keras_resizable import FixedSampler, ScaleAwareBatchNorm
-from keras_resizable.training import distillation
+from keras_resizable import FixedSampler, ScaleAwareBatchNorm, distillation
 
 PENALTY = keras.regularizers.L2(0.05)
 

@@ -6,7 +6,7 @@ from keras import layers
 from odd_networks import norm_stage, stage_of, tiny_network
 
 from keras_resizable import ScaleAwareBatchNorm, StageResize
-from keras_resizable.pieces import content, pieces_of_configs
+from keras_resizable.subnetworks.pieces import content, pieces_of_configs
 from keras_resizable.training import fine_tuning
 
 

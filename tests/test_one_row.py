@@ -5,7 +5,7 @@ import pytest
 from conftest import small_network
 
 from keras_resizable import FixedSampler, search
-from keras_resizable.parts import norms_by_stage
+from keras_resizable.subnetworks.parts import norms_by_stage
 
 MAKE_NETWORK = small_network
 

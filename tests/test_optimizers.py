@@ -7,7 +7,7 @@ from keras import layers, optimizers
 from odd_networks import classifier, norm_stage, tiny_network
 
 from keras_resizable import FixedSampler
-from keras_resizable.parts import norms_by_stage
+from keras_resizable.subnetworks.parts import norms_by_stage
 
 OPTIMIZERS = {
     "SGD": lambda: optimizers.SGD(0.02, momentum=0.9, weight_decay=0.01),

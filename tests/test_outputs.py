@@ -8,7 +8,7 @@ from keras import layers, ops
 from odd_networks import tiny_network
 
 from keras_resizable import TeacherDistillation, adapt, search
-from keras_resizable.parts import norms_by_stage
+from keras_resizable.subnetworks.parts import norms_by_stage
 from keras_resizable.training import fine_tuning
 from keras_resizable.utils.outputs import Classifier
 

@@ -25,35 +25,30 @@ SCRIPTS = sorted(
 )
 
 # What each part may import, besides itself. Imports go one way.
-CORE = {"space", "layers", "utils", "calibration", "flops", "sub_network", "parts"}
-NETWORK = CORE | {"network", "scales", "training"}
+CORE = {"space", "layers", "subnetworks", "utils"}
+NETWORK = CORE | {"distillation", "network", "samplers", "training"}
 MAY_IMPORT = {
     "space": set(),
-    "utils": {"layers", "space"},
+    "utils": set(),
     "layers": {"space"},
-    "calibration": {"layers", "utils"},
-    "flops": {"layers", "utils"},
-    "sub_network": {"calibration", "layers", "space", "utils"},
-    "parts": CORE,
-    "training": CORE,
-    "scales": {"layers", "space", "sub_network", "utils"},
+    "subnetworks": {"layers", "space", "utils"},
+    "samplers": {"space"},
+    "distillation": {"utils"},
+    "training": CORE | {"distillation", "samplers"},
     "network": NETWORK,
-    "conversion": NETWORK | {"pieces"},
-    "pieces": NETWORK,
-    "tree": NETWORK,
+    "conversion": NETWORK,
     "callbacks": NETWORK,
     "models": NETWORK,
     "data": NETWORK,
     "export": NETWORK,
     "devices": {"export", "utils"},
-    "search": NETWORK | {"devices", "export", "pieces", "tree"},
-    "plots": NETWORK | {"pieces", "search"},
-    "adapt": NETWORK | {"export", "flops", "pieces", "search", "tree"},
+    "search": NETWORK | {"devices", "export"},
+    "adapt": NETWORK | {"export", "search"},
     "recipes": NETWORK | {"callbacks", "conversion", "data", "models"},
     "runs": NETWORK | {"callbacks", "data", "recipes", "search"},
     "photos": NETWORK
-    | {"conversion", "data", "devices", "export", "models", "pieces"}
-    | {"recipes", "runs", "search", "tree"},
+    | {"conversion", "data", "devices", "export", "models", "recipes", "runs"}
+    | {"search"},
 }
 MAY_IMPORT["commands"] = MAY_IMPORT.keys() - {"layers"}  # Nothing imports it.
 

@@ -7,8 +7,8 @@ import pytest
 
 import keras_resizable
 from keras_resizable import recipes
+from keras_resizable.distillation import InPlaceDistillation
 from keras_resizable.layers import DropPath
-from keras_resizable.training.distillation import InPlaceDistillation
 
 
 @pytest.mark.parametrize("mode", recipes.MODES)

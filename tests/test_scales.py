@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import keras_resizable
-from keras_resizable.parts import norms_by_stage
 from keras_resizable.search import build_table
 from keras_resizable.space import mixture
+from keras_resizable.subnetworks.parts import norms_by_stage
 
 MAKE_NETWORK = small_network
 FINER = (1.0, 0.9, 0.75, 0.625, 0.5)

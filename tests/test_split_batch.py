@@ -10,7 +10,7 @@ from conftest import small_network
 from row_weights import row_weights
 
 from keras_resizable import FixedSampler, TeacherDistillation, memory
-from keras_resizable.parts import norms_by_stage
+from keras_resizable.subnetworks.parts import norms_by_stage
 from keras_resizable.training.step import TrainStep
 
 MAKE_NETWORK = small_network

@@ -9,7 +9,7 @@ from plain_resnet import plain_resnet
 from row_weights import row_weights
 
 from keras_resizable import FixedSampler, UniformSampler
-from keras_resizable.parts import norms_by_stage
+from keras_resizable.subnetworks.parts import norms_by_stage
 
 MAKE_NETWORK = small_network
 CONFIGS = [(1.0, 1.0), (0.5, 0.75), (0.75, 0.5)]

@@ -11,6 +11,7 @@ import keras_resizable
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(keras_resizable.__path__, "keras_resizable.")
+    if ".commands." not in module.name  # Their flags would clash.
 ]
 # Keras calls these, and says what they take.
 OF_KERAS = {"build", "call", "get_config", "from_config"}

@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.pieces import pieces_of_configs
 from keras_resizable.space import ConfigLike, Configuration
-from keras_resizable.sub_network import Cut, copy_state
-from keras_resizable.tree import PrefixTree, nodes_of
+from keras_resizable.subnetworks.cutting import Cut, copy_state
+from keras_resizable.subnetworks.pieces import pieces_of_configs
+from keras_resizable.subnetworks.tree import PrefixTree, nodes_of
 from keras_resizable.utils.batches import (
     Batches,
     check_not_empty,

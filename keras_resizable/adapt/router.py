@@ -14,11 +14,11 @@ from keras_resizable.adapt.base import (
     num_shared,
     read_candidates,
 )
-from keras_resizable.flops import count_flops
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.pieces import pieces_of_configs
 from keras_resizable.search.samples import SampleResults, require_results_of
 from keras_resizable.space import ConfigLike
+from keras_resizable.subnetworks.flops import count_flops
+from keras_resizable.subnetworks.pieces import pieces_of_configs
 from keras_resizable.utils.batches import Batches, labelled_batches
 
 _FILTERS = 32

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_resizable.parts import norms_by_stage
+from keras_resizable.subnetworks.parts import norms_by_stage
 
 
 class StartFromLargest(keras.callbacks.Callback):

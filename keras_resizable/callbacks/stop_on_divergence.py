@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
-from keras_resizable.calibration import batch_norms, tables_of
 from keras_resizable.network import ResizableNetwork
+from keras_resizable.subnetworks.calibration import batch_norms, tables_of
 
 
 class StopOnDivergence(keras.callbacks.Callback):

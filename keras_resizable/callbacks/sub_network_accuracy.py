@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import keras
 
-from keras_resizable.calibration import make_calibrator, restoring
 from keras_resizable.space import ConfigLike
+from keras_resizable.subnetworks.calibration import make_calibrator, restoring
 from keras_resizable.training.averaging import averaged
 from keras_resizable.utils.batches import Batches
 

@@ -8,7 +8,7 @@ import keras
 
 from keras_resizable.layers import HasStockForm, ScaleAwareBatchNorm
 from keras_resizable.layers.scale_aware_batch_norm import at_scale
-from keras_resizable.sub_network import copy_state, copy_trainable
+from keras_resizable.subnetworks.cutting import copy_state, copy_trainable
 from keras_resizable.utils.graph import layers_of, replace_layers
 
 

@@ -10,7 +10,7 @@ from keras_resizable.conversion.block import ScaleAwareBlock, norms_inside
 from keras_resizable.conversion.graph import Call, Cut, Graph, replay
 from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
 from keras_resizable.layers.stage_resize import resizing
-from keras_resizable.sub_network import copy_state, copy_trainable
+from keras_resizable.subnetworks.cutting import copy_state, copy_trainable
 from keras_resizable.utils.graph import layers_of
 from keras_resizable.utils.messages import first_line
 

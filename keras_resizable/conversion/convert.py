@@ -20,9 +20,9 @@ from keras_resizable.conversion.graph import (
 from keras_resizable.conversion.padding import join_padding
 from keras_resizable.conversion.stages import find_head, find_resizes, segments_of
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.pieces import pieces_of_configs
 from keras_resizable.space import check_scales
-from keras_resizable.utils.shapes import output_shapes, output_spec
+from keras_resizable.subnetworks.pieces import pieces_of_configs
+from keras_resizable.subnetworks.shapes import output_shapes, output_spec
 
 _FEW_FLOPS = 0.2  # Part of a model that is resizable, for less of which it warns.
 

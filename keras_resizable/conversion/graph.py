@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
+from keras_resizable.subnetworks.shapes import output_spec
 from keras_resizable.utils.graph import is_graph, run_through
-from keras_resizable.utils.shapes import output_spec
 
 # Height and width of models that take any, where some are needed to think with.
 NOMINAL_SIZE = 224

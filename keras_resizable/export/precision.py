@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_resizable.sub_network import copy_state
+from keras_resizable.subnetworks.cutting import copy_state
 from keras_resizable.utils.graph import layers_of
 
 # What models compute in that are converted as float32, and what that may change.

@@ -8,10 +8,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resizable.calibration import calibrate, scope_of
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import ConfigLike, SpatialSpace
-from keras_resizable.sub_network import cut_out
+from keras_resizable.subnetworks.calibration import calibrate, scope_of
+from keras_resizable.subnetworks.cutting import cut_out
 from keras_resizable.utils.batches import Batches
 from keras_resizable.utils.files import replacing_folder
 from keras_resizable.utils.graph import require_graph

@@ -6,14 +6,14 @@ import pathlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from keras_resizable.calibration import calibrate
 from keras_resizable.export.accuracy import FileAccuracy, kind_of_outputs
 from keras_resizable.export.flatbuffer import read_metadata
 from keras_resizable.export.tflite import check_options, file_name, to_tflite
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.scales import digest_of_network
 from keras_resizable.space import ConfigLike
-from keras_resizable.sub_network import as_super_network, cut_out
+from keras_resizable.subnetworks.calibration import calibrate
+from keras_resizable.subnetworks.cutting import as_super_network, cut_out
+from keras_resizable.subnetworks.scales import digest_of_network
 from keras_resizable.utils.batches import (
     Batches,
     images_in_random_order,

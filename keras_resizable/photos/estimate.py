@@ -10,7 +10,7 @@ import numpy as np
 from keras_resizable import data, recipes, runs
 from keras_resizable.photos.job import Job, evaluated_configs
 from keras_resizable.photos.source import choosing, make_network, of_source
-from keras_resizable.pieces import count_flops_of_configs
+from keras_resizable.subnetworks.pieces import count_flops_of_configs
 
 _TIMED_STEPS = 3
 

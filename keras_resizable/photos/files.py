@@ -11,11 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resizable import data, devices, export, recipes, runs, search
-from keras_resizable.flops import count_flops
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.photos.job import Job
 from keras_resizable.runs import Run
 from keras_resizable.space import Configuration, SpatialSpace
+from keras_resizable.subnetworks.flops import count_flops
 from keras_resizable.utils.extras import import_extra
 
 if TYPE_CHECKING:

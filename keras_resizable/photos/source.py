@@ -12,8 +12,8 @@ from keras_resizable import data, recipes, search
 from keras_resizable.conversion import application_model, classifier, from_keras
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.photos.job import Job, evaluated_configs
-from keras_resizable.pieces import count_flops_of_configs
 from keras_resizable.runs import fit_resumable, save_network
+from keras_resizable.subnetworks.pieces import count_flops_of_configs
 from keras_resizable.utils.graph import is_graph, layers_of
 from keras_resizable.utils.outputs import Classifier
 

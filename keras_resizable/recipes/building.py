@@ -7,7 +7,7 @@ import inspect
 import keras
 import tensorflow as tf
 
-from keras_resizable import data
+from keras_resizable import data, samplers
 from keras_resizable.callbacks import StartFromLargest
 from keras_resizable.conversion import (
     APPLICATIONS,
@@ -17,11 +17,11 @@ from keras_resizable.conversion import (
     load_source,
     set_options,
 )
+from keras_resizable.distillation import InPlaceDistillation, TeacherDistillation
 from keras_resizable.models import NETWORKS
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.recipes.recipe import Recipe
 from keras_resizable.space import ConfigLike
-from keras_resizable.training import InPlaceDistillation, TeacherDistillation, sampling
 
 # Training images, classes and image shapes, for what is told without the data.
 KNOWN_SETS = {
@@ -298,20 +298,20 @@ def _first_shrunk_epoch(recipe):
 
 
 def _sampler(space, recipe, mode, config, steps_per_epoch):
-    alone = sampling.FixedSampler([space.config(config or ())])
+    alone = samplers.FixedSampler([space.config(config or ())])
     if mode == "individual":
         return alone
-    kind, options = sampling.SAMPLERS[recipe.sampler], {"seed": recipe.seed}
+    kind, options = samplers.SAMPLERS[recipe.sampler], {"seed": recipe.seed}
     if "num_draws" in inspect.signature(kind).parameters:
         options["num_draws"] = recipe.draws
     sampler = kind(**options)
     if recipe.shrink:
-        largest = sampling.FixedSampler([space.largest])
+        largest = samplers.FixedSampler([space.largest])
         step = _first_shrunk_epoch(recipe) * steps_per_epoch
-        sampler = sampling.SwitchingSampler(largest, sampler, step)
+        sampler = samplers.SwitchingSampler(largest, sampler, step)
     if mode == "resizable_aug":
         step = round(recipe.switch * recipe.epochs * steps_per_epoch)
-        sampler = sampling.SwitchingSampler(sampler, alone, step)
+        sampler = samplers.SwitchingSampler(sampler, alone, step)
     return sampler
 
 

@@ -3,14 +3,14 @@
 import dataclasses
 import math
 
+from keras_resizable import samplers
 from keras_resizable.conversion import APPLICATIONS, is_source
 from keras_resizable.data.preprocessing import AUGMENTATIONS
 from keras_resizable.models import NETWORKS
-from keras_resizable.training import sampling
 
 MODES = ("individual", "resizable", "resizable_aug")
 SCHEDULES = ("step", "linear", "cosine")
-SAMPLERS = tuple(sampling.SAMPLERS)
+SAMPLERS = tuple(samplers.SAMPLERS)
 DISTILLATIONS = ("none", "in_place")
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 

@@ -12,11 +12,11 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.scales import digest_of_network
 from keras_resizable.search.samples import SampleResults
 from keras_resizable.space import Configuration
+from keras_resizable.subnetworks.scales import digest_of_network
+from keras_resizable.subnetworks.tree import PrefixTree
 from keras_resizable.training.distribution import is_chief
-from keras_resizable.tree import PrefixTree
 from keras_resizable.utils.batches import (
     Batches,
     check_not_empty,

@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.pieces import count_flops_of_configs
 from keras_resizable.search.query import pareto_front
 from keras_resizable.search.table import build_table
+from keras_resizable.subnetworks.pieces import count_flops_of_configs
 from keras_resizable.utils.batches import (
     Batches,
     check_not_empty,

@@ -14,9 +14,9 @@ from keras_resizable.devices import Device
 from keras_resizable.devices.names import check_name
 from keras_resizable.export.tflite import convert
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.pieces import content, cut_piece, pieces_of_configs
 from keras_resizable.search.table import LATENCY, MEASURED
 from keras_resizable.space import ConfigLike
+from keras_resizable.subnetworks.pieces import content, cut_piece, pieces_of_configs
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.files import cache_folder, check_writable, replacing
 

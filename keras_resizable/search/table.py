@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.pieces import count_flops_of_configs
-from keras_resizable.scales import digest_of_network
 from keras_resizable.search.evaluation import evaluate_configs
 from keras_resizable.search.samples import (
     SAMPLES,
@@ -22,6 +20,8 @@ from keras_resizable.search.samples import (
     save_samples,
 )
 from keras_resizable.space import ConfigLike, SpatialSpace
+from keras_resizable.subnetworks.pieces import count_flops_of_configs
+from keras_resizable.subnetworks.scales import digest_of_network
 from keras_resizable.training.distribution import is_chief
 from keras_resizable.utils.batches import (
     Batches,

@@ -7,14 +7,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resizable.layers import HasStockForm, ScaleAwareBatchNorm
-from keras_resizable.training.distillation import (
+from keras_resizable.distillation import (
     Distillation,
     InPlaceDistillation,
     TeacherDistillation,
 )
+from keras_resizable.layers import HasStockForm, ScaleAwareBatchNorm
+from keras_resizable.samplers import SwitchingSampler
 from keras_resizable.training.records import check_shares
-from keras_resizable.training.sampling import SwitchingSampler
 from keras_resizable.utils.graph import layers_of
 from keras_resizable.utils.outputs import is_multi_label
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resizable.sub_network import copy_state
+from keras_resizable.subnetworks.cutting import copy_state
 from keras_resizable.training.averaging import without_loss_scaling
 from keras_resizable.utils.batches import check_not_empty, labelled_batches
 from keras_resizable.utils.extras import import_extra

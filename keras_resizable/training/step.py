@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
+from keras_resizable.distillation import Distillation, InPlaceDistillation
 from keras_resizable.layers import drop_path
-from keras_resizable.parts import norms_by_stage
+from keras_resizable.subnetworks.parts import norms_by_stage
 from keras_resizable.training.batch import Batch
 from keras_resizable.training.collecting import Collecting
-from keras_resizable.training.distillation import Distillation, InPlaceDistillation
 from keras_resizable.training.plans import (
     draw_plan,
     for_each_row,

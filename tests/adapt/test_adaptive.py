@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 import keras_resizable
 from keras_resizable import adapt, export, search
 from keras_resizable.adapt.cascade import _threshold
-from keras_resizable.calibration import batch_norms
-from keras_resizable.pieces import pieces_of_configs
+from keras_resizable.subnetworks.calibration import batch_norms
+from keras_resizable.subnetworks.pieces import pieces_of_configs
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 sys.path.insert(0, str(EXAMPLES))

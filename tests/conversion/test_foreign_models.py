@@ -21,7 +21,7 @@ from foreign_models import (
 
 import keras_resizable
 from keras_resizable.layers import scale_aware_batch_norm
-from keras_resizable.parts import norms_by_stage
+from keras_resizable.subnetworks.parts import norms_by_stage
 
 SCALES = (1.0, 0.7)
 # Of whose layers, inputs or outputs a training step has to know.

@@ -10,7 +10,7 @@ from keras import layers
 
 import keras_resizable
 from keras_resizable import from_keras
-from keras_resizable.parts import norms_by_stage
+from keras_resizable.subnetworks.parts import norms_by_stage
 
 SCALES = (1.0, 0.6)
 register = keras.saving.register_keras_serializable(package="tests")

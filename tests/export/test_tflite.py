@@ -25,7 +25,7 @@ from keras_resizable.export import (
 )
 from keras_resizable.export.flatbuffer import count_operators
 from keras_resizable.export.tflite import convert
-from keras_resizable.pieces import cut_piece, pieces_of_configs
+from keras_resizable.subnetworks.pieces import cut_piece, pieces_of_configs
 
 
 def operators(path):

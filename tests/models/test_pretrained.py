@@ -9,7 +9,7 @@ import pytest
 from keras_resizable import MobileNetV1, MobileNetV2
 from keras_resizable.conversion import application_model
 from keras_resizable.models import load_stock_weights
-from keras_resizable.parts import norms_by_stage
+from keras_resizable.subnetworks.parts import norms_by_stage
 
 PAIRS = {
     "MobileNetV1": (MobileNetV1, keras.applications.MobileNet),

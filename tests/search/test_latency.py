@@ -3,8 +3,8 @@ import pathlib
 import pytest
 from conftest import small_network
 
-from keras_resizable.pieces import cut_piece, pieces_of_configs
 from keras_resizable.search import latency, latency_table
+from keras_resizable.subnetworks.pieces import cut_piece, pieces_of_configs
 
 MAKE_NETWORK = small_network
 

@@ -18,7 +18,7 @@ from keras_resizable.search import (
     read_table,
     write_table,
 )
-from keras_resizable.tree import PrefixTree
+from keras_resizable.subnetworks.tree import PrefixTree
 
 MAKE_NETWORK = small_network
 

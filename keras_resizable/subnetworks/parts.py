@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
-from keras_resizable.calibration import batch_norms
-from keras_resizable.flops import count_part
 from keras_resizable.layers import ScaleAwareBatchNorm
 from keras_resizable.space import Configuration
-from keras_resizable.sub_network import Cut
+from keras_resizable.subnetworks.calibration import batch_norms
+from keras_resizable.subnetworks.cutting import Cut
+from keras_resizable.subnetworks.flops import count_part
 
 if TYPE_CHECKING:
     from keras_resizable.network import ResizableNetwork

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
-from keras_resizable.calibration import scope_of, tables_of
 from keras_resizable.layers import HasStockForm, ScaleAwareBatchNorm
 from keras_resizable.space import Configuration
+from keras_resizable.subnetworks.calibration import scope_of, tables_of
 from keras_resizable.utils.graph import is_graph, layers_of, run_through
 
 if TYPE_CHECKING:

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_resizable import search
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.pieces import pieces_of_configs
+from keras_resizable.search import query
+from keras_resizable.search.samples import SampleResults
 from keras_resizable.space import ConfigLike, resized
+from keras_resizable.subnetworks.pieces import pieces_of_configs
 from keras_resizable.utils.extras import import_extra
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def front(
             f"At most {len(_LETTERS)} get a letter. Received {len(configs)} configs."
         )
     names = [] if network is None else [str(network.space.config(c)) for c in configs]
-    best = search.pareto_front(table, cost)
+    best = query.pareto_front(table, cost)
     unit = 1e6 if cost == "flops" else 1
     figure = _figure(12 if len(configs) else 6, 4.5)
     axes, *others = np.atleast_1d(figure.subplots(1, 2 if len(configs) else 1))
@@ -131,7 +132,7 @@ def main_effects(table: "pandas.DataFrame") -> "Figure":
         (panels[0], "top1", 100, "top-1, %, mean"),
         (panels[1], "flops", 1e-6, "M FLOPs, mean"),
     ):
-        for stage, means in enumerate(search.main_effects(table, column), 1):
+        for stage, means in enumerate(query.main_effects(table, column), 1):
             scales = sorted(means)
             values = [factor * means[scale] for scale in scales]
             axes.plot(scales, values, "o-", label=f"stage {stage}")
@@ -142,7 +143,7 @@ def main_effects(table: "pandas.DataFrame") -> "Figure":
     return figure
 
 
-def agreement(samples: search.SampleResults, config: str, other: str) -> "Figure":
+def agreement(samples: SampleResults, config: str, other: str) -> "Figure":
     """Draws on how many images two sub-networks are right, together and alone.
 
     Args:

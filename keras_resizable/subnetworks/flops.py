@@ -7,8 +7,8 @@ import keras
 import tensorflow as tf
 
 from keras_resizable.layers import ScaleAwareBatchNorm
+from keras_resizable.subnetworks.shapes import inputs_of, outputs_of, structured
 from keras_resizable.utils.graph import is_graph
-from keras_resizable.utils.shapes import inputs_of, outputs_of, structured
 
 _CONVOLUTIONS = (
     keras.layers.Conv1D,

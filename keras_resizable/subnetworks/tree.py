@@ -4,25 +4,28 @@ import functools
 import itertools
 import weakref
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import keras
 import tensorflow as tf
 
-from keras_resizable.calibration import (
+from keras_resizable.space import ConfigLike, Configuration
+from keras_resizable.subnetworks.calibration import (
     estimating,
     joined,
     recoverable,
     scope_of,
     tables_of,
 )
-from keras_resizable.network import ResizableNetwork
-from keras_resizable.space import ConfigLike, Configuration
 from keras_resizable.utils.graph import as_graph
+
+if TYPE_CHECKING:
+    from keras_resizable.network import ResizableNetwork
 
 # Batch statistics by the nodes of a tree, see `PrefixTree`: the means and variances of
 # all batch normalisations of a node in turn, as one vector.
 Statistics = dict[tuple[int, ...], tf.Tensor]
-_LEVELS: weakref.WeakKeyDictionary[ResizableNetwork, list["_Level"]] = (
+_LEVELS: weakref.WeakKeyDictionary["ResizableNetwork", list["_Level"]] = (
     weakref.WeakKeyDictionary()
 )
 
@@ -42,7 +45,7 @@ class PrefixTree:
     """
 
     def __init__(
-        self, network: ResizableNetwork, configs: Iterable[ConfigLike]
+        self, network: "ResizableNetwork", configs: Iterable[ConfigLike]
     ) -> None:
         self._levels = _levels_of(network)
         selected = network.space.select(configs)

@@ -3,13 +3,15 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import keras
 
-from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import ConfigLike
-from keras_resizable.utils.shapes import inputs_of, outputs_of
+from keras_resizable.subnetworks.shapes import inputs_of, outputs_of
+
+if TYPE_CHECKING:
+    from keras_resizable.network import ResizableNetwork
 
 
 class Piece(NamedTuple):
@@ -31,7 +33,7 @@ class Piece(NamedTuple):
 
 
 def pieces_of_configs(
-    network: ResizableNetwork, configs: Iterable[ConfigLike]
+    network: "ResizableNetwork", configs: Iterable[ConfigLike]
 ) -> list[list[Piece]]:
     """The pieces of sub-networks, without cutting them out.
 
@@ -64,7 +66,7 @@ def pieces_of_configs(
 
 
 def count_flops_of_configs(
-    network: ResizableNetwork, configs: Iterable[ConfigLike]
+    network: "ResizableNetwork", configs: Iterable[ConfigLike]
 ) -> list[int]:
     """Multiply-adds of sub-networks, without cutting them out.
 
@@ -88,7 +90,7 @@ def count_flops_of_configs(
     ]
 
 
-def cut_piece(network: ResizableNetwork, piece: Piece) -> keras.Model:
+def cut_piece(network: "ResizableNetwork", piece: Piece) -> keras.Model:
     """A piece as a model of stock Keras layers.
 
     Args:
@@ -106,7 +108,7 @@ def cut_piece(network: ResizableNetwork, piece: Piece) -> keras.Model:
     return keras.Model(inputs, outputs, name="piece")
 
 
-def content(network: ResizableNetwork, piece: Piece) -> str:
+def content(network: "ResizableNetwork", piece: Piece) -> str:
     """A digest of what a piece computes, whatever its weights and names are.
 
     Pieces of different networks with the same digest take the same time.

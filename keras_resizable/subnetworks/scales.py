@@ -9,10 +9,10 @@ import numpy as np
 
 from keras_resizable.layers import ScaleAwareBatchNorm
 from keras_resizable.space import check_scales, mixture, resized
-from keras_resizable.sub_network import copy_own_state
+from keras_resizable.subnetworks.cutting import copy_own_state
+from keras_resizable.subnetworks.shapes import inputs_of, outputs_of
 from keras_resizable.utils.digests import digest_of_weights
 from keras_resizable.utils.graph import layers_of
-from keras_resizable.utils.shapes import inputs_of, outputs_of
 
 if TYPE_CHECKING:
     from keras_resizable.network import ResizableNetwork

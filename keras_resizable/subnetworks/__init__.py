@@ -1,0 +1,1 @@
+"""What a sub-network is: its configuration, its parts, its cost, cutting it out."""
