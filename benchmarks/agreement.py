@@ -18,12 +18,8 @@ import tensorflow as tf
 from absl import app, flags
 
 import keras_resizable
-from keras_resizable.export import (
-    run_tflite,
-    signature_name,
-    to_saved_model,
-    to_tflite_files,
-)
+from keras_resizable.export import run_tflite, to_saved_model, to_tflite_files
+from keras_resizable.export.saved_model import signature_name
 from keras_resizable.utils.files import replacing
 
 NETWORKS = {

@@ -20,12 +20,8 @@ from absl import app, flags
 
 from keras_resizable import ResNet50, data
 from keras_resizable.devices import Host
-from keras_resizable.export import (
-    run_tflite,
-    signature_name,
-    to_bundle,
-    to_tflite_files,
-)
+from keras_resizable.export import run_tflite, to_bundle, to_tflite_files
+from keras_resizable.export.saved_model import signature_name
 from keras_resizable.utils.files import replacing
 
 FLAGS = flags.FLAGS

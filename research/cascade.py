@@ -22,6 +22,7 @@ import pandas as pd
 from absl import app, flags
 
 from keras_resizable import runs, search
+from keras_resizable.search.samples import SAMPLES
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("budgets", 12, "From the cheapest sub-network to the largest.")
@@ -74,8 +75,8 @@ def compared(budget, validation, test, costs):
 def measure(run):
     """The table of a run, a row for each budget."""
     folder = run.folder / "adapt"
-    test = search.load_samples(run.folder / search.SAMPLES)
-    validation = search.load_samples(folder / "train" / search.SAMPLES)
+    test = search.load_samples(run.folder / SAMPLES)
+    validation = search.load_samples(folder / "train" / SAMPLES)
     test = test.only(validation.configs)
     table = search.read_table(run.table_path).set_index("config")
     costs = table.loc[list(test.configs), "flops"].to_numpy(float)

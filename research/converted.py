@@ -26,7 +26,9 @@ import pandas as pd
 from absl import app, flags
 
 import keras_resizable
-from keras_resizable import data, recipes, runs, search
+from keras_resizable import data, runs, search
+from keras_resizable.recipes.building import train_data
+from keras_resizable.search.evaluation import evaluate_model
 from keras_resizable.utils.files import replacing
 
 FLAGS = flags.FLAGS
@@ -64,9 +66,7 @@ class Conversion:
             **options,
         )
         model.fit(
-            recipes.train_data(
-                dataclasses.replace(self.recipe, seed=seed), self.images
-            ),
+            train_data(dataclasses.replace(self.recipe, seed=seed), self.images),
             epochs=1,
             steps_per_epoch=steps,
             shuffle=False,
@@ -118,7 +118,7 @@ class Conversion:
             self.fit(model, rate, seed, steps)
             keras_resizable.calibrate(model, self.calibration)
             name = str(network.space.config(config))
-            result = search.evaluate_model(model, self.splits[split], name)
+            result = evaluate_model(model, self.splits[split], name)
             found[name] = 100 * float(result.right.mean())
         return found
 

@@ -26,8 +26,19 @@ import keras_resizable
 from keras_resizable import data, recipes, runs, search
 from keras_resizable.commands.running import run_script
 from keras_resizable.data.image_set import hold_out
+from keras_resizable.recipes.building import (
+    compile_network,
+    compile_sub_network,
+    make_network,
+    train_data,
+    training_callbacks,
+)
 from keras_resizable.runs import Run
+from keras_resizable.runs.folders import SETTINGS
 from keras_resizable.runs.training import precision
+from keras_resizable.search.evaluation import evaluate_model
+from keras_resizable.search.samples import SAMPLES, require_same_images, save_samples
+from keras_resizable.search.table import TABLE, write_table
 
 NUM_PLANS = 1000  # To take the mean cost of.
 
@@ -60,10 +71,8 @@ def cost_of_epoch(arm, recipe):
     On average over plans. The stem counts for each sub-network, which is about 1 % too
     much.
     """
-    network = make_network(arm, recipe)
-    recipes.compile_network(
-        network, recipe, arm.mode, arm.config, steps_per_epoch=NUM_PLANS
-    )
+    network = network_of(arm, recipe)
+    compile_network(network, recipe, arm.mode, arm.config, steps_per_epoch=NUM_PLANS)
     steps = np.linspace(0, NUM_PLANS * recipe.epochs - 1, NUM_PLANS)
     plans = [network.sampler(int(step)) for step in steps]
     configs = [
@@ -71,16 +80,16 @@ def cost_of_epoch(arm, recipe):
     ]
     unique = sorted({config for plan in configs for config in plan})
     flops = dict(zip(unique, keras_resizable.count_flops_of_configs(network, unique)))
-    whole = make_network(arms.Arm(setting=arm.setting), recipe)
+    whole = network_of(arms.Arm(setting=arm.setting), recipe)
     (largest,) = keras_resizable.count_flops_of_configs(whole, [whole.space.largest])
     mean = np.mean if recipe.split_batch else np.sum
     return np.mean([mean([flops[c] for c in plan]) for plan in configs]) / largest
 
 
-def make_network(arm, recipe):
+def network_of(arm, recipe):
     """The network of an arm, not trained."""
     setting = arms.SETTINGS[arm.setting]
-    return recipes.make_network(
+    return make_network(
         recipe,
         arm.mode,
         arm.config,
@@ -121,7 +130,7 @@ def train(name, seed):
         train(arm.fine_tuned_from, seed)
     print(f"{name}, seed {seed}, {recipe.epochs} epochs", flush=True)
     unfinished.mkdir(parents=True, exist_ok=True)
-    (unfinished / runs.SETTINGS).write_text(json.dumps(settings, indent=2) + "\n")
+    (unfinished / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n")
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
     images = load_images(arm, recipe)
@@ -136,11 +145,9 @@ def train(name, seed):
             model = network.sub_network(arm.config, calibration)
             fit(model, arm, recipe, images, unfinished)
             text = str(network.space.config(arm.config))
-            search.save_samples(
-                search.evaluate_model(model, test, text), unfinished / search.SAMPLES
-            )
+            save_samples(evaluate_model(model, test, text), unfinished / SAMPLES)
         else:
-            network = make_network(arm, recipe)
+            network = network_of(arm, recipe)
             fit(network, arm, recipe, images, unfinished)
             evaluate(network, arm, recipe, test, calibration, unfinished)
     unfinished.rename(folder)
@@ -148,7 +155,7 @@ def train(name, seed):
 
 def require_settings(folder, settings):
     """Refuses a folder of another setting; one that is not there is right."""
-    path = folder / runs.SETTINGS
+    path = folder / SETTINGS
     if path.exists():
         known = json.loads(path.read_text())
         if known | {"ours": settings["ours"]} != settings:  # That changes nothing.
@@ -160,20 +167,18 @@ def fit(model, arm, recipe, images, folder):
     steps = data.steps_per_epoch(images, recipe.batch_size)
     added = []
     if arm.fine_tuned_from is not None:
-        recipes.compile_sub_network(
+        compile_sub_network(
             model,
             recipe,
             learning_rate=recipe.learning_rate,
             steps=recipe.epochs * steps,
         )
     else:
-        recipes.compile_network(
-            model, recipe, arm.mode, arm.config, steps_per_epoch=steps
-        )
-        added = recipes.training_callbacks(recipe, arm.mode)
+        compile_network(model, recipe, arm.mode, arm.config, steps_per_epoch=steps)
+        added = training_callbacks(recipe, arm.mode)
     runs.fit_resumable(
         model,
-        lambda step: recipes.train_data(recipe, images, start_step=step),
+        lambda step: train_data(recipe, images, start_step=step),
         steps_per_epoch=steps,
         epochs=recipe.epochs,
         folder=folder,
@@ -194,7 +199,7 @@ def evaluate(network, arm, recipe, test, calibration, folder):
     if arm.mode == "individual":
         alone = network
         shared = dataclasses.replace(recipe, network=arms.ONE_ROW)
-        network = make_network(arms.Arm(setting=arm.setting), shared)
+        network = network_of(arms.Arm(setting=arm.setting), shared)
         network.set_weights(alone.get_weights())
         configs = [setting.uniform(scale) for scale in arms.SCALES]
         if arm.config != configs[0] or not arm.calibrated:
@@ -209,9 +214,9 @@ def evaluate(network, arm, recipe, test, calibration, folder):
 def read(arm, config, seeds):
     """Whether a sub-network is right, or how many of all are, `(seeds, images)`."""
     folders = [folder_of(arm, seed) for seed in seeds]
-    samples = [search.load_samples(folder / search.SAMPLES) for folder in folders]
+    samples = [search.load_samples(folder / SAMPLES) for folder in folders]
     for other in samples[1:]:
-        search.require_same_images(samples[0], other)
+        require_same_images(samples[0], other)
     if config is None:
         return [one.right.mean(axis=0) for one in samples]
     return [one.right_of(str(config)) for one in samples]
@@ -219,7 +224,7 @@ def read(arm, config, seeds):
 
 def read_raw(arm, config, seeds):
     """Top-1 with the batch statistics that training left, for each seed, if known."""
-    paths = [folder_of(arm, seed) / search.TABLE for seed in seeds]
+    paths = [folder_of(arm, seed) / TABLE for seed in seeds]
     if not all(path.exists() for path in paths):
         return None
     tables = [search.read_table(path).set_index("config") for path in paths]
@@ -248,7 +253,7 @@ def write(table, name, plot, title):
     if FLAGS.seed:
         return
     path = pathlib.Path(FLAGS.results_dir) / name
-    search.write_table(table, path.with_suffix(".csv"))
+    write_table(table, path.with_suffix(".csv"))
     plot(table, path.with_suffix(".png"), title)
     print(f"Wrote {path}.csv and .png")
 

@@ -20,6 +20,8 @@ from absl import app, flags
 
 from keras_resizable import search
 from keras_resizable.search.exploring import EXPLORED, NARROWED
+from keras_resizable.search.samples import SAMPLES
+from keras_resizable.search.table import TABLE
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("seeds", 5, "Of what is drawn by chance.")
@@ -43,7 +45,7 @@ def lost(names, accuracies, truth):
 def explored(folder, truth):
     """Of each seed of `explore`."""
     for path in sorted(folder.glob("explore*")):
-        table = search.read_table(path / search.TABLE)
+        table = search.read_table(path / TABLE)
         names = table["config"].to_numpy()
         yield {"what": "explore", "lost": lost(names, table["top1"].to_numpy(), truth)}
 
@@ -51,9 +53,7 @@ def explored(folder, truth):
 def as_many(folder):
     """How many sub-networks on all images take as many images as `explore` took."""
     folders = [folder / EXPLORED, folder / NARROWED, folder]
-    shapes = [
-        search.load_samples(each / search.SAMPLES).right.shape for each in folders
-    ]
+    shapes = [search.load_samples(each / SAMPLES).right.shape for each in folders]
     print("Sub-networks and images of the rounds:", shapes)
     return sum(rows * images for rows, images in shapes) // shapes[-1][1]
 
@@ -91,8 +91,8 @@ def evolved(truth, count):
 
 def main(argv):
     (folder,) = map(pathlib.Path, argv[1:])
-    truth = search.read_table(folder / "truth" / search.TABLE).set_index("config")
-    samples = search.load_samples(folder / "truth" / search.SAMPLES)
+    truth = search.read_table(folder / "truth" / TABLE).set_index("config")
+    samples = search.load_samples(folder / "truth" / SAMPLES)
     rows = list(explored(folder, truth))
     count = as_many(folder / "explore0")
     rows += [*by_chance(truth, count), *evolved(truth, count)]

@@ -18,8 +18,11 @@ import pandas
 import tensorflow as tf
 from absl import app, flags
 
-from keras_resizable import export, search
-from keras_resizable.runs import LATEST, Run
+from keras_resizable import export
+from keras_resizable.export.saved_model import signature_name
+from keras_resizable.runs import Run
+from keras_resizable.runs.folders import LATEST
+from keras_resizable.search.table import write_table
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("num_images", 10_000, "Images to evaluate with, at most.", 1)
@@ -56,7 +59,7 @@ def measure(run):
             for config, path, model in zip(configs, paths, models):
                 run_model = tf.function(functools.partial(model, training=False))
                 accuracy = export.evaluate_tflite(path, test, compare_with=run_model)
-                name = export.signature_name(space, config)
+                name = signature_name(space, config)
                 of_bundle = export.evaluate_tflite(bundle, test, signature=name)
                 row: dict[str, Any] = {
                     "network": network.name,
@@ -76,7 +79,7 @@ def measure(run):
 def main(argv):
     runs = [Run(path) for path in argv[1:] or [LATEST]]
     table = pandas.DataFrame([row for run in runs for row in measure(run)])
-    search.write_table(table, RESULTS)
+    write_table(table, RESULTS)
     print(table.drop(columns=["num_images", "top5"]).round(4).to_string(index=False))
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 from absl import app, flags
 
 from keras_resizable import runs, search
+from keras_resizable.search.samples import SAMPLES
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("run", "runs/latest", "Folder of a run.")
@@ -54,7 +55,7 @@ def main(argv):
             calibrate_with=run.calibration(),
             folder=folder,
         ).set_index("config")
-        samples = search.load_samples(pathlib.Path(folder) / search.SAMPLES)
+        samples = search.load_samples(pathlib.Path(folder) / SAMPLES)
     result = pd.DataFrame(
         {
             f"{name} {column}": [table.loc[row[place], column] for row in rows]

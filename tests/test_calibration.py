@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from keras import layers
 
 from keras_resizable import adapt, calibrate, search
+from keras_resizable.search.evaluation import evaluate_model
 from keras_resizable.subnetworks.calibration import batch_norms
 from keras_resizable.subnetworks.tree import PrefixTree
 from keras_resizable.utils import batches
@@ -230,7 +231,7 @@ def test_what_is_not_labelled_is_refused_by_all_readers(make_network, bad, messa
     adaptive = adapt.AdaptiveNetwork(network, [(0.5, 0.5), (1.0, 1.0)])
     for read in (
         lambda: search.build_table(network, bad),
-        lambda: search.evaluate_model(network.sub_network((0.5,)), bad, "name"),
+        lambda: evaluate_model(network.sub_network((0.5,)), bad, "name"),
         lambda: adapt.evaluate(adaptive, bad),
     ):
         with pytest.raises(ValueError, match=message):
@@ -243,7 +244,7 @@ def test_endless_data_is_refused_where_it_is_evaluated(make_network, batch):
     adaptive = adapt.AdaptiveNetwork(network, [(0.5, 0.5), (1.0, 1.0)])
     for read in (
         lambda: search.build_table(network, endless),
-        lambda: search.evaluate_model(network.sub_network((0.5,)), endless, "name"),
+        lambda: evaluate_model(network.sub_network((0.5,)), endless, "name"),
         lambda: adapt.evaluate(adaptive, endless),
     ):
         with pytest.raises(ValueError, match="never ends"):

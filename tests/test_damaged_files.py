@@ -9,15 +9,13 @@ import pytest
 from conftest import narrow_resnet
 
 from keras_resizable import data, search
-from keras_resizable.export import (
-    open_tflite,
-    read_metadata,
-    to_bundle,
-    to_tflite_files,
-)
+from keras_resizable.data.kept_images import load_images, save_images
+from keras_resizable.export import read_metadata, to_bundle, to_tflite_files
+from keras_resizable.export.running import open_tflite
 from keras_resizable.export.tflite import convert
 from keras_resizable.runs import saving
 from keras_resizable.search.latency import _read as read_latency_cache
+from keras_resizable.search.samples import save_samples
 
 
 def damaged(content, count, seed=0):
@@ -130,7 +128,7 @@ def test_results_of_samples(tmp_path):
     path = tmp_path / "samples.npz"
     right = np.random.default_rng(0).random((2, 40)) < 0.5
     results = search.SampleResults(("a", "b"), right, np.ones((2, 40), np.float16))
-    search.save_samples(results, path)
+    save_samples(results, path)
     assert_named_or_read(search.load_samples, path, path.read_bytes(), 50)
 
 
@@ -138,8 +136,8 @@ def test_calibration_images(tmp_path):
     path = tmp_path / "calibration.npz"
     images = np.zeros((3, 5, 5, 1), np.uint8)
     image_set = data.from_arrays((images, np.zeros(3, int)), (images, np.zeros(3, int)))
-    data.save_images(image_set.train, path, (5, 5, 1))
-    assert_named_or_read(data.load_images, path, path.read_bytes(), 30)
+    save_images(image_set.train, path, (5, 5, 1))
+    assert_named_or_read(load_images, path, path.read_bytes(), 30)
 
 
 def test_known_latencies(tmp_path):

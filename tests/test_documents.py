@@ -165,6 +165,18 @@ def test_the_python_runs_from_top_to_bottom(document, names, without_photos):
         keras.saving.load_model(path)
 
 
+def test_all_that_is_public_is_in_a_guide():
+    """What nobody is told of is not public; and it is little enough to know."""
+    texts = [*DOCUMENTS.values()]
+    texts += [path.read_text() for path in ROOT.glob("docs/notebooks/*.ipynb")]
+    words = set(re.findall(r"\w+", "\n".join(texts)))
+    public = set(keras_resizable.__all__)
+    for name in keras_resizable.__all__:
+        public |= set(getattr(getattr(keras_resizable, name), "__all__", ()))
+    assert public <= words, public - words
+    assert len(public) <= 125
+
+
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
 def test_links_lead_somewhere(name):
     """Of what is not in the site, whose links its build checks."""

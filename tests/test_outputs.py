@@ -8,6 +8,8 @@ from keras import layers, ops
 from odd_networks import tiny_network
 
 from keras_resizable import TeacherDistillation, adapt, search
+from keras_resizable.search.evaluation import evaluate_model
+from keras_resizable.search.samples import SAMPLES, join_samples
 from keras_resizable.subnetworks.parts import norms_by_stage
 from keras_resizable.training import fine_tuning
 from keras_resizable.utils.outputs import Classifier
@@ -138,7 +140,7 @@ def test_other_heads_are_refused():
     for call in (
         lambda: search.build_table(network, data, verbose=False),
         lambda: adapt.AdaptiveNetwork(network, [(1.0,), (0.5,)]),
-        lambda: search.evaluate_model(network.sub_network((1.0,)), data, "x"),
+        lambda: evaluate_model(network.sub_network((1.0,)), data, "x"),
     ):
         with pytest.raises(ValueError, match=r"one output of \(batch, classes\)"):
             call()
@@ -187,7 +189,7 @@ def test_nan_is_never_right_and_told(labelled):
     assert by_config["top1"]["0.5"] == 0 and by_config["top5"]["0.5"] == 0
     table["flops"] = [2, 1]
     assert search.best(table, max_flops=2)["config"] == "1.0"
-    results = search.evaluate_model(network.sub_network((0.5,)), (images, labels), "x")
+    results = evaluate_model(network.sub_network((0.5,)), (images, labels), "x")
     assert not results.right.any()
     adaptive = adapt.Cascade(network, [(0.5,), (1.0,)], thresholds=[0.0])
     assert adapt.evaluate(adaptive, (images, labels)).top1 == 0
@@ -232,9 +234,9 @@ def test_results_of_a_model_and_of_a_table_are_of_the_same_images(labelled, tmp_
     network = tiny_network()
     given = (images.astype("float64"), labels)
     search.build_table(network, given, [(1.0,)], folder=tmp_path, verbose=False)
-    samples = search.load_samples(tmp_path / search.SAMPLES)
-    alone = search.evaluate_model(network.sub_network((1.0,)), given, "alone")
-    assert search.join_samples(samples, alone).configs == ("1.0", "alone")
+    samples = search.load_samples(tmp_path / SAMPLES)
+    alone = evaluate_model(network.sub_network((1.0,)), given, "alone")
+    assert join_samples(samples, alone).configs == ("1.0", "alone")
 
 
 def test_a_model_of_any_size_is_asked_with_maps_that_are_enough():

@@ -9,6 +9,14 @@ import keras_resizable
 from keras_resizable import recipes
 from keras_resizable.distillation import InPlaceDistillation
 from keras_resizable.layers import DropPath
+from keras_resizable.recipes.building import (
+    compile_network,
+    make_network,
+    size_of_set,
+    training_callbacks,
+)
+from keras_resizable.recipes.recipe import FIELDS
+from keras_resizable.recipes.resolving import resolve_run
 
 
 @pytest.mark.parametrize("mode", recipes.MODES)
@@ -16,7 +24,7 @@ from keras_resizable.layers import DropPath
 def test_every_recipe_is_whole(name, mode):
     recipe = recipes.resolve(name, mode)
     assert recipe.network in keras_resizable.__all__
-    assert set(recipe.ours) <= set(recipes.FIELDS)
+    assert set(recipe.ours) <= set(FIELDS)
     keras_resizable.SpatialSpace(recipe.scales, 3)
     for epoch in recipe.decay_epochs:
         assert 0 < epoch < recipe.epochs
@@ -61,8 +69,8 @@ def test_values_are_replaced_and_read_back(tmp_path):
     assert recipes.resolve(str(path)) == recipe
     assert recipes.resolve(recipe, overrides={"seed": 5}) == recipe
     # As the run had it, if not told otherwise.
-    assert recipes.resolve_run(str(path)) == (recipe, "individual", None)
-    told = recipes.resolve_run(recipe, config="0.5,1", overrides={"epochs": 191})
+    assert resolve_run(str(path)) == (recipe, "individual", None)
+    told = resolve_run(recipe, config="0.5,1", overrides={"epochs": 191})
     assert told[1:] == ("resizable", (0.5, 1.0)) and told[0].epochs == 191
     for text, named in (("{", "is damaged"), ("[]", "is not the recipe.json of a run")):
         path.write_text(text)
@@ -97,7 +105,6 @@ def test_values_are_replaced_and_read_back(tmp_path):
         ("draws", "0", "draws is at least 1. Received: 0"),
         ("image_size", "0", "image_size is at least 1. Received: 0"),
         ("num_images", "-1", "num_images is at least 1. Received: -1"),
-        ("canvas", "0", "canvas is at least 1. Received: 0"),
         ("ema", "1.5", "ema is from 0 to 1. Received: 1.5"),
     ],
 )
@@ -119,7 +126,7 @@ def test_unknown_names_list_the_valid():
 def test_learning_rates_end_where_the_schedule_says(name):
     recipe = recipes.resolve(name, "individual")
     network = keras_resizable.ResNet20(scales=[1.0])
-    recipes.compile_network(network, recipe, "individual", None, steps_per_epoch=10)
+    compile_network(network, recipe, "individual", None, steps_per_epoch=10)
     rates = [
         float(network.optimizer._learning_rate(step))
         for step in range(0, 10 * recipe.epochs + 1)
@@ -145,10 +152,10 @@ def test_modes_draw_their_plans():
     config = (0.75, 0.5, 0.75)
     plans = {}
     for mode in recipes.MODES:
-        network = recipes.make_network(
+        network = make_network(
             recipe, mode, config, image_shape=(16, 16, 1), classes=10
         )
-        recipes.compile_network(network, recipe, mode, config, steps_per_epoch=10)
+        compile_network(network, recipe, mode, config, steps_per_epoch=10)
         plans[mode] = [np.shape(network.sampler(step)) for step in (0, 9, 10, 19)]
     assert plans == {
         "individual": [(1, 3)] * 4,
@@ -162,7 +169,7 @@ def test_modes_draw_their_plans():
 @pytest.mark.parametrize("name", ["sample_resnet20", "sample_mobilenet_v1"])
 def test_weight_decay_is_on_every_kernel(name):
     recipe = recipes.resolve(name)
-    network = recipes.make_network(
+    network = make_network(
         recipe, "resizable", None, image_shape=(64, 64, 1), classes=10
     )
     kernels = [v for v in network.trainable_variables if v.path.endswith("kernel")]
@@ -174,18 +181,14 @@ def test_weight_decay_is_on_every_kernel(name):
 def test_switching_and_synchronized_statistics_exclude_each_other():
     recipe = recipes.resolve("sample_resnet20", overrides={"synchronized": "true"})
     with pytest.raises(ValueError, match="'resizable_aug' and `shrink` do not"):
-        recipes.make_network(
-            recipe, "resizable_aug", None, image_shape=(32, 32, 1), classes=10
-        )
+        make_network(recipe, "resizable_aug", None, image_shape=(32, 32, 1), classes=10)
 
 
 def compiled(mode="resizable", network="sample_resnet20", **changes):
     recipe = recipes.resolve(network, mode, {"epochs": 4, **changes})
-    network = recipes.make_network(
-        recipe, mode, None, image_shape=(64, 64, 1), classes=10
-    )
-    recipes.compile_network(network, recipe, mode, None, steps_per_epoch=10)
-    return network, recipes.training_callbacks(recipe, mode)
+    network = make_network(recipe, mode, None, image_shape=(64, 64, 1), classes=10)
+    compile_network(network, recipe, mode, None, steps_per_epoch=10)
+    return network, training_callbacks(recipe, mode)
 
 
 def test_what_recipes_have_beyond_the_paper():
@@ -199,8 +202,8 @@ def test_what_recipes_have_beyond_the_paper():
     plans = [np.shape(network.sampler(step)) for step in (0, 9, 10, 19, 20)]
     assert plans == [(1, 3), (1, 3), (3, 3), (3, 3), (1, 3)]
     assert [callback.epoch for callback in callbacks] == [1]
-    network, callbacks = compiled(scale_aware="false", drop_path=0.1, ema=0.99)
-    assert not callbacks and network.extra_params == 0
+    network, callbacks = compiled(drop_path=0.1, ema=0.99)
+    assert not callbacks
     assert network.optimizer.use_ema and network.optimizer.ema_momentum == 0.99
     drops = [layer for part in network.stages for layer in part.layers]
     rates = [layer.rate for layer in drops if isinstance(layer, DropPath)]
@@ -214,11 +217,9 @@ def test_what_recipes_have_beyond_the_paper():
 def test_widths_belong_to_networks_that_have_them():
     recipe = recipes.resolve("resnet50", overrides={"width": "0.5"})
     with pytest.raises(ValueError, match="ResNet50 has no width. Received: 0.5"):
-        recipes.make_network(
-            recipe, "resizable", None, image_shape=(32, 32, 3), classes=10
-        )
+        make_network(recipe, "resizable", None, image_shape=(32, 32, 3), classes=10)
     recipe = recipes.resolve("sample_mobilenet_v1")
-    network = recipes.make_network(
+    network = make_network(
         recipe, "resizable", None, image_shape=(64, 64, 1), classes=10
     )
     assert network.stem.output_shape[-1] == 8
@@ -230,9 +231,9 @@ def test_a_plan_refuses_more_images_than_there_are(dataset):
     changes = {"dataset": dataset, "num_images": 60_001}
     recipe = recipes.resolve("sample_resnet20", overrides=changes)
     with pytest.raises(ValueError, match="to train with. Received: 60001"):
-        recipes.size_of_set(recipe)
+        size_of_set(recipe)
     recipe = dataclasses.replace(recipe, num_images=36)
-    assert recipes.size_of_set(recipe) == (36, 10, (28, 28, 1))
+    assert size_of_set(recipe) == (36, 10, (28, 28, 1))
 
 
 def lacks_arguments(scales, input_shape, classes):
@@ -242,7 +243,7 @@ def lacks_arguments(scales, input_shape, classes):
 def test_what_is_wrong_with_a_network_of_ones_own_is_one_sentence():
     def make(name):
         recipe = recipes.resolve("sample_resnet20", overrides={"network": name})
-        return recipes.make_network(
+        return make_network(
             recipe, "resizable", None, image_shape=(28, 28, 1), classes=10
         )
 

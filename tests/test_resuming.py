@@ -12,8 +12,8 @@ import tensorflow as tf
 from conftest import small_network
 
 from keras_resizable import FairSampler, ResizableNetwork, data
-from keras_resizable.runs import Checkpoint
 from keras_resizable.runs.checkpoint import save_checkpoint
+from keras_resizable.runs.keeping import Checkpoint
 from keras_resizable.runs.resuming import fit_resumable
 from keras_resizable.subnetworks.parts import norms_by_stage
 

@@ -56,8 +56,8 @@ def test_a_run_of_other_images_than_its_recipe_s(tmp_path):
 
 @pytest.mark.parametrize("name", ["net", "net[0]", "n?t*"])
 def test_a_run_is_found_again_by_whatever_name(tmp_path, name):
-    def open_run():
-        return runs.open_run(name, {"epochs": 1}, lambda folder: False, root=tmp_path)
+    def opened():
+        return open_run(name, {"epochs": 1}, lambda folder: False, root=tmp_path)
 
-    first = open_run()
-    assert name in first.name and open_run() == first
+    first = opened()
+    assert name in first.name and opened() == first

@@ -18,7 +18,7 @@ from narrow_networks import NARROW
 
 import keras_resizable
 from keras_resizable import adapt
-from keras_resizable.runs import load_model
+from keras_resizable.runs.saving import load_model
 from keras_resizable.utils.messages import first_line
 
 PROGRAM = """

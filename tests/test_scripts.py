@@ -18,9 +18,9 @@ import tensorflow as tf
 from image_folders import write_random_set
 
 import keras_resizable_command
-from keras_resizable import recipes
 from keras_resizable.adapt import AdaptiveNetwork, Cascade
 from keras_resizable.export import read_metadata
+from keras_resizable.recipes.recipe import FIELDS
 from keras_resizable.runs import folders as runs
 from keras_resizable.runs.saving import load_network
 
@@ -290,7 +290,7 @@ def test_bad_input_is_one_clear_error(folder, tmp_path):
         "runs_dir",
         "strategy",
     }
-    assert set(listed) == beside | set(recipes.FIELDS) - {"ours"}
+    assert set(listed) == beside | set(FIELDS) - {"ours"}
     both = ("--from=MobileNetV2", "--network=ResNet20")
     error = run("train/supernet.py", *both, folder=tmp_path, fails=True)
     assert "Give either --from or --network" in error

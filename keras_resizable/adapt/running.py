@@ -14,6 +14,7 @@ from keras_resizable import export
 from keras_resizable.adapt.base import FrozenNetwork
 from keras_resizable.adapt.cascade import Cascade
 from keras_resizable.adapt.router import AdaptiveNetwork
+from keras_resizable.export.saved_model import signature_name
 from keras_resizable.utils.batches import (
     Batches,
     check_not_empty,
@@ -99,7 +100,7 @@ def to_tflite(
         As `keras_resizable.export.to_tflite`.
     """
     space, metadata = adaptive.network.space, metadata or {}
-    names = [export.signature_name(space, config) for config in adaptive.candidates]
+    names = [signature_name(space, config) for config in adaptive.candidates]
     models: dict[str, tuple[keras.Model, Any, dict[str, Any]]] = {}
     about: dict[str, Any] = {"routes": names}
     if isinstance(adaptive, AdaptiveNetwork):

@@ -18,21 +18,23 @@ import dataclasses
 import keras
 from absl import flags
 
-from keras_resizable import adapt, data, export, recipes, runs, search
+from keras_resizable import adapt, data, recipes, runs, search
 from keras_resizable.commands.running import refuse_arguments
+from keras_resizable.export.tflite import QUANTIZE
 from keras_resizable.runs import Run
+from keras_resizable.runs.folders import LATEST
+from keras_resizable.search.evaluation import evaluate_model
+from keras_resizable.search.samples import SAMPLES
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("run", str(runs.LATEST), "Folder of the run.")
+flags.DEFINE_string("run", str(LATEST), "Folder of the run.")
 flags.DEFINE_float("max_flops", None, "Maximum mean FLOPs of an image of a cascade.")
 flags.DEFINE_bool("router", False, "Train a router rather than choosing a cascade.")
 flags.DEFINE_multi_string("config", None, "Scale factors of a router's candidates.")
 flags.DEFINE_integer("num_samples", 50_000, "Images for a router (paper: 50,000).", 1)
 flags.DEFINE_bool("unused", False, "Take images that the run has not trained with.")
 flags.DEFINE_integer("epochs", 20, "Passes of a router over these images.", 1)
-flags.DEFINE_enum(
-    "quantize", None, export.QUANTIZE, "Write a .tflite file in this precision."
-)
+flags.DEFINE_enum("quantize", None, QUANTIZE, "Write a .tflite file in this precision.")
 flags.DEFINE_integer("seed", 0, "Seed of the router and of the images' order.")
 flags.DEFINE_string("data_dir", None, "Where TensorFlow Datasets keeps its sets.")
 
@@ -44,7 +46,7 @@ def choose_cascade(run, network):
             "A cascade is chosen by --max_flops; --config is for a --router."
         )
     run.table()  # Made by `keras-resizable search`.
-    samples = search.load_samples(run.folder / search.SAMPLES)
+    samples = search.load_samples(run.folder / SAMPLES)
     cascade = adapt.Cascade.choose(network, samples, FLAGS.max_flops)
     first, second = cascade.candidates
     print(f"First {first}; below a confidence of {cascade.thresholds[0]:.3f}, {second}")
@@ -77,7 +79,7 @@ def train_router(run, network, folder):
         folder=evaluated,
         raw=False,
     )
-    samples = search.load_samples(evaluated / search.SAMPLES)
+    samples = search.load_samples(evaluated / SAMPLES)
     adapt.fit_router(adaptive, train, samples, epochs=FLAGS.epochs, seed=FLAGS.seed)
     return adaptive
 
@@ -102,7 +104,7 @@ def print_comparison(run, network, adaptive):
         search.best(table, max_flops=result.mean_flops)["config"]
     )
     model = network.sub_network(config, calibrate_with=run.calibration())
-    fixed = search.evaluate_model(model, test, str(config)).right[0]
+    fixed = evaluate_model(model, test, str(config)).right[0]
     difference = search.paired_test(result.right, fixed)
     print(
         f"single   {100 * fixed.mean():.2f} %, {config}: difference "

@@ -25,7 +25,15 @@ import threading
 
 from absl import flags
 
-from keras_resizable import devices, runs, search
+from keras_resizable import devices
+from keras_resizable.devices.android import DELEGATES
+from keras_resizable.devices.browser import ACCELERATORS
+from keras_resizable.runs.folders import LATEST
+from keras_resizable.search.measurements import (
+    metadata_of,
+    result_name,
+    write_measurements,
+)
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum(
@@ -37,14 +45,12 @@ flags.DEFINE_integer("warmup", 5, "Runs not timed.", lower_bound=0)
 flags.DEFINE_integer("runs", 50, "Runs timed.", lower_bound=1)
 flags.DEFINE_string("serial", None, "Android: serial number, if there are several.")
 flags.DEFINE_string("benchmark_binary", None, "Android: path of benchmark_model.")
-flags.DEFINE_enum("delegate", "xnnpack", devices.DELEGATES, "Android: delegate.")
+flags.DEFINE_enum("delegate", "xnnpack", DELEGATES, "Android: delegate.")
 flags.DEFINE_string("affinity", None, "Android: mask of cores for taskset, such as f0.")
 flags.DEFINE_bool("profile", False, "Android: also time each kind of operator.")
 flags.DEFINE_string("host", "127.0.0.1", "Browser: address to serve the page on.")
 flags.DEFINE_integer("port", 0, "Browser: port; any that is free if 0.", 0, 65535)
-flags.DEFINE_enum(
-    "accelerator", "wasm", devices.ACCELERATORS, "Browser: what computes."
-)
+flags.DEFINE_enum("accelerator", "wasm", ACCELERATORS, "Browser: what computes.")
 flags.DEFINE_bool(
     "show", False, "Browser: run a bundle on what the camera sees, until Ctrl-C."
 )
@@ -81,7 +87,7 @@ def print_results(results):
         "init": "init_ms",
         "memory": "peak_memory_mb",
     }
-    names = [search.result_name(result) for result in results]
+    names = [result_name(result) for result in results]
     width = max(map(len, names))
     heading = "".join(f"{title:>10}" for title in (*columns, "size"))
     print(f"{'':{width}}{heading}")
@@ -89,7 +95,7 @@ def print_results(results):
         values = [result.get(column) for column in columns.values()]
         values.append(result["size_bytes"] / 1e6)
         cells = "".join(f"{'-' if v is None else f'{v:.2f}':>10}" for v in values)
-        of = search.metadata_of(result)
+        of = metadata_of(result)
         what = "  ".join(of[key] for key in ("config", "quantize") if key in of)
         print(f"{name:{width}}{cells}  {what}")
         for kind, milliseconds in result.get("operators", {}).items():
@@ -109,10 +115,10 @@ def show(device, results):
 def main(argv):
     paths = [pathlib.Path(path) for path in argv[1:]]
     # What begins with a dot is left of a conversion that was killed.
-    paths = paths or sorted(runs.LATEST.glob("[!.]*.tflite"))
+    paths = paths or sorted(LATEST.glob("[!.]*.tflite"))
     if not paths:
         raise FileNotFoundError(
-            f"No .tflite files in {runs.LATEST}. Make one: keras-resizable convert"
+            f"No .tflite files in {LATEST}. Make one: keras-resizable convert"
         )
     with open_device() as device:
         print(
@@ -126,7 +132,7 @@ def main(argv):
             error, results = caught, caught.results
         if results:
             print_results(results)
-            written = search.write_measurements(
+            written = write_measurements(
                 results,
                 device,
                 threads=FLAGS.threads,

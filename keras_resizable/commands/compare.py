@@ -13,12 +13,13 @@ import shlex
 
 import keras_resizable
 from keras_resizable import search
+from keras_resizable.search.samples import SAMPLES, require_same_images
 
 
 def read(argument):
     """Results of a sub-network, written as `folder` or `folder:name`, and its name."""
     folder, _, name = argument.partition(":")
-    path = pathlib.Path(folder) / search.SAMPLES
+    path = pathlib.Path(folder) / SAMPLES
     if not path.exists():
         command = f"keras-resizable search --run={shlex.quote(folder)}"
         raise FileNotFoundError(f"No {path}. Make it: {command}")
@@ -44,7 +45,7 @@ def main(argv):
     if len(argv) != 3:
         raise ValueError(f"Give two sub-networks. Received: {argv[1:]}. See --help.")
     results, names = zip(*map(read, argv[1:]))
-    search.require_same_images(*results)
+    require_same_images(*results)
     rights = [samples.right_of(name) for samples, name in zip(results, names)]
     for argument, name, right in zip(argv[1:], names, rights):
         low, high = search.confidence_interval(right)

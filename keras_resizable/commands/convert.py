@@ -23,10 +23,13 @@ from typing import Any
 from absl import flags
 
 import keras_resizable
-from keras_resizable import export, runs
+from keras_resizable import export
 from keras_resizable.commands.running import refuse_arguments
+from keras_resizable.export.quantization import IO
+from keras_resizable.export.tflite import QUANTIZE, suffix_of
 from keras_resizable.runs import Run
-from keras_resizable.runs.folders import write_label_lines
+from keras_resizable.runs.folders import SUB_NETWORK, write_label_lines
+from keras_resizable.runs.saving import load_model
 from keras_resizable.utils import files
 
 FLAGS = flags.FLAGS
@@ -42,12 +45,12 @@ flags.DEFINE_string(
 flags.DEFINE_enum(
     "quantize",
     None,
-    export.QUANTIZE,
+    QUANTIZE,
     "none: float32 (default); float16: weights in float16; dynamic: weights in int8; "
     "int8: all in int8 (default with --bundle).",
 )
 flags.DEFINE_enum(
-    "io", "int8", export.IO, "What an int8 file takes and returns; browsers: float32."
+    "io", "int8", IO, "What an int8 file takes and returns; browsers: float32."
 )
 flags.DEFINE_bool("bundle", False, "Write one file with a signature for each.")
 flags.DEFINE_bool("evaluate", True, "Run each file on images whose labels are known.")
@@ -139,12 +142,10 @@ def convert_sub_network(model, run, output, options):
         )
     quantize = options["quantize"]
     if output is None:
-        suffix = export.suffix_of(quantize, FLAGS.io)
+        suffix = suffix_of(quantize, FLAGS.io)
         output = run.folder / f"{model.name}{suffix}.tflite"
     # Of another sub-network that was saved in the folder of a run nothing is known.
-    is_of_run = (
-        pathlib.Path(FLAGS.model).name == runs.SUB_NETWORK and run.has_settings()
-    )
+    is_of_run = pathlib.Path(FLAGS.model).name == SUB_NETWORK and run.has_settings()
     config = run.settings.get("config") if is_of_run else None
     if config is not None:
         of_it = {"config": ",".join(map(str, config))}
@@ -164,7 +165,7 @@ def main(argv):
     output = pathlib.Path(FLAGS.output) if FLAGS.output else None
     if output is not None and output.suffix != ".tflite":
         raise ValueError(f"--output is a `.tflite` file. Received: {FLAGS.output}")
-    model, run = runs.load_model(path), Run(path.parent)
+    model, run = load_model(path), Run(path.parent)
     options = options_of(run, quantize)
     if not isinstance(model, keras_resizable.ResizableNetwork):
         convert_sub_network(model, run, output, options)
@@ -179,7 +180,7 @@ def main(argv):
             folder = pathlib.Path(temporary)
         paths = convert(network, configs, folder, options)
         if FLAGS.bundle:
-            suffix = export.suffix_of(quantize, FLAGS.io)
+            suffix = suffix_of(quantize, FLAGS.io)
             name = f"{network.name}_bundle{suffix}.tflite"
             output = output or path.with_name(name)
             print_bundle(export.to_bundle(paths, output), paths)

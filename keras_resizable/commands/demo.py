@@ -14,6 +14,7 @@ from absl import flags
 from keras_resizable import devices, export, runs, search
 from keras_resizable.commands import train as supernet
 from keras_resizable.commands.running import refuse_arguments
+from keras_resizable.export.tflite import file_name
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(supernet)
@@ -58,7 +59,7 @@ def main(argv):
     paths = []
     for config in map(space.config, names.values()):
         sub_network = network.sub_network(config, calibrate_with=calibration)
-        path = run.folder / export.file_name(network, config)
+        path = run.folder / file_name(network, config)
         export.to_tflite(sub_network, path)
         paths.append(path)
     runs.save_network(sub_network, run.folder / "chosen.keras")

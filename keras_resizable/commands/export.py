@@ -19,12 +19,16 @@ from typing import Any
 from absl import flags
 
 import keras_resizable
-from keras_resizable import data, export, recipes, runs
+from keras_resizable import data, export
 from keras_resizable.commands.running import refuse_arguments
+from keras_resizable.export.saved_model import signature_name
+from keras_resizable.recipes.building import has_center_crop
 from keras_resizable.runs import Run
+from keras_resizable.runs.folders import LATEST
+from keras_resizable.runs.saving import load_model
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("run", str(runs.LATEST), "Folder of the run.")
+flags.DEFINE_string("run", str(LATEST), "Folder of the run.")
 flags.DEFINE_multi_string(
     "config", None, "Scale factors of a sub-network; all the largest if absent."
 )
@@ -35,14 +39,14 @@ flags.DEFINE_string("output", None, "Folder; saved_model in the run if absent.")
 def main(argv):
     refuse_arguments(argv)
     run = Run(FLAGS.run)
-    network = runs.load_model(run.model_path)
+    network = load_model(run.model_path)
     options: dict[str, Any] = {}
     names = ["serving_default"]
     if isinstance(network, keras_resizable.ResizableNetwork):
         network = network.with_factors_of(FLAGS.config or ())
         configs = network.space.select(FLAGS.config) if FLAGS.config else []
         options = {"configs": configs or None, "calibrate_with": run.calibration()}
-        names += [export.signature_name(network.space, config) for config in configs]
+        names += [signature_name(network.space, config) for config in configs]
         names.append("any")
     elif FLAGS.config:
         raise ValueError(f"{run.model_path} is one sub-network: it has no --config.")
@@ -51,7 +55,7 @@ def main(argv):
         preprocess = functools.partial(
             data.preprocess,
             image_shape=network.input_shape[1:],
-            center_crop=recipes.has_center_crop(run.recipe),
+            center_crop=has_center_crop(run.recipe),
         )
     output = pathlib.Path(FLAGS.output or run.folder / "saved_model")
     export.to_saved_model(network, output, preprocess=preprocess, **options)

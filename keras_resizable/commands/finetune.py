@@ -19,10 +19,15 @@ from absl import flags
 from keras_resizable import runs, search
 from keras_resizable.commands.running import refuse_arguments
 from keras_resizable.runs import Run
+from keras_resizable.runs.folders import LATEST
+from keras_resizable.runs.resuming import make_deterministic
+from keras_resizable.runs.saving import load_model
+from keras_resizable.search.evaluation import evaluate_model
+from keras_resizable.search.query import check_limits
 from keras_resizable.training import fine_tuning
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("run", str(runs.LATEST), "Folder of the run.")
+flags.DEFINE_string("run", str(LATEST), "Folder of the run.")
 flags.DEFINE_string("config", None, "Scale factors of the sub-network.")
 flags.DEFINE_float("max_flops", None, "Maximum multiply-adds of the sub-network.")
 flags.DEFINE_float("max_latency_ms", None, "Maximum milliseconds on the device.")
@@ -52,7 +57,7 @@ def read_limits():
         raise ValueError(
             "Give either --config, or limits: --max_flops, --max_latency_ms."
         )
-    search.check_limits(**limits)
+    check_limits(**limits)
     return limits
 
 
@@ -68,7 +73,7 @@ def main(argv):
     limits = read_limits()
     keras.utils.set_random_seed(FLAGS.seed)
     if FLAGS.deterministic:
-        runs.make_deterministic()
+        make_deterministic()
     run = Run(FLAGS.run)
     keras.config.set_dtype_policy(run.recipe.precision)
     config = choose_config(run, limits)
@@ -97,8 +102,8 @@ def main(argv):
         network = run.finer_network([config])
         cut_out = network.sub_network(config, calibrate_with=run.calibration())
         print("On test images, which nothing was chosen with:")
-        for name, model in (("before", cut_out), ("after", runs.load_model(path))):
-            right = search.evaluate_model(model, unseen, name).right
+        for name, model in (("before", cut_out), ("after", load_model(path))):
+            right = evaluate_model(model, unseen, name).right
             print(f"top-1 {name:6} {100 * right.mean():.2f} %")
     print(f"Wrote {path}")
     print(f"Convert it: keras-resizable convert --model {shlex.quote(str(path))}")

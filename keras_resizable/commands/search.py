@@ -23,13 +23,16 @@ import shlex
 
 from absl import flags
 
-from keras_resizable import devices, runs, search
+from keras_resizable import devices, search
 from keras_resizable.commands.running import refuse_arguments
 from keras_resizable.runs import Run
+from keras_resizable.runs.folders import LATEST
+from keras_resizable.search.query import check_limits, devices_of
+from keras_resizable.search.table import without_measured, write_table
 from keras_resizable.training import distribution
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("run", str(runs.LATEST), "Folder of the run.")
+flags.DEFINE_string("run", str(LATEST), "Folder of the run.")
 flags.DEFINE_multi_string(
     "config", None, "Scale factors of a sub-network to evaluate; all if absent."
 )
@@ -73,12 +76,12 @@ def read_limits(run):
     names = ("max_flops", "max_latency_ms", "max_size_bytes", "min_top1")
     given = {name: FLAGS[name].value for name in names}
     limits = {name: value for name, value in given.items() if value is not None}
-    search.check_limits(**limits)
+    check_limits(**limits)
     if FLAGS.measure:
         return limits
     tables = [search.read_table(path) for path in FLAGS.merge]
     tables += [run.table()] if run.table_path.exists() else []
-    known = sorted({*itertools.chain(*map(search.devices_of, tables))})
+    known = sorted({*itertools.chain(*map(devices_of, tables))})
     if "max_latency_ms" in limits:
         if not known:
             raise ValueError("--max_latency_ms needs latencies: --measure=host.")
@@ -127,9 +130,9 @@ def build_table(run):
             )
     for new in measured:
         new = new[new["config"].isin(table["config"])]  # Others were not evaluated.
-        table = search.merge_tables(search.without_measured(table, new), new)
+        table = search.merge_tables(without_measured(table, new), new)
     if measured:
-        search.write_table(table, run.table_path)
+        write_table(table, run.table_path)
     return network, table, name
 
 
@@ -163,6 +166,6 @@ def main(argv):
         else:
             print(f"On test images, which nothing was chosen with: {unseen[0]:.6g}")
         where = ""
-        if run.folder != runs.LATEST:
+        if run.folder != LATEST:
             where = f" --model {shlex.quote(str(run.network_path))}"
         print(f"Convert it: keras-resizable convert{where} --config {row['config']}")

@@ -22,6 +22,15 @@ import keras_resizable
 from keras_resizable import data, recipes, runs, training
 from keras_resizable.commands.running import refuse_arguments
 from keras_resizable.conversion import APPLICATIONS
+from keras_resizable.data.pipeline import resolved_shape
+from keras_resizable.recipes.building import (
+    compile_network,
+    make_network,
+    size_of_set,
+    train_data,
+)
+from keras_resizable.recipes.recipe import FIELDS
+from keras_resizable.recipes.resolving import resolve_run
 from keras_resizable.training import distribution
 
 FLAGS = flags.FLAGS
@@ -63,7 +72,7 @@ flags.DEFINE_string(
     "A model to convert: a name of keras.applications, or a .keras file. Instead of "
     "--network.",
 )
-for _field in recipes.FIELDS.values():
+for _field in FIELDS.values():
     if _field.name != "ours":
         flags.DEFINE_string(
             _field.name, None, f"{_field.metadata['help']} (The recipe's if absent.)"
@@ -75,7 +84,7 @@ def settings():
     """The recipe, mode and target of the flags."""
     overrides = {
         name: FLAGS[name].value
-        for name in recipes.FIELDS
+        for name in FIELDS
         if name in FLAGS and FLAGS[name].value is not None
     }
     if (source := FLAGS["from"].value) is not None:
@@ -83,23 +92,21 @@ def settings():
             raise ValueError("Give either --from or --network.")
         is_file = source.endswith(".keras")
         overrides["network"] = source if is_file else APPLICATIONS + source
-    return recipes.resolve_run(FLAGS.recipe, FLAGS.mode, FLAGS.config, overrides)
+    return resolve_run(FLAGS.recipe, FLAGS.mode, FLAGS.config, overrides)
 
 
 def print_plan():
     """What would be trained, without the images."""
     recipe, mode, config = settings()
-    num_images, classes, shape = recipes.size_of_set(recipe, FLAGS.data_dir)
-    shape = data.resolved_shape(shape, recipe.image_size)
+    num_images, classes, shape = size_of_set(recipe, FLAGS.data_dir)
+    shape = resolved_shape(shape, recipe.image_size)
     steps = data.steps_per_epoch(num_images, recipe.batch_size)
     keras.config.set_dtype_policy(recipe.precision)
-    network = recipes.make_network(
-        recipe, mode, config, image_shape=shape, classes=classes
-    )
-    recipes.compile_network(
+    network = make_network(recipe, mode, config, image_shape=shape, classes=classes)
+    compile_network(
         network, recipe, mode, config, steps_per_epoch=steps
     )  # As it is trained.
-    for name in recipes.FIELDS:
+    for name in FIELDS:
         if name != "ours":
             mark = "  (ours)" if name in recipe.ours else ""
             print(f"{name:20} {getattr(recipe, name)}{mark}")
@@ -119,16 +126,16 @@ def find_learning_rate():
     keras.utils.set_random_seed(recipe.seed)
     keras.config.set_dtype_policy(recipe.precision)
     images = recipes.load_data(recipe, FLAGS.data_dir)
-    network = recipes.make_network(
+    network = make_network(
         recipe,
         mode,
         config,
-        image_shape=data.resolved_shape(images.image_shape, recipe.image_size),
+        image_shape=resolved_shape(images.image_shape, recipe.image_size),
         classes=len(images.class_names),
     )
     steps = data.steps_per_epoch(images, recipe.batch_size)
-    recipes.compile_network(network, recipe, mode, config, steps_per_epoch=steps)
-    result = training.find_learning_rate(network, recipes.train_data(recipe, images))
+    compile_network(network, recipe, mode, config, steps_per_epoch=steps)
+    result = training.find_learning_rate(network, train_data(recipe, images))
     path = pathlib.Path(FLAGS.runs_dir) / "learning_rate.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     result.plot(path)

@@ -14,7 +14,8 @@ from keras_resizable.devices.host import check_numbers
 from keras_resizable.devices.names import check_name, clean_name, printable
 from keras_resizable.devices.page_server import Job, PageServer
 from keras_resizable.devices.runtime import runtime_folder
-from keras_resizable.export import open_tflite, read_metadata
+from keras_resizable.export import read_metadata
+from keras_resizable.export.running import open_tflite
 from keras_resizable.utils.extras import import_extra
 
 ACCELERATORS = ("wasm", "webgpu")

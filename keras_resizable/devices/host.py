@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from keras_resizable.devices.names import check_name
-from keras_resizable.export import open_tflite
+from keras_resizable.export.running import open_tflite
 from keras_resizable.utils.extras import import_extra
 
 

@@ -33,4 +33,4 @@ NETWORKS: dict[str, Callable[..., ResizableNetwork]] = {
     )
 }
 
-__all__ = ["NETWORKS", *NETWORKS, "assemble", "load_stock_weights"]
+__all__ = [*NETWORKS, "assemble", "load_stock_weights"]

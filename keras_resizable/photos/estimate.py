@@ -7,9 +7,12 @@ import time
 
 import numpy as np
 
-from keras_resizable import data, recipes, runs
+from keras_resizable import data
+from keras_resizable.data.pipeline import resolved_shape
 from keras_resizable.photos.job import Job, evaluated_configs
-from keras_resizable.photos.source import choosing, make_network, of_source
+from keras_resizable.photos.source import choosing, network_of, of_source
+from keras_resizable.recipes.building import train_data
+from keras_resizable.runs.folders import find_run
 from keras_resizable.subnetworks.pieces import count_flops_of_configs
 
 _TIMED_STEPS = 3
@@ -61,7 +64,7 @@ def estimate(job: Job, *, root: str | os.PathLike = "runs") -> Estimate:
     """
     all_images = job.load()
     images = choosing(all_images)
-    network, recipe = make_network(job, images), job.recipe(images)
+    network, recipe = network_of(job, images), job.recipe(images)
     flops = count_flops_of_configs(network, evaluated_configs(job, network.space))
     settings, _ = job.settings_and_choice()
     steps, of_step = _steps_and_flops(job, recipe, images, flops)
@@ -71,12 +74,12 @@ def estimate(job: Job, *, root: str | os.PathLike = "runs") -> Estimate:
         num_train=images.train.num_images,
         num_validation=images.test.num_images,
         num_test=all_images.test.num_images,
-        image_shape=data.resolved_shape(images.image_shape, recipe.image_size),
+        image_shape=resolved_shape(images.image_shape, recipe.image_size),
         num_sub_networks=network.space.size,
         flops=(min(flops), max(flops)),
         steps=steps,
         seconds={part: steps[part] * of_step[part] * pace for part in steps},
-        folder=runs.find_run(
+        folder=find_run(
             job.name, settings, lambda folder: False, root=pathlib.Path(root) / "photos"
         ),
     )
@@ -103,7 +106,7 @@ def _steps_and_flops(job, recipe, images, flops):
 def _time_step(network, recipe, images):
     """Seconds of a step of the resizable network."""
     network.compile("sgd", "categorical_crossentropy", split_batch=recipe.split_batch)
-    batches = recipes.train_data(recipe, images).prefetch(1)
+    batches = train_data(recipe, images).prefetch(1)
     options = {"verbose": 0, "shuffle": False}
     network.fit(batches, steps_per_epoch=1, **options)  # Which traces it.
     began = time.perf_counter()

@@ -10,10 +10,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resizable import data, devices, export, recipes, runs, search
+from keras_resizable import data, devices, export, recipes, search
+from keras_resizable.data.pipeline import resolved_shape
+from keras_resizable.export.saved_model import signature_name
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.photos.job import Job
+from keras_resizable.recipes.building import has_center_crop
 from keras_resizable.runs import Run
+from keras_resizable.runs.saving import load_model
 from keras_resizable.space import Configuration, SpatialSpace
 from keras_resizable.subnetworks.flops import count_flops
 from keras_resizable.utils.extras import import_extra
@@ -89,7 +93,7 @@ def write_files(
     made = [Made(path, None, config, model)]
     made += _write_bundle(job, run, network, configs, folder, parts, about, options)
     if source is not None:
-        whole, path = runs.load_model(source), folder / "source_int8.tflite"
+        whole, path = load_model(source), folder / "source_int8.tflite"
         try:
             export.to_tflite(whole, path, metadata=about, max_loss=1.0, **options)
             made.append(Made(path, None, None, whole))
@@ -122,7 +126,7 @@ def _write_bundle(job, run, network, configs, folder, parts_folder, about, optio
     return [
         Made(
             path,
-            export.signature_name(network.space, config),
+            signature_name(network.space, config),
             config,
             network.sub_network(config, calibrate_with=calibration),
         )
@@ -173,9 +177,9 @@ def measure_files(
     print(f"Measuring the files on the test photos and on {device.name}")
     test = data.eval_dataset(
         images.test,
-        data.resolved_shape(images.image_shape, recipe.image_size),
+        resolved_shape(images.image_shape, recipe.image_size),
         256,
-        center_crop=recipes.has_center_crop(recipe),
+        center_crop=has_center_crop(recipe),
     )
     results = device.measure(list(dict.fromkeys(one.path for one in made)), 1, 5, 50)
     latencies = {

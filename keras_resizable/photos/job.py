@@ -12,11 +12,12 @@ from typing import Any
 
 import keras
 
-from keras_resizable import data, recipes, search
+from keras_resizable import data, recipes
 from keras_resizable.conversion import APPLICATIONS
-from keras_resizable.export import IO
+from keras_resizable.export.quantization import IO
 from keras_resizable.models import NETWORKS
-from keras_resizable.runs import load_model
+from keras_resizable.runs.saving import load_model
+from keras_resizable.search.query import check_limits
 from keras_resizable.space import Configuration, SpatialSpace, check_scales
 
 # Of each part: how many passes, or of few photos how many steps.
@@ -115,7 +116,7 @@ class Job:
                 "`image_size` is one number of pixels, height and width. Received: "
                 f"image_size={size!r}"
             )
-        search.check_limits(**self.limits)
+        check_limits(**self.limits)
         if self.io not in IO:
             raise ValueError(f"`io` must be one of {IO}. Received: io={self.io!r}")
         for name in EPOCHS:

@@ -8,11 +8,18 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_resizable import data, recipes, search
+from keras_resizable import data, recipes
 from keras_resizable.conversion import application_model, classifier, from_keras
+from keras_resizable.data.pipeline import resolved_shape
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.photos.job import Job, evaluated_configs
+from keras_resizable.recipes.building import (
+    compile_sub_network,
+    make_network,
+    train_data,
+)
 from keras_resizable.runs import fit_resumable, save_network
+from keras_resizable.search.evaluation import evaluate_model
 from keras_resizable.subnetworks.pieces import count_flops_of_configs
 from keras_resizable.utils.graph import is_graph, layers_of
 from keras_resizable.utils.outputs import Classifier
@@ -31,7 +38,7 @@ def choosing(images: data.ImageSet) -> data.ImageSet:
     return dataclasses.replace(images, test=images.validation)
 
 
-def make_network(job: Job, images: data.ImageSet) -> ResizableNetwork:
+def network_of(job: Job, images: data.ImageSet) -> ResizableNetwork:
     """The resizable network of a job, not trained.
 
     Args:
@@ -43,7 +50,7 @@ def make_network(job: Job, images: data.ImageSet) -> ResizableNetwork:
         ValueError: If the model of the job cannot be converted, or no sub-network of it
             is within the limit of FLOPs.
     """
-    network = _make_network(job, images)
+    network = _network_of(job, images)
     if job.max_flops is not None:
         _check_flops(job, network)
     return network
@@ -60,11 +67,11 @@ def _check_flops(job, network):
         )
 
 
-def _make_network(job, images):
+def _network_of(job, images):
     recipe = job.recipe(images)
-    shape = data.resolved_shape(images.image_shape, recipe.image_size)
+    shape = resolved_shape(images.image_shape, recipe.image_size)
     if not job.is_pretrained:
-        return recipes.make_network(
+        return make_network(
             recipe, "resizable", None, image_shape=shape, classes=_classes(images)
         )
     untrained = dataclasses.replace(job, weights=None)
@@ -167,7 +174,7 @@ def train_source(
     if path.exists():
         return path
     recipe = of_source(recipe, images)
-    shape = data.resolved_shape(images.image_shape, recipe.image_size)
+    shape = resolved_shape(images.image_shape, recipe.image_size)
     model = make_source(job, shape, _classes(images))
     steps = data.steps_per_epoch(images, recipe.batch_size)
     phases = {ALL: job.passes("epochs", steps)}
@@ -176,7 +183,7 @@ def train_source(
     for phase, epochs in phases.items():
         set_trained(model, phase)
         compile_source(model, recipe, images, epochs)
-        rate = find_rate(phase, model, recipes.train_data(recipe, images))
+        rate = find_rate(phase, model, train_data(recipe, images))
         compile_source(model, recipe, images, epochs, rate)
         print(f"Training {phase} of {model.name}, at most {epochs} epochs")
         _fit(model, recipe, images, epochs, folder / f"source_{phase}")
@@ -197,7 +204,7 @@ def _better(before, after, recipe, images):
     """The model that was given, if training did not make it better."""
     batches = recipes.test_data(recipe, images)
     accuracies = [
-        search.evaluate_model(model, batches, "source").right.mean()
+        evaluate_model(model, batches, "source").right.mean()
         for model in (before, after)
     ]
     told = " -> ".join(f"{100 * accuracy:.2f}" for accuracy in accuracies)
@@ -230,7 +237,7 @@ def compile_source(
 ) -> None:
     """Compiles the model that a job starts from, for some epochs."""
     steps = epochs * data.steps_per_epoch(images, recipe.batch_size)
-    recipes.compile_sub_network(model, recipe, learning_rate=rate, steps=steps)
+    compile_sub_network(model, recipe, learning_rate=rate, steps=steps)
 
 
 def _fit(model, recipe, images, epochs, folder):
@@ -244,7 +251,7 @@ def _fit(model, recipe, images, epochs, folder):
     )
     fit_resumable(
         model,
-        lambda step: recipes.train_data(recipe, images, start_step=step),
+        lambda step: train_data(recipe, images, start_step=step),
         steps_per_epoch=steps,
         epochs=epochs,
         folder=folder,

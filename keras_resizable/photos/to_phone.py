@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import keras
 
 from keras_resizable import data, devices, recipes, runs, search, training
+from keras_resizable.data.pipeline import resolved_shape
 from keras_resizable.photos.files import (
     measure_files,
     neighbours,
@@ -21,13 +22,22 @@ from keras_resizable.photos.job import CHOICE, Job, evaluated_configs, read_json
 from keras_resizable.photos.source import (
     ALL,
     choosing,
-    make_network,
+    network_of,
     of_source,
     train_source,
 )
+from keras_resizable.recipes.building import compile_network, make_network, train_data
 from keras_resizable.runs import Run
-from keras_resizable.runs.folders import check_root, count_epochs, write_label_lines
+from keras_resizable.runs.folders import (
+    check_root,
+    count_epochs,
+    open_run,
+    write_label_lines,
+)
+from keras_resizable.runs.saving import load_model
 from keras_resizable.search.query import latency_column
+from keras_resizable.search.samples import SAMPLES
+from keras_resizable.search.table import without_measured, write_table
 from keras_resizable.space import Configuration
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.files import replacing
@@ -133,8 +143,8 @@ def to_phone(
     settings, choice = job.settings_and_choice()
     choice["device"] = device.name
     recipe = job.recipe(all_images)
-    make_network(job, all_images)  # Now, and not after training, it may be refused.
-    folder = runs.open_run(
+    network_of(job, all_images)  # Now, and not after training, it may be refused.
+    folder = open_run(
         job.name,
         settings,
         lambda folder: False,  # One that is done has what is asked for, or nearly.
@@ -185,14 +195,14 @@ def to_phone(
     search.write_report(
         table, folder, f"{network.name}: chosen {chosen}", run.settings, files=files
     )
-    search.write_table(files, folder / FILES)
+    write_table(files, folder / FILES)
     _write(choice, folder / CHOICE)  # The last: it says that all is done.
     return _result(job, folder, run, chosen, table, files, device)
 
 
 def _tell_of_cheaper(job, run, table, chosen, device):
     """Says which sub-network the photos cannot tell from the chosen one."""
-    samples = search.load_samples(run.folder / search.SAMPLES)
+    samples = search.load_samples(run.folder / SAMPLES)
     name = None if device is None else device.name
     row = search.best(table, device=name, as_good_in=samples, **job.limits)
     if row["config"] != str(chosen):
@@ -252,7 +262,7 @@ def _read(job, folder, files, device):
 
 
 def _shape(images, recipe):
-    return data.resolved_shape(images.image_shape, recipe.image_size)
+    return resolved_shape(images.image_shape, recipe.image_size)
 
 
 def _find_rate(path, name, model, batches):
@@ -280,7 +290,7 @@ def _write(contents, path):
 
 def _rate_of_network(recipe, images, find_rate):
     """A learning rate of a network that starts from nothing."""
-    network = recipes.make_network(
+    network = make_network(
         recipe,
         "resizable",
         None,
@@ -288,8 +298,8 @@ def _rate_of_network(recipe, images, find_rate):
         classes=len(images.class_names),
     )
     steps = data.steps_per_epoch(images, recipe.batch_size)
-    recipes.compile_network(network, recipe, "resizable", None, steps_per_epoch=steps)
-    return find_rate("resizable", network, recipes.train_data(recipe, images))
+    compile_network(network, recipe, "resizable", None, steps_per_epoch=steps)
+    return find_rate("resizable", network, train_data(recipe, images))
 
 
 def _train(recipe, images, folder):
@@ -315,8 +325,8 @@ def _evaluate(job, run, network, images, device):
     if job.max_latency_ms is not None:
         print(f"Measuring latencies on {device.name}")
         new = search.latency_table(network, device, table["config"])
-        table = search.merge_tables(search.without_measured(table, new), new)
-        search.write_table(table, run.table_path)
+        table = search.merge_tables(without_measured(table, new), new)
+        write_table(table, run.table_path)
     return table
 
 
@@ -332,21 +342,21 @@ def _fine_tune(job, run, network, config, images, source):
     known = {"config": list(config)} | how
     done = [
         Run(path.parent)
-        for path in run.folder.glob(f"finetuned/*/{search.SAMPLES}")
+        for path in run.folder.glob(f"finetuned/*/{SAMPLES}")
         if known.items() <= Run(path.parent).settings.items()
     ]
     if done:
         tuned = done[0]
     else:
         print(f"Fine-tuning {config}, {how['epochs']} epochs")
-        teacher = False if source is None else runs.load_model(source)
+        teacher = False if source is None else load_model(source)
         tuned = runs.fine_tune(run, config, teacher=teacher, images=images, **how).run
-    samples = search.load_samples(tuned.folder / search.SAMPLES)
+    samples = search.load_samples(tuned.folder / SAMPLES)
     before, after = samples.right.mean(axis=1)
     print(
         f"Fine-tuning: {100 * before:.2f} -> {100 * after:.2f} % of the validation "
         "photos"
     )
     if after > before:
-        return runs.load_model(tuned.model_path)
+        return load_model(tuned.model_path)
     return network.sub_network(config, calibrate_with=run.calibration())

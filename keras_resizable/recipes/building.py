@@ -17,6 +17,8 @@ from keras_resizable.conversion import (
     load_source,
     set_options,
 )
+from keras_resizable.data.image_set import count_validation
+from keras_resizable.data.pipeline import resolved_shape
 from keras_resizable.distillation import InPlaceDistillation, TeacherDistillation
 from keras_resizable.models import NETWORKS
 from keras_resizable.network import ResizableNetwork
@@ -44,7 +46,7 @@ def size_of_set(
     """
     if recipe.dataset in KNOWN_SETS:
         count, classes, shape = KNOWN_SETS[recipe.dataset]
-        count -= data.count_validation(count, recipe.validation)
+        count -= count_validation(count, recipe.validation)
         if recipe.num_images is not None and recipe.num_images > count:
             raise ValueError(
                 f"There are {count} images to train with. Received: {recipe.num_images}"
@@ -116,7 +118,7 @@ def test_data(
     """
     return data.eval_dataset(
         split or images.test,
-        data.resolved_shape(images.image_shape, recipe.image_size),
+        resolved_shape(images.image_shape, recipe.image_size),
         max(recipe.batch_size, 256),
         center_crop=has_center_crop(recipe),
         num_classes=num_classes,

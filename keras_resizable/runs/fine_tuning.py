@@ -5,10 +5,13 @@ import dataclasses
 import keras
 
 from keras_resizable import data, recipes, search
+from keras_resizable.recipes.building import compile_sub_network, train_data
 from keras_resizable.runs.folders import open_run
 from keras_resizable.runs.resuming import fit_resumable
 from keras_resizable.runs.run import Run
 from keras_resizable.runs.training import precision
+from keras_resizable.search.evaluation import evaluate_model
+from keras_resizable.search.samples import SAMPLES, join_samples, save_samples
 from keras_resizable.space import ConfigLike
 from keras_resizable.training import fine_tuning
 from keras_resizable.utils.digests import digest_of_weights
@@ -81,7 +84,7 @@ def _fine_tune(run, config, epochs, learning_rate, weights, teacher, seed, image
     calibration = run.calibration()
     model = network.sub_network(config, calibrate_with=calibration)
     print(f"Evaluating {config}")
-    before = search.evaluate_model(model, test, "before")
+    before = evaluate_model(model, test, "before")
     steps = data.steps_per_epoch(images, recipe.batch_size)
     fine_tuning.train_only(model, weights)
     trained, taught_by = model, None
@@ -92,7 +95,7 @@ def _fine_tune(run, config, epochs, learning_rate, weights, teacher, seed, image
         taught_by = digest_of_weights(teacher)
     if teacher is not False:
         trained = fine_tuning.taught_by(model, teacher)
-    recipes.compile_sub_network(
+    compile_sub_network(
         trained, recipe, learning_rate=learning_rate, steps=epochs * steps
     )
     settings = {
@@ -108,7 +111,7 @@ def _fine_tune(run, config, epochs, learning_rate, weights, teacher, seed, image
     folder = open_run(
         config.key,
         settings,
-        lambda folder: (folder / search.SAMPLES).exists(),
+        lambda folder: (folder / SAMPLES).exists(),
         root=run.folder / "finetuned",
         new=new,
     )
@@ -116,11 +119,11 @@ def _fine_tune(run, config, epochs, learning_rate, weights, teacher, seed, image
     tuned.keep(images)
     fit_resumable(
         trained,
-        lambda step: recipes.train_data(recipe, images, start_step=step),
+        lambda step: train_data(recipe, images, start_step=step),
         steps_per_epoch=steps,
         epochs=epochs,
         folder=folder,
     )
-    after = search.evaluate_model(model, test, "after")
-    search.save_samples(search.join_samples(before, after), folder / search.SAMPLES)
+    after = evaluate_model(model, test, "after")
+    save_samples(join_samples(before, after), folder / SAMPLES)
     return FineTuned(tuned, before, after)

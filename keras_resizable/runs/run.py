@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from keras_resizable import recipes, search
-from keras_resizable.data import (
-    ImageSet,
-    load_images,
-    resolved_shape,
-    save_images,
-)
+from keras_resizable.data import ImageSet
 from keras_resizable.data.image_set import describe
+from keras_resizable.data.kept_images import load_images, save_images
+from keras_resizable.data.pipeline import resolved_shape
 from keras_resizable.data.preprocessing import CENTER
 from keras_resizable.network import ResizableNetwork
+from keras_resizable.recipes.building import has_center_crop
+from keras_resizable.recipes.resolving import read_run
 from keras_resizable.runs.folders import (
     CALIBRATION,
     EVALUATION,
@@ -30,6 +29,7 @@ from keras_resizable.runs.folders import (
     write_labels,
 )
 from keras_resizable.runs.saving import load_network
+from keras_resizable.search.table import TABLE
 from keras_resizable.space import ConfigLike, SpatialSpace
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Run:
             raise FileNotFoundError(
                 f"{self.folder} is not a run: it has no {SETTINGS}."
             )
-        return recipes.read_run(path)
+        return read_run(path)
 
     def has_settings(self) -> bool:
         """Whether it says what it was started with."""
@@ -229,7 +229,7 @@ class Run:
     @property
     def table_path(self) -> pathlib.Path:
         """The path of its lookup table."""
-        return self.folder / search.TABLE
+        return self.folder / TABLE
 
     def table(self, space: SpatialSpace | None = None) -> "pandas.DataFrame":
         """Its lookup table, see `keras_resizable.search.build_table`.
@@ -256,7 +256,7 @@ class Run:
             `center_crop`, the part of a photo's shorter side that is the side of the
             central square to take, or None for all of the photo.
         """
-        has_crop = recipes.has_center_crop(self.recipe)
+        has_crop = has_center_crop(self.recipe)
         return {"input_range": [-1.0, 1.0], "center_crop": CENTER if has_crop else None}
 
     def labels(self) -> list[str] | None:
@@ -270,7 +270,7 @@ class Run:
             images: The images that it is trained with.
         """
         shape = resolved_shape(images.image_shape, self.recipe.image_size)
-        crop = recipes.has_center_crop(self.recipe)
+        crop = has_center_crop(self.recipe)
         if not self.has_calibration():
             save_images(
                 images.train, self.folder / CALIBRATION, shape, center_crop=crop

@@ -10,6 +10,14 @@ import keras
 
 from keras_resizable import callbacks, data, recipes
 from keras_resizable.data.image_set import describe
+from keras_resizable.data.pipeline import resolved_shape
+from keras_resizable.recipes.building import (
+    compile_network,
+    make_network,
+    train_data,
+    training_callbacks,
+)
+from keras_resizable.recipes.resolving import resolve_run
 from keras_resizable.runs.folders import check_root, count_epochs, open_run
 from keras_resizable.runs.resuming import fit_resumable, make_deterministic
 from keras_resizable.runs.run import Run
@@ -76,7 +84,7 @@ def train(
     >>> network = run.network()  # doctest: +SKIP
     """
     check_root(root)
-    recipe, mode, target = recipes.resolve_run(recipe, mode, config, overrides)
+    recipe, mode, target = resolve_run(recipe, mode, config, overrides)
     devices = distribution.make_strategy(strategy)
     keras.utils.set_random_seed(recipe.seed)
     if deterministic:
@@ -94,16 +102,12 @@ def train(
 
 
 def _train(recipe, mode, config, root, new, images, about, strategy, checkpoint_steps):
-    shape = data.resolved_shape(images.image_shape, recipe.image_size)
+    shape = resolved_shape(images.image_shape, recipe.image_size)
     steps_per_epoch = data.steps_per_epoch(images, recipe.batch_size)
     classes = len(images.class_names)
     with strategy.scope():
-        network = recipes.make_network(
-            recipe, mode, config, image_shape=shape, classes=classes
-        )
-        recipes.compile_network(
-            network, recipe, mode, config, steps_per_epoch=steps_per_epoch
-        )
+        network = make_network(recipe, mode, config, image_shape=shape, classes=classes)
+        compile_network(network, recipe, mode, config, steps_per_epoch=steps_per_epoch)
     is_chief = distribution.is_chief(strategy)
     name = ""
     if is_chief:
@@ -136,7 +140,7 @@ def _train(recipe, mode, config, root, new, images, about, strategy, checkpoint_
         images.train.num_images,
         after_images=_STEPS_BEFORE_JUDGING * recipe.batch_size,
     )
-    added = [*recipes.training_callbacks(recipe, mode), learning, accuracy]
+    added = [*training_callbacks(recipe, mode), learning, accuracy]
     if is_chief:
         added.append(
             keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False)
@@ -146,7 +150,7 @@ def _train(recipe, mode, config, root, new, images, about, strategy, checkpoint_
     num_shards, shard = distribution.shards(strategy)
     fit_resumable(
         network,
-        lambda step: recipes.train_data(
+        lambda step: train_data(
             recipe, images, start_step=step, num_shards=num_shards, shard=shard
         ),
         steps_per_epoch=steps_per_epoch,

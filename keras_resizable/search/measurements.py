@@ -8,8 +8,8 @@ from typing import Any
 
 from keras_resizable.devices import Device
 from keras_resizable.devices.names import check_name, printable
-from keras_resizable.export import QUANTIZE, suffix_of
 from keras_resizable.export.flatbuffer import metadata_of_signature
+from keras_resizable.export.tflite import QUANTIZE, suffix_of
 from keras_resizable.search.samples import SAMPLES, load_samples
 from keras_resizable.search.table import (
     LATENCY,

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 import keras_resizable
 from keras_resizable import adapt, export, search
 from keras_resizable.adapt.cascade import _threshold
+from keras_resizable.search.evaluation import evaluate_model
+from keras_resizable.search.samples import SAMPLES
 from keras_resizable.subnetworks.calibration import batch_norms
 from keras_resizable.subnetworks.pieces import pieces_of_configs
 
@@ -144,7 +146,7 @@ def test_what_keras_offers_and_what_it_has_no_place_in(
     for call in (
         lambda: export.to_tflite(adaptive, tmp_path / "a.tflite"),
         lambda: export.to_saved_model(adaptive, tmp_path / "saved"),
-        lambda: search.evaluate_model(adaptive, batch, "adaptive"),
+        lambda: evaluate_model(adaptive, batch, "adaptive"),
         lambda: keras_resizable.calibrate(adaptive, batch[0]),
     ):
         with pytest.raises(ValueError, match="are not known.*adapt.to_tflite"):
@@ -155,7 +157,7 @@ def test_only_the_learner_is_trained(network, batch, tf_dataset, tmp_path):
     adaptive = adapt.AdaptiveNetwork(network, CANDIDATES)
     adaptive.calibrate(tf_dataset)
     search.build_table(network, tf_dataset, CANDIDATES, folder=tmp_path, verbose=False)
-    samples = search.load_samples(tmp_path / search.SAMPLES)
+    samples = search.load_samples(tmp_path / SAMPLES)
     before = [v.numpy() for v in adaptive.variables]
     learned = {id(v) for v in adaptive.learner.variables}
     router = adapt.fit_router(adaptive, tf_dataset, samples, epochs=2)

@@ -22,7 +22,8 @@ from keras import layers
 import keras_resizable
 from keras_resizable.adapt import AdaptiveNetwork
 from keras_resizable.export import to_bundle, to_saved_model, to_tflite_files
-from keras_resizable.search import build_table, evaluate_model
+from keras_resizable.search import build_table
+from keras_resizable.search.evaluation import evaluate_model
 from keras_resizable.subnetworks.calibration import batch_norms
 
 # The layers after the resizes, and the size of the maps, by the paper's rule.

@@ -17,6 +17,7 @@ from keras_resizable import recipes, runs
 from keras_resizable.conversion import application_model
 from keras_resizable.conversion.sources import _as_it_wants
 from keras_resizable.layers import ScaleAwareBatchNorm
+from keras_resizable.recipes.building import make_network
 
 ROOT = pathlib.Path(__file__).parents[2]
 SHAPE = (32, 32, 3)
@@ -48,9 +49,7 @@ def test_a_model_of_keras_takes_the_settings_of_a_recipe():
             "synchronized": True,
         },
     )
-    network = recipes.make_network(
-        recipe, "resizable", None, image_shape=SHAPE, classes=5
-    )
+    network = make_network(recipe, "resizable", None, image_shape=SHAPE, classes=5)
     assert network.output_shape == (None, 5)
     found = [layer for part in network.parts for layer in part.model.layers]
     norms = [layer for layer in found if isinstance(layer, ScaleAwareBatchNorm)]
@@ -75,7 +74,7 @@ def test_what_is_no_source_is_named(tmp_path):
     def make(network, **changes):
         recipe = recipes.resolve("sample_resnet20", overrides={"network": network})
         options = {"image_shape": (28, 28, 1), "classes": 2, **changes}
-        return recipes.make_network(recipe, "resizable", None, **options)
+        return make_network(recipe, "resizable", None, **options)
 
     assert make(f"{tmp_path}/mine.keras").space.size == 9
     for network, changes, message in (

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from keras_resizable import data
 from keras_resizable.data import preprocessing
+from keras_resizable.data.kept_images import load_images, save_images
+from keras_resizable.data.pipeline import resolved_shape
 
 COUNT, BATCH = 22, 4
 STEPS = COUNT // BATCH
@@ -204,7 +206,7 @@ def test_its_batches_have_no_end_and_say_so(images):
 def test_height_and_width_may_differ(images):
     batches = data.train_dataset(images, 2, image_size=(6, 9))
     assert next(iter(batches))[0].shape[:3] == (2, 6, 9)
-    assert data.resolved_shape((None, None, 3), [6, 9]) == (6, 9, 3)
+    assert resolved_shape((None, None, 3), [6, 9]) == (6, 9, 3)
 
 
 def test_bad_arguments_are_named(images):
@@ -236,13 +238,13 @@ def test_bad_arguments_are_named(images):
     with pytest.raises(ValueError, match="`batch_size` is at least 1. Received: 0"):
         data.train_dataset(images, 0)
     with pytest.raises(ValueError, match="several sizes: give an `image_size`"):
-        data.resolved_shape((None, None, 3))
+        resolved_shape((None, None, 3))
 
 
 def test_kept_images_come_back(images, tmp_path):
     path = tmp_path / "calibration.npz"
-    data.save_images(images.train, path, (8, 6, 3))
-    batches = take(data.load_images(path, batch_size=10), -1)
+    save_images(images.train, path, (8, 6, 3))
+    batches = take(load_images(path, batch_size=10), -1)
     assert [len(pixels) for pixels, _ in batches] == [10, 10, 2]
     numbers = [number for batch in batches for number in identify(images, batch)]
     assert sorted(numbers) == list(range(COUNT))
@@ -250,23 +252,23 @@ def test_kept_images_come_back(images, tmp_path):
     np.testing.assert_array_equal(
         np.concatenate([labels for _, labels in batches]), expected[0][1]
     )
-    data.save_images(images.train, path, (8, 6, 3), max_images=7)
-    assert len(take(data.load_images(path), -1)[0][0]) == 7
+    save_images(images.train, path, (8, 6, 3), max_images=7)
+    assert len(take(load_images(path), -1)[0][0]) == 7
     np.savez(path, images=np.zeros((3, 8, 6, 3), np.uint8), labels=np.zeros(2, int))
     with pytest.raises(ValueError, match="a label for each image"):
-        data.load_images(path)
+        load_images(path)
 
 
 def test_flipped_bytes_in_calibration_images_are_named(images, tmp_path):
     path = tmp_path / "calibration.npz"
-    data.save_images(images.train, path, (8, 6, 3))
+    save_images(images.train, path, (8, 6, 3))
     contents = bytearray(path.read_bytes())
     for position in range(150, len(contents) - 150, len(contents) // 20):
         flipped = bytearray(contents)
         flipped[position] ^= 0xFF
         path.write_bytes(flipped)
         with pytest.raises(ValueError, match="calibration.npz is damaged"):
-            data.load_images(path)
+            load_images(path)
 
 
 def test_augmentations_stay_in_float32(images):
@@ -283,6 +285,6 @@ def test_damaged_calibration_images_are_named(tmp_path, content):
     path = tmp_path / "calibration.npz"
     path.write_bytes(content)
     with pytest.raises(ValueError, match="calibration.npz is damaged"):
-        data.load_images(path)
+        load_images(path)
     with pytest.raises(FileNotFoundError):
-        data.load_images(tmp_path / "none.npz")
+        load_images(tmp_path / "none.npz")

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from keras_resizable import data
-from keras_resizable.data.sample import _PATH
+from keras_resizable.data.sample import _PATH, load_sample
 
 SIZE = (20, 30, 3)
 
@@ -78,7 +78,7 @@ def test_classes_too_small_to_keep_a_tenth_are_named(tmp_path):
 
 def test_the_sample_is_stratified_and_small():
     sample = data.load()
-    (x_train, y_train), (x_test, y_test) = data.load_sample()
+    (x_train, y_train), (x_test, y_test) = load_sample()
     assert x_train.dtype == x_test.dtype == np.uint8
     assert np.bincount(y_train).tolist() == [800] * 10
     assert np.bincount(y_test).tolist() == [200] * 10

@@ -5,6 +5,7 @@ import pytest
 from keras_resizable import search
 from keras_resizable.devices import Android, Host
 from keras_resizable.devices.names import clean_name, printable
+from keras_resizable.search.measurements import write_measurements
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,7 @@ def test_a_name_that_could_be_more_than_one_is_refused(name, tmp_path, monkeypat
     calls = [
         lambda: Host(name),
         lambda: search.latency_table(None, device),
-        lambda: search.write_measurements(
+        lambda: write_measurements(
             [{"path": "a.tflite", "signature": None}],
             device,
             threads=1,

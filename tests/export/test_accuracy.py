@@ -17,13 +17,13 @@ from keras_resizable.export import (
     evaluate_tflite,
     read_metadata,
     run_tflite,
-    signature_name,
     to_bundle,
     to_tflite,
     to_tflite_files,
 )
 from keras_resizable.export.accuracy import _ranks, _threshold, _ties
 from keras_resizable.export.flatbuffer import with_metadata
+from keras_resizable.export.saved_model import signature_name
 
 NUM_IMAGES = 60
 

@@ -5,13 +5,13 @@ import pytest
 
 from keras_resizable.export import (
     evaluate_tflite,
-    file_name,
     read_metadata,
     to_bundle,
     to_tflite,
     to_tflite_files,
 )
-from keras_resizable.search import metadata_of
+from keras_resizable.export.tflite import file_name
+from keras_resizable.search.measurements import metadata_of
 
 
 def test_a_generator_of_paths(make_network, tmp_path):

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 import keras_resizable
 from keras_resizable import FixedSampler, data
-from keras_resizable.export import signature_name, to_saved_model
+from keras_resizable.export import to_saved_model
+from keras_resizable.export.saved_model import signature_name
 
 CONFIGS = [(0.75, 0.5), (1.0,)]
 

@@ -15,8 +15,6 @@ from conftest import narrow_resnet
 import keras_resizable
 from keras_resizable import ResNet20, ResNet50
 from keras_resizable.export import (
-    file_name,
-    open_tflite,
     read_metadata,
     run_tflite,
     to_bundle,
@@ -24,7 +22,8 @@ from keras_resizable.export import (
     to_tflite_files,
 )
 from keras_resizable.export.flatbuffer import count_operators
-from keras_resizable.export.tflite import convert
+from keras_resizable.export.running import open_tflite
+from keras_resizable.export.tflite import convert, file_name
 from keras_resizable.subnetworks.pieces import cut_piece, pieces_of_configs
 
 

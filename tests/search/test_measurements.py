@@ -10,6 +10,12 @@ from conftest import small_network
 from keras_resizable import search
 from keras_resizable.export import to_tflite_files
 from keras_resizable.export.flatbuffer import read_metadata, with_metadata
+from keras_resizable.search.measurements import (
+    metadata_of,
+    result_name,
+    write_measurements,
+)
+from keras_resizable.search.table import TABLE
 
 
 class Phone:
@@ -48,7 +54,7 @@ def measured(files, tmp_path):
 def test_measurements_join_the_table_of_their_network(measured):
     folder, results = measured
     before = search.read_table(folder / "table.csv")
-    written = search.write_measurements(results, Phone(), threads=2, warmup=3, runs=4)
+    written = write_measurements(results, Phone(), threads=2, warmup=3, runs=4)
     assert written == [folder / "benchmark_phone.json", folder / "table.csv"]
     contents = json.loads(written[0].read_text())
     assert contents["results"] == results and contents["threads"] == 2
@@ -64,7 +70,7 @@ def test_measurements_join_the_table_of_their_network(measured):
     )
     assert table.top1.tolist() == before.top1.tolist()
     results[0]["median_ms"] = 9.0  # Measured again.
-    search.write_measurements(results[:1], Phone(), threads=1, warmup=3, runs=4)
+    write_measurements(results[:1], Phone(), threads=1, warmup=3, runs=4)
     table = search.read_table(written[1]).set_index("config")
     assert table.latency_ms_phone.tolist()[0] == 9.0
     assert "1 threads" in table.measured_phone["1.0,1.0"]
@@ -76,12 +82,12 @@ def test_measurements_join_the_table_of_their_network(measured):
 def test_without_a_table_there_is_the_json_alone(measured):
     folder, results = measured
     (folder / "samples.npz").unlink()
-    assert search.write_measurements(results, Phone(), threads=1, warmup=1, runs=1) == [
+    assert write_measurements(results, Phone(), threads=1, warmup=1, runs=1) == [
         folder / "benchmark_phone.json"
     ]
-    assert search.result_name(results[0]) == "small_1.0_1.0.tflite"
+    assert result_name(results[0]) == "small_1.0_1.0.tflite"
     bundled = {"path": "a/b.tflite", "signature": "scale_1.0"}
-    assert search.result_name(bundled) == "b.tflite:scale_1.0"
+    assert result_name(bundled) == "b.tflite:scale_1.0"
 
 
 @pytest.mark.parametrize(
@@ -102,19 +108,19 @@ def test_what_a_file_says_of_itself_names_no_column(measured, changes):
     path = pathlib.Path(result["path"])
     metadata = read_metadata(path) | changes
     path.write_bytes(with_metadata(path.read_bytes(), metadata))
-    assert search.metadata_of(result) == {}
-    written = search.write_measurements([result], Phone(), threads=1, warmup=1, runs=1)
+    assert metadata_of(result) == {}
+    written = write_measurements([result], Phone(), threads=1, warmup=1, runs=1)
     assert written == [folder / "benchmark_phone.json"]
 
 
 def test_names_of_signatures_are_no_commands_to_a_terminal():
     result = {"path": "a/b.tflite", "signature": "\x1b]0;title\x07one"}
-    assert search.result_name(result) == "b.tflite:?]0;title?one"
+    assert result_name(result) == "b.tflite:?]0;title?one"
 
 
 def test_no_results_are_told():
     with pytest.raises(ValueError, match="no results to write"):
-        search.write_measurements([], Phone(), threads=1, warmup=1, runs=1)
+        write_measurements([], Phone(), threads=1, warmup=1, runs=1)
 
 
 def test_what_int8_files_take_is_in_the_column(measured):
@@ -124,6 +130,6 @@ def test_what_int8_files_take_is_in_the_column(measured):
     for io, name in (("int8", "phone_int8"), ("float32", "phone_int8_float32")):
         content = with_metadata(path.read_bytes(), of | {"quantize": "int8", "io": io})
         path.write_bytes(content)
-        search.write_measurements(results[:1], Phone(), threads=1, warmup=1, runs=1)
-        table = search.read_table(folder / search.TABLE)
+        write_measurements(results[:1], Phone(), threads=1, warmup=1, runs=1)
+        table = search.read_table(folder / TABLE)
         assert f"latency_ms_{name}" in table

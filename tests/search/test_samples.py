@@ -6,11 +6,10 @@ import pytest
 from keras_resizable.search import (
     SampleResults,
     confidence_interval,
-    join_samples,
     load_samples,
     paired_test,
-    save_samples,
 )
+from keras_resizable.search.samples import join_samples, save_samples
 
 
 def make_samples(*configs, seed=0, images=77):

@@ -10,14 +10,9 @@ from conftest import narrow_resnet, small_network
 from narrow_networks import NARROW
 
 from keras_resizable import FixedSampler, ResNet20, count_flops
-from keras_resizable.search import (
-    build_table,
-    evaluate_model,
-    evaluation,
-    load_samples,
-    read_table,
-    write_table,
-)
+from keras_resizable.search import build_table, evaluation, load_samples, read_table
+from keras_resizable.search.evaluation import evaluate_model
+from keras_resizable.search.table import write_table
 from keras_resizable.subnetworks.tree import PrefixTree
 
 MAKE_NETWORK = small_network

@@ -5,7 +5,8 @@ import pandas
 import pytest
 
 from keras_resizable import SpatialSpace
-from keras_resizable.search import merge_tables, read_table, without_measured
+from keras_resizable.search import merge_tables, read_table
+from keras_resizable.search.table import without_measured
 
 
 @pytest.mark.parametrize(
