@@ -21,7 +21,7 @@ from absl import flags
 import keras_resizable
 from keras_resizable import data, recipes, runs, training
 from keras_resizable.commands.running import refuse_arguments
-from keras_resizable.conversion import APPLICATIONS
+from keras_resizable.conversion.sources import APPLICATIONS
 from keras_resizable.data.pipeline import resolved_shape
 from keras_resizable.recipes.building import (
     compile_network,

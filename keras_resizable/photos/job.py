@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from keras_resizable import data, recipes
-from keras_resizable.conversion import APPLICATIONS
+from keras_resizable.conversion.sources import APPLICATIONS
 from keras_resizable.export.quantization import IO
 from keras_resizable.models import NETWORKS
 from keras_resizable.runs.saving import load_model

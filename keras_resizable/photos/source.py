@@ -9,7 +9,8 @@ import numpy as np
 from keras import layers
 
 from keras_resizable import data, recipes
-from keras_resizable.conversion import application_model, classifier, from_keras
+from keras_resizable.conversion import from_keras
+from keras_resizable.conversion.sources import application_model, classifier
 from keras_resizable.data.pipeline import resolved_shape
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.photos.job import Job, evaluated_configs

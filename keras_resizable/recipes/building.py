@@ -9,10 +9,10 @@ import tensorflow as tf
 
 from keras_resizable import data, samplers
 from keras_resizable.callbacks import StartFromLargest
-from keras_resizable.conversion import (
+from keras_resizable.conversion import from_keras
+from keras_resizable.conversion.sources import (
     APPLICATIONS,
     application_model,
-    from_keras,
     is_source,
     load_source,
     set_options,

@@ -4,7 +4,7 @@ import dataclasses
 import math
 
 from keras_resizable import samplers
-from keras_resizable.conversion import APPLICATIONS, is_source
+from keras_resizable.conversion.sources import APPLICATIONS, is_source
 from keras_resizable.data.preprocessing import AUGMENTATIONS
 from keras_resizable.models import NETWORKS
 

@@ -14,8 +14,7 @@ from keras import layers
 
 import keras_resizable
 from keras_resizable import recipes, runs
-from keras_resizable.conversion import application_model
-from keras_resizable.conversion.sources import _as_it_wants
+from keras_resizable.conversion.sources import _as_it_wants, application_model
 from keras_resizable.layers import ScaleAwareBatchNorm
 from keras_resizable.recipes.building import make_network
 
