@@ -208,7 +208,7 @@ def test_what_recipes_have_beyond_the_paper():
     drops = [layer for part in network.stages for layer in part.layers]
     rates = [layer.rate for layer in drops if isinstance(layer, DropPath)]
     assert len(rates) == 9 and max(rates) == pytest.approx(0.1)
-    with pytest.raises(ValueError, match="MobileNetV1 has no residual branches"):
+    with pytest.raises(ValueError, match="MobileNetV1 has no drop_path"):
         compiled(network="sample_mobilenet_v1", drop_path=0.1)
     with pytest.raises(ValueError, match="'in_place' with the mode 'individual'"):
         compiled("individual", distillation="in_place")

@@ -9,7 +9,7 @@ import tensorflow as tf
 from conftest import small_network
 from row_weights import row_weights
 
-from keras_resizable import FixedSampler, TeacherDistillation, memory
+from keras_resizable import FixedSampler, TeacherDistillation
 from keras_resizable.subnetworks.parts import norms_by_stage
 from keras_resizable.training.step import TrainStep
 
@@ -106,9 +106,7 @@ def test_each_image_is_seen_once_and_by_all_scales_alike(make_network):
             return own
 
     network = compile_network(make_network(), sampler="fair")
-    network.training_step = Noting(
-        network, network.sampler, None, "mean", split_batch=True
-    )
+    network.training_step = Noting(network, network.sampler, None, split_batch=True)
     network.fit(images, np.zeros(count), batch_size=size, verbose=0)
     assert sorted(np.concatenate(seen)) == list(range(count))
     # Nine batches of shares of 2, 2 and 3 by turns, and one of two images.
@@ -235,21 +233,6 @@ def test_what_cannot_be_split_is_named(make_network, batch):
         compile_network(network, [(1.0, 1.0)] * 9).fit(known, shuffle=False, verbose=0)
     for after, weight in zip(network.get_weights(), before):
         np.testing.assert_array_equal(after, weight)
-
-
-def test_the_estimated_memory_is_that_of_shares(make_network):
-    """The stem sees all images, stages and head a third, or a ninth."""
-    network = make_network()
-    nothing = memory.estimate_training_memory(network, 0)
-    of_all = memory.estimate_training_memory(network, 90) - nothing
-    of_shares = {}
-    for count in (3, 9):
-        compile_network(network, [(1.0, 1.0)] * count)
-        estimate = memory.estimate_training_memory(network, 90)
-        of_shares[count] = estimate - nothing
-    of_stages = (of_all - of_shares[3]) * 3 // 2
-    assert 0 < of_stages < of_all
-    assert of_shares[9] == of_all - of_stages * 8 // 9
 
 
 def test_small_shares_are_told_once(make_network):

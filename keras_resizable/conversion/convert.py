@@ -140,7 +140,8 @@ def _warn_of_output_sizes(network, model, graph):
     of_backbone = features if features != graph.input_shape[:2] else None
     full, least = network.space.largest, network.space.smallest
     sizes = zip(
-        model.output_names,
+        # Of a functional model; a sequential one has no names.
+        getattr(model, "output_names", network.head.output_names),
         output_shapes(network, full),
         output_shapes(network, least),
     )

@@ -396,6 +396,8 @@ def test_images_that_are_too_few_to_tell_a_loss_are_told(model, tmp_path):
     def flipped(batch):
         """Of which the file is right on one image less."""
         answers = model(batch).numpy()
+        if len(answers) == 1:  # One of noise, to compare the file with.
+            return answers
         wrong = (answers.argmax(axis=1) != labels).argmax()
         answers[wrong] = np.eye(3)[labels[wrong]]
         return answers
@@ -404,6 +406,6 @@ def test_images_that_are_too_few_to_tell_a_loss_are_told(model, tmp_path):
         to_tflite(
             model,
             path,
-            evaluate_with=(images, labels),
+            evaluate_with=tf.data.Dataset.from_tensors((images, labels)),
             reference=flipped,
         )

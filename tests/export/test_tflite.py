@@ -249,7 +249,7 @@ def test_sub_networks_convert_one_after_the_other(
     metadata = read_metadata(path)
     assert metadata["config"] == "0.5,0.75" and metadata["scales"] == [1.0, 0.75, 0.5]
     # What is damaged, or of other settings or weights, is converted again.
-    path.write_bytes(path.read_bytes()[:-1])
+    path.write_bytes(path.read_bytes()[:20])
     assert [result is None for _, _, result in convert()] == [True, False]
     assert all(r for _, _, r in convert(configs[:1], metadata={"labels": ["a"]}))
     one = configs[:1]
@@ -376,7 +376,9 @@ def tflite_file(tmp_path_factory):
 
 
 def test_a_file_that_is_missing_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"none.tflite.*tflite/convert.py"):
+    with pytest.raises(
+        FileNotFoundError, match=r"none.tflite.*keras-resizable convert"
+    ):
         open_tflite(tmp_path / "none.tflite")
 
 
@@ -433,6 +435,7 @@ def files_of_all_kinds(tmp_path_factory):
     return paths, images
 
 
+@pytest.mark.filterwarnings("ignore:Statistics for quantized inputs:UserWarning")
 def test_operators_have_the_versions_that_their_types_need(files_of_all_kinds):
     """Those of TensorFlow's converter, which older runtimes go by."""
     paths, images = files_of_all_kinds
@@ -450,8 +453,9 @@ def test_operators_have_the_versions_that_their_types_need(files_of_all_kinds):
     converter.inference_input_type = converter.inference_output_type = tf.int8
     expected, expected_runtime = versions_in(converter.convert())
     versions, runtime = versions_in(paths["int8", "int8"].read_bytes())
-    del expected["RESHAPE"], versions["RESHAPE"]  # Which the two write otherwise.
-    assert versions == expected and runtime == expected_runtime
+    assert runtime == expected_runtime
+    del versions["RESHAPE"]  # Which the two write otherwise, with its shape.
+    assert versions == {name: expected[name] for name in versions}
 
 
 def test_a_bundle_takes_the_newest_runtime_of_its_files(files_of_all_kinds, tmp_path):
@@ -484,7 +488,7 @@ for path in sys.argv[2:]:
         interpreter = Interpreter(path)
         interpreter.allocate_tensors()
     except ValueError as error:
-        print("refused", error)
+        print("refused", repr(error))
         continue
     (into,), (out,) = interpreter.get_input_details(), interpreter.get_output_details()
     answers = []
@@ -522,7 +526,7 @@ def test_a_global_policy_changes_nothing(policy, tmp_path):
     network = keras_resizable.ShuffleNetV2(
         (1.0, 0.5), width=0.5, input_shape=(32, 32, 3), classes=3
     )
-    images = np.random.default_rng(0).random((4, 32, 32, 3), np.float32)
+    images = np.random.default_rng(0).random((64, 32, 32, 3), np.float32)
     config = "0.5,0.5,0.5"
     keras.config.set_dtype_policy(policy)
     try:

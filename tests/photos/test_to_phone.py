@@ -136,7 +136,7 @@ def test_photos_become_files_and_what_is_done_is_not_done_again(
     assert metadata["accuracy"]["commonest_share"] == 1 / 3
     assert (files["top1_low"] <= files["top1"]).all()
     assert (files["top1"] <= files["top1_high"]).all()
-    assert result.notes == []
+    assert all("9 test photos can tell" in note for note in result.notes)
     assert metadata["config"] == str(result.config)
     # A file that somebody deleted is not done, and a choice of other limits neither.
     choice = json.loads((done / "choice.json").read_text())
@@ -495,9 +495,9 @@ def classified(tmp_path_factory):
     x = keras.layers.Conv2D(4, 3, strides=4, activation="relu")(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
     model = keras.Model(inputs, keras.layers.Dense(3, "softmax")(x))
-    batches = data.eval_dataset(images.train, shape, 6, center_crop=True)
+    batches = data.eval_dataset(images.train, shape, 6, center_crop=True, order_seed=0)
     model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
-    model.fit(batches, epochs=3, verbose=0)
+    model.fit(batches, epochs=12, shuffle=False, verbose=0)
     test = data.eval_dataset(images.test, shape, 6, center_crop=True)
     path = folder / "model.tflite"
     export.to_tflite(
