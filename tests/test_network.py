@@ -10,6 +10,7 @@ from keras_resizable.runs import saving
 from keras_resizable.training.records import STALE_STEPS
 
 MAKE_NETWORK = small_network
+pytestmark = pytest.mark.filterwarnings("ignore:With `split_batch=True` each")
 
 
 def compile_network(network, configs=None):

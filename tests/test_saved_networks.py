@@ -74,7 +74,8 @@ def networks():
 def registered():
     """The names of the package's classes that Keras can save."""
     for module in pkgutil.walk_packages(keras_resizable.__path__, "keras_resizable."):
-        importlib.import_module(module.name)
+        if ".commands." not in module.name:  # Their flags would clash.
+            importlib.import_module(module.name)
     objects = keras.saving.get_custom_objects()
     return {name for name in objects if name.startswith("keras_resizable>")}
 

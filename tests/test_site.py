@@ -44,7 +44,7 @@ def test_the_reference_has_all_that_is_public(site):
             continue
         for inner in value.__all__:
             # What the top level has too is on its page.
-            places = {f"keras_resizable.{name}.{inner}", f"keras_resizable.{inner}"}
+            places = {f"{value.__name__}.{inner}", f"keras_resizable.{inner}"}
             missing += [f"{name}.{inner}"] * (not places & found)
     assert not missing
 

@@ -107,8 +107,8 @@ def signature_name(space: SpatialSpace, config: ConfigLike) -> str:
 
     Example:
 
-    >>> from keras_resizable import SpatialSpace, export
-    >>> export.signature_name(SpatialSpace((1.0, 0.5), num_stages=2), "0.5")
+    >>> from keras_resizable import SpatialSpace
+    >>> signature_name(SpatialSpace((1.0, 0.5), num_stages=2), "0.5")
     'scale_0.5_1.0'
     """
     return "scale_" + space.config(config).key

@@ -341,10 +341,9 @@ def suffix_of(quantize: str, io: str = "int8") -> str:
 
     Example:
 
-    >>> from keras_resizable import export
-    >>> export.suffix_of("none"), export.suffix_of("int8")
+    >>> suffix_of("none"), suffix_of("int8")
     ('', '_int8')
-    >>> export.suffix_of("int8", "float32")
+    >>> suffix_of("int8", "float32")
     '_int8_float32'
     """
     if quantize == "none":
@@ -373,8 +372,7 @@ def file_name(
     Example:
 
     >>> import keras_resizable
-    >>> from keras_resizable import export
-    >>> export.file_name(keras_resizable.ResNet20(), "0.75,0.5", "int8")
+    >>> file_name(keras_resizable.ResNet20(), "0.75,0.5", "int8")
     'resnet20_0.75_0.5_1.0_int8.tflite'
     """
     key = network.space.config(config).key

@@ -102,8 +102,7 @@ def find_run(
 
     Example:
 
-    >>> from keras_resizable import runs
-    >>> runs.find_run("resnet20", {"epochs": 1}, lambda folder: False, root="none")
+    >>> find_run("resnet20", {"epochs": 1}, lambda folder: False, root="none")
     """
     settings = json.loads(json.dumps(settings))
     folders = pathlib.Path(root).glob(f"*-{glob.escape(name)}*")

@@ -25,9 +25,8 @@ def train_only(model: keras.Model, weights: str) -> None:
     Example:
 
     >>> import keras_resizable
-    >>> from keras_resizable import training
     >>> model = keras_resizable.ResNet20().sub_network("0.5")
-    >>> training.train_only(model, "classifier")
+    >>> train_only(model, "classifier")
     >>> [layer.name for layer in model.layers if layer.trainable and layer.weights]
     ['conv4_block3_2_bn', 'predictions']
     """
@@ -80,10 +79,9 @@ def taught_by(model: keras.Model, teacher: keras.Model) -> keras.distillation.Di
     Example:
 
     >>> import keras_resizable
-    >>> from keras_resizable import training
     >>> network = keras_resizable.ResNet20(scales=(1.0, 0.5))
     >>> small, largest = network.sub_network("0.5"), network.sub_network("1.0")
-    >>> taught = training.taught_by(small, largest)
+    >>> taught = taught_by(small, largest)
     >>> taught.compile("sgd", "sparse_categorical_crossentropy")
     """
     for taking_part in (model, teacher):
