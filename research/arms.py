@@ -58,6 +58,7 @@ SETTINGS = {
         "fashion_mnist",
         {
             "num_images": 4000,
+            "image_size": 28,
             "batch_size": 64,
             "epochs": 20,
             "learning_rate": 0.1,

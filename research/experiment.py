@@ -21,6 +21,7 @@ import comparison
 import keras
 import numpy as np
 from absl import flags
+from one_row import copy_to_all_rows
 
 import keras_resizable
 from keras_resizable import data, recipes, runs, search
@@ -190,17 +191,16 @@ def fit(model, arm, recipe, images, folder):
 def evaluate(network, arm, recipe, test, calibration, folder):
     """Evaluates the configurations that a network was trained for.
 
-    One that was trained at full size is evaluated at all: with one row of batch
-    normalisation for all scale factors, it has the same weights.
+    One that was trained at full size is evaluated at all sizes, with its one row of
+    batch normalisation for all scale factors.
     """
     configs = None
     calibration = calibration if arm.calibrated else None
     setting = arms.SETTINGS[arm.setting]
     if arm.mode == "individual":
         alone = network
-        shared = dataclasses.replace(recipe, network=arms.ONE_ROW)
-        network = network_of(arms.Arm(setting=arm.setting), shared)
-        network.set_weights(alone.get_weights())
+        network = network_of(arms.Arm(setting=arm.setting), recipe)
+        copy_to_all_rows(alone, network)
         configs = [setting.uniform(scale) for scale in arms.SCALES]
         if arm.config != configs[0] or not arm.calibrated:
             configs = [arm.config]

@@ -3,7 +3,10 @@
 For ablations, as `--network=one_row:ResNet20`.
 """
 
+from keras_resizable import ScaleAwareBatchNorm
 from keras_resizable.models import residual
+from keras_resizable.subnetworks.cutting import copy_own_state
+from keras_resizable.utils.graph import layers_of
 
 
 def ResNet20(scales, *, width=1.0, **options):
@@ -18,3 +21,14 @@ def ResNet20(scales, *, width=1.0, **options):
         name="resnet20",
         **options,
     )
+
+
+def copy_to_all_rows(alone, network):
+    """Gives a network the weights of one that was trained at a single scale factor."""
+    for part, other in zip(alone.parts, network.parts, strict=True):
+        pairs = zip(layers_of(part.model), layers_of(other.model), strict=True)
+        for layer, copy in pairs:
+            if isinstance(layer, ScaleAwareBatchNorm):
+                copy.set_row_weights(layer.get_row_weights(0))
+            else:
+                copy_own_state(layer, copy)

@@ -21,6 +21,7 @@ import claims
 arms.RECIPE = "sample_resnet20"
 changes = {{"num_images": 48, "batch_size": 16, "epochs": 1}}
 changes["validation"] = 0.0
+changes["image_size"] = 8
 changes["precision"] = "mixed_bfloat16"
 changes["network"] = "narrow_networks:narrow"
 arms.SETTINGS["fashion_mnist"] = arms.Setting(
