@@ -8,6 +8,7 @@ from typing import Any
 
 from keras_resizable.export.accuracy import FileAccuracy, kind_of_outputs
 from keras_resizable.export.flatbuffer import read_metadata
+from keras_resizable.export.running import open_tflite
 from keras_resizable.export.tflite import check_options, file_name, to_tflite
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import ConfigLike
@@ -107,6 +108,7 @@ def _has(path, written, max_loss):
     """Whether there is a whole file with this metadata that loses no more."""
     try:
         metadata = read_metadata(path) or {}
+        open_tflite(path)
     except (FileNotFoundError, ValueError):
         return False
     written = json.loads(json.dumps(written))

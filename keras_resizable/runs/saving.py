@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import zipfile
 
 import keras
 
@@ -79,6 +80,8 @@ def load_model(path: str | os.PathLike) -> keras.Model:
     try:
         return keras.saving.load_model(path)
     except Exception as error:  # Of many types, depending on what is wrong.
+        if not zipfile.is_zipfile(path):  # Of which Keras says that it is not there.
+            raise ValueError(f"{path} is damaged or not a `.keras` file.") from error
         raise ValueError(
             f"{path} cannot be loaded. Keras says: {first_line(error)}"
         ) from error

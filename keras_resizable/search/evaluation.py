@@ -202,7 +202,9 @@ class _Evaluation:
     def __init__(self, network, configs, calibrates, raw):
         self._network = network
         self._tree = PrefixTree(network, configs)
-        self._sources = [c for c in configs if network.is_source_at(c)]
+        sources = [config for config in configs if network.is_source_at(config)]
+        self._tree_of_sources = PrefixTree(network, sources) if sources else None
+        self._num_sources = len(sources)
         self._indices = [config.indices for config in configs]
         self._score = _make_score(network.classifier, network.distribute_strategy)
         self._own_statistics = self._tree.statistics()
@@ -237,7 +239,7 @@ class _Evaluation:
         of_kind = {"raw": self._own_statistics, "calibrated": self.done.statistics}
         all_statistics = [of_kind[kind] for kind in self.kinds]
         units = len(all_statistics) * len(self._indices)
-        units += len(self._sources) * ("calibrated" in self.kinds)
+        units += self._num_sources * ("calibrated" in self.kinds)
         progress = _progress("Evaluating", dataset, units, verbose)
         strategy = self._network.distribute_strategy
         score = self._score
@@ -265,9 +267,8 @@ class _Evaluation:
     def _outputs(self, images, statistics):
         """Scale indices and outputs of each sub-network, each source's its own."""
         yield from self._tree.outputs(images, statistics)
-        if self._sources and statistics is not self._own_statistics:
-            sources = PrefixTree(self._network, self._sources)
-            yield from sources.outputs(images, self._own_statistics)
+        if self._tree_of_sources and statistics is not self._own_statistics:
+            yield from self._tree_of_sources.outputs(images, self._own_statistics)
 
     def save(self, path, key):
         done = self.done
