@@ -46,8 +46,10 @@ def run(name: str) -> None:
         name: One of `COMMANDS`.
     """
     import_quietly()
-    running = importlib.import_module("keras_resizable.commands.running")
-    running.run_command(importlib.import_module(f"keras_resizable.commands.{name}"))
+    running = importlib.import_module("keras_resizable.workshop.commands.running")
+    running.run_command(
+        importlib.import_module(f"keras_resizable.workshop.commands.{name}")
+    )
 
 
 def import_quietly() -> None:

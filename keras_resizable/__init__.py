@@ -4,19 +4,16 @@ The functions that make networks return a `ResizableNetwork`. Everything else is
 modules listed here. Packages that only one part needs are imported when it is used.
 """
 
+import sys as _sys
+
 from keras_resizable import (
     adapt,
     callbacks,
-    data,
     devices,
     export,
     layers,
     models,
-    photos,
-    recipes,
-    runs,
     search,
-    training,
 )
 from keras_resizable.conversion import from_keras, resize_points
 from keras_resizable.distillation import InPlaceDistillation, TeacherDistillation
@@ -33,7 +30,6 @@ from keras_resizable.models import (
     ShuffleNetV2,
 )
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.runs import load_network, train
 from keras_resizable.samplers import (
     FairSampler,
     FixedSampler,
@@ -46,8 +42,16 @@ from keras_resizable.space import Configuration, SpatialSpace
 from keras_resizable.subnetworks.calibration import calibrate
 from keras_resizable.subnetworks.flops import count_flops
 from keras_resizable.subnetworks.pieces import count_flops_of_configs
+from keras_resizable.training.distribution import make_strategy
+from keras_resizable.training.learning_rates import RangeTest, find_learning_rate
+from keras_resizable.workshop import data, photos, recipes, runs
+from keras_resizable.workshop.runs import load_network, train
 
 __version__ = "0.1.0"
+
+# So that `from keras_resizable.runs import Run` works, as users of Keras write it.
+for _module in (data, photos, recipes, runs):
+    _sys.modules[f"{__name__}.{_module.__name__.rpartition('.')[2]}"] = _module
 
 __all__ = [
     "Configuration",
@@ -56,6 +60,7 @@ __all__ = [
     "InPlaceDistillation",
     "MobileNetV1",
     "MobileNetV2",
+    "RangeTest",
     "ResNet101",
     "ResNet152",
     "ResNet20",
@@ -79,9 +84,11 @@ __all__ = [
     "data",
     "devices",
     "export",
+    "find_learning_rate",
     "from_keras",
     "layers",
     "load_network",
+    "make_strategy",
     "models",
     "photos",
     "plots",
@@ -90,7 +97,6 @@ __all__ = [
     "runs",
     "search",
     "train",
-    "training",
 ]
 
 

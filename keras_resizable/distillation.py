@@ -28,27 +28,13 @@ class _Distillation:
         raise NotImplementedError
 
     def first_teacher(self, images: tf.Tensor, classes: int) -> tf.Tensor:
-        """The teacher before the first sub-network of the plan has run.
-
-        Args:
-            images: Those of the step.
-            classes: Number of classes.
-
-        Returns:
-            Probabilities `(batch, classes)`.
-        """
+        """The teacher before the first sub-network of the plan has run."""
         raise NotImplementedError
 
     def next_teacher(
         self, teacher: tf.Tensor, number: tf.Tensor, probabilities: tf.Tensor
     ) -> tf.Tensor:
-        """The teacher after a sub-network of the plan has run.
-
-        Args:
-            teacher: Probabilities `(batch, classes)` of the teacher before.
-            number: The place of the sub-network in the plan, the largest first.
-            probabilities: Those of the sub-network.
-        """
+        """The teacher after a sub-network of the plan has run."""
         raise NotImplementedError
 
     def get_config(self):
@@ -143,14 +129,7 @@ Distillation = InPlaceDistillation | TeacherDistillation
 
 
 def get(distillation: Distillation | str | None) -> Distillation | None:
-    """A kind of distillation, from its name or as it is.
-
-    Args:
-        distillation: `"in_place"`; an object of one of the classes above; or None.
-
-    Raises:
-        ValueError: If it is something else.
-    """
+    """A kind of distillation, from its name or as it is."""
     if isinstance(distillation, str) and distillation == "in_place":
         return InPlaceDistillation()
     if distillation is not None and not isinstance(distillation, _Distillation):

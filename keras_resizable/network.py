@@ -13,19 +13,20 @@ from keras_resizable import distillation as distillations
 from keras_resizable import samplers
 from keras_resizable.distillation import Distillation, TeacherDistillation
 from keras_resizable.space import ConfigLike, SpatialSpace
-from keras_resizable.subnetworks.calibration import calibrate
-from keras_resizable.subnetworks.cutting import cut_out
-from keras_resizable.subnetworks.parts import Part, norms_by_stage
+from keras_resizable.subnetworks.calibration import calibrate, calibrate_as_changed
+from keras_resizable.subnetworks.parts import (
+    Part,
+    check_sizes,
+    cut_out,
+    norms_by_stage,
+)
 from keras_resizable.subnetworks.scales import with_scales
-from keras_resizable.subnetworks.shapes import check_sizes
 from keras_resizable.training.checks import (
     check_batches,
     check_distillation,
     check_layers,
     check_penalties,
-    check_rows,
     check_settings,
-    check_stages,
 )
 from keras_resizable.training.distribution import MultiWorkerTraining
 from keras_resizable.training.records import DivergenceRecord, StatisticsRecord
@@ -87,9 +88,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
     ) -> None:
         super().__init__(**kwargs)
         self.space = SpatialSpace(scales, len(stages))
-        check_stages(stages, self.space.scales)
-        check_layers((stem, *stages, head))
-        check_rows(stages)
+        check_layers(stem, stages, head, self.space.scales)
         self.stem = stem
         self.stages = list(stages)
         self.head = head
@@ -100,7 +99,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         self.statistics = StatisticsRecord(self.space)
         self.divergence = DivergenceRecord(self.space)
         self.built = True
-        check_sizes(self)
+        check_sizes(self.parts, self.space.scales)
 
     @property
     def config(self) -> tuple[float, ...]:
@@ -136,7 +135,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         """Number of parameters that scale factors beyond the first add."""
         return sum(
             layer.count_params() * (layer.num_scales - 1) // layer.num_scales
-            for _, layer in norms_by_stage(self)
+            for _, layer in norms_by_stage(self.parts)
         )
 
     def call(self, images, config=None, training=None):
@@ -333,10 +332,31 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             return network.sub_network(config, calibrate_with, check_statistics)
         if check_statistics and calibrate_with is None:
             self.require_statistics(config)
-        model, _ = cut_out(self, self.space.config(config))
-        if calibrate_with is not None and not self.is_source_at(config):
-            calibrate(model, calibrate_with)
+        model, _ = cut_out(self.parts, self.space.config(config), self.name)
+        if calibrate_with is not None:
+            self.calibrate_sub_network(model, config, calibrate_with)
         return model
+
+    def calibrate_sub_network(
+        self, model: keras.Model, config: ConfigLike, dataset: Batches
+    ) -> None:
+        """Re-estimates the batch statistics of a sub-network that was cut out.
+
+        By `keras_resizable.calibrate`; in a network that `from_keras` made and that was
+        not trained, only by how they differ from those at full size.
+
+        Args:
+            model: The sub-network.
+            config: Its scale factors.
+            dataset: As in `keras_resizable.calibrate`.
+        """
+        if self.is_source_at(config):
+            return
+        if self.is_source_at(self.space.largest):
+            full, _ = cut_out(self.parts, self.space.largest, self.name)
+            calibrate_as_changed(model, full, dataset)
+        else:
+            calibrate(model, dataset)
 
     def is_source_at(self, config: ConfigLike) -> bool:
         """Whether a sub-network is the model that `from_keras` was given.
@@ -422,7 +442,9 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         """
         indices = self.space.config(config).indices
         count = len(self.space.scales)
-        has_rows = any(norm.num_scales == count for _, norm in norms_by_stage(self))
+        has_rows = any(
+            norm.num_scales == count for _, norm in norms_by_stage(self.parts)
+        )
         if self.check_statistics and has_rows:
             self.statistics.check(indices)
 
@@ -458,7 +480,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         """For each stage, those of all its layers, a row for each scale factor."""
         count = len(self.space.scales)
         rows = [[np.zeros((count, 1))] for _ in self.stages]
-        for stage, norm in norms_by_stage(self):
+        for stage, norm in norms_by_stage(self.parts):
             if norm.num_scales == count:
                 rows[stage] += [norm.moving_mean.numpy(), norm.moving_variance.numpy()]
         return [np.concatenate(of_stage, axis=1) for of_stage in rows]

@@ -36,11 +36,7 @@ class Sampler:
 
     @property
     def space(self) -> SpatialSpace:
-        """The configurations to draw from.
-
-        Raises:
-            ValueError: If they are not known yet.
-        """
+        """The configurations to draw from."""
         if self._space is None:
             raise ValueError(
                 f"{self} does not know the configurations yet: "
@@ -49,11 +45,7 @@ class Sampler:
         return self._space
 
     def for_space(self, space: SpatialSpace) -> Self:
-        """A copy that draws from the configurations of a space.
-
-        Args:
-            space: A `SpatialSpace`, such as `network.space`.
-        """
+        """A copy that draws from the configurations of a space."""
         sampler = copy.copy(self)
         sampler._space = space
         return sampler
@@ -334,14 +326,7 @@ SAMPLERS: dict[str, type[Sampler]] = {
 def get(
     sampler: Callable[[tf.Tensor], tf.Tensor] | str,
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A sampler, from its name or as it is.
-
-    Args:
-        sampler: A sampler, or `"fair"`, `"uniform"` or `"sandwich"`.
-
-    Raises:
-        ValueError: If it is something else.
-    """
+    """A sampler, from its name or as it is."""
     if isinstance(sampler, str) and sampler in SAMPLERS:
         return SAMPLERS[sampler]()
     if isinstance(sampler, type) or not callable(sampler):

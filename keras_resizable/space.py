@@ -232,7 +232,7 @@ class SpatialSpace:
                 indices.append(self.scales.index(scale))
             except ValueError:
                 raise ValueError(
-                    f"Scale factor {scale!r} of stage {stage} is not one of "
+                    f"Scale factor {scale!r} of stage {stage + 1} is not one of "
                     f"{self.scales}. Received: config={values}"
                 ) from None
         return self.from_indices(indices)
@@ -275,8 +275,8 @@ class SpatialSpace:
             return float(str(scale))
         except ValueError:
             raise ValueError(
-                f"Scale factor {scale!r} of stage {stage} is not one of {self.scales}, "
-                "nor another number."
+                f"Scale factor {scale!r} of stage {stage + 1} is not one of "
+                f"{self.scales}, nor another number."
             ) from None
 
     def select(self, configs: Iterable[ConfigLike] | None) -> list[Configuration]:

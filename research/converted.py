@@ -27,9 +27,9 @@ from absl import app, flags
 
 import keras_resizable
 from keras_resizable import data, runs, search
-from keras_resizable.recipes.building import train_data
 from keras_resizable.search.evaluation import evaluate_model
 from keras_resizable.utils.files import replacing
+from keras_resizable.workshop.recipes.building import train_data
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("run", "runs/latest", "Folder of a run of one sub-network alone.")

@@ -25,21 +25,21 @@ from one_row import copy_to_all_rows
 
 import keras_resizable
 from keras_resizable import data, recipes, runs, search
-from keras_resizable.commands.running import run_script
-from keras_resizable.data.image_set import hold_out
-from keras_resizable.recipes.building import (
+from keras_resizable.search.evaluation import evaluate_model
+from keras_resizable.search.samples import SAMPLES, require_same_images, save_samples
+from keras_resizable.search.table import TABLE, write_table
+from keras_resizable.workshop.commands.running import run_script
+from keras_resizable.workshop.data.image_set import hold_out
+from keras_resizable.workshop.recipes.building import (
     compile_network,
     compile_sub_network,
     make_network,
     train_data,
     training_callbacks,
 )
-from keras_resizable.runs import Run
-from keras_resizable.runs.folders import SETTINGS
-from keras_resizable.runs.training import precision
-from keras_resizable.search.evaluation import evaluate_model
-from keras_resizable.search.samples import SAMPLES, require_same_images, save_samples
-from keras_resizable.search.table import TABLE, write_table
+from keras_resizable.workshop.runs import Run
+from keras_resizable.workshop.runs.folders import SETTINGS
+from keras_resizable.workshop.runs.training import precision
 
 NUM_PLANS = 1000  # To take the mean cost of.
 

@@ -20,9 +20,9 @@ from absl import app, flags
 
 from keras_resizable import export
 from keras_resizable.export.saved_model import signature_name
-from keras_resizable.runs import Run
-from keras_resizable.runs.folders import LATEST
 from keras_resizable.search.table import write_table
+from keras_resizable.workshop.runs import Run
+from keras_resizable.workshop.runs.folders import LATEST
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("num_images", 10_000, "Images to evaluate with, at most.", 1)

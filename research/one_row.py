@@ -4,16 +4,16 @@ For ablations, as `--network=one_row:ResNet20`.
 """
 
 from keras_resizable import ScaleAwareBatchNorm
-from keras_resizable.models import residual
+from keras_resizable.models import resnet
 from keras_resizable.subnetworks.cutting import copy_own_state
 from keras_resizable.utils.graph import layers_of
 
 
 def ResNet20(scales, *, width=1.0, **options):
     """As `keras_resizable.ResNet20`."""
-    return residual.ResNet(
-        residual.small_image_stem,
-        residual.basic_block,
+    return resnet.ResNet(
+        resnet.small_image_stem,
+        resnet.basic_block,
         (3, 3, 3),
         [max(1, round(width * filters)) for filters in (16, 32, 64)],
         scales=scales,

@@ -45,7 +45,7 @@ def by_tree(network, dataset):
     for images in dataset:
         statistics = tree.calibrate(images, statistics, seen)
         seen += len(images)
-    return [np.asarray(row) for row in tree.rows((0,), statistics[(0,)])]
+    return [np.asarray(row) for row in tree._levels[0].rows(statistics[(0,)])]
 
 
 def by_adaptive(network, dataset):

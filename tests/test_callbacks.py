@@ -81,7 +81,7 @@ def test_others_start_from_the_largest_once(trained, batch, randomize):
         "sparse_categorical_crossentropy",
         sampler=SwitchingSampler(largest, FairSampler(), step=1),
     )
-    norms = [norm for _, norm in norms_by_stage(trained)]
+    norms = [norm for _, norm in norms_by_stage(trained.parts)]
     rows = []
 
     class Remember(keras.callbacks.Callback):

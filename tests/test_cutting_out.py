@@ -101,7 +101,7 @@ def nested(x, scale_index):
 
 def test_models_inside_of_stages(images, batch):
     network = tiny_network(stages=[stage_of(nested)])
-    ((_, norm),) = norms_by_stage(network)
+    ((_, norm),) = norms_by_stage(network.parts)
     norm.set_row_weights([np.full(3, v) for v in (0.5, 1.0, 2.0, 3.0)], [1])
     model = assert_cut_out_equals(network, images)
     assert all(type(layer).__module__.startswith("keras.") for layer in model.layers)
@@ -187,7 +187,7 @@ def test_sizes_that_vanish_are_refused_when_the_network_is_made():
         x = layers.Conv2D(3, 3, strides=2)(x)
         return ScaleAwareBatchNorm(2)(x, scale_index)
 
-    message = r"scale factor 0.5.*stage 1 at scale 0.5 gets maps of 1 x 1"
+    message = r"scale factor 0.5.*stage 2 at scale 0.5 gets maps of 1 x 1"
     with pytest.raises(ValueError, match=message):
         tiny_network(stages=[stage_of(make), stage_of(make)])
     tiny_network(stem_of(input_shape=(32, 32, 3)), [stage_of(make), stage_of(make)])
@@ -253,7 +253,7 @@ def test_the_network_is_as_it_was_after_counting(make_network):
 
 def test_norms_are_told_apart_by_what_they_are(images):
     network = tiny_network(stages=[norm_stage(name="one"), norm_stage(name="two")])
-    norms = [norm for _, norm in norms_by_stage(network)]
+    norms = [norm for _, norm in norms_by_stage(network.parts)]
     for norm, value in zip(norms, (1.0, 2.0)):
         norm.name = "bn"
         norm.moving_mean.assign(tf.fill((2, 3), value))
@@ -263,7 +263,7 @@ def test_norms_are_told_apart_by_what_they_are(images):
 def test_rows_shared_by_two_stages_are_refused():
     norm = ScaleAwareBatchNorm(2, name="shared")
     stages = [stage_of(norm), stage_of(norm)]
-    with pytest.raises(ValueError, match="'shared' is in stage 0 and in stage 1"):
+    with pytest.raises(ValueError, match="'shared' is in stages 1 and 2"):
         tiny_network(stages=stages)
 
 
@@ -273,7 +273,7 @@ def test_a_configuration_of_any_kind(make_network):
         network.config = config
         cut = network.sub_network(config)
         assert network.config == (0.7, 1.0) and cut.count_params() > 0
-    with pytest.raises(ValueError, match="'small' of stage 0 is not one of"):
+    with pytest.raises(ValueError, match="'small' of stage 1 is not one of"):
         network.sub_network(["small"])
 
 

@@ -9,13 +9,13 @@ import pytest
 from conftest import narrow_resnet
 
 from keras_resizable import data, search
-from keras_resizable.data.kept_images import load_images, save_images
 from keras_resizable.export import read_metadata, to_bundle, to_tflite_files
-from keras_resizable.export.running import open_tflite
+from keras_resizable.export.interpreters import open_tflite
 from keras_resizable.export.tflite import convert
-from keras_resizable.runs import saving
 from keras_resizable.search.latency import _read as read_latency_cache
 from keras_resizable.search.samples import save_samples
+from keras_resizable.workshop.data.kept_images import load_images, save_images
+from keras_resizable.workshop.runs import saving
 
 
 def damaged(content, count, seed=0):

@@ -22,8 +22,8 @@ import keras_resizable
 import keras_resizable_command
 from keras_resizable import devices, export, photos, search
 from keras_resizable.export.flatbuffer import with_metadata
-from keras_resizable.runs import saving
 from keras_resizable.search import latency
+from keras_resizable.workshop.runs import saving
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCUMENTS = {
@@ -198,9 +198,9 @@ def test_the_commands_have_flags_that_exist(name, monkeypatch):
         if definition.startswith("DEFINE_"):
             define = functools.partial(getattr(flags, definition), flag_values=own)
             monkeypatch.setattr(flags, definition, define)
-    modules = [f"keras_resizable.commands.{name}"]
+    modules = [f"keras_resizable.workshop.commands.{name}"]
     if name == "demo":  # Its flags are those of training.
-        modules.insert(0, "keras_resizable.commands.train")
+        modules.insert(0, "keras_resizable.workshop.commands.train")
     for module in modules:
         monkeypatch.delitem(sys.modules, module, raising=False)
         module = importlib.import_module(module)

@@ -7,8 +7,8 @@ from conftest import small_network
 
 from keras_resizable import data
 from keras_resizable.callbacks import StopOnDivergence
-from keras_resizable.runs import resuming
-from keras_resizable.training import fine_tuning
+from keras_resizable.training import cut_outs
+from keras_resizable.workshop.runs import resuming
 
 MAKE_NETWORK = small_network
 
@@ -38,12 +38,12 @@ def changed(model, before):
 
 def test_only_classifier_and_last_statistics_are_trained(model, batch):
     images, labels = batch
-    fine_tuning.train_only(model, "classifier")
+    cut_outs.train_only(model, "classifier")
     compile_model(model)
     before = model.get_weights()
     model.fit(images, np.eye(3)[labels], verbose=0)
     assert changed(model, before) == {"predictions", "conv3_bn"}
-    fine_tuning.train_only(model, "all")
+    cut_outs.train_only(model, "all")
     compile_model(model)
     model.fit(images, np.eye(3)[labels], verbose=0)
     assert len(changed(model, before)) == len(
@@ -53,11 +53,11 @@ def test_only_classifier_and_last_statistics_are_trained(model, batch):
 
 def test_bad_choices_are_named(model):
     with pytest.raises(ValueError, match="weights='head'"):
-        fine_tuning.train_only(model, "head")
+        cut_outs.train_only(model, "head")
     images = keras.Input((4,))
     plain = keras.Model(images, keras.layers.Dense(1)(images), name="plain")
     with pytest.raises(ValueError, match="plain has no BatchNormalization"):
-        fine_tuning.train_only(plain, "classifier")
+        cut_outs.train_only(plain, "classifier")
     # Squeezed and excited by dense layers, none of which is the classifier.
     images = keras.Input((4, 4, 3))
     x = keras.layers.BatchNormalization()(images)
@@ -66,7 +66,7 @@ def test_bad_choices_are_named(model):
     x = keras.layers.Conv2D(5, 1, name="last")(x)
     gated = keras.Model(images, keras.layers.GlobalAveragePooling2D()(x), name="gated")
     with pytest.raises(ValueError, match="gated does not end .* 'gate' comes 'last'"):
-        fine_tuning.train_only(gated, "classifier")
+        cut_outs.train_only(gated, "classifier")
 
 
 def test_a_teacher_teaches_and_stays_as_it_is(make_network, batch):
@@ -78,7 +78,7 @@ def test_a_teacher_teaches_and_stays_as_it_is(make_network, batch):
     for has_teacher in (False, True):
         model = trained = network.sub_network((0.75, 0.5))
         if has_teacher:
-            trained = fine_tuning.taught_by(model, teacher)
+            trained = cut_outs.taught_by(model, teacher)
         compile_model(trained).fit(images, np.eye(3)[labels], epochs=40, verbose=0)
         probabilities = [m.predict(images, verbose=0) for m in (teacher, model)]
         distances.append(np.mean(keras.losses.kl_divergence(*probabilities)))
@@ -94,14 +94,14 @@ def test_a_teacher_under_a_strategy_teaches_as_on_one_device(model, loss, strate
     labels = generator.integers(0, 3, 32)
     if loss == "object":
         loss = keras.losses.SparseCategoricalCrossentropy()
-    fine_tuning.train_only(model, "classifier")
+    cut_outs.train_only(model, "classifier")
     moved = []
     for scope in (contextlib.nullcontext(), strategy.scope()):
         with scope:
             student, teacher = (keras.models.clone_model(model) for _ in range(2))
             student.set_weights(model.get_weights())
             teacher.set_weights([0.9 * weight for weight in model.get_weights()])
-            taught = fine_tuning.taught_by(student, teacher)
+            taught = cut_outs.taught_by(student, teacher)
             taught.compile(keras.optimizers.SGD(1.0), loss)
         taught.fit(images, labels, batch_size=32, shuffle=False, verbose=0)
         old, new = (m.get_layer("predictions").get_weights() for m in (model, student))
@@ -118,9 +118,9 @@ def test_answers_that_a_teacher_cannot_teach(batch):
     several.compile("sgd", "binary_crossentropy")
     for model in (yes_or_no, several):
         with pytest.raises(ValueError, match="one of two or more classes"):
-            fine_tuning.taught_by(model, model)
+            cut_outs.taught_by(model, model)
     one = keras.Model(images, keras.layers.Dense(3, "softmax")(features))
-    taught = fine_tuning.taught_by(one, keras.models.clone_model(one))
+    taught = cut_outs.taught_by(one, keras.models.clone_model(one))
     with pytest.raises(ValueError, match="one class, and with this loss"):
         taught.compile("sgd", "binary_crossentropy")
     with pytest.raises(ValueError, match="cannot be `None`"):
@@ -131,7 +131,7 @@ def test_penalties_count_with_a_teacher_too(make_network, batch):
     images, labels = batch
     network = make_network(kernel_regularizer=keras.regularizers.L2(0.1))
     model = network.sub_network((0.75, 0.5))
-    taught = fine_tuning.taught_by(model, network.sub_network((1.0, 1.0)))
+    taught = cut_outs.taught_by(model, network.sub_network((1.0, 1.0)))
     compile_model(taught)
     penalty = float(sum(model.losses))
     (loss,) = taught.fit(images, np.eye(3)[labels], verbose=0).history["loss"]
@@ -157,7 +157,7 @@ def test_fine_tuning_goes_on_as_if_it_had_not_stopped(
         model = network.sub_network((0.75, 0.5))
         trained = model
         if with_teacher:
-            trained = fine_tuning.taught_by(model, network.sub_network((1.0, 1.0)))
+            trained = cut_outs.taught_by(model, network.sub_network((1.0, 1.0)))
         compile_model(trained)
         history = resuming.fit_resumable(
             trained,

@@ -8,7 +8,7 @@ from conftest import small_network
 from foreign_models import SIZE, body, classify, of
 
 import keras_resizable
-from keras_resizable.training import find_learning_rate
+from keras_resizable import find_learning_rate
 
 MAKE_NETWORK = small_network
 

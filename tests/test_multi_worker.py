@@ -145,7 +145,7 @@ def test_a_worker_that_is_killed_ends_the_others_and_all_go_on(tmp_path):
     for process in start(command, tmp_path):
         assert wait(process) == 0
     assert latest.resolve() == run
-    assert "Going on from step" in log(tmp_path, 1)
+    assert "Resuming from step" in log(tmp_path, 1)
     assert len(pandas.read_csv(run / "history.csv")) == 1
     assert (run / "supernet.keras").exists()
 

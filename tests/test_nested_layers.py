@@ -7,7 +7,7 @@ from odd_networks import norm_stage, stage_of, tiny_network
 
 from keras_resizable import ScaleAwareBatchNorm, StageResize
 from keras_resizable.subnetworks.pieces import content, pieces_of_configs
-from keras_resizable.training import fine_tuning
+from keras_resizable.training import cut_outs
 
 
 def stem_layers():
@@ -26,10 +26,10 @@ def test_what_is_trained_of_a_nested_model():
             x = layer(x)
         dense = layers.Dense(3, activation="softmax")
         model = keras.Model(inputs, dense(layers.GlobalAveragePooling2D()(x)))
-        fine_tuning.train_only(model, "classifier")
+        cut_outs.train_only(model, "classifier")
         # Gamma and beta of the last batch normalisation, kernel and bias.
         assert len(model.trainable_variables) == 4
-        fine_tuning.train_only(model, "all")
+        cut_outs.train_only(model, "all")
         assert len(model.trainable_variables) == 6
 
 

@@ -6,8 +6,8 @@ from conftest import small_network
 from odd_networks import stem_of, tiny_network
 
 from keras_resizable import FairSampler, FixedSampler, ResizableNetwork
-from keras_resizable.runs import saving
 from keras_resizable.training.records import STALE_STEPS
+from keras_resizable.workshop.runs import saving
 
 MAKE_NETWORK = small_network
 pytestmark = pytest.mark.filterwarnings("ignore:With `split_batch=True` each")
@@ -110,7 +110,7 @@ def test_untrained_scale_of_a_trained_network_is_refused(network, batch):
     network.config = network.space.largest
     compile_network(network, [(1.0, 1.0), (0.75, 0.5)]).fit(*batch, verbose=0)
     network.sub_network((0.75, 0.5))
-    message = r"scale 0.5 of stage 0 never saw a batch.*'0.5,0.5'.*calibrate_with"
+    message = r"scale 0.5 of stage 1 never saw a batch.*'0.5,0.5'.*calibrate_with"
     with pytest.raises(ValueError, match=message):
         network.config = (0.5, 0.5)
     with pytest.raises(ValueError, match=message):
@@ -134,11 +134,11 @@ def test_statistics_that_come_with_weights_are_trusted(make_network, batch):
     copy.set_weights(network.get_weights())
     compile_network(copy, configs[:1]).fit(*batch, verbose=0)
     copy.config = configs[1]
-    with pytest.raises(ValueError, match="scale 0.5 of stage 0 never saw a batch"):
+    with pytest.raises(ValueError, match="scale 0.5 of stage 1 never saw a batch"):
         copy.config = (0.5, 0.5)
     # What it had itself is no news: callbacks restore weights in this way.
     network.set_weights(network.get_weights())
-    with pytest.raises(ValueError, match="scale 0.5 of stage 0 never saw a batch"):
+    with pytest.raises(ValueError, match="scale 0.5 of stage 1 never saw a batch"):
         network.config = (0.5, 0.5)
 
 
@@ -151,7 +151,7 @@ def test_old_statistics_get_a_warning_also_after_loading(network, batch, tmp_pat
     network.fit(*batch, verbose=0)
     network.save(tmp_path / "network.keras")
     for trained in (network, keras.saving.load_model(tmp_path / "network.keras")):
-        with pytest.warns(UserWarning, match="scale 0.5 of stage 0 was last .* 101"):
+        with pytest.warns(UserWarning, match="scale 0.5 of stage 1 was last .* 101"):
             trained.sub_network((0.5, 1.0))
 
 
@@ -161,7 +161,7 @@ def test_bad_configurations_are_named(network, batch):
         lambda config: network(batch[0], config=config),
         network.sub_network,
     ):
-        with pytest.raises(ValueError, match="0.6 of stage 1 is not one of"):
+        with pytest.raises(ValueError, match="0.6 of stage 2 is not one of"):
             use((1.0, 0.6))
         with pytest.raises(ValueError, match="2 stages. Received 3"):
             use((1.0, 1.0, 1.0))
@@ -176,7 +176,7 @@ def test_numpy_configurations(network, batch):
 def test_layers_of_other_scales_are_refused(make_network):
     two = make_network(scales=[1.0, 0.5])
     with pytest.raises(
-        ValueError, match=r"Stage 0: Layer 'resize0' resizes by \(1.0, 0.5\)"
+        ValueError, match=r"Stage 1: Layer 'resize0' resizes by \(1.0, 0.5\)"
     ):
         ResizableNetwork(two.stem, two.stages, two.head, (1.0, 0.75))
 

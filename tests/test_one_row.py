@@ -19,13 +19,13 @@ def network(make_network, randomize):
 
 def test_all_scales_share_and_train_it(network, batch):
     assert network.extra_params == 0
-    assert all(norm.num_scales == 1 for _, norm in norms_by_stage(network))
+    assert all(norm.num_scales == 1 for _, norm in norms_by_stage(network.parts))
     network.compile(
         "sgd",
         "sparse_categorical_crossentropy",
         sampler=FixedSampler([(0.5, 0.75)]),
     )
-    tables = [v for _, norm in norms_by_stage(network) for v in norm.variables]
+    tables = [v for _, norm in norms_by_stage(network.parts) for v in norm.variables]
     before = [table.numpy() for table in tables]
     network.train_on_batch(*batch)
     for table, old in zip(tables, before):

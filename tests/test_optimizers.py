@@ -75,7 +75,7 @@ def test_rows_do_not_mix(make):
         keras.utils.set_random_seed(0)
         network = tiny_network(stages=[norm_stage()], head=head)
         head.layers[-1].set_weights([np.eye(3), np.zeros(3)])
-        ((_, norm),) = norms_by_stage(network)
+        ((_, norm),) = norms_by_stage(network.parts)
         norm.gammas[1].assign([other_gamma] * 3)
         sampler = FixedSampler([(1.0,), (0.5,)])
         network.compile(

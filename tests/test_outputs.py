@@ -11,7 +11,7 @@ from keras_resizable import TeacherDistillation, adapt, search
 from keras_resizable.search.evaluation import evaluate_model
 from keras_resizable.search.samples import SAMPLES, join_samples
 from keras_resizable.subnetworks.parts import norms_by_stage
-from keras_resizable.training import fine_tuning
+from keras_resizable.training import cut_outs
 from keras_resizable.utils.outputs import Classifier
 
 
@@ -181,7 +181,7 @@ def test_nan_is_never_right_and_told(labelled):
     images = labelled[0]
     labels = np.zeros(len(images), int)  # What argmax says of NaN.
     network = tiny_network()
-    ((_, norm),) = norms_by_stage(network)
+    ((_, norm),) = norms_by_stage(network.parts)
     norm.gammas[1].assign([np.nan] * 3)
     with pytest.warns(UserWarning, match="answer NaN.*: 0.5."):
         table = search.build_table(network, (images, labels), verbose=False)
@@ -199,7 +199,7 @@ def test_teachers_give_probabilities():
     network = tiny_network()
     student = tiny_network(head=head_of(lambda x: x)).sub_network((1.0,))
     with pytest.raises(ValueError, match="gives logits: add a softmax"):
-        fine_tuning.taught_by(student, network.sub_network((1.0,)))
+        cut_outs.taught_by(student, network.sub_network((1.0,)))
 
 
 def test_labels_of_every_shape_mean_the_same(labelled):

@@ -39,18 +39,21 @@ MAY_IMPORT = {
     "conversion": NETWORK,
     "callbacks": NETWORK,
     "models": NETWORK,
-    "data": NETWORK,
     "export": NETWORK,
     "devices": {"export", "utils"},
     "search": NETWORK | {"devices", "export"},
     "adapt": NETWORK | {"export", "search"},
-    "recipes": NETWORK | {"callbacks", "conversion", "data", "models"},
-    "runs": NETWORK | {"callbacks", "data", "recipes", "search"},
-    "photos": NETWORK
-    | {"conversion", "data", "devices", "export", "models", "recipes", "runs"}
-    | {"search"},
+    "workshop": NETWORK
+    | {"adapt", "callbacks", "conversion", "devices", "export", "models", "search"},
 }
-MAY_IMPORT["commands"] = MAY_IMPORT.keys() - {"layers"}  # Nothing imports it.
+# And in the workshop.
+IN_WORKSHOP = {
+    "data": set(),
+    "recipes": {"data"},
+    "runs": {"data", "recipes"},
+    "photos": {"data", "recipes", "runs"},
+    "commands": {"data", "recipes", "runs", "photos"},
+}
 
 
 def imported(path):
@@ -65,8 +68,8 @@ def imported(path):
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, path
             yield node.module
-            if node.module == "keras_resizable":
-                yield from (f"keras_resizable.{alias.name}" for alias in node.names)
+            if node.module in ("keras_resizable", "keras_resizable.workshop"):
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def test_imports_go_one_way():
@@ -78,12 +81,17 @@ def test_imports_go_one_way():
             if module.startswith("keras_resizable."):
                 used = module.split(".")[1]
                 assert used == part or used in MAY_IMPORT[part], path
+                if used == part == "workshop" and module.count(".") > 1:
+                    own, used = path.parent.name, module.split(".")[2]
+                    assert used == own or used in IN_WORKSHOP[own], path
 
 
 def test_every_part_has_its_line():
     found = {path.stem for path in LIBRARY.glob("*.py")} - {"__init__"}
     found |= {path.parent.name for path in LIBRARY.glob("*/__init__.py")}
     assert found == MAY_IMPORT.keys()
+    workshop = {path.parent.name for path in LIBRARY.glob("workshop/*/__init__.py")}
+    assert workshop == IN_WORKSHOP.keys()
 
 
 def test_space_imports_no_tensorflow():
@@ -114,6 +122,12 @@ for name in keras_resizable.__all__:
     getattr(keras_resizable, name)
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+
+
+def test_the_workshop_is_imported_as_keras_users_do():
+    code = "from keras_resizable.runs import Run; import keras_resizable.photos as p; "
+    code += "import keras_resizable; assert Run is keras_resizable.runs.Run; p.Job"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_missing_extra_is_named():

@@ -4,7 +4,7 @@ import pandas
 import pytest
 
 from keras_resizable import search
-from keras_resizable.runs.history import write_history
+from keras_resizable.workshop.runs.history import write_history
 
 NAME = r"loss of $\frac$ and acc $x_1$ \ & % {0}"
 

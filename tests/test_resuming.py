@@ -12,10 +12,10 @@ import tensorflow as tf
 from conftest import small_network
 
 from keras_resizable import FairSampler, ResizableNetwork, data
-from keras_resizable.runs.checkpoint import save_checkpoint
-from keras_resizable.runs.keeping import Checkpoint
-from keras_resizable.runs.resuming import fit_resumable
 from keras_resizable.subnetworks.parts import norms_by_stage
+from keras_resizable.workshop.runs.checkpoint import save_checkpoint
+from keras_resizable.workshop.runs.keeping import Checkpoint
+from keras_resizable.workshop.runs.resuming import fit_resumable
 
 MAKE_NETWORK = small_network
 
@@ -157,7 +157,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_what_was_saved(
 
         def on_train_batch_end(self, batch, logs=None):
             if batch == 1:
-                layer = norms_by_stage(self.model)[-1][1]
+                layer = norms_by_stage(self.model.parts)[-1][1]
                 layer.gammas[1].assign(np.inf * layer.gammas[1])
 
     network = compiled()

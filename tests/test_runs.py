@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from keras_resizable import data
-from keras_resizable.runs import fine_tune, train
-from keras_resizable.runs import folders as runs
-from keras_resizable.runs.folders import open_run
+from keras_resizable.workshop.runs import fine_tune, train
+from keras_resizable.workshop.runs import folders as runs
+from keras_resizable.workshop.runs.folders import open_run
 
 NAMES = ["cat", "two\nlines", "\r", "", " a ", "caf\udce9", '"\\', "猫", "\u2028"]
 

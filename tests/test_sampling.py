@@ -119,7 +119,7 @@ def test_bad_arguments_are_named():
         SandwichSampler(num_draws=-1)
     with pytest.raises(ValueError, match="at least one"):
         FixedSampler([])
-    with pytest.raises(ValueError, match="0.6 of stage 1"):
+    with pytest.raises(ValueError, match="0.6 of stage 2"):
         FixedSampler([(0.5, 0.6)]).for_space(SPACE)
     with pytest.raises(ValueError, match="list of configurations.*'0.5,0.5'"):
         FixedSampler("0.5,0.5")
@@ -183,11 +183,11 @@ def test_switching_takes_no_new_trace(make_network, batch):
     network.compile("sgd", "sparse_categorical_crossentropy", sampler=traced)
     for steps in range(2):
         network.fit(*batch, batch_size=4, verbose=0)
-        tables = [row_weights(norm) for _, norm in norms_by_stage(network)]
+        tables = [row_weights(norm) for _, norm in norms_by_stage(network.parts)]
         if steps == 0:
             before = tables
     assert len(traces) == 1
-    used = [{0: 2, 1: 1}[stage] for stage, _ in norms_by_stage(network)]
+    used = [{0: 2, 1: 1}[stage] for stage, _ in norms_by_stage(network.parts)]
     for old, new, row in zip(before, tables, used):
         changed = (old != new).any(axis=2)
         assert changed[row].all() and changed.sum() == len(changed[row])

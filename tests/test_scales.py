@@ -55,7 +55,9 @@ def test_what_was_there_is_bit_equal(trained, batch, tmp_path):
         np.testing.assert_array_equal(
             finer(images, config=config), trained(images, config=config)
         )
-    for (_, old), (_, new) in zip(norms_by_stage(trained), norms_by_stage(finer)):
+    for (_, old), (_, new) in zip(
+        norms_by_stage(trained.parts), norms_by_stage(finer.parts)
+    ):
         weights = zip(*(old.get_row_weights(row) for row in (1, 2)))
         for got, (one, other) in zip(new.get_row_weights(3), weights):
             np.testing.assert_allclose(got, (one + other) / 2, rtol=1e-6)
@@ -77,7 +79,7 @@ def test_what_was_there_is_bit_equal(trained, batch, tmp_path):
 def test_new_factors_are_refused_until_estimated(trained, batch, tf_dataset):
     finer = trained.with_scales(FINER)
     finer.sub_network((0.75, 0.5))
-    with pytest.raises(ValueError, match="scale 0.9 of stage 0 never saw a batch"):
+    with pytest.raises(ValueError, match="scale 0.9 of stage 1 never saw a batch"):
         finer.sub_network("0.9")
     finer.compile("sgd", "sparse_categorical_crossentropy")
     finer.fit(*batch, verbose=0)
@@ -96,7 +98,7 @@ def test_a_cut_out_takes_factors_between(trained, batch):
     expected = finer.sub_network("0.8,0.6", calibrate_with=images)
     np.testing.assert_array_equal(model(images), expected(images))
     assert trained.space.scales == (1.0, 0.75, 0.5)
-    with pytest.raises(ValueError, match="0.8 of stage 0 is not one.*`calibrate_with"):
+    with pytest.raises(ValueError, match="0.8 of stage 1 is not one.*`calibrate_with"):
         trained.sub_network("0.8")
     with pytest.raises(ValueError, match=r"\[0.4\] are not all between .* 1.0 and 0.5"):
         trained.sub_network("0.4", calibrate_with=images)

@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 from absl import logging
 
-from keras_resizable.commands import running
+from keras_resizable.workshop.commands import running
 
 ROOT = pathlib.Path(__file__).parents[1]
 

@@ -20,9 +20,9 @@ from image_folders import write_random_set
 import keras_resizable_command
 from keras_resizable.adapt import AdaptiveNetwork, Cascade
 from keras_resizable.export import read_metadata
-from keras_resizable.recipes.recipe import FIELDS
-from keras_resizable.runs import folders as runs
-from keras_resizable.runs.saving import load_network
+from keras_resizable.workshop.recipes.recipe import FIELDS
+from keras_resizable.workshop.runs import folders as runs
+from keras_resizable.workshop.runs.saving import load_network
 
 ROOT = pathlib.Path(__file__).parents[1]
 NETWORK = "--network=narrow_networks:narrow"  # Quicker to trace.
@@ -279,7 +279,7 @@ def test_bad_input_is_one_clear_error(folder, tmp_path):
         "There is no flag --epoch. Did you mean --epochs? There are: alpha, " in error
     )
     listed = error.partition("There are: ")[2].partition(";")[0].split(", ")
-    beside = {"alpha", "checkpoint_steps", "config", "data_dir", "deterministic"}
+    beside = {"alpha", "checkpoint_steps", "config", "deterministic"}
     beside |= {
         "dry_run",
         "find_learning_rate",

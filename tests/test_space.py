@@ -118,10 +118,10 @@ def test_bad_number_of_stages_is_named(bad):
             (1.0, 0.5, 0.5),
             r"each of the 2 stages. Received 3: config=\(1.0, 0.5, 0.5\)",
         ),
-        ((1.0, 0.6), r"0.6 of stage 1 is not one of \(1.0, 0.5\)"),
-        (("big",), r"'big' of stage 0 is not one of \(1.0, 0.5\)"),
+        ((1.0, 0.6), r"0.6 of stage 2 is not one of \(1.0, 0.5\)"),
+        (("big",), r"'big' of stage 1 is not one of \(1.0, 0.5\)"),
         (0.5, "config=0.5"),
-        ("1.0,0.6", "0.6 of stage 1 is not one of"),
+        ("1.0,0.6", "0.6 of stage 2 is not one of"),
     ],
 )
 def test_bad_configurations_are_named(bad, named):

@@ -119,7 +119,7 @@ def test_a_batch_of_few_images_trains_the_largest_of_a_plan(make_network, batch)
     images, labels = batch
     network = compile_network(make_network(), rate=0.1)
     network.train_on_batch(images, labels)
-    norm = norms_by_stage(network)[0][1]
+    norm = norms_by_stage(network.parts)[0][1]
     before = row_weights(norm)
     network.train_on_batch(images[:2], labels[:2])
     changed = (row_weights(norm) != before).any(axis=(1, 2))

@@ -120,9 +120,9 @@ def test_rows_that_a_plan_leaves_out_stay_bit_equal(make_network, batch, optimiz
     network.train_on_batch(*batch)  # So that there is a momentum.
     plan.assign([[0, 1], [0, 2]])
     used = [{0}, {1, 2}]
-    before = [row_weights(norm) for _, norm in norms_by_stage(network)]
+    before = [row_weights(norm) for _, norm in norms_by_stage(network.parts)]
     network.train_on_batch(*batch)
-    for (stage, norm), old in zip(norms_by_stage(network), before):
+    for (stage, norm), old in zip(norms_by_stage(network.parts), before):
         changed = (row_weights(norm) != old).any(axis=2)
         for row in range(3):
             assert (changed[row] == (row in used[stage])).all(), (norm.path, row)

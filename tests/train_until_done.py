@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_resizable import data
 from keras_resizable.models import resnet
-from keras_resizable.runs import resuming
+from keras_resizable.workshop.runs import resuming
 
 
 def main(folder, epochs=3):

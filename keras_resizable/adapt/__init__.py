@@ -1,8 +1,8 @@
-"""Resizable-Adapt: each image to a sub-network of its own."""
+"""Resizable-Adapt: a sub-network for each image."""
 
+from keras_resizable.adapt.base import AdaptiveResults, evaluate, to_tflite
 from keras_resizable.adapt.cascade import Cascade
 from keras_resizable.adapt.router import AdaptiveNetwork, fit_router
-from keras_resizable.adapt.running import AdaptiveResults, evaluate, to_tflite
 
 __all__ = [
     "AdaptiveNetwork",

@@ -1,203 +1,242 @@
-"""What the networks that choose a sub-network for each image share."""
+"""Networks that choose a sub-network for each image: what they share."""
 
+import dataclasses
 import os
-from collections.abc import Iterable, Sequence
+import pathlib
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_resizable import export
+from keras_resizable.export.saved_model import signature_name
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import ConfigLike, Configuration
-from keras_resizable.subnetworks.cutting import Cut, copy_state
-from keras_resizable.subnetworks.pieces import pieces_of_configs
-from keras_resizable.subnetworks.tree import PrefixTree, nodes_of
+from keras_resizable.subnetworks.calibration import calibrate
+from keras_resizable.subnetworks.pieces import cut_piece, pieces_of_configs
+from keras_resizable.subnetworks.tree import nodes_of
 from keras_resizable.utils.batches import (
     Batches,
     check_not_empty,
-    images_in_random_order,
+    labelled_batches,
     watched,
 )
-from keras_resizable.utils.outputs import Classifier, only_output
+from keras_resizable.utils.graph import as_graph
+from keras_resizable.utils.outputs import (
+    Classifier,
+    check_labels,
+    integer_labels,
+    only_output,
+)
 
 
-class FrozenNetwork(keras.Model):
-    """A frozen copy of a network, with batch statistics for each of its candidates.
+class Candidates(keras.Model):
+    """Frozen sub-networks that share the parts with which they begin alike.
 
-    Args:
-        network: A `ResizableNetwork` that classifies, with a fixed input shape.
-        candidates: Configurations that images may be answered by, at least two.
-
-    Attributes:
-        route_flops: Multiply-adds for an image that is answered by each candidate,
-            where what runs for several of them counts once.
+    Subclasses define `run` and set `route_flops`: the multiply-adds for an image that
+    each candidate answers, with shared computation counted once.
     """
 
     route_flops: list[int]
 
     def __init__(
-        self,
-        network: ResizableNetwork,
-        candidates: Sequence[Configuration],
-        **kwargs: Any,
+        self, network: ResizableNetwork, candidates: Iterable[ConfigLike], **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        # Not compiled: an optimizer would be saved too.
-        copy = type(network).from_config(network.get_config())
-        copy_state(network, copy)
-        copy.trainable = False
-        self.network = copy
-        # As text, since Keras makes plain tuples of the configurations it is given.
-        self._candidates = list(map(str, candidates))
-        self._tree = PrefixTree(copy, candidates)
-        # Apart, as TensorFlow stores no dictionary whose keys are no texts.
-        statistics = self._tree.statistics()
-        self._nodes = list(statistics)
-        self._weights_of_nodes = [
-            self.add_weight(
-                shape=value.shape,
-                initializer=lambda shape, dtype, value=value: tf.cast(value, dtype),
-                trainable=False,
-                autocast=False,
-                name="statistics",
-            )
-            for value in statistics.values()
-        ]
+        configs = network.space.select(candidates)
+        if len(configs) < 2:
+            raise ValueError(f"Two candidates are needed. Received: {configs}")
+        self.classifier = Classifier(network.head)
+        self.space = network.space
+        # As text, since Keras turns configurations into plain tuples.
+        self._configs = list(map(str, configs))
+        self._network = keras.saving.serialize_keras_object(network)
+        pieces = {
+            node: piece
+            for config, pieces in zip(configs, pieces_of_configs(network, configs))
+            for node, piece in zip(nodes_of(config), pieces)
+        }
+        self._numbers = {str(node): number for number, node in enumerate(pieces)}
+        self._models = [cut_piece(network, piece) for piece in pieces.values()]
+        for model, piece in zip(self._models, pieces.values()):
+            model.name = f"part{piece.level}"
+            model.trainable = False
 
     @property
     def candidates(self) -> list[Configuration]:
-        """The configurations that images may be answered by."""
-        return self.network.space.select(self._candidates)
-
-    @property
-    def input_shape(self) -> tuple[int | None, ...]:
-        """Shape of a batch of images."""
-        return self.network.input_shape
-
-    @property
-    def output_shape(self) -> Any:
-        """Shape of a batch of outputs."""
-        return self.network.output_shape
+        """The configurations that may answer an image."""
+        return self.space.select(self._configs)
 
     def run(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Outputs `(batch, classes)`, and for each image the number of its candidate.
-
-        Args:
-            images: `(batch, height, width, channels)`.
-        """
+        """Outputs `(batch, classes)`, and the number of each image's candidate."""
         raise NotImplementedError
 
     def call(self, images, training=None):
         return self.run(images)[0]
 
     def calibrate(self, dataset: Batches) -> None:
-        """Re-estimates the batch statistics of each candidate.
+        """Re-estimates the batch statistics of each candidate, by `calibrate`."""
+        for config in self.candidates:
+            calibrate(self.sub_network(config), dataset)
 
-        Args:
-            dataset: As `keras_resizable.calibrate` has it.
-
-        Raises:
-            ValueError: If there is no batch, or no end of them.
-        """
-        statistics, seen = self._statistics(), 0
-        batches = images_in_random_order(dataset, self.network, "dataset")
-        for images in watched(batches, "dataset"):
-            statistics = self._tree.calibrate(images, statistics, seen)
-            seen += len(images)
-        check_not_empty(seen, "dataset")
-        for node, weight in zip(self._nodes, self._weights_of_nodes):
-            weight.assign(statistics[node])
+    def parts(self, config: ConfigLike) -> list[keras.Model]:
+        """The stem, the stages and the head of a candidate, of stock layers."""
+        nodes = nodes_of(self.space.config(config))
+        return [self._models[self._numbers[str(node)]] for node in nodes]
 
     def sub_network(self, config: ConfigLike) -> keras.Model:
-        """A candidate as a frozen model of stock layers."""
-        return self.cut_out(config, len(self.network.parts))
-
-    def cut_out(self, config: ConfigLike, num_parts: int) -> keras.Model:
-        """Frozen copies of the first parts of a candidate, from the stem on."""
-        network, statistics = self.network, self._statistics()
-        (inputs,) = network.stem.inputs
-        images = x = keras.Input(inputs.shape[1:], name="images", dtype=inputs.dtype)
-        cut = Cut()
-        nodes = nodes_of(network.space.config(config))[:num_parts]
-        for part, node in zip(network.parts, nodes):
-            x = part.cut_out(x, node[-1], cut)
-            rows = self._tree.rows(node, statistics[node])
-            for norm, mean, variance in zip(part.batch_norms, rows[::2], rows[1::2]):
-                copy = cut.copy_of(norm)
-                copy.moving_mean.assign(mean)
-                copy.moving_variance.assign(variance)
-        model = keras.Model(images, x, name=network.name)
-        model.trainable = False
-        return model
+        """A candidate as a frozen model of stock layers, which shares its weights."""
+        return chained(self.parts(config))
 
     def run_parts(
         self, config: Configuration, features: Sequence[tf.Tensor]
     ) -> list[tf.Tensor]:
-        """What a candidate computes, part by part, in float32 at the end.
-
-        Args:
-            config: A candidate.
-            features: The images, and what its first parts have made of them.
-        """
-        features, statistics = list(features), self._statistics()
-        for node in nodes_of(config)[len(features) - 1 :]:
-            features.append(self._tree.run(features[-1], node, statistics))
+        """`features` and the outputs of the parts to come; the last are float32."""
+        features = list(features)
+        for part in self.parts(config)[len(features) - 1 :]:
+            features.append(part(features[-1], training=False))
         features[-1] = tf.cast(only_output(features[-1]), tf.float32)
         return features
 
     def export(self, filepath: str | os.PathLike, **kwargs: Any) -> None:
-        """Exports what `call` computes, as `keras.Model.export` does."""
-        (images,) = self.network.stem.inputs
+        (images,) = self._models[0].inputs
         signature = [keras.InputSpec(dtype=images.dtype, shape=images.shape)]
         super().export(filepath, **{"input_signature": signature} | kwargs)
 
-    def mean_flops(self, routes: np.ndarray) -> float:
-        """Multiply-adds for an image on average, for the numbers of candidates."""
-        return float(np.take(self.route_flops, routes).mean())
+    def signatures(self) -> list[tuple[str, keras.Model, dict[str, Any]]]:
+        """The signatures of a file: names, models and metadata."""
+        configs = self.candidates
+        names = [signature_name(self.space, config) for config in configs]
+        abouts: list[dict[str, Any]] = [{"config": str(config)} for config in configs]
+        abouts[0]["routes"] = names
+        return list(zip(names, map(self.sub_network, configs), abouts))
 
     def get_config(self):
-        network = keras.saving.serialize_keras_object(self.network)
-        config = {"network": network, "candidates": list(self._candidates)}
+        config = {"network": self._network, "candidates": self._configs}
         return {**super().get_config(), **config}
 
     @classmethod
     def from_config(cls, config):
-        network = keras.saving.deserialize_keras_object(config["network"])
-        return cls(**config | {"network": network})
-
-    def _statistics(self):
-        weights = map(tf.convert_to_tensor, self._weights_of_nodes)
-        return dict(zip(self._nodes, weights))
+        read = keras.saving.deserialize_keras_object
+        return cls(
+            **{k: read(v) if isinstance(v, dict) else v for k, v in config.items()}
+        )
 
 
-def read_candidates(
-    network: ResizableNetwork, candidates: Iterable[ConfigLike]
-) -> list[Configuration]:
-    """Configurations of a network that classifies, in the order that they are given in.
+@dataclasses.dataclass(frozen=True)
+class AdaptiveResults:
+    """What `evaluate` returns.
+
+    Attributes:
+        right: Whether each image is right, boolean `(images,)`.
+        routes: The number of each image's candidate, int32 `(images,)`.
+        mean_flops: Average multiply-adds for an image, everything counted.
+    """
+
+    right: np.ndarray
+    routes: np.ndarray
+    mean_flops: float
+
+    @property
+    def top1(self) -> float:
+        """Accuracy, from 0 to 1."""
+        return float(self.right.mean())
+
+
+def evaluate(adaptive: Candidates, dataset: Batches) -> AdaptiveResults:
+    """Results of a `Cascade` or an `AdaptiveNetwork`.
+
+    Args:
+        adaptive: The network.
+        dataset: `tf.data.Dataset` of batches of images and labels.
 
     Raises:
-        ValueError: If one is not valid, there are fewer than two, or the network does
-            not classify.
+        ValueError: If the data set is empty or never ends.
     """
-    Classifier(network.head)
-    configs = network.space.select(candidates)
-    if len(configs) < 2:
-        raise ValueError(f"There must be at least two candidates. Received: {configs}")
-    return configs
+    run, classifier = as_graph(adaptive.run), adaptive.classifier
+    rights, routes = [], []
+    batches = labelled_batches(dataset, adaptive.sub_network(adaptive.candidates[0]))
+    for images, labels in watched(batches, "dataset"):
+        check_labels(labels, classifier.num_outputs)
+        outputs, route = run(images)
+        rights.append(classifier.is_right(outputs, integer_labels(labels)).numpy())
+        routes.append(route.numpy())
+    check_not_empty(len(rights), "dataset")
+    taken = np.concatenate(routes)
+    flops = float(np.take(adaptive.route_flops, taken).mean())
+    return AdaptiveResults(np.concatenate(rights), taken, flops)
 
 
-def flops_of_parts(network: ResizableNetwork, config: Configuration) -> list[int]:
-    """Multiply-adds of the stem, of each stage and of the head of a sub-network."""
-    (pieces,) = pieces_of_configs(network, [config])
-    return [piece.flops for piece in pieces]
+def to_tflite(
+    adaptive: Candidates,
+    path: str | os.PathLike,
+    *,
+    calibrate_with: Batches,
+    quantize: str = "int8",
+    io: str = "int8",
+    metadata: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Writes the candidates as the signatures of one `.tflite` file.
+
+    Each signature starts from the image. The metadata of the first has `routes`, the
+    signatures of the candidates in order, and for a `Cascade` its `thresholds`, see
+    examples/cascade.py. An `AdaptiveNetwork` has another signature in front, `router`,
+    which returns a probability for each candidate.
+
+    Args:
+        adaptive: A `Cascade` or an `AdaptiveNetwork`.
+        path: Path of the `.tflite` file. An existing file is replaced.
+        calibrate_with, quantize, io, metadata: As in `export.to_tflite`.
+
+    Returns:
+        As `keras_resizable.export.to_bundle`.
+
+    Raises:
+        As `keras_resizable.export.to_tflite`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        paths = []
+        for name, model, about in adaptive.signatures():
+            paths.append(pathlib.Path(folder) / f"{name}.tflite")
+            export.to_tflite(
+                model,
+                paths[-1],
+                quantize,
+                io=io,
+                calibrate_with=calibrate_with,
+                metadata=(metadata or {}) | about | {"signature": name},
+            )
+        return export.to_bundle(paths, path)
+
+
+def chained(models: Sequence[keras.Model]) -> keras.Model:
+    """One model after the other, with shared weights."""
+    (inputs,) = models[0].inputs
+    images = x = keras.Input(inputs.shape[1:], name="images", dtype=inputs.dtype)
+    for model in models:
+        x = model(x)
+    return keras.Model(images, x)
+
+
+def cost_of(
+    network: ResizableNetwork, configs: Sequence[Configuration]
+) -> Callable[..., int]:
+    """A function `(config, after=None)`: multiply-adds, without those shared."""
+    flops = [
+        [p.flops for p in pieces] for pieces in pieces_of_configs(network, configs)
+    ]
+    of_config = dict(zip(configs, flops))
+
+    def cost(config, after=None):
+        shared = 0 if after is None else num_shared(config, after)
+        return sum(of_config[config][shared:])
+
+    return cost
 
 
 def num_shared(one: Configuration, other: Configuration) -> int:
-    """How many parts, from the stem on, two sub-networks have in common."""
-    shared = 1
-    for own, others in zip(one, other):
-        if own != others:
-            break
-        shared += 1
-    return shared
+    """The number of parts, from the stem on, that two sub-networks share."""
+    return len({*nodes_of(one)} & {*nodes_of(other)})

@@ -8,37 +8,28 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resizable.adapt.base import (
-    FrozenNetwork,
-    flops_of_parts,
-    num_shared,
-    read_candidates,
-)
+from keras_resizable.adapt.base import Candidates, cost_of, num_shared
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.search.samples import SampleResults
 from keras_resizable.space import ConfigLike
 
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
-class Cascade(FrozenNetwork):
-    """Asks sub-networks one after the other, until one is confident.
+class Cascade(Candidates):
+    """Runs one sub-network after the other until one is confident.
 
     The confidence is the probability of the most probable class. An image whose
-    confidence is below the threshold goes on to the next sub-network, from the last
-    features that both have in common. `choose` finds sub-networks and threshold.
+    confidence is below the threshold continues to the next sub-network, from the last
+    features that both share. `choose` finds sub-networks and threshold.
 
     Args:
         network: A `ResizableNetwork` that classifies, with a fixed input shape. The
             cascade keeps a frozen copy.
-        candidates: Configurations, at least two, in the order in which they are asked.
-        thresholds: For each but the last the least confidence to stop at.
-
-    Call arguments:
-        images: `(batch, height, width, channels)`.
+        candidates: Two or more configurations, in the order in which they run.
+        thresholds: The minimum confidence to stop at, of each but the last.
 
     Raises:
-        ValueError: If a configuration is not valid, there are fewer than two, or not
-            as many thresholds as candidates but one.
+        ValueError: If a configuration or the number of thresholds is not valid.
 
     Example:
 
@@ -58,36 +49,32 @@ class Cascade(FrozenNetwork):
         thresholds: Sequence[float],
         **kwargs: Any,
     ) -> None:
-        configs = read_candidates(network, candidates)
-        super().__init__(network, configs, **kwargs)
+        super().__init__(network, candidates, **kwargs)
+        configs = self.candidates
         self.thresholds = list(map(float, thresholds))
         if len(self.thresholds) != len(configs) - 1:
             raise ValueError(
                 f"{len(configs)} sub-networks have {len(configs) - 1} thresholds "
                 f"between them. Received: thresholds={self.thresholds}"
             )
-        self._shared = [num_shared(*pair) for pair in itertools.pairwise(configs)]
-        steps = [
-            flops_of_parts(network, config)[shared:]
-            for config, shared in zip(configs, [0, *self._shared])
-        ]
-        self.route_flops = list(itertools.accumulate(map(sum, steps)))
+        cost = cost_of(network, configs)
+        steps = [cost(two, after=one) for one, two in itertools.pairwise(configs)]
+        self.route_flops = list(itertools.accumulate([cost(configs[0]), *steps]))
         self.built = True
 
     @classmethod
     def choose(
         cls, network: ResizableNetwork, samples: SampleResults, max_flops: float
     ) -> Self:
-        """The cascade of two sub-networks that is the most accurate within a budget.
+        """The most accurate cascade of two sub-networks within a budget.
 
-        Of each pair the threshold is the one that uses the budget up.
+        The threshold of each pair is the one that uses up the budget.
 
         Args:
             network: A `ResizableNetwork`.
-            samples: `SampleResults` of its lookup table, on validation images: what
-                `search.build_table` has left in its folder.
-            max_flops: The most multiply-adds for an image, on average over these
-                images.
+            samples: `SampleResults` of its lookup table on validation images, which
+                `search.build_table` saves in its folder.
+            max_flops: Maximum multiply-adds for an image, on average over these images.
 
         Raises:
             ValueError: If no two sub-networks are within the budget.
@@ -99,69 +86,66 @@ class Cascade(FrozenNetwork):
             cascade = adapt.Cascade.choose(network, samples, max_flops=8e6)
         """
         configs = network.space.select(samples.configs)
-        costs = {config: flops_of_parts(network, config) for config in configs}
-        best = None
-        for first, second in itertools.permutations(configs, 2):
-            shared = num_shared(first, second)
-            before, more = sum(costs[first]), sum(costs[second][shared:])
-            if before > max_flops or sum(costs[second]) < before:
+        cost = cost_of(network, configs)
+        best, choice = -1.0, None
+        for a, b in itertools.permutations(range(len(configs)), 2):
+            first, second = configs[a], configs[b]
+            before, more = cost(first), cost(second, after=first)
+            if before > max_flops or cost(second) < before:
                 continue
             share = (max_flops - before) / more if more else 1.0
-            confidence = samples.confidence[samples.configs.index(str(first))]
-            threshold = _threshold(confidence.astype(np.float32), share)
-            right = np.where(
-                confidence < threshold,
-                samples.right_of(str(second)),
-                samples.right_of(str(first)),
-            )
-            if best is None or right.mean() > best[0]:
-                best = right.mean(), (first, second), threshold
-        if best is None:
-            cheapest = min(map(sum, costs.values()))
+            confidence = samples.confidence[a].astype(np.float32)
+            threshold = _threshold(confidence, share)
+            is_unsure = confidence < threshold
+            top1 = np.where(is_unsure, samples.right[b], samples.right[a]).mean()
+            if top1 > best:
+                best, choice = top1, ((first, second), [threshold])
+        if choice is None:
             raise ValueError(
-                f"The cheapest sub-network takes {cheapest:.4g} multiply-adds. "
+                f"The cheapest sub-network takes {min(map(cost, configs)):.4g} FLOPs. "
                 f"Received: max_flops={max_flops:.4g}"
             )
-        _, candidates, threshold = best
-        return cls(network, candidates, [threshold])
+        return cls(network, *choice)
 
     def run(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return self._answer(0, [images])
 
     def _answer(self, number, features):
-        """What candidates from a number on answer, and the numbers of those that do."""
+        """Answers of the candidates from a number on, and the numbers of those."""
         features = self.run_parts(self.candidates[number], features)
         outputs = features[-1]
         routes = tf.fill(tf.shape(outputs)[:1], number)
         if number == len(self.thresholds):
             return outputs, routes
-        classifier = self.network.classifier
-        confidence = tf.reduce_max(classifier.probabilities(outputs), axis=-1)
+        probabilities = self.classifier.probabilities(outputs)
+        confidence = tf.reduce_max(probabilities, axis=-1)
         unsure = tf.where(confidence < self.thresholds[number])
 
         def ask_next():
-            shared = features[: 1 + self._shared[number]]
-            picked = [tf.gather(each, unsure[:, 0]) for each in shared]
+            shared = num_shared(*self.candidates[number : number + 2])
+            picked = [tf.gather(each, unsure[:, 0]) for each in features[: 1 + shared]]
             answers, later = self._answer(number + 1, picked)
             return (
                 tf.tensor_scatter_nd_update(outputs, unsure, answers),
                 tf.tensor_scatter_nd_update(routes, unsure, later),
             )
 
-        # Convolutions on CPUs return an input of no images as it is.
+        # Convolutions on CPUs return an input of no images unchanged.
         return tf.cond(tf.size(unsure) > 0, ask_next, lambda: (outputs, routes))
+
+    def signatures(self) -> list[tuple[str, keras.Model, dict[str, Any]]]:
+        signatures = super().signatures()
+        signatures[0][2]["thresholds"] = self.thresholds
+        return signatures
 
     def get_config(self):
         return {**super().get_config(), "thresholds": self.thresholds}
 
 
 def _threshold(confidence, share):
-    """Below it is at most a share of the confidences."""
+    """The greatest threshold with at most a share of the confidences below it."""
     count = int(min(share, 1.0) * len(confidence))
-    ordered = np.sort(confidence)
-    if count == len(ordered):
-        return 2.0  # More than any.
+    ordered = np.concatenate([[0.0], np.sort(confidence), [4.0]])
     if count == 0:
         return 0.0
-    # Between two, so that rounding decides nothing.
-    return float((ordered[count - 1] + ordered[count]) / 2)
+    return float(ordered[count : count + 2].mean())  # Between two: safe to round.

@@ -1,4 +1,4 @@
-"""Starts other scale factors from the largest, after delayed shrinking."""
+"""Delayed shrinking: other scale factors start from the largest."""
 
 import keras
 import numpy as np
@@ -9,12 +9,12 @@ from keras_resizable.subnetworks.parts import norms_by_stage
 class StartFromLargest(keras.callbacks.Callback):
     """Starts other scale factors from the largest, after delayed shrinking.
 
-    At the beginning of an epoch, rows of batch normalisation that were never trained
-    become copies of the largest scale factor's. See `SwitchingSampler`. Averages of
-    weights, if the optimizer keeps any, follow in the steps after.
+    Before an epoch, rows of batch normalisation that were never trained become copies
+    of the largest scale factor's; see `SwitchingSampler`. If the optimizer averages the
+    weights, the averages follow in later steps.
 
     Args:
-        epoch: The first epoch that trains other sub-networks than the largest, from 0.
+        epoch: The first epoch that trains sub-networks other than the largest, from 0.
     """
 
     def __init__(self, epoch: int) -> None:
@@ -26,9 +26,9 @@ class StartFromLargest(keras.callbacks.Callback):
             return
         untrained = self.model.statistics.untrained()
         if not untrained[:, 1:].all():
-            return  # The run goes on in the middle of this epoch.
+            return  # The run resumes in the middle of this epoch.
         with self.model.distribute_strategy.scope():
-            for stage, norm in norms_by_stage(self.model):
+            for stage, norm in norms_by_stage(self.model.parts):
                 if norm.num_scales > 1:
                     rows = np.flatnonzero(untrained[stage])
                     norm.set_row_weights(norm.get_row_weights(0), rows)

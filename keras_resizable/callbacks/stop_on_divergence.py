@@ -11,9 +11,9 @@ class StopOnDivergence(keras.callbacks.Callback):
     """Stops training when the loss is no longer finite.
 
     Raises:
-        FloatingPointError: In `fit`, after the first step with a loss that is
-            infinite or NaN. It names the step and, for a `ResizableNetwork`, the
-            sub-network. Also after an epoch, if batch statistics are.
+        FloatingPointError: In `fit`, after the first step with an infinite or NaN
+            loss. It names the step and, for a `ResizableNetwork`, the sub-network.
+            Also after an epoch whose batch statistics are not finite.
     """
 
     def on_train_begin(self, logs=None):
@@ -24,17 +24,17 @@ class StopOnDivergence(keras.callbacks.Callback):
         if np.isfinite(float(logs["loss"])):
             return
         raise FloatingPointError(
-            f"The loss became infinite or NaN {self._where()}. What was saved before "
-            "is as it was. Try a lower learning rate, or a longer warm-up."
+            f"The loss became infinite or NaN {self._where()}. Files saved before are "
+            "unchanged. Try a lower learning rate, or a longer warm-up."
         )
 
     def on_epoch_end(self, epoch, logs=None):
-        # Training does not read them, so the loss says nothing of them.
+        # Training does not read batch statistics, so the loss does not show it.
         for table in tables_of(batch_norms(self.model)):
             if not np.isfinite(table.numpy()).all():
                 raise FloatingPointError(
                     f"The batch statistics {table.path} became infinite or NaN. Try a "
-                    "lower learning rate; or look for images that are, and calibrate: "
+                    "lower learning rate; or remove images with such values, and use "
                     "keras_resizable.calibrate."
                 )
 
@@ -45,5 +45,4 @@ class StopOnDivergence(keras.callbacks.Callback):
         if found is None:
             return "on another worker"
         step, config = found
-        name = str(config)
-        return f"at step {step + 1}, in the sub-network {name!r}"
+        return f"at step {step + 1}, in the sub-network {str(config)!r}"

@@ -1,11 +1,16 @@
 """Evaluates sub-networks after each epoch."""
 
+import contextlib
 from collections.abc import Mapping
 
 import keras
 
 from keras_resizable.space import ConfigLike
-from keras_resizable.subnetworks.calibration import make_calibrator, restoring
+from keras_resizable.subnetworks.calibration import (
+    batch_norms,
+    make_calibrator,
+    tables_of,
+)
 from keras_resizable.training.averaging import averaged
 from keras_resizable.utils.batches import Batches
 
@@ -13,15 +18,14 @@ from keras_resizable.utils.batches import Batches
 class SubNetworkAccuracy(keras.callbacks.Callback):
     """Evaluates some sub-networks at the end of an epoch.
 
-    Their metrics join the logs of the epoch, such as `val_accuracy_smallest`. If the
-    optimizer keeps averages of the weights, these are evaluated.
+    Their metrics are added to the logs of the epoch, such as `val_accuracy_smallest`.
+    If the optimizer averages the weights, the averages are evaluated.
 
     Args:
-        dataset: What to evaluate with, as `validation_data` of Keras's `fit`.
-        configs: Configurations by a name for each; the largest and the smallest
-            if absent.
+        dataset: As `validation_data` in Keras's `fit`.
+        configs: Configurations by name; `"largest"` and `"smallest"` if absent.
         calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
-            statistics of each with. The network's own are restored.
+            statistics of each sub-network. The network's own are restored.
     """
 
     def __init__(
@@ -41,13 +45,10 @@ class SubNetworkAccuracy(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         network = self.model
         space = network.space
-        configs = self.configs or {
-            "largest": space.largest,
-            "smallest": space.smallest,
-        }
+        default = {"largest": space.largest, "smallest": space.smallest}
         x, y, weights = keras.utils.unpack_x_y_sample_weight(self.dataset)
-        for name, config in configs.items():
-            with restoring(network), averaged(network):
+        for name, config in (self.configs or default).items():
+            with _restoring(network), averaged(network):
                 network.check_statistics &= self.calibrate_with is None
                 network.config = config
                 if self.calibrate_with is not None:
@@ -57,3 +58,20 @@ class SubNetworkAccuracy(keras.callbacks.Callback):
                     x, y, sample_weight=weights, verbose=0, return_dict=True
                 )
             logs.update({f"val_{key}_{name}": results[key] for key in results})
+
+
+@contextlib.contextmanager
+def _restoring(network):
+    """Restores a network's configuration and batch statistics on exit."""
+    tables = tables_of(batch_norms(network))
+    before = [table.numpy() for table in tables]
+    config, check_statistics = network.config, network.check_statistics
+    try:
+        yield
+    finally:
+        network.check_statistics = False  # It had this configuration before.
+        network.config = config
+        network.check_statistics = check_statistics
+        with network.distribute_strategy.scope():
+            for table, value in zip(tables, before):
+                table.assign(value)

@@ -5,23 +5,23 @@ import warnings
 
 import keras
 
-_BATCHES_BETWEEN = 10  # Of looking at the learning rate.
-_DEVIATIONS = 3  # Of an accuracy of chance, by the number of images.
+_BATCHES_BETWEEN = 10  # Between two looks at the learning rate.
+_DEVIATIONS = 3  # Standard deviations of the accuracy of a random guess.
 
 
 class WarnOfNoLearning(keras.callbacks.Callback):
     """Warns at the end of an epoch when training learns nothing.
 
-    That is when the accuracy is no better than chance, or when the loss is higher than
-    after the first epoch. The warning names the highest learning rate of the epoch, and
-    each kind comes once.
+    That is when the accuracy is no better than chance, or the loss is higher than after
+    the first epoch. Each of the two warnings comes once, with the highest learning rate
+    of the epoch.
 
     Args:
         classes: Number of classes.
         num_images: Number of images of an epoch.
         metric: Name of the accuracy in the logs.
-        after_images: Number of images to see before it judges: of few an epoch is no
-            more than a step or two.
+        after_images: Number of images to see before judging: an epoch of few images is
+            only a step or two.
     """
 
     def __init__(
@@ -49,9 +49,6 @@ class WarnOfNoLearning(keras.callbacks.Callback):
         if batch % _BATCHES_BETWEEN == 0:
             self._highest_rate = max(self._highest_rate, self._rate())
 
-    def _rate(self):
-        return float(self.model.optimizer.learning_rate)
-
     def on_epoch_end(self, epoch, logs=None):
         if epoch < self._first_epoch:
             return
@@ -71,12 +68,14 @@ class WarnOfNoLearning(keras.callbacks.Callback):
                 f"{loss:.4g} in epoch {epoch + 1}.",
             )
 
+    def _rate(self):
+        return float(self.model.optimizer.learning_rate)
+
     def _warn(self, kind, text):
-        if kind in self._warned:
-            return
-        self._warned.add(kind)
-        warnings.warn(
-            f"{text} The learning rate was up to {self._highest_rate:.3g}: try a lower "
-            "one.",
-            stacklevel=3,
-        )
+        if kind not in self._warned:
+            self._warned.add(kind)
+            warnings.warn(
+                f"{text} The learning rate was up to {self._highest_rate:.3g}: try a "
+                "lower one.",
+                stacklevel=3,
+            )

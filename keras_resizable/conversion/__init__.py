@@ -1,5 +1,5 @@
 """Any Keras model of images as a resizable network, with its weights."""
 
-from keras_resizable.conversion.convert import ResizePoint, from_keras, resize_points
+from keras_resizable.conversion.from_model import ResizePoint, from_keras, resize_points
 
 __all__ = ["ResizePoint", "from_keras", "resize_points"]

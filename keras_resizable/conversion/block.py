@@ -1,4 +1,4 @@
-"""A layer of somebody else, at a scale."""
+"""A third-party layer at a scale."""
 
 import copy
 import types
@@ -8,37 +8,24 @@ import keras
 
 from keras_resizable.layers import HasStockForm, ScaleAwareBatchNorm
 from keras_resizable.layers.scale_aware_batch_norm import at_scale
-from keras_resizable.subnetworks.cutting import copy_state, copy_trainable
+from keras_resizable.subnetworks.cutting import copy_state
 from keras_resizable.utils.graph import layers_of, replace_layers
 
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
 class ScaleAwareBlock(HasStockForm, keras.layers.Layer):
-    """A layer whose batch normalisations inside have a row for each scale factor.
+    """A layer whose inner batch normalisations have a row for each scale factor.
 
-    Such as a block of a network that is a layer of its own. Each
-    `keras.layers.BatchNormalization` in its attributes becomes a `ScaleAwareBatchNorm`.
-
-    Args:
-        layer: The layer, of which `get_config` and `from_config` make a copy. It is
-            changed.
-        num_scales: Number of scale factors.
-
-    Call arguments:
-        inputs: What the layer takes.
-        scale_index: Scalar int32 tensor, the row to use.
-        training: Whether to run in training mode.
-
-    Output shape:
-        That of the layer.
+    Each `keras.layers.BatchNormalization` among the attributes of `layer`, which is
+    changed, becomes a `ScaleAwareBatchNorm`.
     """
 
     def __init__(
         self, layer: keras.layers.Layer, num_scales: int, **kwargs: Any
     ) -> None:
         super().__init__(**{"name": layer.name, "dtype": layer.dtype_policy, **kwargs})
-        # Without what is replaced, as some layers save those that they hold.
-        # Keras would change dictionaries that are attributes.
+        # Some layers serialize the layers they hold, so this precedes the replacement.
+        # Keras would wrap dictionaries that are attributes.
         serialized = keras.saving.serialize_keras_object(layer)
         self._serialized = types.MappingProxyType(serialized)
         self._layer_config = types.MappingProxyType(layer.get_config())
@@ -48,7 +35,7 @@ class ScaleAwareBlock(HasStockForm, keras.layers.Layer):
 
     def build(self, inputs_shape, scale_index_shape=None):
         _build(self.layer, inputs_shape)
-        self._replace()  # Layers may make others when they are built.
+        self._replace()  # Layers may create others when they are built.
         self.input_spec = keras.InputSpec(
             ndim=len(inputs_shape), axes={-1: inputs_shape[-1]}
         )
@@ -68,11 +55,9 @@ class ScaleAwareBlock(HasStockForm, keras.layers.Layer):
     def stock_form(self, scale_index: int, name: str) -> keras.layers.Layer:
         config = copy.deepcopy(dict(self._layer_config))
         stock = type(self.layer).from_config({**config, "name": name})
-        _build(
-            stock, (None,) * (self.input_spec.ndim - 1) + (self.input_spec.axes[-1],)
-        )
+        spec = self.input_spec
+        _build(stock, (None,) * (spec.ndim - 1) + (spec.axes[-1],))
         copy_state(self.layer, stock, scale_index)
-        copy_trainable(self.layer, stock)
         return stock
 
     def sizes_at(
@@ -89,12 +74,8 @@ class ScaleAwareBlock(HasStockForm, keras.layers.Layer):
 
     def get_config(self):
         layer = copy.deepcopy(dict(self._serialized))
-        layer.pop("build_config", None)  # It is built when this is.
-        return {
-            **super().get_config(),
-            "layer": layer,
-            "num_scales": self.num_scales,
-        }
+        layer.pop("build_config", None)  # It is built together with this layer.
+        return {**super().get_config(), "layer": layer, "num_scales": self.num_scales}
 
     @classmethod
     def from_config(cls, config):
@@ -103,13 +84,11 @@ class ScaleAwareBlock(HasStockForm, keras.layers.Layer):
 
 
 def norms_inside(layer: keras.Operation) -> list[keras.layers.BatchNormalization]:
-    """The stock batch normalisations inside of a layer; an operation has none."""
-    if not isinstance(layer, keras.layers.Layer):
-        return []
-    kind = keras.layers.BatchNormalization
-    return [inner for inner in layers_of(layer) if isinstance(inner, kind)]
+    """The stock batch normalisations inside a layer; none inside an operation."""
+    inner = layers_of(layer) if isinstance(layer, keras.layers.Layer) else []
+    return [one for one in inner if isinstance(one, keras.layers.BatchNormalization)]
 
 
 def _build(layer, shape):
-    """Builds a layer and those in it, some of which are built when they are called."""
+    """Builds a layer with those inside it, some of which are built by a call only."""
     layer(keras.Input(shape[1:], dtype=layer.compute_dtype))

@@ -7,45 +7,32 @@ import tensorflow as tf
 from keras import layers
 
 from keras_resizable.conversion.block import ScaleAwareBlock, norms_inside
-from keras_resizable.conversion.graph import Call, Cut, Graph, replay
+from keras_resizable.conversion.calls import Call, CutPoint, Graph, replay
 from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
 from keras_resizable.layers.stage_resize import resizing
-from keras_resizable.subnetworks.cutting import copy_state, copy_trainable
+from keras_resizable.subnetworks.cutting import copy_state
 from keras_resizable.utils.graph import layers_of
 from keras_resizable.utils.messages import first_line
 
-_ADAPTIVE = (layers.AdaptiveAveragePooling2D, layers.AdaptiveMaxPooling2D)
-# Names of the inputs of parts, and of a sub-network's.
-_OUR_NAMES = ("images", "features", "scale_index")
-
 
 class Builder:
-    """Makes parts of copies of a model's layers, which it does not touch.
-
-    Args:
-        scales: Scale factors, largest first.
-    """
+    """Makes parts from copies of a model's layers, for `scales`, largest first."""
 
     def __init__(self, scales: tuple[float, ...]) -> None:
         self._scales = scales
-        self._names = set(_OUR_NAMES)
+        self._names = {"images", "features", "scale_index"}  # Those of inputs.
 
-    def stem(self, graph: Graph, end: Cut) -> keras.Model:
-        """What runs once, on the images, up to a cut."""
+    def stem(self, graph: Graph, end: CutPoint) -> keras.Model:
+        """The part that runs once, on the images."""
         images = keras.Input(graph.input_shape, dtype=graph.images.dtype, name="images")
         calls = graph.calls[: end.position]
         outputs = self._run(calls, {id(graph.images): images}, end.tensor)
-        return _frozen_if_all_is(keras.Model(images, outputs, name="stem"))
+        return _part(images, outputs, "stem")
 
-    def stage(self, number: int, graph: Graph, start: Cut, end: Cut) -> keras.Model:
-        """A resize, and what comes before the next.
-
-        Args:
-            number: Its number, from 0.
-            graph: The model that was read.
-            start: Where it is resized.
-            end: Where the next part begins.
-        """
+    def stage(
+        self, number: int, graph: Graph, start: CutPoint, end: CutPoint
+    ) -> keras.Model:
+        """Stage `number`, from 0: a resize, and the calls up to the next one."""
         features = _features(start)
         scale_index = keras.Input(batch_shape=(), dtype="int32", name="scale_index")
         name = self._unused(f"resize{number}")
@@ -53,20 +40,12 @@ class Builder:
         values = {id(start.tensor): resize(features, scale_index)}
         calls = graph.calls[start.position : end.position]
         outputs = self._run(calls, values, end.tensor, scale_index)
-        return _frozen_if_all_is(
-            keras.Model([features, scale_index], outputs, name=f"stage{number}")
-        )
+        return _part([features, scale_index], outputs, f"stage{number}")
 
     def head(
-        self, graph: Graph, start: Cut, size: tuple[int, int] | None = None
+        self, graph: Graph, start: CutPoint, size: tuple[int, int] | None = None
     ) -> keras.Model:
-        """What needs no feature maps any more.
-
-        Args:
-            graph: The model that was read.
-            start: Where it begins.
-            size: Height and width to resize feature maps to, if it takes no others.
-        """
+        """The last part, which resizes maps to `size` if it takes no others."""
         features = x = _features(start)
         if size is not None:
             x = resizing(size, self._unused("resize_to_head"))(features)
@@ -75,10 +54,10 @@ class Builder:
             name = self._unused("feature_maps")
             x = layers.Identity(name=name, dtype=start.tensor.dtype)(x)
         outputs = self._run(calls, {id(start.tensor): x}, graph.outputs)
-        return _frozen_if_all_is(keras.Model(features, outputs, name="head"))
+        return _part(features, outputs, "head")
 
     def _run(self, calls, values, outputs, scale_index=None):
-        """Makes calls with copies of their layers, and gives these the weights."""
+        """Makes calls with copies of their layers, and copies the weights."""
         copies: dict[int, tuple[Call, keras.Operation]] = {}
         rows = 1 if scale_index is None else len(self._scales)
 
@@ -95,7 +74,7 @@ class Builder:
                 if _may_need_sizes(operation):
                     _trace(copy, args, kwargs)
                 return outputs
-            except Exception as error:  # Whatever a layer of somebody raises.
+            except Exception as error:  # A third-party layer may raise anything.
                 raise ValueError(
                     f"Layer {call.name!r}, a {type(operation).__name__}, cannot run on "
                     f"maps of any height and width: {first_line(error)}"
@@ -104,12 +83,11 @@ class Builder:
         replay(calls, values, make)
         for call, copy in copies.values():
             if type(call.operation) is layers.BatchNormalization:
-                continue  # It has them already.
+                continue  # It has its weights already.
             if type(copy) is layers.GlobalAveragePooling2D:
-                continue  # It has none, and may stand for another.
+                continue  # It has none, and may replace a layer of another type.
             inner = copy.layer if isinstance(copy, ScaleAwareBlock) else copy
             copy_state(call.operation, inner)
-            copy_trainable(call.operation, inner)
             if rows > 1:
                 _warn_of_shared_rows(call.name, copy)
         return keras.tree.map_structure(lambda leaf: values[id(leaf)], outputs)
@@ -144,40 +122,40 @@ def _features(cut):
     return keras.Input((None, None, channels), dtype=cut.tensor.dtype, name="features")
 
 
-def _frozen_if_all_is(part):
-    """A part, frozen itself if its layers are: then it can be unfrozen as a whole."""
-    layers_with_weights = [layer for layer in layers_of(part) if layer.weights]
-    if layers_with_weights and not any(one.trainable for one in layers_with_weights):
+def _part(inputs, outputs, name):
+    """A model, frozen as a whole if all its layers are, so that it can be unfrozen."""
+    part = keras.Model(inputs, outputs, name=name)
+    with_weights = [layer for layer in layers_of(part) if layer.weights]
+    if with_weights and not any(layer.trainable for layer in with_weights):
         part.trainable = False
     return part
 
 
 def _may_need_sizes(operation):
-    """Whether a layer is not known to run in a graph that knows no sizes."""
+    """Whether a layer may fail in a graph with unknown sizes."""
     if isinstance(operation, layers.UpSampling2D):
         return operation.interpolation != "nearest"
+    adaptive = (layers.AdaptiveAveragePooling2D, layers.AdaptiveMaxPooling2D)
     is_of_keras = type(operation).__module__.startswith("keras.")
-    return isinstance(operation, _ADAPTIVE) or not is_of_keras
+    return isinstance(operation, adaptive) or not is_of_keras
 
 
 def _trace(copy, args, kwargs):
     """Makes a call in a graph, as `fit` will."""
-    is_tensor = keras.backend.is_keras_tensor
-    tensors = [leaf for leaf in keras.tree.flatten((args, kwargs)) if is_tensor(leaf)]
 
-    def call(*values):
-        remaining = iter(values)
-        given, named = keras.tree.map_structure(
-            lambda leaf: next(remaining) if is_tensor(leaf) else leaf, (args, kwargs)
-        )
-        return copy(*given, **named)
+    def spec(leaf):
+        is_tensor = keras.backend.is_keras_tensor(leaf)
+        return tf.TensorSpec(leaf.shape, leaf.dtype) if is_tensor else leaf
 
-    specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tensors]
-    tf.function(call, autograph=False).get_concrete_function(*specs)
+    def call(*args, **kwargs):
+        return copy(*args, **kwargs)
+
+    args, kwargs = keras.tree.map_structure(spec, (args, kwargs))
+    tf.function(call, autograph=False).get_concrete_function(*args, **kwargs)
 
 
 def _takes_maps_alone(call):
-    """Whether a layer is called with feature maps, and nothing else of its own."""
+    """Whether feature maps are the only argument of a call, but for `training`."""
     is_one = len(call.args) == 1 and isinstance(call.args[0], keras.KerasTensor)
     return is_one and set(call.kwargs) <= {"training"}
 
@@ -192,20 +170,20 @@ def _warn_of_shared_rows(name, block):
 
 
 def _copy_of(call):
-    """A layer or an operation of the same configuration."""
+    """A layer or an operation with the same configuration."""
     operation = call.operation
     if (
         isinstance(operation, layers.AdaptiveAveragePooling2D)
         and tuple(operation.output_size) == (1, 1)
         and operation.data_format == "channels_last"
-    ):  # Which needs to know sizes.
+    ):  # It has to know sizes.
         return layers.GlobalAveragePooling2D(
             keepdims=True, name=operation.name, dtype=operation.dtype_policy
         )
     try:
         config = operation.get_config()
         copy = type(operation).from_config({**config, **call.changes})
-    except Exception as error:  # Whatever a layer of somebody raises.
+    except Exception as error:  # A third-party layer may raise anything.
         raise ValueError(
             f"Layer {call.name!r}, a {type(operation).__name__}, cannot be copied by "
             f"its `get_config` and `from_config`: {first_line(error)}"

@@ -1,7 +1,8 @@
-"""Networks for recipes of what others have made: keras.applications, files."""
+"""Third-party models for recipes: keras.applications, and files."""
 
 import inspect
 import os
+import sys
 import types
 from typing import Any
 
@@ -19,14 +20,9 @@ _REGULARIZERS = ("kernel_regularizer", "depthwise_regularizer", "pointwise_regul
 
 
 def is_source(name: str) -> bool:
-    """Whether a name is that of a model of others.
+    """Whether a name is `keras.applications.<name>` or the path of a `.keras` file.
 
-    Args:
-        name: `keras.applications.<name>`, or the path of a `.keras` file; anything else
-            is not.
-
-    Raises:
-        ValueError: If `keras.applications` has no such model.
+    Raises `ValueError` if `keras.applications` has no such model.
     """
     if name.startswith(APPLICATIONS):
         _module_of(name.removeprefix(APPLICATIONS))
@@ -43,23 +39,10 @@ def application_model(
     width: float = 1.0,
     dropout: float = 0.0,
 ) -> keras.Model:
-    """A model of `keras.applications` for images in [-1, 1], with its own classifier.
+    """A model of `keras.applications` for images in [-1, 1], with a new classifier.
 
-    Args:
-        name: Its name, such as `EfficientNetB0`.
-        input_shape: `(height, width, channels)`.
-        classes: Number of classes.
-        weights: None for random ones, `"imagenet"`, or the path of a `.weights.h5` file
-            of the model without its classifier.
-        width: The `alpha` of the models that have one.
-        dropout: Fraction of the classifier's inputs that training drops.
-
-    Returns:
-        A `keras.Model` that ends in the layer `predictions`, with softmax.
-
-    Raises:
-        ValueError: If there is no such model, or it has no `alpha`.
-        OSError: If its weights cannot be fetched.
+    `weights` are None for random ones, `"imagenet"`, or the path of a `.weights.h5`
+    file of the model without its classifier. `width` is the `alpha` of models with one.
     """
     module, make = _module_of(name), getattr(keras.applications, name)
     options: dict[str, Any] = {}
@@ -72,7 +55,7 @@ def application_model(
             input_shape=input_shape, include_top=False, weights=weights, **options
         )
     images = keras.Input(input_shape, name="images")
-    x = base(_as_it_wants(module, images, input_shape[-1]))
+    x = base(_preprocessed(module, images))
     x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
     if dropout:
         x = layers.Dropout(dropout, name="dropout")(x)
@@ -80,25 +63,17 @@ def application_model(
 
 
 def classifier(classes: int) -> layers.Layer:
-    """The layer that ends a model for some classes."""
+    """The layer that ends a model with this number of classes."""
     return layers.Dense(
         classes, activation="softmax", dtype="float32", name="predictions"
     )
 
 
 def load_source(path: str | os.PathLike, classes: int) -> keras.Model:
-    """A stock Keras model that classifies, from a `.keras` file.
-
-    Args:
-        path: Path of the file.
-        classes: Number of classes it must have.
-
-    Raises:
-        ValueError: If Keras cannot load it, or it holds something else.
-    """
+    """A stock Keras model with this number of outputs, from a `.keras` file."""
     try:
         model = keras.saving.load_model(path, compile=False)
-    except Exception as error:  # Of many types, depending on the file.
+    except Exception as error:  # Of any type, depending on the file.
         raise ValueError(
             f"{path} cannot be loaded as a Keras model: {first_line(error)}"
         ) from error
@@ -124,21 +99,19 @@ def _module_of(name: str) -> types.ModuleType:
         raise ValueError(
             f"keras.applications has no {name!r}. It has {', '.join(sorted(names))}."
         )
-    module = inspect.getmodule(known[name])
-    assert module is not None
-    return module
+    return sys.modules[known[name].__module__]
 
 
-def _as_it_wants(module, images, channels):
-    """Images in [-1, 1] as a model's `preprocess_input` makes them of [0, 255].
+def _preprocessed(module, images):
+    """Images in [-1, 1] as a model's `preprocess_input` makes them from [0, 255].
 
-    Each is a factor and a summand for each channel, after the order of the channels is
-    reversed maybe: they are read off what it makes of a few pixels.
+    That is a factor and an offset for each channel, perhaps after reversing their
+    order, as its outputs for a few pixels show.
     """
+    channels = images.shape[-1]
     pixels = np.zeros((1 + channels, 1, 1, channels), np.float32)
-    for channel in range(channels):
-        pixels[1 + channel, 0, 0, channel] = 255
-    made = module.preprocess_input(pixels.copy())[:, 0, 0]
+    pixels[1:, 0, 0] = 255 * np.eye(channels)
+    made = module.preprocess_input(pixels)[:, 0, 0]
     offset, factors = made[0], (made[1:] - made[0]) / 255
     x = layers.Rescaling(127.5, 127.5, name="to_pixels")(images)
     if not np.diag(factors).all():
@@ -150,20 +123,12 @@ def _as_it_wants(module, images, channels):
 
 
 def set_options(
-    model: keras.Model,
-    regularizer: keras.regularizers.Regularizer | None,
-    synchronized: bool,
+    model: keras.Model, regularizer: keras.regularizers.Regularizer, synchronized: bool
 ) -> None:
-    """Sets options of layers, before they are copied.
-
-    Args:
-        model: A `keras.Model`.
-        regularizer: Regularizer of all kernels.
-        synchronized: Whether replicas share the statistics of a batch.
-    """
+    """Sets the regularizer of kernels, and whether replicas share batch statistics."""
     for layer in layers_of(model):
         for name in _REGULARIZERS:
-            if regularizer is not None and hasattr(layer, name):
+            if hasattr(layer, name):
                 setattr(layer, name, regularizer)
         if isinstance(layer, layers.BatchNormalization):
             layer.synchronized = synchronized

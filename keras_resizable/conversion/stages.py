@@ -6,22 +6,18 @@ of each resolution that has no stride.
 
 import dataclasses
 import functools
-import math
 
-import keras
 from keras import layers
 
-from keras_resizable.conversion.graph import Call, Cut, Graph
+from keras_resizable.conversion.calls import Call, CutPoint
 
 # A map whose height or width shrinks by more has another resolution.
 _STRIDE = 1.4
-_POOLING = (
-    layers.AveragePooling2D,
-    layers.MaxPooling2D,
-    layers.Cropping2D,
-    layers.UpSampling2D,
+# Layers and operations of `keras.ops` that look at neighbouring pixels.
+_LOCAL_LAYERS = (
+    *(layers.AveragePooling2D, layers.MaxPooling2D),
+    *(layers.Cropping2D, layers.UpSampling2D),
 )
-# Operations of `keras.ops` that look at neighbouring pixels.
 _LOCAL_OPERATIONS = {
     *("Conv", "ConvTranspose", "DepthwiseConv", "SeparableConv"),
     *("AveragePool", "MaxPool", "Resize"),
@@ -35,60 +31,47 @@ _NORMALIZATIONS = (
 
 @dataclasses.dataclass(frozen=True)
 class Segment:
-    """The calls from one cut to the next.
+    """The calls from one cut to the next."""
 
-    Args:
-        start: The `Cut` before it.
-        end: The `Cut` after it.
-        calls: `Call`s.
-    """
-
-    start: Cut
-    end: Cut
+    start: CutPoint
+    end: CutPoint
     calls: list[Call]
 
     @functools.cached_property
     def kind(self) -> str:
         """What it does to a feature map.
 
-        - `"global"`: it ends it, by pooling all of it, a kernel of its size, or another
-          rank.
-        - `"stride"`: it shrinks it.
-        - `"padding"`: it adds zeros, and nothing else.
-        - `"local"`: it looks at neighbouring pixels.
-        - `"pointwise"`: it looks at single pixels, or at their mean.
+        `"global"` ends it, by pooling all of it, a kernel of its size or another rank;
+        `"stride"` shrinks it; `"padding"` only adds zeros; `"local"` looks at
+        neighbouring pixels, `"pointwise"` at single ones or at their mean.
         """
         before, after = self.start.tensor.shape, self.end.tensor.shape
         if len(before) != 4 or len(after) != 4:
             return "global"
-        kernels = any(has_kernel(call.operation) for call in self.calls)
-        covered = any(_kernel_is(call.operation, before[1:3]) for call in self.calls)
-        if after[1:3] == (1, 1) != before[1:3] and (covered or not kernels):
+        sizes = [size for call in self.calls for size in _kernel_sizes(call.operation)]
+        has_kernel = any(size != (1, 1) for size in sizes)
+        is_covered = before[1:3] in sizes
+        if after[1:3] == (1, 1) != before[1:3] and (is_covered or not has_kernel):
             return "global"
         if all(isinstance(call.operation, layers.ZeroPadding2D) for call in self.calls):
             return "padding"
         if any(old > _STRIDE * new for old, new in zip(before[1:3], after[1:3])):
             return "stride"
-        local = kernels or any(_is_local(call.operation) for call in self.calls)
-        return "local" if local or before[1:3] != after[1:3] else "pointwise"
+        is_local = has_kernel or any(
+            isinstance(call.operation, _LOCAL_LAYERS)
+            or type(call.operation).__name__ in _LOCAL_OPERATIONS
+            for call in self.calls
+        )
+        return "local" if is_local or before[1:3] != after[1:3] else "pointwise"
 
 
-def segments_of(graph: Graph, cuts: list[Cut]) -> list[Segment]:
-    """What lies between neighbouring cuts."""
-    return [
-        Segment(start, end, graph.calls[start.position : end.position])
-        for start, end in zip(cuts, cuts[1:])
-    ]
+def find_resizes(segments: list[Segment]) -> list[CutPoint]:
+    """The cuts to resize at: after a stride, the first before a local block.
 
-
-def find_resizes(segments: list[Segment]) -> list[Cut]:
-    """The cuts to resize at, by the rule above.
-
-    After a stride, the first cut before a block that looks at neighbouring pixels and
-    has no stride itself. A block may begin with normalisation (pre-activation); the
-    normalisation and activation that follow a convolution belong to it.
+    A block may begin with normalisation (pre-activation); the normalisation and
+    activation that follow a convolution belong to it.
     """
-    found: list[Cut] = []
+    found: list[CutPoint] = []
     is_new, seen_kernel = True, False
     for number, segment in enumerate(segments):
         kind = segment.kind
@@ -102,11 +85,8 @@ def find_resizes(segments: list[Segment]) -> list[Cut]:
     return found
 
 
-def find_head(segments: list[Segment]) -> Cut:
-    """The cut before what needs no feature maps any more.
-
-    Pooling of a fixed size that comes before goes with it.
-    """
+def find_head(segments: list[Segment]) -> CutPoint:
+    """The cut before the head, which needs no feature maps but those it pools."""
     end = segments[-1].end
     for segment in reversed(segments):
         is_pooling = segment.kind == "stride" and not any(
@@ -119,29 +99,10 @@ def find_head(segments: list[Segment]) -> Cut:
     return end
 
 
-def has_kernel(operation: keras.Operation, larger_than: int = 1) -> bool:
-    """Whether a layer, or one in it, convolves with a kernel of more than a pixel.
-
-    Args:
-        operation: A layer or an operation.
-        larger_than: Side of the kernels that do not count.
-    """
-    return any(
-        len(weight.shape) >= 4 and math.prod(weight.shape[:2]) > larger_than**2
-        for weight in getattr(operation, "weights", [])
-    )
-
-
-def _kernel_is(operation, size):
-    """Whether a layer has a kernel of some height and width."""
+def _kernel_sizes(operation):
+    """Height and width of the kernels of a layer and of the layers inside it."""
     weights = getattr(operation, "weights", [])
-    return any(len(w.shape) >= 4 and tuple(w.shape[:2]) == size for w in weights)
-
-
-def _is_local(operation):
-    return (
-        isinstance(operation, _POOLING) or type(operation).__name__ in _LOCAL_OPERATIONS
-    )
+    return [tuple(w.shape[:2]) for w in weights if len(w.shape) >= 4]
 
 
 def _begins_block(segments, number):
@@ -151,7 +112,7 @@ def _begins_block(segments, number):
     if first.kind == "pointwise":
         before = segments[number - 1].calls[-1].operation
         is_norm = isinstance(first.calls[0].operation, _NORMALIZATIONS)
-        if not is_norm or has_kernel(before, larger_than=0):
+        if not is_norm or _kernel_sizes(before):
             return False
         ahead = [segment for segment in ahead if segment.kind != "pointwise"]
     kinds = [segment.kind for segment in ahead[:2] if segment.kind != "padding"]

@@ -1,16 +1,16 @@
-"""Android's debug bridge, with errors that say what to do."""
+"""Android's debug bridge, with errors that tell how to fix them."""
 
 import re
 import shlex
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from keras_resizable.devices.names import printable
 
-# What `adb` says when there is no device any more.
+# Printed by `adb` when the device is no longer there.
 _GONE = re.compile(r"device '.*' not found|no devices|device offline|error: closed")
-_SECONDS = 60  # For commands that answer at once.
+_SECONDS = 60  # Timeout of commands that answer at once.
 
 
 class DeviceError(OSError):
@@ -25,26 +25,17 @@ class DeviceError(OSError):
         self.results = list(results)
 
 
-def adb(
-    *arguments: str,
-    check: bool = True,
-    timeout: float | None = _SECONDS,
-    what: str = "adb",
-) -> str:
-    """What `adb` prints, in characters that a terminal can show.
+def run_program(
+    command: Sequence[str], timeout: float | None, if_missing: str, if_late: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs a program without input; its output is safe for a terminal.
 
-    Args:
-        *arguments: Those of `adb`.
-        check: Whether to raise if it fails.
-        timeout: Seconds to wait for an answer; None for as long as it takes.
-        what: What fails if it does, in the words of the error.
-
-    Raises:
-        DeviceError: If there is no `adb`, it does not answer, or it fails.
+    Raises a DeviceError with `if_missing` or `if_late` if there is no such program, or
+    it does not end in `timeout` seconds.
     """
     try:
         done = subprocess.run(
-            ["adb", *arguments],
+            command,
             capture_output=True,
             text=True,
             errors="replace",
@@ -52,17 +43,28 @@ def adb(
             timeout=timeout,
         )
     except FileNotFoundError as error:
-        raise DeviceError(
-            "There is no `adb`. Install Android's platform-tools (Debian: adb) and "
-            "have it on the PATH."
-        ) from error
+        raise DeviceError(if_missing) from error
     except subprocess.TimeoutExpired as error:
-        raise DeviceError(
-            f"`adb {arguments[-1]}` gave no answer in {timeout} seconds. Is the "
-            "device asleep? Try: adb kill-server"
-        ) from error
-    done.stdout, done.stderr = (
-        printable(text, keep="\n\r\t") for text in (done.stdout, done.stderr)
+        raise DeviceError(if_late) from error
+    done.stdout = printable(done.stdout, keep="\n\r\t")
+    done.stderr = printable(done.stderr, keep="\n\r\t")
+    return done
+
+
+def adb(
+    *arguments: str,
+    check: bool = True,
+    timeout: float | None = _SECONDS,
+    what: str = "adb",
+) -> str:
+    """The output of `adb`; raises a DeviceError about `what` if `adb` fails."""
+    done = run_program(
+        ["adb", *arguments],
+        timeout,
+        if_missing="There is no `adb`. Install Android's platform-tools (Debian: adb) "
+        "and have it on the PATH.",
+        if_late=f"`adb {arguments[-1]}` gave no answer in {timeout} seconds. Is the "
+        "device asleep? Try: adb kill-server",
     )
     if done.returncode and check:
         raise DeviceError(_explain(arguments, done, what))
@@ -70,54 +72,46 @@ def adb(
 
 
 def _explain(arguments, done, what):
+    """The message of an error: why `adb` failed."""
     said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()
     last = "\n".join(said[-5:])
-    # The words of `adb` itself; what runs on the device speaks on the other output.
+    # `adb` itself writes to stderr; the output of programs on the device is in stdout.
     if _GONE.search(done.stderr):
         return f"The device is gone: {said[-1]}. Connect it and start again."
     if "No space left" in last:
         return f"The device has no space left: {said[-1]}"
     if what == "adb":
         return f"`adb {shlex.join(arguments)}` failed. It said last:\n{last}"
-    how = f"code {done.returncode}"
-    if done.returncode > 128:  # As shells say it.
-        how = f"signal {done.returncode - 128}"
+    code = done.returncode
+    # Shells report a signal as a code above 128.
+    how = f"signal {code - 128}" if code > 128 else f"code {code}"
     return f"{what} ended with {how} on the device. It said last:\n{last}"
 
 
 def find_serial(serial: str | None) -> str:
-    """The serial number of the one device that is ready, or of that asked for.
-
-    Raises:
-        DeviceError: If there is none, several, or it is not ready.
-    """
+    """The serial number of the one device that is ready, or `serial` if it is."""
     lines = adb("devices").splitlines()
     states = dict(line.split("\t")[:2] for line in lines if "\t" in line)
+    if serial is None and not states:
+        raise DeviceError(
+            "No Android device. Connect one by USB with USB debugging on (in its "
+            "developer options), or: adb connect <address>"
+        )
+    if serial is None and len(states) > 1:
+        raise DeviceError(
+            f"There are several devices: {', '.join(states)}. Choose one by its "
+            "`serial` (--serial on the command line)."
+        )
     if serial is None:
-        if not states:
-            raise DeviceError(
-                "No Android device. Connect one by USB with USB debugging on (in its "
-                "developer options), or: adb connect <address>"
-            )
-        if len(states) > 1:
-            raise DeviceError(
-                f"There are several devices: {', '.join(states)}. Choose one by its "
-                "`serial` (--serial on the command line)."
-            )
         (serial,) = states
-    if serial not in states:
-        raise DeviceError(
-            f"No device has the serial number {serial!r}. There are: "
-            f"{', '.join(states) or 'none'}."
-        )
-    if states[serial] == "unauthorized":
-        raise DeviceError(
-            f"The device {serial} has not authorised this computer: unlock it, and "
-            "allow USB debugging in the question that it shows."
-        )
-    if states[serial] != "device":
-        raise DeviceError(
-            f"The device {serial} is {states[serial]}. Connect it anew, or: adb "
-            "reconnect"
-        )
-    return serial
+    state = states.get(serial)
+    if state == "device":
+        return serial
+    raise DeviceError(
+        {
+            None: f"No device has the serial number {serial!r}. There are: "
+            f"{', '.join(states) or 'none'}.",
+            "unauthorized": f"The device {serial} has not authorised this computer: "
+            "unlock it, and allow USB debugging in the dialog that it shows.",
+        }.get(state, f"The device {serial} is {state}. Reconnect it: adb reconnect")
+    )

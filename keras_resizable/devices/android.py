@@ -3,18 +3,19 @@
 import hashlib
 import os
 import pathlib
+import re
 import shlex
 import warnings
-from collections.abc import Sequence
 from typing import Any, Self
 
 from keras_resizable.devices import benchmark_output
 from keras_resizable.devices.adb import DeviceError, adb, find_serial
+from keras_resizable.devices.device import Paths, Results
 from keras_resizable.devices.host import check_numbers
 from keras_resizable.devices.names import check_name, clean_name, printable
 from keras_resizable.export import read_metadata
 
-# Only what is not the tool's default, as not every version knows each of these.
+# Only flags that differ from the tool's defaults, as not every version knows them all.
 _DELEGATE_FLAGS: dict[str, list[str]] = {
     "xnnpack": [],
     "none": ["--use_xnnpack=false"],
@@ -23,38 +24,37 @@ _DELEGATE_FLAGS: dict[str, list[str]] = {
 }
 DELEGATES = tuple(_DELEGATE_FLAGS)
 FOLDER = "/data/local/tmp/keras_resizable"
-# Machines of ELF files, by what Android calls them.
+# Machine numbers of ELF files, by Android's names.
 _MACHINES = {"arm64-v8a": 183, "armeabi-v7a": 40, "x86_64": 62, "x86": 3}
+_MASK = re.compile("(0x)?0*[1-9a-f][0-9a-f]*", re.IGNORECASE)
 _HOT_CELSIUS = 40.0
 
 
 class Android:
-    """An Android device on `adb`, measured by the tool `benchmark_model`.
+    """An Android device on `adb`, measured by TensorFlow Lite's `benchmark_model`.
 
-    The tool is that of TensorFlow Lite
-    (https://ai.google.dev/edge/litert/models/measurement). On the device it and the
-    models are named by a digest of their content: existing files are not sent again,
-    and no file name of yours is ever part of a command. `close` removes the
+    See https://ai.google.dev/edge/litert/models/measurement. On the device the tool and
+    the models are named by a digest of their content: existing files are not sent
+    again, and none of your file names is ever part of a command. `close` removes the
     models and leaves the tool; use the device in a `with` statement.
 
     Args:
-        name: What to call it in tables; the model of the device if absent.
+        name: Its name in tables; the model of the device if absent.
         serial: Serial number, if several devices are connected.
         benchmark_binary: Path of `benchmark_model`, built for the device. If absent,
-            what `litert benchmark --android` has left in `~/.cache/litert-cli`.
-        delegate: What computes: `"xnnpack"` or `"none"` on the CPU, `"gpu"`, or
-            `"nnapi"`.
-        affinity: Mask of the cores to run on, hexadecimal as `taskset` takes it,
-            such as `"f0"`.
-        profile: Whether to also time every kind of operator, which slows runs a little.
+            the one that `litert benchmark --android` leaves in `~/.cache/litert-cli`.
+        delegate: `"xnnpack"` or `"none"` for the CPU, `"gpu"`, or `"nnapi"`.
+        affinity: Hexadecimal mask of the cores to run on, as for `taskset`, such as
+            `"f0"`.
+        profile: Whether to time every kind of operator, which slows runs a little.
 
     Attributes:
         description: The device, its Android, chip and ABI, the tool, and how it is
             used, as text.
 
     Raises:
-        DeviceError: If there is no `adb`, not one device that is ready, or no tool
-            for it.
+        DeviceError: If there is no `adb`, not exactly one device that is ready, or no
+            tool for it.
         ValueError: If `name`, `delegate` or `affinity` is not valid.
     """
 
@@ -72,7 +72,7 @@ class Android:
             raise ValueError(
                 f"`delegate` must be one of {DELEGATES}. Received: {delegate!r}"
             )
-        if affinity is not None and not _is_mask(affinity):
+        if affinity is not None and not _MASK.fullmatch(affinity):
             raise ValueError(
                 "`affinity` is a mask of cores in hexadecimal, such as 'f0'. "
                 f"Received: {affinity!r}"
@@ -81,16 +81,16 @@ class Android:
             check_name(name)
         self.delegate, self.affinity, self.profile = delegate, affinity, profile
         self.serial = find_serial(serial)
-        names = {
-            "model": "ro.product.model",
-            "android": "ro.build.version.release",
-            "chip": "ro.soc.model",
-            "abi": "ro.product.cpu.abi",
-        }
-        self.properties = {key: self._property(wanted) for key, wanted in names.items()}
-        called = clean_name(self.properties["model"]) or clean_name(self.serial)
-        self.name = name or called or "android"
-        self._binary = _find_binary(benchmark_binary, self.properties["abi"])
+        model = self._property("ro.product.model")
+        abi = self._property("ro.product.cpu.abi")
+        self.name = name or clean_name(model) or clean_name(self.serial) or "android"
+        self._binary = _find_binary(benchmark_binary, abi)
+        # Read now, as the description is also needed when the device is gone.
+        version = self._property("ro.build.version.release")
+        chip = self._property("ro.soc.model") or "unknown chip"
+        tool = f"benchmark_model {_digest(self._binary)[:8]}"
+        how = delegate + (f", cores {affinity}" if affinity else "")
+        self.description = f"{model}, Android {version}, {chip}, {abi}, {tool}, {how}"
         self._sent: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -99,36 +99,14 @@ class Android:
     def __exit__(self, *_: Any) -> None:
         self.close()
 
-    @property
-    def description(self) -> str:
-        properties = self.properties
-        how = self.delegate + (f", cores {self.affinity}" if self.affinity else "")
-        return (
-            f"{properties['model']}, Android {properties['android']}, "
-            f"{properties['chip'] or 'unknown chip'}, {properties['abi']}, "
-            f"benchmark_model {_digest(self._binary)[:8]}, {how}"
-        )
-
     def measure(
-        self,
-        paths: Sequence[str | os.PathLike],
-        threads: int = 1,
-        warmup: int = 5,
-        runs: int = 50,
-    ) -> list[dict[str, Any]]:
-        """Times `.tflite` files, one image at a time.
+        self, paths: Paths, threads: int = 1, warmup: int = 5, runs: int = 50
+    ) -> Results:
+        """Times `.tflite` files, with the arguments and results of `Host.measure`.
 
-        Args:
-            paths: Paths of the files.
-            threads: Number of threads.
-            warmup: Runs of each that are not timed.
-            runs: Runs of each that are.
-
-        Returns:
-            A list of dictionaries, one per file, or one per signature of a bundle:
-            what `Host.measure` returns, and `mean_ms`; `peak_memory_mb` is that of the
-            tool. If the tool prints no percentiles, there are none, and the median is
-            the mean. With `profile`, also `operators`, milliseconds of a run by kind.
+        Results also have `mean_ms`; `peak_memory_mb` is that of the tool. A tool that
+        prints no percentiles gives the mean as the median, and no others. With
+        `profile` there are also `operators`, milliseconds per run by kind.
 
         Raises:
             DeviceError: If a run fails. What was measured before is in `results`.
@@ -137,32 +115,31 @@ class Android:
         """
         check_numbers(threads, warmup, runs)
         files = [pathlib.Path(path) for path in paths]
-        metadata = {path: read_metadata(path) for path in files}
+        signatures = [_signatures(path) for path in files]
+        options = [
+            f"--num_threads={threads}",
+            f"--warmup_runs={warmup}",
+            "--warmup_min_secs=0",
+            f"--num_runs={runs}",
+            "--min_secs=0",
+            "--report_peak_memory_footprint=true",
+            *_DELEGATE_FLAGS[self.delegate],
+            *(["--enable_op_profiling=true"] if self.profile else []),
+        ]
         results = []
         try:
             self._warn_if_hot()
             tool = self._send(self._binary, "benchmark_model")
-            for path in files:
+            for path, names in zip(files, signatures):
                 model = self._send(path, "model.tflite")
                 self._sent.add(model)
-                for signature in _signatures(metadata[path]):
-                    output = self._run(
-                        tool,
-                        f"--graph={model}",
-                        *([f"--signature_to_run_for={signature}"] if signature else []),
-                        f"--num_threads={threads}",
-                        f"--warmup_runs={warmup}",
-                        "--warmup_min_secs=0",
-                        f"--num_runs={runs}",
-                        "--min_secs=0",
-                        "--report_peak_memory_footprint=true",
-                        *_DELEGATE_FLAGS[self.delegate],
-                        *(["--enable_op_profiling=true"] if self.profile else []),
-                    )
+                for name in names:
+                    chosen = [f"--signature_to_run_for={name}"] if name else []
+                    output = self._run(tool, f"--graph={model}", *chosen, *options)
                     results.append(
                         {
                             "path": str(path),
-                            "signature": signature,
+                            "signature": name,
                             **benchmark_output.parse(output),
                             "size_bytes": path.stat().st_size,
                         }
@@ -179,14 +156,14 @@ class Android:
         self._sent.clear()
 
     def _send(self, path, kind):
-        """Copies a file to the device, unless it is there; its path there."""
+        """Copies a file to the device unless it is there; returns its path there."""
         target = f"{FOLDER}/{_digest(path)}-{kind}"
         if self._shell("ls", target, check=False).strip() == target:
             return target
         self._shell("mkdir", "-p", FOLDER)
         partial = f"{target}.partial"
         try:
-            # In full, as a name that begins with a dash would be an option.
+            # An absolute path, as a name that begins with a dash would be an option.
             self._adb("push", str(path.absolute()), partial, timeout=None)
             self._shell("chmod", "755", partial)
             self._shell("mv", partial, target)
@@ -195,11 +172,11 @@ class Android:
             raise
         return target
 
-    def _run(self, tool, *arguments):
-        command = [tool, *arguments]
+    def _run(self, *command):
+        """Runs the tool on the device; returns its output."""
         if self.affinity is not None:
-            command = ["taskset", self.affinity, *command]
-        # Its number is kept, as it would go on after an interruption here.
+            command = ("taskset", self.affinity, *command)
+        # Its process number is kept to end it after an interruption here.
         number = f"{FOLDER}/running"
         line = f"echo $$ > {number}; exec {shlex.join(command)} 2>&1"
         try:
@@ -208,7 +185,7 @@ class Android:
             self._adb("shell", f"kill $(cat {number})", check=False)
             raise
         except DeviceError as error:
-            # Pulled out in the middle of a run, `adb` may say nothing.
+            # When the cable is pulled out during a run, `adb` may print nothing.
             if self._adb("get-state", check=False).strip() != "device":
                 raise DeviceError(
                     f"The device is gone. Connect it and start again. {error}"
@@ -221,30 +198,26 @@ class Android:
         status = self._find_number("thermalservice", "Thermal Status:")
         if status:
             warnings.warn(
-                f"{self.name} is throttled (thermal status {status:.0f} of 6): let it "
+                f"{self.name} is throttled (thermal status {status} of 6): let it "
                 "cool down and measure again.",
                 stacklevel=3,
             )
-        tenths = self._find_number("battery", "temperature:")
-        if tenths is not None and tenths / 10 > _HOT_CELSIUS:
+        celsius = self._find_number("battery", "temperature:") / 10
+        if celsius > _HOT_CELSIUS:
             warnings.warn(
-                f"The battery of {self.name} is at {tenths / 10:.0f} °C: what is "
-                "measured on a hot device is slow.",
+                f"The battery of {self.name} is at {celsius:.0f} °C: a hot device is "
+                "slow.",
                 stacklevel=3,
             )
 
     def _find_number(self, service, label):
-        """What a service of Android says after a label; None if it says nothing."""
-        for line in self._shell("dumpsys", service, check=False).splitlines():
-            if line.strip().startswith(label):
-                try:
-                    return float(line.partition(":")[2])
-                except ValueError:
-                    return None
-        return None
+        """The number that a service of Android prints after a label; 0 if none."""
+        printed = self._shell("dumpsys", service, check=False)
+        found = re.search(rf"^\s*{label}\s*(\d+)\s*$", printed, re.MULTILINE)
+        return int(found[1]) if found else 0
 
     def _property(self, name):
-        """What the device says of itself; no formula where it begins a table's cell."""
+        """A property of the device; no formula if it begins a table's cell."""
         return printable(self._shell("getprop", name).strip()).lstrip("=+-@ ")
 
     def _shell(self, *command, check=True):
@@ -255,18 +228,18 @@ class Android:
 
 
 def _find_binary(path, abi):
-    """The tool for a device, checked before it is sent."""
+    """The path of the tool for a device, checked before it is sent."""
     if path is None:
         home = os.path.expanduser("~")
         path = pathlib.Path(home, ".cache/litert-cli/binaries", abi, "benchmark_model")
-        # What the device says is no part of a path, unless it is known.
+        # An unknown name from the device must not become part of a path.
         if abi not in _MACHINES or not path.is_file():
             raise DeviceError(
                 f"The tool benchmark_model for {abi} is needed: give its path by "
                 "`benchmark_binary` (--benchmark_binary on the command line). `pip "
                 "install litert-cli` and one `litert benchmark --android` leave it "
-                "where it is found; or download it as "
-                "https://ai.google.dev/edge/litert/models/measurement says."
+                "where it is found; or download it as described in "
+                "https://ai.google.dev/edge/litert/models/measurement."
             )
     path = pathlib.Path(path)
     if not path.is_file():
@@ -274,27 +247,23 @@ def _find_binary(path, abi):
     with path.open("rb") as file:
         header = file.read(20)
     machine = int.from_bytes(header[18:20], "little")
-    if header[:4] != b"\x7fELF" or _MACHINES.get(abi, machine) != machine:
-        built_for = {number: name for name, number in _MACHINES.items()}.get(machine)
-        is_elf = header[:4] == b"\x7fELF"
-        what = f"built for {built_for or 'something else'}" if is_elf else "no program"
-        raise DeviceError(f"{path} is {what}, and the device is {abi}.")
+    if header[:4] != b"\x7fELF":
+        raise DeviceError(f"{path} is no program, and the device is {abi}.")
+    if _MACHINES.get(abi, machine) != machine:
+        built_for = {number: name for name, number in _MACHINES.items()}
+        raise DeviceError(
+            f"{path} is built for {built_for.get(machine, 'something else')}, and the "
+            f"device is {abi}."
+        )
     return path
 
 
-def _signatures(metadata):
-    """The signatures that a file has by its metadata; None for all there is."""
-    signatures = (metadata or {}).get("signatures")
+def _signatures(path):
+    """The signatures in the metadata of a file; [None] for the whole file."""
+    signatures = (read_metadata(path) or {}).get("signatures")
     return list(signatures) if signatures and isinstance(signatures, dict) else [None]
 
 
 def _digest(path):
     with pathlib.Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:32]
-
-
-def _is_mask(text):
-    try:
-        return int(text, 16) > 0
-    except ValueError:
-        return False

@@ -1,7 +1,7 @@
-"""Reading what TensorFlow Lite's `benchmark_model` prints.
+"""Reading the output of TensorFlow Lite's `benchmark_model`.
 
-The lines are those of its source, `benchmark_model.cc`, `stats_calculator.cc` and
-`profile_summarizer.cc`. Percentiles are there since 2024.
+The lines are printed by its sources `benchmark_model.cc`, `stats_calculator.cc` and
+`profile_summarizer.cc`; percentiles only since 2024.
 """
 
 import math
@@ -15,24 +15,15 @@ _TIMINGS = re.compile(
 )
 _PERCENTILES = re.compile(rf"p5={_NUMBER} median={_NUMBER} p95={_NUMBER}")
 _PEAK = re.compile(rf"Overall peak memory footprint \(MB\).*: {_NUMBER}")
-_OPERATOR_RUNS = "Profiling Info for Regular Benchmark Runs"
-_OPERATOR_SUMMARY = "Summary by node type"
 
 
 def parse(output: str) -> dict[str, Any]:
     """The figures in the output of one run.
 
-    Args:
-        output: What the tool printed.
-
-    Returns:
-        A dictionary: `mean_ms`, `first_ms` and `init_ms`; `median_ms`, `p5_ms` and
-        `p95_ms`, or the mean as the median where the tool prints none; `peak_memory_mb`
-        if it was asked for; and `operators`, milliseconds of a run by kind, if they
-        were.
-
-    Raises:
-        ValueError: If a line is missing or not understood, with the line.
+    These are `mean_ms`, `first_ms` and `init_ms`; `median_ms`, `p5_ms` and `p95_ms`, or
+    the mean as the median where no percentiles are printed; and if they were asked for,
+    `peak_memory_mb` and `operators`, milliseconds per run by kind. Raises a ValueError
+    with the line if one is missing or not understood.
     """
     lines = output.replace("\r", "").splitlines()
     ends = [n for n, line in enumerate(lines) if "Inference timings in us" in line]
@@ -42,10 +33,9 @@ def parse(output: str) -> dict[str, Any]:
             "The output of benchmark_model has no line 'Inference timings in us'. Its "
             f"last one is: {last}"
         )
-    line = lines[ends[-1]]
-    init, first, _, mean = _numbers(_TIMINGS, line)
+    init, first, _, mean = _numbers(_TIMINGS, lines[ends[-1]])
     results = {"median_ms": mean, "mean_ms": mean, "first_ms": first, "init_ms": init}
-    # Of the warm-up and of the runs that count, the last are these.
+    # The last line with counts is about the runs, the one before about the warm-up.
     counts = [line for line in lines[: ends[-1]] if "count=" in line]
     if counts and "median=" in counts[-1]:
         p5, median, p95 = _numbers(_PERCENTILES, counts[-1])
@@ -59,19 +49,16 @@ def parse(output: str) -> dict[str, Any]:
 
 
 def _operators(lines):
-    """Milliseconds of a run by kind of operator.
-
-    A delegate is a kind of its own, and so is each kind that it runs.
-    """
+    """Milliseconds per run by kind of operator, which may also be a delegate."""
     operators = {}
     in_runs = in_table = False
     for line in lines:
-        in_runs |= _OPERATOR_RUNS in line
+        in_runs |= "Profiling Info for Regular Benchmark Runs" in line
         cells = [cell.strip() for cell in line.split("\t")[1:]]
-        if _OPERATOR_SUMMARY in line:
+        if "Summary by node type" in line:
             in_table = in_runs
         elif in_table and len(cells) >= 3:
-            if not cells[0].startswith("["):  # Not the heading.
+            if not cells[0].startswith("["):  # Skip the heading.
                 operators[cells[0]] = _float(cells[2], line)
         else:
             in_table = False

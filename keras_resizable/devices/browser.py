@@ -1,21 +1,21 @@
-"""A browser as a device: any phone that can open a page."""
+"""A browser as a device."""
 
 import json
 import os
 import pathlib
 import re
-from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 
 from keras_resizable.devices.adb import DeviceError
+from keras_resizable.devices.device import Paths, Results
 from keras_resizable.devices.host import check_numbers
 from keras_resizable.devices.names import check_name, clean_name, printable
-from keras_resizable.devices.page_server import Job, PageServer
+from keras_resizable.devices.page_server import PageServer
 from keras_resizable.devices.runtime import runtime_folder
 from keras_resizable.export import read_metadata
-from keras_resizable.export.running import open_tflite
+from keras_resizable.export.interpreters import open_tflite
 from keras_resizable.utils.extras import import_extra
 
 ACCELERATORS = ("wasm", "webgpu")
@@ -27,24 +27,23 @@ class Browser:
     """A browser, measured by LiteRT.js on a page that this object serves.
 
     `with Browser() as browser` prints an address and waits until a browser opens it:
-    one on this machine, or with `host="0.0.0.0"` that of any phone on the network. The
-    page shows what it does. What it sends back is read as numbers, and nothing else
-    than files that are measured is served, to whoever has the address, which has a
-    secret part. The runtime comes from npm once (https://ai.google.dev/edge/litert/web).
+    one on this machine, or with `host="0.0.0.0"` any phone on the network. The page
+    shows its progress. Only the page, its runtime and the files to measure are served,
+    and only to those who have the address, which has a secret part; answers are read as
+    numbers. The runtime comes from npm once (https://ai.google.dev/edge/litert/web).
 
-    Files must take float32: of int8 those of `to_tflite(quantize="int8",
-    io="float32")`.
+    Files must take float32: int8 files need `to_tflite(quantize="int8", io="float32")`.
 
     Args:
-        name: What to call it in tables; what the browser calls itself if absent.
+        name: Its name in tables; the browser's own name if absent.
         host: Address to serve on: this machine only, or `"0.0.0.0"` for the network.
-        port: Port; any that is free if 0.
-        accelerator: What computes: `"wasm"`, the processor, or `"webgpu"`.
+        port: Port; 0 for any free one.
+        accelerator: `"wasm"`, the processor, or `"webgpu"`.
         timeout_s: Seconds to wait for the page to be opened, or to answer.
 
     Attributes:
-        address: Where to open the page.
-        description: The browser, the version of LiteRT.js and what computes, as text.
+        address: The address to open.
+        description: The browser, the version of LiteRT.js and the accelerator, as text.
 
     Raises:
         DeviceError: If the runtime cannot be fetched, the port is in use, or no page
@@ -78,10 +77,7 @@ class Browser:
         self._timeout_s = timeout_s
         folder, self._version = runtime_folder()
         self._server = PageServer(folder, host, port)
-
-    @property
-    def address(self) -> str:
-        return self._server.address
+        self.address = self._server.address
 
     @property
     def name(self) -> str:
@@ -95,7 +91,9 @@ class Browser:
     def __enter__(self) -> Self:
         try:
             print(f"Open this page in the browser to measure on:\n  {self.address}")
-            _print_code(self.address)
+            if "127.0.0.1" not in self.address:  # Show it to a phone's camera, too.
+                code = import_extra("segno", "tflite").make(self.address)
+                code.terminal(compact=True)
             if not self._server.wait_for_page(self._timeout_s):
                 raise DeviceError(
                     f"No browser opened {self.address} in {self._timeout_s:.0f} "
@@ -111,35 +109,24 @@ class Browser:
         self._server.stop()
 
     def measure(
-        self,
-        paths: Sequence[str | os.PathLike],
-        threads: int = 1,
-        warmup: int = 5,
-        runs: int = 50,
-    ) -> list[dict[str, Any]]:
-        """Times `.tflite` files, one image at a time, one file after another.
+        self, paths: Paths, threads: int = 1, warmup: int = 5, runs: int = 50
+    ) -> Results:
+        """Times `.tflite` files, with the arguments and results of `Host.measure`.
 
-        Args:
-            paths: Paths of the files.
-            threads: Number of threads. More than one take a page that is isolated, as
-                that of this machine is.
-            warmup: Runs of each that are not timed.
-            runs: Runs of each that are; where one is shorter than the browser's clock
-                can tell, the mean of several counts as one.
-
-        Returns:
-            What `Host.measure` returns, without the memory.
+        There is no `peak_memory_mb`, and a run that is shorter than the resolution of
+        the browser's clock is the mean of several. More than one thread need an
+        isolated page, such as one of this machine.
 
         Raises:
-            DeviceError: If the page answers no more, or cannot run a file. What was
+            DeviceError: If the page no longer answers, or cannot run a file. What was
                 measured before is in `results`.
             ValueError: If a number is not positive, or a file is damaged.
             FileNotFoundError: If a file is missing.
         """
         check_numbers(threads, warmup, runs)
-        results: list[dict[str, Any]] = []
+        results: Results = []
         for path in paths:
-            open_tflite(path)
+            open_tflite(path)  # A damaged file is found before anything is timed.
         for path in map(pathlib.Path, paths):
             settings = {"threads": threads, "warmup": warmup, "runs": runs}
             answer = self._ask(path, results, **settings)
@@ -151,7 +138,7 @@ class Browser:
     def outputs(
         self, path: str | os.PathLike, images: np.ndarray, signature: str | None = None
     ) -> np.ndarray:
-        """What a file answers in the browser.
+        """Outputs of a file in the browser.
 
         Args:
             path: Path of the file.
@@ -162,36 +149,31 @@ class Browser:
             float32 `(images, classes)`.
 
         Raises:
-            DeviceError: If the page answers no more, or cannot run the file.
+            DeviceError: If the page no longer answers, or cannot run the file.
             ValueError: If the file is damaged.
         """
         open_tflite(path)
         images = np.ascontiguousarray(images, np.float32)
-        answer = self._ask(
-            pathlib.Path(path),
-            [],
-            images=images,
-            signature=signature,
-            count=len(images),
-        )
+        settings = {"signature": signature, "count": len(images)}
+        answer = self._ask(pathlib.Path(path), [], images, **settings)
         outputs = np.array(answer.get("outputs"), np.float32)
         if outputs.ndim != 2 or len(outputs) != len(images):
             raise DeviceError(f"The page answered outputs of shape {outputs.shape}.")
         return outputs
 
-    def show(self, path: str | os.PathLike, results: Sequence[dict[str, Any]]) -> None:
-        """Has the page run a bundle on what its camera sees, within a frame time.
+    def show(self, path: str | os.PathLike, results: Results) -> None:
+        """Has the page run a bundle on its camera's images, within a frame time.
 
-        The page has a slider for the time, and shows which sub-network runs. It sees a
-        drawing where the browser allows no camera, as on an address without https that
-        is not of this machine. It goes on until the device is closed.
+        The page has a slider for the time, and shows which sub-network runs. Where the
+        browser allows no camera, such as at a remote address without https, it shows a
+        drawing. It runs until the device is closed.
 
         Args:
             path: Path of a bundle that takes float32.
-            results: What `measure` returned of it.
+            results: What `measure` returned for it.
 
         Raises:
-            ValueError: If it is no bundle of this library, or was not measured.
+            ValueError: If it is not a bundle of this library, or was not measured.
         """
         signatures = (read_metadata(path) or {}).get("signatures", {})
         costs = {
@@ -213,13 +195,15 @@ class Browser:
             "crop": metadata.get("center_crop"),
             "accelerator": self._accelerator,
         }
-        self._server.show(Job(pathlib.Path(path).read_bytes()), settings)
+        self._server.show({"model": pathlib.Path(path).read_bytes()}, settings)
 
     def _ask(self, path, results, images=None, **settings):
-        """What the page answers to a job."""
+        """The answer of the page to a job."""
+        files = {"model": path.read_bytes()}
+        if images is not None:
+            files["images"] = images.tobytes()
         settings["accelerator"] = self._accelerator
-        job = Job(path.read_bytes(), None if images is None else images.tobytes())
-        answer = self._server.ask(job, settings, self._timeout_s)
+        answer = self._server.ask(files, settings, self._timeout_s)
         if answer is None:
             raise DeviceError(
                 f"The page has not answered for {self._timeout_s:.0f} seconds. Open "
@@ -235,8 +219,8 @@ class Browser:
         return answer
 
 
-def _checked(signatures: Any, path: pathlib.Path) -> list[dict[str, Any]]:
-    """What a page measured of a file, if it is what it can be."""
+def _checked(signatures: Any, path: pathlib.Path) -> Results:
+    """The latencies that a page sent of a file, checked."""
     is_list = isinstance(signatures, list) and signatures
     if not (is_list and all(map(_is_measured, signatures))):
         raise DeviceError(
@@ -262,16 +246,10 @@ def _is_measured(one):
 
 
 def _browser_of(agent):
-    """A short name of a browser and its system, of what it says that it is."""
+    """A short name of a browser and its system, from its user agent."""
     kinds = r"(Firefox|Edg|OPR|SamsungBrowser|CriOS|Chrome|Version)/(\d+)"
     kind = re.search(kinds, agent)
     systems = ("Android", "iPhone", "iPad", "Macintosh", "Windows", "Linux")
     words = [f"{kind[1].replace('Version', 'Safari')}{kind[2]}"] if kind else []
     words += [system for system in systems if system in agent][:1]
     return "_".join(words)
-
-
-def _print_code(address):
-    """Draws the address for a phone's camera, if it is not of this machine only."""
-    if "127.0.0.1" not in address:
-        import_extra("segno", "tflite").make(address).terminal(compact=True)

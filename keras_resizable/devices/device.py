@@ -2,14 +2,17 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
+
+Paths: TypeAlias = Sequence[str | os.PathLike]
+Results: TypeAlias = list[dict[str, Any]]
 
 
 class Device(Protocol):
-    """What can measure `.tflite` files, such as `Host` and `Android`.
+    """A device that measures `.tflite` files, such as `Host` and `Android`.
 
     Attributes:
-        name: What to call it in tables.
+        name: Its name in tables.
         description: The device and how it is used, as text.
     """
 
@@ -18,8 +21,6 @@ class Device(Protocol):
     @property
     def description(self) -> str: ...
 
-    def measure(
-        self, paths: Sequence[str | os.PathLike], threads: int, warmup: int, runs: int
-    ) -> list[dict[str, Any]]:
+    def measure(self, paths: Paths, threads: int, warmup: int, runs: int) -> Results:
         """Times files, as `Host.measure` does."""
         ...

@@ -1,25 +1,25 @@
 """This machine as a device."""
 
-import importlib.metadata
-import os
+import functools
 import pathlib
 import platform
+import re
 import time
-from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 
+from keras_resizable.devices.device import Paths, Results
 from keras_resizable.devices.names import check_name
-from keras_resizable.export.running import open_tflite
-from keras_resizable.utils.extras import import_extra
+from keras_resizable.export.interpreters import open_tflite
+from keras_resizable.utils.extras import import_extra, version_of
 
 
 class Host:
-    """This machine, as a device to measure `.tflite` files on, by LiteRT.
+    """This machine, as a device that measures `.tflite` files by LiteRT.
 
     Args:
-        name: What to call it in tables.
+        name: Its name in tables.
 
     Attributes:
         description: The machine, its processor and the version of LiteRT, as text.
@@ -41,16 +41,12 @@ class Host:
     @property
     def description(self) -> str:
         import_extra("ai_edge_litert", "tflite")
-        version = importlib.metadata.version("ai-edge-litert")
-        return f"{platform.node()}, {_processor()}, LiteRT {version}"
+        litert = f"LiteRT {version_of('ai-edge-litert')}"
+        return f"{platform.node()}, {_processor()}, {litert}"
 
     def measure(
-        self,
-        paths: Sequence[str | os.PathLike],
-        threads: int = 1,
-        warmup: int = 5,
-        runs: int = 50,
-    ) -> list[dict[str, Any]]:
+        self, paths: Paths, threads: int = 1, warmup: int = 5, runs: int = 50
+    ) -> Results:
         """Times `.tflite` files, one image at a time.
 
         The runs of all files are interleaved, so that other load on the machine
@@ -59,15 +55,15 @@ class Host:
         Args:
             paths: Paths of the files.
             threads: Number of threads.
-            warmup: Runs of each that are not timed.
-            runs: Runs of each that are.
+            warmup: Untimed runs of each file.
+            runs: Timed runs of each file.
 
         Returns:
-            A list of dictionaries, one per file, or one per signature of a file that
-            has several: `path` and `signature`; the `median_ms`, `p5_ms` and `p95_ms`
-            of its runs; `first_ms` and `init_ms`, the first run and the opening of the
-            file, in milliseconds; `peak_memory_mb` that both added to the process,
-            where Linux tells; `size_bytes` of the file.
+            A list of dictionaries, one per file, or one per signature of a file with
+            several: `path` and `signature`; `median_ms`, `p5_ms` and `p95_ms` of the
+            runs; `first_ms` and `init_ms`, the first run and the opening of the file,
+            in milliseconds; `peak_memory_mb` that these added to the process, on Linux
+            only; `size_bytes` of the file.
 
         Raises:
             ValueError: If a number is not positive, or a file is damaged.
@@ -76,28 +72,24 @@ class Host:
         """
         check_numbers(threads, warmup, runs)
         for path in paths:
-            open_tflite(path)  # Refused before anything is timed.
-        results, calls = [], []
-        for path in paths:
-            for result, call in _open(path, threads):
-                results.append(result)
-                calls.append(call)
-        seconds = np.empty((len(calls), runs))
+            open_tflite(path)  # A damaged file is found before anything is timed.
+        opened = [pair for path in paths for pair in _open(path, threads)]
+        seconds = np.empty((len(opened), runs))
         for run in range(-warmup, runs):
-            for number, call in enumerate(calls):
+            for number, (_, call) in enumerate(opened):
                 start = time.perf_counter()
                 call()
                 if run >= 0:
                     seconds[number, run] = time.perf_counter() - start
-        for result, row in zip(results, 1000 * seconds):
-            result["median_ms"] = float(np.median(row))
-            result["p5_ms"] = float(np.percentile(row, 5))
-            result["p95_ms"] = float(np.percentile(row, 95))
+        results = []
+        for (result, _), row in zip(opened, 1000 * seconds):
+            p5, median, p95 = np.percentile(row, (5, 50, 95)).tolist()
+            results.append(result | {"median_ms": median, "p5_ms": p5, "p95_ms": p95})
         return results
 
 
 def check_numbers(threads: int, warmup: int, runs: int) -> None:
-    """Refuses numbers that `measure` cannot do with."""
+    """Raises for numbers that `measure` does not support."""
     if threads < 1 or warmup < 0 or runs < 1:
         raise ValueError(
             "`threads` and `runs` must be at least 1, `warmup` at least 0. "
@@ -106,13 +98,13 @@ def check_numbers(threads: int, warmup: int, runs: int) -> None:
 
 
 def _open(path, threads):
-    """Opens a file; for each of its signatures what that took, and a call that runs."""
+    """For each signature of a file, a dictionary of its first run, and a call."""
     memory_before = _memory("VmRSS") if _reset_peak() else None
     start = time.perf_counter()
     interpreter = open_tflite(path, threads)
-    opened = time.perf_counter()
+    init_ms = 1000 * (time.perf_counter() - start)
     signatures = list(interpreter.get_signature_list())
-    for signature in signatures[1:] and signatures or [None]:
+    for signature in signatures if len(signatures) > 1 else [None]:
         call = _call(interpreter, signature)
         before_first = time.perf_counter()
         call()
@@ -120,7 +112,7 @@ def _open(path, threads):
             "path": str(path),
             "signature": signature,
             "first_ms": 1000 * (time.perf_counter() - before_first),
-            "init_ms": 1000 * (opened - start),
+            "init_ms": init_ms,
             "size_bytes": pathlib.Path(path).stat().st_size,
         }
         if memory_before is not None:
@@ -129,7 +121,7 @@ def _open(path, threads):
 
 
 def _call(interpreter, signature):
-    """A function that runs a signature, or all there is, on noise."""
+    """A function that runs a signature, or the whole file if None, on noise."""
     generator = np.random.default_rng(0)
 
     def noise(tensor):
@@ -141,11 +133,11 @@ def _call(interpreter, signature):
         return interpreter.invoke
     runner = interpreter.get_signature_runner(signature)
     inputs = {name: noise(of) for name, of in runner.get_input_details().items()}
-    return lambda: runner(**inputs)
+    return functools.partial(runner, **inputs)
 
 
 def _reset_peak():
-    """Has Linux count the peak memory of this process anew; whether it does."""
+    """Resets the peak memory that Linux counts for this process; whether it does."""
     try:
         pathlib.Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -154,19 +146,15 @@ def _reset_peak():
 
 
 def _memory(field):
-    """MB of this process, of a field of Linux's `status`."""
-    for line in pathlib.Path("/proc/self/status").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name == field:
-            return int(value.split()[0]) / 1000
-    raise OSError(f"No {field} in /proc/self/status.")
+    """MB of this process in a field of Linux's `status`."""
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(re.findall(rf"^{field}:\s*(\d+) kB", status, re.M)[0]) / 1000
 
 
 def _processor():
     try:
-        for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass  # Not Linux.
-    return platform.processor() or platform.machine()
+        cpuinfo = pathlib.Path("/proc/cpuinfo").read_text()
+    except OSError:  # Not Linux.
+        cpuinfo = ""
+    found = re.search(r"^model name\s*:(.*)", cpuinfo, re.M)
+    return found[1].strip() if found else platform.processor() or platform.machine()

@@ -1,14 +1,15 @@
-"""Sub-networks as SavedModel and TFLite files."""
+"""Sub-networks as SavedModel and TFLite files.
+
+`.tflite` files need the extra `tflite`; an `ImportError` names it if it is missing.
+"""
 
 from keras_resizable.export.accuracy import FileAccuracy, evaluate_tflite
 from keras_resizable.export.bundle import to_bundle
 from keras_resizable.export.flatbuffer import read_metadata
-from keras_resizable.export.running import run_tflite
+from keras_resizable.export.interpreters import run_tflite
 from keras_resizable.export.saved_model import to_saved_model
 from keras_resizable.export.sub_networks import to_tflite_files
-from keras_resizable.export.tflite import (
-    to_tflite,
-)
+from keras_resizable.export.tflite import to_tflite
 
 __all__ = [
     "FileAccuracy",

@@ -1,8 +1,8 @@
-"""What `.tflite` files answer on labelled images."""
+"""The accuracy of `.tflite` files on labelled images."""
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resizable.export.flatbuffer import metadata_of_signature
-from keras_resizable.export.running import open_runner
+from keras_resizable.export.interpreters import open_runner
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.utils.batches import (
     Batches,
@@ -27,7 +27,6 @@ from keras_resizable.utils.outputs import (
 
 # Metadata of files: whether a single output is a probability or a logit.
 OUTPUTS, PROBABILITIES, LOGITS = "outputs", "probabilities", "logits"
-_TOP = 5
 _NO_ANSWER = -1
 _TWO_SIDED_95 = 1.96
 
@@ -40,15 +39,12 @@ class FileAccuracy:
         num_images: Number of images it ran on.
         top1: Share of images whose label is the answer, from 0 to 1.
         top5: Share whose label is among the first five.
-        ties: Share whose two highest outputs are equal, as int8 is coarse: then the
-            first is the answer.
+        ties: Share whose two highest outputs are equal; the first is the answer.
         commonest_class: The class that most images have.
-        commonest_share: Share of images that have it: the accuracy of always giving
-            this answer.
-        agreement: Share with the same answer as what it is compared with; None if that
-            is nothing, as the next ones are.
-        difference: Its top-1 minus that of what it is compared with.
-        standard_error: Of the difference, over images.
+        commonest_share: Share of images that have it.
+        agreement: Share with the same answer as the reference, or None without one.
+        difference: Its top-1 minus the reference's.
+        standard_error: Standard error of the difference, over images.
     """
 
     num_images: int
@@ -62,62 +58,38 @@ class FileAccuracy:
     standard_error: float | None = None
 
     def loses(self, limit: float) -> bool:
-        """Whether it loses more than a limit, with 95 % confidence.
-
-        Args:
-            limit: A difference of top-1, such as 0.02 for two points.
-        """
-        if self.difference is None or self.standard_error is None:
-            return False
-        return -self.difference - _TWO_SIDED_95 * self.standard_error > limit
+        """Whether it loses more top-1 than `limit`, e.g. 0.02, with 95 % confidence."""
+        return self._bound_of_loss(-1) > limit
 
     def may_lose(self, limit: float) -> bool:
-        """Whether its images are too few to tell that it loses no more than a limit.
+        """Whether its images are too few to tell that it loses no more than `limit`."""
+        return self._bound_of_loss(1) > limit
 
-        Args:
-            limit: A difference of top-1, such as 0.02 for two points.
-        """
+    def _bound_of_loss(self, sign):
         if self.difference is None or self.standard_error is None:
-            return False
-        return -self.difference + _TWO_SIDED_95 * self.standard_error > limit
+            return -np.inf
+        return -self.difference + sign * _TWO_SIDED_95 * self.standard_error
 
     def __str__(self) -> str:
-        error = 100 * _TWO_SIDED_95 * self._standard_error_of_top1
-        text = f"top-1 {100 * self.top1:.2f} ± {error:.2f} %"
+        error = (self.top1 * (1 - self.top1) / self.num_images) ** 0.5
+        text = f"top-1 {100 * self.top1:.2f} ± {100 * _TWO_SIDED_95 * error:.2f} %"
         if self.top5 < 1:
             text += f", top-5 {100 * self.top5:.2f} %"
         text += f" on {self.num_images:,} images"
-        if self.difference is None or self.standard_error is None:
-            return f"{text}, {100 * self.ties:.1f} % ties"
-        error = 100 * _TWO_SIDED_95 * self.standard_error
-        return (
-            f"{text}: {100 * self.difference:+.2f} ± {error:.2f} points against Keras, "
-            f"{100 * (self.agreement or 0):.1f} % the same answers, "
-            f"{100 * self.ties:.1f} % ties"
-        )
+        if self.difference is not None and self.standard_error is not None:
+            error = 100 * _TWO_SIDED_95 * self.standard_error
+            text += f": {100 * self.difference:+.2f} ± {error:.2f} points against Keras"
+            text += f", {100 * (self.agreement or 0):.1f} % the same answers"
+        return f"{text}, {100 * self.ties:.1f} % ties"
 
-    @property
-    def _standard_error_of_top1(self):
-        return (self.top1 * (1 - self.top1) / self.num_images) ** 0.5
-
-    def as_metadata(self) -> Mapping[str, Any]:
-        """What the metadata of a file says of it."""
-        return {
-            name: value
-            for name, value in dataclasses.asdict(self).items()
-            if value is not None
-        }
+    def as_metadata(self) -> dict[str, Any]:
+        """Its attributes by name, without those that are None, for JSON."""
+        values = dataclasses.asdict(self).items()
+        return {name: value for name, value in values if value is not None}
 
 
 def kind_of_outputs(model: keras.Model) -> dict[str, str]:
-    """What the metadata of a file says of a single output for two classes.
-
-    Args:
-        model: A `keras.Model`, or a `ResizableNetwork`.
-
-    Returns:
-        A dictionary, empty for other outputs, or if it cannot be told.
-    """
+    """Metadata for a single output of two classes; empty for others, or if unknown."""
     try:
         is_ours = isinstance(model, ResizableNetwork)
         classifier = model.classifier if is_ours else Classifier(model)
@@ -135,21 +107,19 @@ def evaluate_tflite(
     signature: str | None = None,
     compare_with: Callable[[tf.Tensor], Any] | None = None,
 ) -> FileAccuracy:
-    """How accurate a `.tflite` file is, by running it.
+    """Measures the accuracy of a `.tflite` file by running it.
+
+    NaN answers count as wrong. Outputs `(batch, 1)` of a third-party file are taken for
+    probabilities if all are from 0 to 1, else for logits.
 
     Args:
-        path: Path of a file of a classifier, `(batch, classes)`, or `(batch, 1)` of two
-            classes, with one input. Any file of this library will do, and those of
-            others. Answers that are NaN count as wrong. Of `(batch, 1)` the metadata of
-            this library's files say whether they are probabilities or logits; those of
-            others are taken for probabilities if all are from 0 to 1.
+        path: Path of a file, by whatever tool, of a classifier with one input and
+            outputs `(batch, classes)`, or `(batch, 1)` for two classes.
         dataset: `tf.data.Dataset` of batches of images and labels, integers or one-hot;
-            or both as a tuple of arrays. Images are float32 as the model takes them:
-            for an int8 file they are quantized.
-        signature: Name of a signature, of a file with several, as `to_bundle` writes
-            them; the first if absent.
-        compare_with: A callable from images to outputs, such as the sub-network that
-            the file was made of.
+            or both as a tuple of arrays. Images are float32, also for an int8 file.
+        signature: Name of a signature, as in `to_bundle`; the first if absent.
+        compare_with: A reference: a callable from images to outputs, such as the
+            sub-network that was converted.
 
     Returns:
         A `FileAccuracy`.
@@ -158,15 +128,13 @@ def evaluate_tflite(
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged, has no such signature or does not classify, or
             `dataset` is not valid.
-        ImportError: If the extra `tflite` is not installed.
 
     Example:
 
     >>> import pathlib, tempfile
     >>> import numpy as np
-    >>> import keras_resizable
-    >>> from keras_resizable import export
-    >>> model = keras_resizable.ResNet20((1.0, 0.5), width=0.25).sub_network("0.5")
+    >>> from keras_resizable import ResNet20, export
+    >>> model = ResNet20((1.0, 0.5), width=0.25).sub_network("0.5")
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "sub.tflite"
     >>> _ = export.to_tflite(model, path)
     >>> photos = np.random.random((4, 32, 32, 3)).astype("float32"), np.arange(4)
@@ -190,21 +158,22 @@ def evaluate_tflite(
     check_not_empty(len(labels), "dataset")
     output, label = np.concatenate(outputs), np.concatenate(labels)
     threshold = _threshold(path, signature, output) if output.shape[1] == 1 else None
-    answer = _answers(output, threshold)
-    right = answer == label
+    answers = _answers(output, threshold)
+    right = answers[:, 0] == label
+    counts = np.bincount(label)
     measured: dict[str, Any] = {
         "num_images": len(label),
         "top1": float(right.mean()),
-        "top5": float((_ranks(output, label, threshold) < _TOP).mean()),
+        "top5": float((answers == label[:, np.newaxis]).any(axis=1).mean()),
         "ties": float(_ties(output).mean()),
-        "commonest_class": int(np.bincount(label).argmax()),
-        "commonest_share": float(np.bincount(label).max() / len(label)),
+        "commonest_class": int(counts.argmax()),
+        "commonest_share": float(counts.max() / len(label)),
     }
     if compare_with is not None:
-        other = _answers(np.concatenate(compared), threshold)
-        difference = right.astype(float) - (other == label)
+        others = _answers(np.concatenate(compared), threshold)[:, 0]
+        difference = right.astype(float) - (others == label)
         measured |= {
-            "agreement": float((answer == other).mean()),
+            "agreement": float((answers[:, 0] == others).mean()),
             "difference": float(difference.mean()),
             "standard_error": float(difference.std() / np.sqrt(len(label))),
         }
@@ -212,7 +181,7 @@ def evaluate_tflite(
 
 
 def _threshold(path, signature, outputs):
-    """Above what a single output stands for the second class."""
+    """The value of a single output above which it stands for the second class."""
     kind = metadata_of_signature(path, signature).get(OUTPUTS)
     if kind is None:
         finite = outputs[np.isfinite(outputs)]
@@ -220,30 +189,19 @@ def _threshold(path, signature, outputs):
     return 0.5 if kind == PROBABILITIES else 0.0
 
 
-def _answers(outputs, threshold):
-    """The classes that outputs stand for; of equal ones the first."""
-    if outputs.shape[1] > 1:
-        answers = outputs.argmax(axis=1)
-    else:
-        answers = (outputs[:, 0] > threshold).astype(int)
-    return np.where(np.isfinite(outputs).all(axis=1), answers, _NO_ANSWER)
+def _answers(outputs, threshold=None):
+    """The five classes with the highest outputs; of equal ones the first come first.
 
-
-def _ranks(outputs, labels, threshold):
-    """How many classes come before the labels; of equal ones the first does."""
-    answers = _answers(outputs, threshold)
-    if outputs.shape[1] == 1:
-        ranks = answers != labels
-    else:
-        labels = labels[:, np.newaxis]
-        of_labels = np.take_along_axis(outputs, labels, axis=1)
-        before = np.arange(outputs.shape[1]) < labels
-        ranks = ((outputs > of_labels) | (outputs == of_labels) & before).sum(axis=1)
-    return np.where(answers == _NO_ANSWER, _TOP, ranks)
+    Single outputs, which have a threshold, stand for two classes.
+    """
+    scores = outputs
+    if threshold is not None:
+        scores = np.hstack([2 * threshold - outputs, outputs])
+    answers = np.argsort(-scores.astype(np.float32), axis=1, kind="stable")[:, :5]
+    return np.where(np.isfinite(scores).all(axis=1, keepdims=True), answers, _NO_ANSWER)
 
 
 def _ties(outputs):
-    if outputs.shape[1] == 1:
-        return np.zeros(len(outputs), bool)
-    first, second = np.sort(outputs, axis=1)[:, :-3:-1].T
-    return first == second
+    """Whether the two highest of several outputs are equal."""
+    highest = np.sort(outputs, axis=1)[:, -2:]
+    return (highest[:, 1:] == highest[:, :-1]).any(axis=1)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from keras_resizable.export.flatbuffer import bundled, read_metadata
-from keras_resizable.export.running import open_tflite
+from keras_resizable.export.interpreters import open_tflite
 from keras_resizable.utils.files import replacing
 
 
@@ -15,11 +15,10 @@ def to_bundle(
 ) -> dict[str, Any]:
     """Joins several `.tflite` files into one, each as a signature.
 
-    The signatures have the names of the files' configurations, such as
-    `scale_0.75_0.5_1.0`, or what the files' metadata has as `signature`. The first is
-    the one that an interpreter runs by default. Identical contents are stored once: for
-    sub-networks in int8 or with dynamic ranges, the weights of all convolutions, except
-    those whose gamma differs in sign.
+    A signature has the name of its file's configuration, such as
+    `scale_0.75_0.5_1.0`, or the `signature` of its metadata. Interpreters run the first
+    by default. Identical contents are stored once: in int8 or with dynamic ranges, the
+    weights of all convolutions, except those whose gamma differs in sign.
 
     Args:
         paths: Paths of files that `to_tflite` has written with a `config` or a
@@ -40,7 +39,7 @@ def to_bundle(
     if isinstance(paths, (str, os.PathLike)):
         raise ValueError(f"`paths` are several. Received: paths={str(paths)!r}")
     signatures: dict[str, dict[str, Any]] = {}
-    contents: dict[str, bytes] = {}
+    contents = []
     network = None
     for source in paths:
         metadata = read_metadata(source) or {}
@@ -56,10 +55,10 @@ def to_bundle(
         if metadata.get("network", network) != network:
             raise ValueError(f"{source} is of another network than the files before.")
         signatures[name] = metadata
-        contents[name] = pathlib.Path(source).read_bytes()
+        contents.append(pathlib.Path(source).read_bytes())
     if not signatures:
         raise ValueError("A bundle needs at least one file.")
-    content = bundled(contents.items(), {"signatures": signatures})
+    content = bundled(zip(signatures, contents), {"signatures": signatures})
     with replacing(path) as temporary:
         temporary.write_bytes(content)
         open_tflite(temporary)

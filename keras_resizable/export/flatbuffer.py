@@ -17,23 +17,12 @@ from keras_resizable.utils.extras import import_extra
 
 _METADATA = "keras_resizable"
 _OLDEST_RUNTIME = b"min_runtime_version"
-# It is in a file of this library twice: in the metadata and in the description.
+# A file of this library has it in the metadata and in the description.
 _MARK = "keras_resizable file"
-_BEGINNING = f'{{"file": "{_MARK}"'
 
 
 def with_metadata(content: bytes, metadata: dict[str, Any]) -> bytes:
-    """A `.tflite` file with metadata that says what it is.
-
-    The metadata is stored in the file as JSON, where tools such as Netron show it.
-
-    Args:
-        content: Bytes of the file.
-        metadata: Dictionary that JSON can hold.
-
-    Returns:
-        Bytes.
-    """
+    """A `.tflite` file with metadata as JSON, which tools such as Netron show."""
     model = _unpacked(content)
     _set_metadata(model, metadata)
     return _packed(model)
@@ -42,17 +31,11 @@ def with_metadata(content: bytes, metadata: dict[str, Any]) -> bytes:
 def with_versions(content: bytes) -> bytes:
     """A `.tflite` file whose operators have the versions that their types need.
 
-    So a runtime that is too old for them refuses the file, rather than computing
-    something else. The versions, and that of the oldest runtime, are TensorFlow's own.
-
-    Args:
-        content: Bytes of a file whose tensors were given other types.
-
-    Returns:
-        Bytes.
+    A runtime that is too old for them then rejects the file, rather than computing
+    something else. The versions, and the oldest runtime, are TensorFlow's.
     """
-    # Not published. It writes the file anew, as the converter does; as a whole it would
-    # be another file, without what is not TensorFlow's.
+    # It is private, and writes a file as the converter does. The whole of that file is
+    # of no use, as it loses what other tools added.
     convert = importlib.import_module("tensorflow.lite.python.convert")
     model, written = _unpacked(content), _unpacked(convert.mlir_sparsify(content))
     versions: dict[tuple, int] = {}
@@ -68,20 +51,19 @@ def with_versions(content: bytes) -> bytes:
 def bundled(
     named_contents: Iterable[tuple[str, bytes]], metadata: dict[str, Any]
 ) -> bytes:
-    """Several `.tflite` files in one, as its signatures.
+    """Several `.tflite` files of one signature each, by its new name, in one.
 
     Identical contents, such as weights, are stored once.
-
-    Args:
-        named_contents: Iterable of pairs: the name of a signature, and the bytes of a
-            file with one signature.
-        metadata: As `with_metadata` has it.
-
-    Returns:
-        Bytes.
     """
     schema = _schema()
-    bundle = None
+    bundle = schema.ModelT(
+        version=3,
+        operatorCodes=[],
+        subgraphs=[],
+        buffers=[schema.BufferT()],
+        metadata=[],
+        signatureDefs=[],
+    )
     # Positions by content.
     buffers: dict[str, int] = {}
     codes: dict[tuple, int] = {}
@@ -89,15 +71,6 @@ def bundled(
     for name, content in named_contents:
         model = _unpacked(content)
         (subgraph,), (signature,) = model.subgraphs, model.signatureDefs
-        if bundle is None:
-            bundle = schema.ModelT(
-                version=model.version,
-                operatorCodes=[],
-                subgraphs=[],
-                buffers=[schema.BufferT()],
-                metadata=[],
-                signatureDefs=[],
-            )
         for tensor in subgraph.tensors:
             buffer = model.buffers[tensor.buffer]
             tensor.buffer = _add_buffer(bundle, buffer.data, buffers)
@@ -157,7 +130,7 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any] | None:
     if _MARK.encode() not in content:
         return None
     try:
-        start = content.index(_BEGINNING.encode())
+        start = content.index(f'{{"file": "{_MARK}"'.encode())
         metadata = json.loads(content[start : content.index(b"\0", start)])
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from error
@@ -168,14 +141,9 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any] | None:
 def metadata_of_signature(
     path: str | os.PathLike, signature: str | None = None
 ) -> dict[str, Any]:
-    """The metadata of a `.tflite` file, or of one of its signatures.
+    """The metadata of a file, or of a bundle's signature, the first by default.
 
-    Args:
-        path: Path of the file.
-        signature: Name of a signature of a bundle; the first if absent.
-
-    Returns:
-        A dictionary, empty if this library did not write the file.
+    It is empty if this library did not write the file.
     """
     metadata = read_metadata(path) or {}
     signatures = metadata.get("signatures")
@@ -186,23 +154,12 @@ def metadata_of_signature(
 
 
 def count_operators(content: bytes) -> collections.Counter[str]:
-    """How many operators of each kind a `.tflite` file has.
-
-    Args:
-        content: Bytes of the file.
-
-    Returns:
-        A `collections.Counter` of names, such as `"CONV_2D"`. Those that are not built
-        into TFLite are named `"CUSTOM"`.
-    """
-    builtin = {
-        number: name
-        for name, number in vars(_schema().BuiltinOperator).items()
-        if name.isupper()
-    }
+    """How often a `.tflite` file has an operator, such as `"CONV_2D"` or `"CUSTOM"`."""
+    builtin = vars(_schema().BuiltinOperator).items()
+    names = {number: name for name, number in builtin if name.isupper()}
     model = _unpacked(content)
     return collections.Counter(
-        builtin[model.operatorCodes[operator.opcodeIndex].builtinCode]
+        names[model.operatorCodes[operator.opcodeIndex].builtinCode]
         for subgraph in model.subgraphs
         for operator in subgraph.operators
     )
@@ -221,8 +178,9 @@ def _add_buffer(model, data, positions):
 
 def _set_metadata(model, metadata):
     schema = _schema()
+    # The mark is the first entry, whatever `metadata` has by its name.
     text = json.dumps({"file": _MARK} | metadata | {"file": _MARK})
-    # A zero byte ends it, and is in no JSON.
+    # A zero byte, which no JSON contains, ends it.
     data = np.frombuffer(text.encode() + b"\0", np.uint8)
     model.description = f"{_MARK}, see the metadata"
     model.metadata = model.metadata or []
@@ -265,16 +223,15 @@ class _Builder(flatbuffers.Builder):
         return super().StartVector(size, count, 16 if size == 1 else alignment)
 
     def CreateNumpyVector(self, x):
-        write = super().CreateNumpyVector
-        return self._once((x.dtype, _digest(x.tobytes())), lambda: write(x))
+        key = x.dtype, _digest(x.tobytes())
+        return self._once(key, super().CreateNumpyVector, x)
 
     def CreateString(self, s, *args):
-        write = super().CreateString
-        return self._once(s, lambda: write(s, *args))
+        return self._once(s, super().CreateString, s, *args)
 
-    def _once(self, key, write):
+    def _once(self, key, write, *args):
         if key not in self._places:
-            self._places[key] = write()
+            self._places[key] = write(*args)
         return self._places[key]
 
 

@@ -1,6 +1,7 @@
 """A network as a SavedModel with a signature for each configuration."""
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Iterable
 
@@ -11,12 +12,12 @@ import tensorflow as tf
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import ConfigLike, SpatialSpace
 from keras_resizable.subnetworks.calibration import calibrate, scope_of
-from keras_resizable.subnetworks.cutting import cut_out
+from keras_resizable.subnetworks.parts import cut_out
 from keras_resizable.utils.batches import Batches
 from keras_resizable.utils.files import replacing_folder
 from keras_resizable.utils.graph import require_graph
 
-_TOLERANCE = 1e-6  # Of scale factors, which come in float32.
+_TOLERANCE = 1e-6  # For scale factors, which come in float32.
 
 
 def to_saved_model(
@@ -44,15 +45,14 @@ def to_saved_model(
 
     Args:
         network: A `ResizableNetwork`; or a sub-network, such as a fine-tuned one, which
-            has `serving_default` alone.
+            gets `serving_default` alone.
         path: Path of the folder. An existing SavedModel is replaced.
         configs: Configurations that get a signature; the largest if absent.
         calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
-            statistics of each of `configs` with. They are stored beside the weights.
-        preprocess: Function, of TensorFlow operations, from uint8 images `(batch,
-            height, width, channels)` of any size to those that the network takes,
-            such as `keras_resizable.data.preprocess` with its other arguments given.
-            If given, signatures take what it takes.
+            statistics of each of `configs` with. They are stored next to the weights.
+        preprocess: Function from uint8 images `(batch, height, width, channels)` of any
+            size, which signatures then take, to the network's, such as
+            `keras_resizable.data.preprocess` with its other arguments given.
 
     Raises:
         ValueError: If a configuration is not valid, its statistics were never
@@ -60,7 +60,8 @@ def to_saved_model(
             are not fixed.
         OSError: If the folder cannot be written, or holds something else.
     """
-    if not isinstance(network, ResizableNetwork):
+    is_ours = isinstance(network, ResizableNetwork)
+    if not is_ours:
         require_graph(network)
     shape = network.input_shape[1:]
     if None in shape:
@@ -69,7 +70,7 @@ def to_saved_model(
             "a network with a fixed `input_shape`, and load the weights of this one "
             "into it."
         )
-    if not isinstance(network, ResizableNetwork):
+    if not is_ours:
         if configs is not None or calibrate_with is not None:
             raise ValueError(
                 f"{network.name!r} is one sub-network, which has no `configs` and is "
@@ -96,27 +97,20 @@ def to_saved_model(
 
 def _write(path, network, signatures, statistics=None):
     with replacing_folder(path, holding="saved_model.pb") as temporary:
-        module = tf.Module()  # What it holds is stored.
+        module = tf.Module()  # Its attributes are stored.
         module.weights = [variable.value for variable in network.variables]
         module.statistics = statistics or {}
         tf.saved_model.save(module, str(temporary), signatures)
 
 
 def signature_name(space: SpatialSpace, config: ConfigLike) -> str:
-    """The name of a configuration's signature, such as `scale_0.75_0.5_1.0`.
-
-    Example:
-
-    >>> from keras_resizable import SpatialSpace
-    >>> signature_name(SpatialSpace((1.0, 0.5), num_stages=2), "0.5")
-    'scale_0.5_1.0'
-    """
+    """The name of a configuration's signature, such as `scale_0.75_0.5_1.0`."""
     return "scale_" + space.config(config).key
 
 
 def _calibrated_rows(network, config, dataset):
     """Batch statistics of a sub-network: pairs of a table and a variable of one row."""
-    model, cut = cut_out(network, config)
+    model, cut = cut_out(network.parts, config, network.name)
     calibrate(model, dataset)
     return [
         (table, tf.Variable(row, trainable=False))
@@ -125,79 +119,64 @@ def _calibrated_rows(network, config, dataset):
 
 
 def _of_model(model, preprocess):
-    """A function of images that runs a stock Keras model."""
-
-    def run(images):
-        if preprocess is not None:
-            images = tf.ensure_shape(preprocess(images), model.input_shape)
-        return _named(model(images, training=False))
-
-    return tf.function(run, [_images_spec(model, preprocess)], autograph=False)
+    """A signature that runs a stock Keras model."""
+    return _signature(model, preprocess, functools.partial(model, training=False))
 
 
 def _of_config(network, config, rows, preprocess):
-    """A function of images that runs one sub-network, with given statistics."""
-    indices = config.indices
+    """A signature that runs one sub-network, with given statistics."""
 
     def run(images):
         with scope_of(*zip(*rows)) if rows else contextlib.nullcontext():
-            return _outputs(network, images, map(tf.constant, indices), preprocess)
+            features = network.stem(images, training=False)
+            indices = map(tf.constant, config.indices)
+            return network.run_stages(features, indices, training=False)
 
-    return tf.function(run, [_images_spec(network, preprocess)], autograph=False)
+    return _signature(network, preprocess, run)
 
 
 def _of_any(network, preprocess):
-    """A function of images and scale factors."""
+    """A signature that takes scale factors."""
     record = network.statistics
     usable = ~(record.untrained() & record.is_trained)
 
     def run(images, config):
         indices = tf.unstack(_indices(network.space, usable, config))
-        return _outputs(network, images, indices, preprocess)
+        features = network.stem(images, training=False)
+        return network.run_stages(features, indices, training=False)
 
-    config_spec = tf.TensorSpec((None,), tf.float32, "config")
-    specs = [_images_spec(network, preprocess), config_spec]
-    return tf.function(run, specs, autograph=False)
-
-
-def _outputs(network, images, indices, preprocess):
-    if preprocess is not None:
-        images = tf.ensure_shape(preprocess(images), network.input_shape)
-    features = network.stem(images, training=False)
-    return _named(network.run_stages(features, indices, training=False))
+    config = tf.TensorSpec((None,), tf.float32, "config")
+    return _signature(network, preprocess, run, config)
 
 
-def _named(outputs):
-    """Outputs by name: their own in a dictionary, and as Keras exports those of a list.
-
-    A single one is `outputs`.
-    """
-    if tf.is_tensor(outputs):
-        return {"outputs": outputs}
-    if isinstance(outputs, dict):
-        return outputs
-    return {f"output_{n}": x for n, x in enumerate(keras.tree.flatten(outputs))}
-
-
-def _images_spec(network, preprocess):
+def _signature(network, preprocess, run, *specs):
+    """A graph of a function of prepared images, whose outputs have names."""
     (inputs,) = getattr(network, "stem", network).inputs
-    if preprocess is None:
-        return tf.TensorSpec(inputs.shape, inputs.dtype, "images")
-    return tf.TensorSpec((None, None, None, inputs.shape[-1]), tf.uint8, "images")
+    images = tf.TensorSpec(inputs.shape, inputs.dtype, "images")
+    if preprocess is not None:
+        shape = (None, None, None, inputs.shape[-1])
+        images = tf.TensorSpec(shape, tf.uint8, "images")
+
+    def run_named(images, *others):
+        if preprocess is not None:
+            images = tf.ensure_shape(preprocess(images), network.input_shape)
+        outputs = run(images, *others)
+        if tf.is_tensor(outputs):
+            return {"outputs": outputs}
+        if isinstance(outputs, dict):
+            return outputs
+        # Named as Keras exports a list.
+        return {f"output_{n}": x for n, x in enumerate(keras.tree.flatten(outputs))}
+
+    return tf.function(run_named, [images, *specs], autograph=False)
 
 
 def _indices(space, usable, config):
     """Scale indices `(stages,)` of scale factors, as `SpatialSpace.config`.
 
-    Args:
-        space: A `SpatialSpace`.
-        usable: Boolean `(stages, scales)`.
-        config: float32 `(stages,)` or fewer.
+    `usable` is boolean `(stages, scales)`, and `config` float32 `(stages,)` or fewer.
     """
-    of_stages = [
-        tuple(scale for scale, use in zip(space.scales, of_stage) if use)
-        for of_stage in usable
-    ]
+    of_stages = [tuple(np.array(space.scales)[row].tolist()) for row in usable]
     named = of_stages[0] if len(set(of_stages)) == 1 else of_stages
     scales = tf.constant(np.where(usable, space.scales, np.inf), tf.float32)
     stages = tf.minimum(tf.range(tf.size(config)), space.num_stages - 1)

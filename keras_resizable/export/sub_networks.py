@@ -8,12 +8,11 @@ from typing import Any
 
 from keras_resizable.export.accuracy import FileAccuracy, kind_of_outputs
 from keras_resizable.export.flatbuffer import read_metadata
-from keras_resizable.export.running import open_tflite
+from keras_resizable.export.interpreters import open_tflite
 from keras_resizable.export.tflite import check_options, file_name, to_tflite
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import ConfigLike
-from keras_resizable.subnetworks.calibration import calibrate
-from keras_resizable.subnetworks.cutting import as_super_network, cut_out
+from keras_resizable.subnetworks.parts import as_super_network, cut_out
 from keras_resizable.subnetworks.scales import digest_of_network
 from keras_resizable.utils.batches import (
     Batches,
@@ -44,7 +43,7 @@ def to_tflite_files(
     Args:
         network: A `ResizableNetwork`.
         configs: Configurations.
-        folder: Folder of the files, which are named by `file_name`.
+        folder: Folder of the files, such as `resnet20_0.75_0.5_1.0_float16.tflite`.
         quantize: As in `to_tflite`.
         io: As in `to_tflite`.
         calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
@@ -56,10 +55,10 @@ def to_tflite_files(
 
     Yields:
         For each configuration, when it is done: the configuration, the path of its
-        file, and what `to_tflite` returned, None if the file was there.
+        file, and what `to_tflite` returned, None if the file existed.
 
     Raises:
-        As `to_tflite`; `ValueError` for what is not a configuration.
+        As `to_tflite`; `ValueError` for an invalid configuration.
     """
     check_options(quantize, io, calibrate_with, max_loss, metadata)
     space = network.space
@@ -86,10 +85,9 @@ def to_tflite_files(
             continue
         if calibrate_with is None:
             network.require_statistics(config)
-        model, cut = cut_out(network, config)
-        if calibrate_with is not None and not network.is_source_at(config):
-            calibrate(model, calibrate_with)
-        reference = as_super_network(network, config, cut)
+        model, cut = cut_out(network.parts, config, network.name)
+        if calibrate_with is not None:
+            network.calibrate_sub_network(model, config, calibrate_with)
         result = to_tflite(
             model,
             path,
@@ -99,13 +97,13 @@ def to_tflite_files(
             evaluate_with=evaluate_with,
             max_loss=max_loss,
             metadata=written,
-            reference=reference,
+            reference=as_super_network(network.parts, config, cut),
         )
         yield config, path, result
 
 
 def _has(path, written, max_loss):
-    """Whether there is a whole file with this metadata that loses no more."""
+    """Whether a whole file with this metadata exists that loses no more than that."""
     try:
         metadata = read_metadata(path) or {}
         open_tflite(path)

@@ -16,13 +16,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resizable.export.accuracy import evaluate_tflite, kind_of_outputs
-from keras_resizable.export.flatbuffer import (
-    count_operators,
-    with_metadata,
-)
+from keras_resizable.export.flatbuffer import count_operators, with_metadata
+from keras_resizable.export.interpreters import run_tflite
 from keras_resizable.export.precision import float32_twin, tolerance_of
 from keras_resizable.export.quantization import IO, on_int8_grid, quantized
-from keras_resizable.export.running import run_tflite
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import ConfigLike
 from keras_resizable.utils.batches import (
@@ -58,8 +55,8 @@ def to_tflite(
 ) -> dict[str, Any]:
     """Converts a model to TFLite, and checks that it gives the same answers.
 
-    The file has a batch size of 1, static shapes and builtin operators only. A model in
-    mixed precision is converted as one in float32 with the same weights.
+    The file has a batch size of 1, static shapes and builtin operators only. Models in
+    mixed precision are converted as in float32.
 
     | `quantize` | weights | features, inputs and outputs |
     |---|---|---|
@@ -68,10 +65,9 @@ def to_tflite(
     | `"dynamic"` | int8 per channel, a quarter | float32 |
     | `"int8"` | int8 per channel, a quarter | int8; with `io="float32"` only inside |
 
-    With labelled images, `evaluate_with`, the check is of accuracy: the file runs on
-    them, and one that loses more than `max_loss` to Keras is refused. Without, outputs
-    are compared, and may differ by a share of the largest: 1e-4 in float32, 0.3 in
-    int8, which says little of a classifier.
+    With labelled images, `evaluate_with`, the file must not lose more than `max_loss`
+    to Keras on them. Without, outputs may differ by a share of the largest: 1e-4 in
+    float32, 0.3 in int8, which guarantees little for a classifier.
 
     Args:
         model: A `keras.Model` of stock layers with a fixed input shape and one
@@ -79,47 +75,38 @@ def to_tflite(
         path: Path of a `.tflite` file. An existing one is replaced.
         quantize: See above.
         io: What an `"int8"` file takes and returns: `"int8"`, as microcontrollers and
-            accelerators want it, or `"float32"`, as browsers do and files of other
-            precisions. Of ten classes neither loses more accuracy. Of many take
+            accelerators want it, or `"float32"`, as browsers do. For many classes take
             `"float32"`, or a model that gives logits: probabilities in int8 have steps
-            of 1/256, so that many are equal, of the first five above all.
+            of 1/256, so that many are equal, even among the first five.
         calibrate_with: `tf.data.Dataset` of batches of images, alone or followed by
-            targets; or images as one array. `"int8"` needs some to estimate the ranges
-            of features: the least and the greatest value of each on the first 100. The
-            outputs are compared on them; on noise if absent.
+            targets; or images as one array. `"int8"` estimates the ranges of features
+            on the first 100. The outputs are compared on them; on noise if absent.
         evaluate_with: `tf.data.Dataset` of batches of images and labels, or both as a
-            tuple of arrays, for a model that classifies.
-        max_loss: How much accuracy a file may lose to Keras on `evaluate_with`, such as
-            0.02 for two points. It is refused if it loses more with 95 % confidence. A
-            warning says if the images are too few to tell.
-        metadata: Dictionary that JSON can hold, for `read_metadata` to return. Of a
-            model with one output for two classes it may say what that is, `"outputs":
-            "probabilities"` or `"logits"`; otherwise its loss or its outputs tell.
+            tuple of arrays, for a classifier.
+        max_loss: How much top-1 a file may lose to Keras, such as 0.02 for two points,
+            with 95 % confidence. Too few images to tell give a warning.
+        metadata: Dictionary that JSON can hold, for `read_metadata` to return. For one
+            output of two classes, `"outputs"` may be `"probabilities"` or `"logits"`.
         reference: Callable from images to the outputs to compare with, such as the
             super-network that the model was cut out of; the model itself if absent.
 
     Returns:
         A dictionary: `operators`, a `collections.Counter`; `size_bytes`; `accuracy`, a
-        `FileAccuracy`, which is in the metadata too, or None without `evaluate_with`;
-        and `difference`, how far the outputs are from Keras's as a share of the
-        largest, on average over images.
+        `FileAccuracy`, which is in the metadata too, or None; and `difference`, how far
+        the outputs are from Keras's, as a share of the largest, on average.
 
     Raises:
-        ValueError: If an argument is not valid, the model is a resizable network, has
-            several inputs or outputs or takes images of any size, or the file loses too
-            much.
-        ImportError: If the extra `tflite` is not installed.
+        ValueError: If an argument is not valid, the model has several inputs or outputs
+            or takes images of any size, or the file loses too much.
         OSError: If the folder cannot be written.
 
     Example:
 
     >>> import pathlib, tempfile
-    >>> import keras_resizable
-    >>> from keras_resizable import export
-    >>> model = keras_resizable.ResNet20(scales=(1.0, 0.5)).sub_network("0.5")
+    >>> from keras_resizable import ResNet20, export
+    >>> model = ResNet20(scales=(1.0, 0.5)).sub_network("0.5")
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "sub.tflite"
-    >>> result = export.to_tflite(model, path)
-    >>> result["operators"]["CONV_2D"]
+    >>> export.to_tflite(model, path)["operators"]["CONV_2D"]
     21
     """
     path = pathlib.Path(path)
@@ -136,9 +123,8 @@ def to_tflite(
         for _, labels in labelled.take(1):
             check_labels(labels, num_outputs)
         evaluate_with = labelled
-    metadata = kind_of_outputs(model) | (metadata or {}) | {"quantize": quantize}
-    if quantize == "int8":
-        metadata["io"] = io
+    about = _about(model) | kind_of_outputs(model) | (metadata or {})
+    about |= {"quantize": quantize} | ({"io": io} if quantize == "int8" else {})
     reference = reference or functools.partial(model, training=False)
     tolerance = max(_TOLERANCE[quantize], tolerance_of(model))
     model = float32_twin(model)
@@ -146,47 +132,26 @@ def to_tflite(
     with replacing(path) as temporary:
         if quantize in ("dynamic", "int8"):
             with on_int8_grid(model):
-                convert(model, temporary, metadata=metadata)
-            content = quantized(
-                temporary.read_bytes(),
-                quantize,
-                io=io,
-                images=_images(model, calibrate_with),
-            )
-            content = with_metadata(content, _of(model) | metadata)
-            temporary.write_bytes(content)
+                content = _converted(model)
+            content = quantized(content, quantize, io, _images(model, calibrate_with))
         else:
-            convert(model, temporary, quantize, metadata)
-            content = temporary.read_bytes()
+            content = _converted(model, quantize)
         operators = count_operators(content)
         if "CUSTOM" in operators:
             raise ValueError("The model has operators that TFLite does not have.")
+        temporary.write_bytes(with_metadata(content, about))
         accuracy = None
         if evaluate_with is not None:
             accuracy = evaluate_tflite(temporary, evaluate_with, compare_with=reference)
-            if accuracy.loses(max_loss):
-                others = "`quantize` of less loss, such as 'float16'"
-                if metadata.get("io") == "int8" and accuracy.ties:
-                    others = f"io='float32', without steps in probabilities; {others}"
-                raise ValueError(
-                    f"The file loses more than {100 * max_loss:g} points of accuracy: "
-                    f"{accuracy}. Convert with {others}; or raise `max_loss`."
-                )
-            if accuracy.may_lose(max_loss):
-                warnings.warn(
-                    f"{accuracy.num_images} images cannot tell whether {path.name} "
-                    f"loses more than {100 * max_loss:g} points: {accuracy}.",
-                    stacklevel=2,
-                )
-            metadata = metadata | {"accuracy": accuracy.as_metadata()}
-            content = with_metadata(content, _of(model) | metadata)
-            temporary.write_bytes(content)
+            _check_accuracy(accuracy, max_loss, path.name, about)
+            about["accuracy"] = accuracy.as_metadata()
+            temporary.write_bytes(with_metadata(content, about))
             if quantize in ("dynamic", "int8"):
-                tolerance = np.inf  # Accuracy says more.
-        difference = _check(reference, temporary, images, tolerance)
+                tolerance = np.inf  # The accuracy is a better check.
+        difference = _check_outputs(reference, temporary, images, tolerance)
     return {
         "operators": operators,
-        "size_bytes": len(content),
+        "size_bytes": path.stat().st_size,
         "accuracy": accuracy,
         "difference": difference,
     }
@@ -199,7 +164,7 @@ def check_options(
     max_loss: float,
     metadata: dict[str, Any] | None,
 ) -> None:
-    """Refuses what `to_tflite` cannot do with; see there."""
+    """Raises if these options of `to_tflite` are not valid."""
     if quantize not in QUANTIZE:
         raise ValueError(
             f"`quantize` must be one of {QUANTIZE}. Received: quantize={quantize!r}"
@@ -222,7 +187,7 @@ def check_options(
 
 
 def _check_model(model):
-    """Refuses what is no model with one input of a fixed size and one output."""
+    """Raises if a model has not one input of a fixed size and one output."""
     if isinstance(model, ResizableNetwork):
         raise ValueError(
             "A `.tflite` file is of a sub-network: `network.sub_network(config)`, or "
@@ -245,15 +210,14 @@ def _check_model(model):
         )
 
 
-def convert(
-    model: keras.Model,
-    path: str | os.PathLike,
-    quantize: str = "none",
-    metadata: dict[str, Any] | None = None,
-) -> None:
-    """Converts a model to float32 or float16 without a check; see `to_tflite`."""
-    path = pathlib.Path(path)
-    model = float32_twin(model)
+def convert(model: keras.Model, path: str | os.PathLike) -> None:
+    """Writes a model as a float32 `.tflite` file without a check."""
+    content = _converted(float32_twin(model))
+    pathlib.Path(path).write_bytes(with_metadata(content, _about(model)))
+
+
+def _converted(model, quantize="none"):
+    """The bytes of a float32 model as a `.tflite` file in float32 or float16."""
     (inputs,) = model.inputs
     # Weights as constants: variables take up to four times as long to convert.
     weights = [
@@ -276,13 +240,12 @@ def convert(
         if quantize == "float16":
             converter.target_spec.supported_types = [tf.float16]
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        content = converter.convert()
-    path.write_bytes(with_metadata(content, _of(model) | (metadata or {})))
+        return converter.convert()
 
 
 @contextlib.contextmanager
 def _quiet():
-    """Without what TensorFlow tells of each file: its folder, and unused settings."""
+    """Hides TensorFlow's messages for each file: its folder, and unused settings."""
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel("WARNING")
@@ -293,30 +256,47 @@ def _quiet():
         logger.setLevel(level)
 
 
-def _of(model):
-    """What the metadata of every file says."""
+def _about(model):
+    """The metadata of every file."""
     return {"name": model.name, "version": version_of("keras-resizable")}
 
 
 def _images(model, dataset):
-    """Images one by one, with a batch axis: those of a data set, or one of noise."""
+    """Images one by one, with a batch axis, from a data set, or one of noise."""
     (inputs,) = model.inputs
     if dataset is None:
         noise = np.random.default_rng(0).random((1, *inputs.shape[1:]), np.float32)
-        # Integers are taken for those of image files.
+        # An integer input is assumed to take the pixels of image files.
         integer = tf.as_dtype(inputs.dtype).is_integer
         yield (255 * noise if integer else noise).astype(inputs.dtype)
         return
     count = 0
     for images in image_batches(dataset, model):
-        for image in images.numpy():
-            count += 1
-            yield image[np.newaxis]
+        count += len(images)
+        yield from images.numpy()[:, np.newaxis]
     check_not_empty(count, "calibrate_with")
 
 
-def _check(reference, path, images, tolerance):
-    """How far the outputs are from Keras's; refuses what is beyond the tolerance."""
+def _check_accuracy(accuracy, max_loss, name, metadata):
+    """Raises if a file loses too much, and warns if too few images tell."""
+    if accuracy.loses(max_loss):
+        others = "`quantize` of less loss, such as 'float16'"
+        if metadata.get("io") == "int8" and accuracy.ties:
+            others = f"io='float32', without steps in probabilities; {others}"
+        raise ValueError(
+            f"The file loses more than {100 * max_loss:g} points of accuracy: "
+            f"{accuracy}. Convert with {others}; or raise `max_loss`."
+        )
+    if accuracy.may_lose(max_loss):
+        warnings.warn(
+            f"{accuracy.num_images} images cannot tell whether {name} loses more than "
+            f"{100 * max_loss:g} points: {accuracy}.",
+            stacklevel=3,
+        )
+
+
+def _check_outputs(reference, path, images, tolerance):
+    """How far the outputs are from Keras's; raises if that is beyond the tolerance."""
     images = np.concatenate(images)
     expected = only_output(reference(tf.constant(images)))
     expected = tf.cast(expected, tf.float32).numpy()
@@ -333,23 +313,9 @@ def _check(reference, path, images, tolerance):
 
 
 def suffix_of(quantize: str, io: str = "int8") -> str:
-    """What the name of a file ends with, and of a column of its latency.
-
-    Args:
-        quantize: As `to_tflite` has it.
-        io: Likewise.
-
-    Example:
-
-    >>> suffix_of("none"), suffix_of("int8")
-    ('', '_int8')
-    >>> suffix_of("int8", "float32")
-    '_int8_float32'
-    """
-    if quantize == "none":
-        return ""
-    takes_float32 = quantize == "int8" and io == "float32"
-    return f"_{quantize}_float32" if takes_float32 else f"_{quantize}"
+    """The end of a file's name and of its latency's column, such as `_int8_float32`."""
+    suffix = "" if quantize == "none" else f"_{quantize}"
+    return f"{suffix}_float32" if (quantize, io) == ("int8", "float32") else suffix
 
 
 def file_name(
@@ -358,22 +324,6 @@ def file_name(
     quantize: str = "none",
     io: str = "int8",
 ) -> str:
-    """The name of a converted sub-network's file.
-
-    Args:
-        network: A `ResizableNetwork`.
-        config: The sub-network's configuration.
-        quantize: As `to_tflite` has it.
-        io: Likewise.
-
-    Returns:
-        Such as `resnet20_0.75_0.5_1.0_float16.tflite`.
-
-    Example:
-
-    >>> import keras_resizable
-    >>> file_name(keras_resizable.ResNet20(), "0.75,0.5", "int8")
-    'resnet20_0.75_0.5_1.0_int8.tflite'
-    """
+    """The name of a file, such as `resnet20_0.75_0.5_1.0_float16.tflite`."""
     key = network.space.config(config).key
     return f"{network.name}_{key}{suffix_of(quantize, io)}.tflite"

@@ -1,19 +1,18 @@
 """The channel shuffle of ShuffleNet, for maps of any size."""
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from keras_resizable.layers.stock_form import HasStockForm
+from keras_resizable.layers.stock_form import HasStockForm, Shape, StockForm
 
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
 class ChannelShuffle(HasStockForm, keras.layers.Layer):
     """Interleaves groups of channels, for feature maps of any size.
 
-    ShuffleNet (Zhang et al., 2018, https://arxiv.org/abs/1707.01083): of two
+    ShuffleNet (Zhang et al., 2018, https://arxiv.org/abs/1707.01083): with two
     groups, the channels `a b c d` become `a c b d`. A stock `Reshape` needs to
     know the size of the maps when the network is built.
 
@@ -24,7 +23,7 @@ class ChannelShuffle(HasStockForm, keras.layers.Layer):
         `(batch, height, width, channels)`.
 
     Output shape:
-        That of the input.
+        Same as the input.
 
     Raises:
         ValueError: If `groups` is not a positive integer, or does not divide
@@ -55,14 +54,10 @@ class ChannelShuffle(HasStockForm, keras.layers.Layer):
         x = tf.reshape(x, (batch, height, width, channels))
         return tf.ensure_shape(x, inputs.shape)
 
-    def compute_output_shape(
-        self, inputs_shape: tuple[int | None, ...]
-    ) -> tuple[int | None, ...]:
+    def compute_output_shape(self, inputs_shape: Shape) -> Shape:
         return inputs_shape
 
-    def stock_form(
-        self, scale_index: int, name: str
-    ) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
+    def stock_form(self, scale_index: int, name: str) -> StockForm:
         def shuffle(inputs):
             height, width, channels = inputs.shape[1:]
             parted = (height * width, self.groups, channels // self.groups)

@@ -2,13 +2,13 @@
 
 import contextlib
 import contextvars
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from keras_resizable.layers.stock_form import HasStockForm
+from keras_resizable.layers.stock_form import HasStockForm, StockForm
 
 _is_largest: contextvars.ContextVar = contextvars.ContextVar("is_largest", default=None)
 
@@ -17,10 +17,10 @@ _is_largest: contextvars.ContextVar = contextvars.ContextVar("is_largest", defau
 class DropPath(HasStockForm, keras.layers.Dropout):
     """Skips a residual branch for some images, in the largest sub-network only.
 
-    Stochastic depth (Huang et al., 2016, https://arxiv.org/abs/1603.09382). Only the
-    largest sub-network is regularized, as smaller ones rather lack capacity (Yu et al.,
-    2020, https://arxiv.org/abs/2003.11142, section 3.1). What is kept is scaled by
-    `1 / (1 - rate)`.
+    Stochastic depth (Huang et al., 2016, https://arxiv.org/abs/1603.09382). Smaller
+    sub-networks lack capacity and are not regularized (Yu et al., 2020,
+    https://arxiv.org/abs/2003.11142, section 3.1). Branches that are kept are scaled
+    by `1 / (1 - rate)`.
 
     Args:
         rate: Fraction of the images, from 0 to 1.
@@ -28,11 +28,11 @@ class DropPath(HasStockForm, keras.layers.Dropout):
 
     Call arguments:
         inputs: `(batch, height, width, channels)`.
-        training: Whether to drop, if the training step of a `ResizableNetwork` runs its
-            largest sub-network. Elsewhere nothing is dropped.
+        training: Whether to drop when the training step of a `ResizableNetwork` runs
+            its largest sub-network. Elsewhere nothing is dropped.
 
     Output shape:
-        That of `inputs`.
+        Same as `inputs`.
     """
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
@@ -44,9 +44,7 @@ class DropPath(HasStockForm, keras.layers.Dropout):
             return inputs
         return tf.where(is_largest, super().call(inputs, training=True), inputs)
 
-    def stock_form(
-        self, scale_index: int, name: str
-    ) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
+    def stock_form(self, scale_index: int, name: str) -> StockForm:
         return lambda inputs: inputs
 
     def get_config(self):
@@ -57,11 +55,7 @@ class DropPath(HasStockForm, keras.layers.Dropout):
 
 @contextlib.contextmanager
 def running(is_largest: tf.Tensor) -> Iterator[None]:
-    """Tells the `DropPath` layers called inside which sub-network runs.
-
-    Args:
-        is_largest: Scalar boolean tensor, whether it is the largest.
-    """
+    """Lets `DropPath` layers know whether the largest sub-network runs, a boolean."""
     token = _is_largest.set(is_largest)
     try:
         yield

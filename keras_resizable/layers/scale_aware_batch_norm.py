@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from keras import initializers, ops, regularizers
 
-from keras_resizable.layers.stock_form import HasStockForm
+from keras_resizable.layers.stock_form import HasStockForm, Shape
 
 # Below this, cuDNN's fused kernel raises the epsilon.
 _MIN_FUSED_EPSILON = 1.001e-5
@@ -23,32 +23,16 @@ _scale_index: contextvars.ContextVar = contextvars.ContextVar("scale_index", def
 class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
     """Batch normalisation with private parameters for every scale factor.
 
-    Resizable Neural Networks, section 3.2. Every scale factor has a row: a gamma and
-    a beta `(channels,)`, and a row of the moving mean and of the moving variance, which
-    are tables `(num_scales, channels)`. A call uses the row of its scale index, and in
-    training updates the moving statistics of that row only. With `num_scales=1` it
-    computes what `keras.layers.BatchNormalization` does, with one row for all scale
-    factors. The arguments are those of that layer, and the last axis is normalised.
-
-    Every row has its own gamma and beta variables, as optimizers may treat a variable
-    as a whole: clip its gradient, scale its step by its norm, or take it for a matrix.
-
-    Under `tf.distribute` the moving statistics are the mean over the replicas,
-    and `synchronized=True` normalises by the statistics of the global batch.
+    Resizable Neural Networks, section 3.2. Every scale factor has a row: a gamma and a
+    beta, which are variables `(channels,)` as optimizers may treat a variable as a
+    whole, and a row of the moving mean and of the moving variance, which are tables
+    `(num_scales, channels)`. A call uses the row of its scale index, and in training
+    updates the statistics of that row only; under `tf.distribute` with means over the
+    replicas. With `num_scales=1` all scale factors share one row.
 
     Args:
-        num_scales: Number of scale factors, a positive integer.
-        momentum: Momentum of the moving averages.
-        epsilon: Added to the variance.
-        center: Whether to add beta.
-        scale: Whether to multiply by gamma.
-        beta_initializer: Initializer of beta.
-        gamma_initializer: Initializer of gamma.
-        moving_mean_initializer: Initializer of the moving mean.
-        moving_variance_initializer: Initializer of the moving variance.
-        beta_regularizer: Regularizer of beta.
-        gamma_regularizer: Regularizer of gamma.
-        synchronized: Whether replicas share the statistics of a batch.
+        num_scales: Number of scale factors, a positive integer. All other arguments
+            are as in `keras.layers.BatchNormalization`, for the last axis.
 
     Attributes:
         gammas: Variables `(channels,)`, one for each row; none with `scale=False`.
@@ -57,13 +41,12 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
     Call arguments:
         inputs: `(batch, ..., channels)`, floating point.
         scale_index: Scalar int32 tensor, the row to use; ignored if there is only
-            one. That of `at_scale` if absent, or else 0.
-        training: Whether to normalise by the statistics of the batch and to
-            update the moving ones. A frozen layer (`trainable=False`) never
-            does, as in Keras.
+            one. If absent, the one set by `at_scale`, or 0.
+        training: Whether to normalise by the statistics of the batch and update the
+            moving ones. A frozen layer (`trainable=False`) never does, as in Keras.
 
     Output shape:
-        That of `inputs`, in the layer's compute dtype.
+        Same as `inputs`, in the layer's compute dtype.
 
     Raises:
         ValueError: If `num_scales` is not a positive integer.
@@ -117,44 +100,31 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
 
     def build(self, inputs_shape, scale_index_shape=None):
         channels = inputs_shape[-1]
-        shape = (self.num_scales, channels)
-        self.gammas, self.betas = [], []
-        if self.scale:
-            self.gammas = self._add_rows(
-                "gamma", channels, self.gamma_initializer, self.gamma_regularizer
+        self.gammas = self._add_rows("gamma", channels) if self.scale else []
+        self.betas = self._add_rows("beta", channels) if self.center else []
+        self.moving_mean, self.moving_variance = (
+            self.add_weight(
+                shape=(self.num_scales, channels),
+                name=name,
+                initializer=getattr(self, f"{name}_initializer"),
+                trainable=False,
+                autocast=False,
+                aggregation="mean",
             )
-        if self.center:
-            self.betas = self._add_rows(
-                "beta", channels, self.beta_initializer, self.beta_regularizer
-            )
-        self.moving_mean = self.add_weight(
-            shape=shape,
-            name="moving_mean",
-            initializer=self.moving_mean_initializer,
-            trainable=False,
-            autocast=False,
-            aggregation="mean",
-        )
-        self.moving_variance = self.add_weight(
-            shape=shape,
-            name="moving_variance",
-            initializer=self.moving_variance_initializer,
-            trainable=False,
-            autocast=False,
-            aggregation="mean",
+            for name in ("moving_mean", "moving_variance")
         )
         self.input_spec = keras.InputSpec(ndim=len(inputs_shape), axes={-1: channels})
 
-    def _add_rows(self, name, channels, initializer, regularizer):
-        names = [name]
+    def _add_rows(self, kind, channels):
+        names = [kind]
         if self.num_scales > 1:
-            names = [f"{name}_{row}" for row in range(self.num_scales)]
+            names = [f"{kind}_{row}" for row in range(self.num_scales)]
         return [
             self.add_weight(
                 shape=(channels,),
                 name=name,
-                initializer=initializer,
-                regularizer=regularizer,
+                initializer=getattr(self, f"{kind}_initializer"),
+                regularizer=getattr(self, f"{kind}_regularizer"),
                 autocast=False,
             )
             for name in names
@@ -168,27 +138,26 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
         channels = (inputs.shape[-1],)
         gamma = _pick(self.gammas, scale_index, dtype, tf.ones(channels, dtype))
         beta = _pick(self.betas, scale_index, dtype, tf.zeros(channels, dtype))
-        training = bool(training) and self.trainable
-        if training:
-            outputs, mean, variance = self._normalize_by_batch(inputs, gamma, beta)
-            self._update(self.moving_mean, scale_index, mean)
-            self._update(self.moving_variance, scale_index, variance)
+        tables = (self.moving_mean, self.moving_variance)
+        if training and self.trainable:
+            outputs, *statistics = self._normalize_by_batch(inputs, gamma, beta)
+            for table, batch_row in zip(tables, statistics):
+                self._update(table, scale_index, batch_row)
         else:
-            outputs = self._normalize(
-                inputs,
-                gamma,
-                beta,
-                tf.cast(tf.convert_to_tensor(self.moving_mean)[scale_index], dtype),
-                tf.cast(tf.convert_to_tensor(self.moving_variance)[scale_index], dtype),
-            )
+            rows = [
+                tf.cast(tf.convert_to_tensor(table)[scale_index], dtype)
+                for table in tables
+            ]
+            normalize = self._fused if self._can_fuse(inputs) else self._unfused
+            outputs, *_ = normalize(inputs, gamma, beta, *rows)
         return tf.cast(outputs, self.compute_dtype)
 
     def row_of(self, scale_index: int | tf.Tensor) -> int | tf.Tensor:
-        """The row of a scale factor: if all share one, that."""
+        """The row of a scale factor; the only one if all share it."""
         return 0 if self.num_scales == 1 else scale_index
 
     def row_variables(self, row: int) -> list[keras.Variable]:
-        """What is trained of a row: its gamma and its beta, if there are any."""
+        """The trained variables of a row: its gamma and its beta, if there are any."""
         return [rows[row] for rows in (self.gammas, self.betas) if rows]
 
     def stock_form(
@@ -209,16 +178,15 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
         """A layer whose rows all equal a stock batch normalisation.
 
         Args:
-            stock: A `keras.layers.BatchNormalization` of the last axis. If it is built,
-                every row gets copies of its weights.
+            stock: A `keras.layers.BatchNormalization` of the last axis, built or not.
             num_scales: Number of scale factors.
 
         Returns:
-            A `ScaleAwareBatchNorm` of the same name and settings.
+            A `ScaleAwareBatchNorm` with the same name, settings and weights, if any.
 
         Raises:
-            ValueError: If `stock` has what this layer does not support: another axis,
-                a constraint or renormalization.
+            ValueError: If `stock` has an unsupported setting: another axis, a
+                constraint or renormalization.
 
         Example:
 
@@ -255,10 +223,7 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
             )
 
     def get_row_weights(self, scale_index: int) -> list[np.ndarray]:
-        """Weights of a scale factor, as `keras.layers.BatchNormalization` has them.
-
-        Args:
-            scale_index: A position in the scale factors, an integer.
+        """The weights of a scale factor, as in `keras.layers.BatchNormalization`.
 
         Returns:
             Arrays `(channels,)`: gamma and beta, if there are any, moving mean and
@@ -276,21 +241,13 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
         weights: Sequence[np.ndarray],
         rows: Sequence[int] | np.ndarray | None = None,
     ) -> None:
-        """Gives rows the weights of a `keras.layers.BatchNormalization`.
-
-        Args:
-            weights: Arrays `(channels,)`, as `get_row_weights` returns them.
-            rows: Numbers of the rows; all if absent.
-        """
+        """Sets the weights of all rows, or some, as `get_row_weights` returns them."""
         rows = range(self.num_scales) if rows is None else rows
         *trained, mean, variance = weights
         for row in rows:
             for variable, value in zip(self.row_variables(row), trained, strict=True):
                 variable.assign(value)
-        for table, value in (
-            (self.moving_mean, mean),
-            (self.moving_variance, variance),
-        ):
+        for table, value in (self.moving_mean, mean), (self.moving_variance, variance):
             values = table.numpy()
             values[list(rows)] = value
             table.assign(values)
@@ -308,14 +265,9 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
             and self.epsilon >= _MIN_FUSED_EPSILON
         )
 
-    def _normalize(self, inputs, gamma, beta, mean, variance):
-        """Outputs by given statistics, which get gradients only if not fused."""
-        if self._can_fuse(inputs):
-            return self._fused(inputs, gamma, beta, mean, variance)[0]
-        return self._unfused(inputs, gamma, beta, mean, variance)
-
     def _unfused(self, inputs, gamma, beta, mean, variance):
-        return ops.batch_normalization(
+        """Outputs, mean and variance; gradients reach these two, unlike fused ones."""
+        outputs = ops.batch_normalization(
             tf.cast(inputs, gamma.dtype),
             mean,
             variance,
@@ -324,6 +276,7 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
             scale=gamma,
             epsilon=self.epsilon,
         )
+        return outputs, mean, variance
 
     def _normalize_by_batch(self, inputs, gamma, beta):
         """Outputs, and the mean and the (biased) variance of the batch."""
@@ -338,8 +291,7 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
             axes=tuple(range(inputs.shape.rank - 1)),
             synchronized=self.synchronized,
         )
-        outputs = self._unfused(inputs, gamma, beta, mean, variance)
-        return outputs, mean, variance
+        return self._unfused(inputs, gamma, beta, mean, variance)
 
     def _fused(self, inputs, gamma, beta, mean=None, variance=None):
         training = mean is None
@@ -355,41 +307,24 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
         return outputs, mean, variance
 
     def compute_output_shape(
-        self,
-        inputs_shape: tuple[int | None, ...],
-        scale_index_shape: tuple[int | None, ...] | None = None,
-    ) -> tuple[int | None, ...]:
+        self, inputs_shape: Shape, scale_index_shape: Shape | None = None
+    ) -> Shape:
         return inputs_shape
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "num_scales": self.num_scales,
-            "momentum": self.momentum,
-            "epsilon": self.epsilon,
-            "center": self.center,
-            "scale": self.scale,
-            "beta_initializer": initializers.serialize(self.beta_initializer),
-            "gamma_initializer": initializers.serialize(self.gamma_initializer),
-            "moving_mean_initializer": initializers.serialize(
-                self.moving_mean_initializer
-            ),
-            "moving_variance_initializer": initializers.serialize(
-                self.moving_variance_initializer
-            ),
-            "beta_regularizer": regularizers.serialize(self.beta_regularizer),
-            "gamma_regularizer": regularizers.serialize(self.gamma_regularizer),
-            "synchronized": self.synchronized,
-        }
+        config = super().get_config()
+        *settings, _ = inspect.signature(ScaleAwareBatchNorm).parameters
+        for name in settings:
+            value = getattr(self, name)
+            if name.endswith(("_initializer", "_regularizer")):
+                value = keras.saving.serialize_keras_object(value)
+            config[name] = value
+        return config
 
 
 @contextlib.contextmanager
 def at_scale(scale_index: tf.Tensor) -> Iterator[None]:
-    """Tells the `ScaleAwareBatchNorm`s called inside which row to use.
-
-    Args:
-        scale_index: Scalar int32 tensor.
-    """
+    """Sets the row that the `ScaleAwareBatchNorm`s called inside use."""
     token = _scale_index.set(scale_index)
     try:
         yield
@@ -398,11 +333,11 @@ def at_scale(scale_index: tf.Tensor) -> Iterator[None]:
 
 
 def _pick(rows, scale_index, dtype, default):
-    """The row of a scale factor, of variables."""
+    """The value of the variable of a scale factor's row."""
     if not rows:
         return default
     values = [tf.convert_to_tensor(row) for row in rows]
     if len(values) == 1:
         return tf.cast(values[0], dtype)
-    # Indexing has a dense gradient; that of `tf.gather` is sparse.
+    # Indexing has a dense gradient, `tf.gather` a sparse one.
     return tf.cast(tf.stack(values)[scale_index], dtype)

@@ -1,12 +1,12 @@
 """The resize in front of a stage."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from keras_resizable.layers.stock_form import HasStockForm
+from keras_resizable.layers.stock_form import HasStockForm, Shape, StockForm
 from keras_resizable.space import check_scales, fraction, resized
 
 
@@ -16,7 +16,7 @@ class StageResize(HasStockForm, keras.layers.Layer):
 
     Bilinear with half-pixel centres and no antialiasing, by `tf.image.resize`
     (Resizable Neural Networks, section 3.1, equation 1). Sizes are computed in
-    integers by the rule of `keras_resizable.space.resized`. A scale of 1.0
+    integers by the rule of `keras_resizable.space.resized`. At scale 1.0 the layer
     returns its input.
 
     Args:
@@ -25,16 +25,14 @@ class StageResize(HasStockForm, keras.layers.Layer):
 
     Call arguments:
         inputs: Feature maps, `(batch, height, width, channels)`, floating point.
-        scale_index: Scalar int32 tensor, a position in `scales`. A constant
-            gives static output sizes; anything else gives one graph for every
-            scale.
+        scale_index: Scalar int32 tensor, a position in `scales`. A constant gives
+            static output sizes; anything else, one graph for every scale.
 
     Output shape:
-        `(batch, new_height, new_width, channels)`, of the input's dtype.
+        `(batch, new_height, new_width, channels)`, in the input's dtype.
 
     Raises:
-        ValueError: If `scales` is empty or has anything but distinct numbers in
-            (0, 1].
+        ValueError: If `scales` are not valid.
 
     Example:
 
@@ -48,27 +46,24 @@ class StageResize(HasStockForm, keras.layers.Layer):
     def __init__(self, scales: Iterable[float], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.scales = check_scales(scales)
-        self.supports_jit = False  # Sizes that depend on a tensor.
+        self.supports_jit = False  # Sizes depend on a tensor.
         self.built = True
 
     def call(self, inputs, scale_index):
         known_index = tf.get_static_value(scale_index)
-        if known_index is None:
-            return self._resize_by_tensor(inputs, scale_index)
-        scale = self.scales[known_index]
-        if scale == 1.0:
-            return inputs
-        height, width = inputs.shape[1:3]
-        if height is None or width is None:
-            return self._resize_by_tensor(inputs, scale_index)
-        return _resize(inputs, (resized(height, scale), resized(width, scale)))
+        sizes = tuple(inputs.shape[1:3])
+        if known_index is not None:
+            scale = self.scales[known_index]
+            if scale == 1.0:
+                return inputs
+            if None not in sizes:
+                return _resize(inputs, [resized(size, scale) for size in sizes])
+        return self._resize_by_tensor(inputs, scale_index)
 
     def _resize_by_tensor(self, inputs, scale_index):
-        fractions = [fraction(scale) for scale in self.scales]
-        numerator, denominator = (
-            tf.constant(parts, tf.int64)[scale_index]
-            for parts in zip(*(f.as_integer_ratio() for f in fractions))
-        )
+        ratios = [fraction(scale).as_integer_ratio() for scale in self.scales]
+        ratio = tf.constant(ratios, tf.int64)[scale_index]
+        numerator, denominator = tf.unstack(ratio)
         before = tf.shape(inputs, out_type=tf.int64)[1:3]
         size = (2 * before * numerator + denominator) // (2 * denominator)
         size = tf.cast(tf.maximum(size, 1), tf.int32)
@@ -79,16 +74,12 @@ class StageResize(HasStockForm, keras.layers.Layer):
         )
 
     def compute_output_shape(
-        self,
-        inputs_shape: tuple[int | None, ...],
-        scale_index_shape: tuple[int | None, ...] | None = None,
-    ) -> tuple[int | None, ...]:
+        self, inputs_shape: Shape, scale_index_shape: Shape | None = None
+    ) -> Shape:
         batch, _, _, channels = inputs_shape
         return (batch, None, None, channels)
 
-    def stock_form(
-        self, scale_index: int, name: str
-    ) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
+    def stock_form(self, scale_index: int, name: str) -> StockForm:
         def resize(inputs):
             size = self.sizes_at(inputs, scale_index).shape[1:3]
             if size == inputs.shape[1:3]:
@@ -119,27 +110,20 @@ class StageResize(HasStockForm, keras.layers.Layer):
         return {**super().get_config(), "scales": self.scales}
 
 
-def resizing(
-    size: Sequence[int], name: str
-) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
-    """A bilinear resize of feature maps by a stock layer.
-
-    Args:
-        size: Height and width of what comes out.
-        name: Name for the layer.
-    """
+def resizing(size: Sequence[int], name: str) -> StockForm:
+    """A stock layer's bilinear resize of feature maps to a height and width."""
 
     def resize(inputs):
         layer = keras.layers.Resizing(
             *size, data_format="channels_last", dtype=inputs.dtype, name=name
         )
-        # Else its `training=True` by default passes on to the batch normalisations
-        # after it (keras-team/keras#23166).
+        # Otherwise its default `training=True` would spread to the batch
+        # normalisations that follow it (keras-team/keras#23166).
         return layer(inputs, training=False)
 
     return resize
 
 
 def _resize(inputs, size):
-    # `tf.image.resize` returns float32 whatever it is given.
+    # `tf.image.resize` returns float32 for every input.
     return tf.cast(tf.image.resize(inputs, size), inputs.dtype)

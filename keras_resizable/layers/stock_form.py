@@ -1,29 +1,27 @@
-"""What the layers of this library have in common."""
+"""The interface that the layers of this library share."""
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import keras
 
+Shape: TypeAlias = tuple[int | None, ...]
+StockForm: TypeAlias = Callable[[keras.KerasTensor], keras.KerasTensor]
+
 
 class HasStockForm:
-    """A layer that stock Keras layers can stand in for, once its scale is known.
+    """A layer that stock Keras layers can replace once its scale is known.
 
-    Cutting out, counting and sizes ask a layer by these methods, so that a further
-    layer needs no change there.
+    All that other modules need to know of a layer follows from these methods. A scale
+    index is a position in the scale factors.
     """
 
     def row_of(self, scale_index: int) -> int:
-        """The number of its form at a scale: scales of one number share a form."""
+        """The number of its form at a scale: scales with one number share a form."""
         return scale_index
 
-    def stock_form(
-        self, scale_index: int, name: str
-    ) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
-        """What does the same at a scale.
-
-        Args:
-            scale_index: A position in the scale factors, an integer.
-            name: Name for the stock layer.
+    def stock_form(self, scale_index: int, name: str) -> StockForm:
+        """The equivalent of the layer at one scale, under some name.
 
         Returns:
             A built stock layer with copies of the weights, or a function that calls
@@ -34,17 +32,8 @@ class HasStockForm:
     def sizes_at(
         self, inputs: keras.KerasTensor, scale_index: int | None
     ) -> keras.KerasTensor:
-        """The output for an input of some shape; like the input, if not said otherwise.
-
-        Args:
-            inputs: What comes in.
-            scale_index: A position in the scale factors, None if it is not known.
-        """
+        """The symbolic output at a scale, None if unknown; by default the input."""
         return inputs
 
     def check_scales(self, scales: tuple[float, ...]) -> None:
-        """Refuses to be in a network of other scale factors.
-
-        Raises:
-            ValueError: If the layer was made for others.
-        """
+        """Raises a `ValueError` if the layer was made for other scale factors."""

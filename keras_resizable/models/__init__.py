@@ -3,10 +3,8 @@
 from collections.abc import Callable
 
 from keras_resizable.models.assemble import assemble
-from keras_resizable.models.mobilenet_v1 import MobileNetV1
-from keras_resizable.models.mobilenet_v2 import MobileNetV2
+from keras_resizable.models.mobilenet import MobileNetV1, MobileNetV2
 from keras_resizable.models.pretrained import load_stock_weights
-from keras_resizable.models.resizable_net import ResizableNet
 from keras_resizable.models.resnet import (
     ResNet20,
     ResNet50,
@@ -14,10 +12,10 @@ from keras_resizable.models.resnet import (
     ResNet101,
     ResNet152,
 )
-from keras_resizable.models.shufflenet_v2 import ShuffleNetV2
+from keras_resizable.models.shufflenet_v2 import ResizableNet, ShuffleNetV2
 from keras_resizable.network import ResizableNetwork
 
-# What recipes know by name. One that takes `width` or `drop_path` says so itself.
+# Networks by their names in recipes.
 NETWORKS: dict[str, Callable[..., ResizableNetwork]] = {
     make.__name__: make
     for make in (

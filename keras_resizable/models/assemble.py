@@ -1,4 +1,4 @@
-"""What all model families share: from lists of blocks to a network."""
+"""From lists of blocks to a network."""
 
 import functools
 import os
@@ -10,13 +10,21 @@ from keras import layers
 
 from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
 from keras_resizable.models.convolutions import Block, Regularizer
+from keras_resizable.models.options import documented
 from keras_resizable.models.pretrained import load_stock_weights
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import check_scales
 from keras_resizable.utils.extras import fetching
 from keras_resizable.utils.messages import first_line
 
+_POOLING = {
+    None: functools.partial(layers.Identity, name="feature_maps"),
+    "avg": functools.partial(layers.GlobalAveragePooling2D, name="avg_pool"),
+    "max": functools.partial(layers.GlobalMaxPooling2D, name="max_pool"),
+}
 
+
+@documented
 def assemble(
     stem: Iterable[Block],
     stages: Iterable[Iterable[Block]],
@@ -45,32 +53,12 @@ def assemble(
         stem: Blocks before the first resize.
         stages: Lists of blocks. A resize goes before the first of each list.
         scales: Scale factors, distinct numbers in (0, 1].
-        input_shape: `(height, width, channels)`; height and width may be None,
-            but then sub-networks cannot be cut out.
-        classes: Number of classes.
-        name: Name of the network.
         epsilon: Epsilon of the batch normalisations.
-        include_top: Whether the head ends in a classifier.
-        weights: None for random ones, the path of a `.weights.h5` or `.keras` file of
-            such a network, or `"imagenet"` for those of the `keras.applications`
-            model of the same architecture, if there is one: see `load_stock_weights`
-            for their limits until they are trained or calibrated. They expect images
-            in [-1, 1]. With 1,000 classes they include the classifier.
-        pooling: What the head does when `include_top=False`: None for feature
-            maps, `"avg"`, or `"max"`.
-        dropout: Fraction of the classifier's inputs that training drops.
-        classifier_activation: Activation of the classifier, None for logits.
-        kernel_regularizer: Regularizer of all kernels, not of batch
-            normalisation: L2 decay as the paper has it.
-        synchronized: Whether replicas share the statistics of a batch.
-        scale_aware: Whether each scale factor has batch normalisation of its own. If
+        scale_aware: Whether each scale factor has its own batch normalisation. If
             not, all share one row: for ablations (paper, Table 5).
-        imagenet: The function in `keras.applications` that makes the same
-            architecture, if any.
-
-    Raises:
-        ValueError: If `scales`, `input_shape`, `pooling` or `weights` is not
-            valid.
+        imagenet: The function of `keras.applications` that makes the same
+            architecture, if there is one.
+        {options}
 
     Example:
 
@@ -100,50 +88,42 @@ def assemble(
             "keras.config.set_image_data_format('channels_last')."
         )
     _check_input_shape(input_shape)
-    if pooling not in (None, "avg", "max"):
+    if pooling not in _POOLING:
         raise ValueError(
             f"`pooling` must be None, 'avg' or 'max'. Received: pooling={pooling!r}"
         )
-    pretrained = imagenet if _is(weights, "imagenet") else None
+    pretrained = imagenet if weights == "imagenet" else None
     if weights is not None and pretrained is None:
         _check_weights(weights, imagenet is not None)
-    # The momentum of PyTorch, in which the paper's networks were trained.
+    # The paper's networks were trained in PyTorch, with its momentum.
     norm_layer = functools.partial(
-        ScaleAwareBatchNorm,
-        momentum=0.9,
-        epsilon=epsilon,
-        synchronized=synchronized,
+        ScaleAwareBatchNorm, momentum=0.9, epsilon=epsilon, synchronized=synchronized
     )
 
-    def plain_norm(x, name):
-        return norm_layer(1, name=name)(x)
-
-    num_rows = len(scales) if scale_aware else 1
+    def norm_at(*scale_index):
+        num_rows = len(scales) if scale_index and scale_aware else 1
+        return lambda x, name: norm_layer(num_rows, name=name)(x, *scale_index)
 
     images = keras.Input(input_shape, name="images")
     features = images
     for block in stem:
-        features = block(features, plain_norm, kernel_regularizer)
+        features = block(features, norm_at(), kernel_regularizer)
     parts = [keras.Model(images, features, name="stem")]
 
     for number, blocks in enumerate(stages):
         channels = parts[-1].output_shape[-1]
         inputs = keras.Input((None, None, channels), name="features")
         scale_index = keras.Input(batch_shape=(), dtype="int32", name="scale_index")
-
-        def scaled_norm(x, name, scale_index=scale_index):
-            return norm_layer(num_rows, name=name)(x, scale_index)
-
         features = StageResize(scales, name=f"resize{number}")(inputs, scale_index)
         for block in blocks:
-            features = block(features, scaled_norm, kernel_regularizer)
+            features = block(features, norm_at(scale_index), kernel_regularizer)
         parts.append(
             keras.Model([inputs, scale_index], features, name=f"stage{number}")
         )
 
     inputs = keras.Input(parts[-1].output_shape[1:], name="features")
+    outputs = _POOLING["avg" if include_top else pooling]()(inputs)
     if include_top:
-        outputs = layers.GlobalAveragePooling2D(name="avg_pool")(inputs)
         if dropout:
             outputs = layers.Dropout(dropout, name="dropout")(outputs)
         outputs = layers.Dense(
@@ -153,43 +133,32 @@ def assemble(
             dtype="float32",  # As Keras advises for mixed precision.
             name="predictions",
         )(outputs)
-    elif pooling == "avg":
-        outputs = layers.GlobalAveragePooling2D(name="avg_pool")(inputs)
-    elif pooling == "max":
-        outputs = layers.GlobalMaxPooling2D(name="max_pool")(inputs)
-    else:
-        outputs = layers.Identity(name="feature_maps")(inputs)
     head = keras.Model(inputs, outputs, name="head")
     network = ResizableNetwork(parts[0], parts[1:], head, scales, name=name)
     if pretrained is not None:
-        with_classifier = include_top and classes == 1000
         with fetching(name):
             model = pretrained(
                 input_shape=(224, 224, 3),
-                include_top=with_classifier,
+                include_top=include_top and classes == 1000,
                 weights="imagenet",
             )
         load_stock_weights(network, model)
     elif weights is not None:
         try:
             network.load_weights(weights)
-        except Exception as error:  # Of many types, depending on the file.
+        except Exception as error:  # Its type depends on the file.
             raise ValueError(
-                f"{weights} does not hold the weights of a {name!r} of these "
-                "arguments. Those of another model of the same architecture, as of "
-                "keras.applications, are taken by "
+                f"{weights} does not hold the weights of a {name!r} with these "
+                "arguments. To load another model of the same architecture, such as "
+                "one of keras.applications, use "
                 "keras_resizable.models.load_stock_weights(network, model). Keras "
-                f"says: {first_line(error)}"
+                f"reports: {first_line(error)}"
             ) from error
     return network
 
 
-def _is(value, text):
-    return isinstance(value, str) and value == text
-
-
 def _check_weights(weights, has_imagenet):
-    """Refuses what is not the path of a file of weights."""
+    """Raises unless `weights` is the path of a file of weights."""
     is_path = isinstance(weights, (str, os.PathLike))
     if is_path and os.fspath(weights).endswith((".weights.h5", ".keras")):
         if os.path.exists(weights):
@@ -197,26 +166,19 @@ def _check_weights(weights, has_imagenet):
     or_imagenet = ", 'imagenet'" if has_imagenet else ""
     raise ValueError(
         f"`weights` must be None{or_imagenet} or the path of a `.weights.h5` or "
-        "`.keras` file of such a network. Those of a keras.Model are taken by "
+        "`.keras` file of such a network. To load those of a keras.Model, use "
         "keras_resizable.models.load_stock_weights(network, model). Received: "
         f"weights={weights!r}"
     )
 
 
-def check_width(name: str, value: float) -> None:
-    """Refuses a width that is not a positive number."""
-    if not isinstance(value, (int, float)) or not value > 0:
-        raise ValueError(f"`{name}` must be a positive number. Received: {value!r}")
-
-
 def _check_input_shape(input_shape):
-    valid = isinstance(input_shape, (tuple, list)) and len(input_shape) == 3
-    for position, size in enumerate(input_shape if valid else ()):
-        if size is None:
-            valid &= position < 2
-        else:
-            valid &= isinstance(size, int) and size > 0
-    if not valid:
+    sizes = input_shape if isinstance(input_shape, (tuple, list)) else ()
+    are_valid = (
+        isinstance(size, int) and size > 0 or size is None and position < 2
+        for position, size in enumerate(sizes)
+    )
+    if len(sizes) != 3 or not all(are_valid):
         raise ValueError(
             "`input_shape` must be (height, width, channels), such as "
             f"(224, 224, 3). Received: input_shape={input_shape!r}"

@@ -1,6 +1,7 @@
-"""What the blocks of all model families are made of."""
+"""Building blocks shared by all model families."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 import keras
@@ -8,25 +9,21 @@ from keras import layers
 
 from keras_resizable.layers import DropPath
 
+Tensor: TypeAlias = keras.KerasTensor
 Regularizer: TypeAlias = keras.regularizers.Regularizer | str | None
 # Batch normalisation at the scale of the block's stage, by its name.
-Norm = Callable[[keras.KerasTensor, str], keras.KerasTensor]
-Block = Callable[[keras.KerasTensor, Norm, Regularizer], keras.KerasTensor]
+Norm = Callable[[Tensor, str], Tensor]
+Block = Callable[[Tensor, Norm, Regularizer], Tensor]
 
 
 def conv(
-    x: keras.KerasTensor,
-    filters: int,
-    size: int,
-    stride: int,
-    regularizer: Regularizer,
-    name: str,
-) -> keras.KerasTensor:
-    """A convolution, padded and without bias."""
+    x: Tensor, filters: int, size: int, stride: int, regularizer: Regularizer, name: str
+) -> Tensor:
+    """A padded convolution without bias."""
     if size == 1 and stride > 1:
-        # What it would read. TensorFlow's gradient of a 1x1 convolution with a stride
-        # corrupts memory on x86 for batches of 3 or 5 images, among others; that of a
-        # slice takes five times as long as that of a pooling of single pixels.
+        # Pool the pixels that the convolution would read. TensorFlow's gradient of a
+        # 1x1 convolution with a stride corrupts memory on x86 for some batch sizes,
+        # such as 3 and 5, and the gradient of a slice is five times slower.
         x = layers.MaxPooling2D(1, strides=stride, name=f"{name}_subsample")(x)
         stride = 1
     return layers.Conv2D(
@@ -42,30 +39,54 @@ def conv(
 
 
 def depthwise_conv(
-    x: keras.KerasTensor, stride: int, regularizer: Regularizer, name: str
-) -> keras.KerasTensor:
-    """A 3x3 convolution of each channel by itself, padded and without bias."""
+    x: Tensor, stride: int, regularizer: Regularizer, name: str
+) -> Tensor:
+    """A padded 3x3 convolution of each channel, without bias."""
     return layers.DepthwiseConv2D(
         3,
         strides=stride,
         padding="same",
         use_bias=False,
-        # He's: Keras's own takes all channels for inputs of each.
+        # He's initialisation: Keras's counts all channels as inputs of each.
         depthwise_initializer=keras.initializers.TruncatedNormal(stddev=(2 / 9) ** 0.5),
         depthwise_regularizer=regularizer,
         name=name,
     )(x)
 
 
-def drop_branch(x: keras.KerasTensor, rate: float, name: str) -> keras.KerasTensor:
-    """The branch of a residual block, left out for a part of the images."""
+def norm_relu(
+    x: Tensor, norm: Norm, name: str, max_value: float | None = None
+) -> Tensor:
+    """Batch normalisation `{name}_bn` and activation `{name}_relu`."""
+    return layers.ReLU(max_value, name=f"{name}_relu")(norm(x, f"{name}_bn"))
+
+
+def drop_branch(x: Tensor, rate: float, name: str) -> Tensor:
+    """The branch of a residual block, dropped for a fraction `rate` of the images."""
     return DropPath(rate, name=name)(x) if rate else x
 
 
 def drop_rates(drop_path: float, num_blocks: int) -> list[float]:
-    """A rate for each residual block, up to that of the last (Huang et al., 2016)."""
+    """Drop rates of residual blocks, rising to `drop_path` (Huang et al., 2016)."""
     if not 0 <= drop_path < 1:
         raise ValueError(
             f"`drop_path` is at least 0 and below 1. Received: drop_path={drop_path!r}"
         )
     return [drop_path * number / num_blocks for number in range(1, num_blocks + 1)]
+
+
+def split_into_stages(blocks: Iterable[functools.partial]) -> list[list[Block]]:
+    """Stages of blocks, which are partial functions with a `stride`.
+
+    A resize goes before the first block without a stride that follows one with a
+    stride, and the latter ends the stage before (paper, A.1).
+    """
+    stages: list[list[Block]] = []
+    stride_before = None
+    for block in blocks:
+        stride = block.keywords["stride"]
+        if stride_before is None or stride < stride_before:
+            stages.append([])
+        stages[-1].append(block)
+        stride_before = stride
+    return stages

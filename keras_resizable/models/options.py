@@ -7,33 +7,31 @@ from typing import Any, TypedDict, TypeVar
 from keras_resizable.models.convolutions import Regularizer
 
 _Make = TypeVar("_Make", bound=Callable[..., Any])
-# Where the docstring of a network has `{options}`.
+# Replaces `{options}` in a docstring.
 _DOC = """input_shape: `(height, width, channels)`; height and width may be None, but
             then sub-networks cannot be cut out.
         classes: Number of classes.
         include_top: Whether the head ends in a classifier.
         weights: None for random ones; the path of a `.weights.h5` or `.keras` file of
-            such a network; or for MobileNets `"imagenet"`, those of
-            `keras.applications`, which expect images in [-1, 1] and are valid only at
-            full size until the network is trained or calibrated.
-        pooling: What the head does when `include_top=False`: None for feature maps,
+            such a network; or `"imagenet"` where `keras.applications` has the same
+            architecture, such as MobileNets: these expect images in [-1, 1], include
+            the classifier for 1,000 classes, and are valid only at full size until
+            the network is trained or calibrated, see `load_stock_weights`.
+        pooling: Output of the head when `include_top=False`: None for feature maps,
             `"avg"` or `"max"`.
-        dropout: Fraction of the classifier's inputs that training drops.
+        dropout: Fraction of the classifier's inputs dropped in training.
         classifier_activation: Activation of the classifier, None for logits.
-        kernel_regularizer: Regularizer of all kernels, not of batch normalisation, such
-            as `keras.regularizers.L2(1e-4)`.
+        kernel_regularizer: Regularizer of all kernels, but not of batch normalisation,
+            such as `keras.regularizers.L2(1e-4)`.
         synchronized: Whether replicas share the statistics of a batch.
         name: Name of the network.
-
-    Returns:
-        A `ResizableNetwork`.
 
     Raises:
         ValueError: If an argument is not valid."""
 
 
 class NetworkOptions(TypedDict, total=False):
-    """Arguments of every network; those that are absent are the network's own."""
+    """Arguments of every network; absent ones have the network's own defaults."""
 
     input_shape: tuple[int | None, int | None, int]
     classes: int
@@ -47,8 +45,19 @@ class NetworkOptions(TypedDict, total=False):
     name: str
 
 
+IMAGENET: NetworkOptions = {"input_shape": (224, 224, 3), "classes": 1000}
+
+
 def documented(make: _Make) -> _Make:
-    """Writes the common options into the docstring of a network."""
+    """Inserts the common options into the docstring of a function."""
     if make.__doc__ is not None:
         make.__doc__ = make.__doc__.replace("{options}", _DOC)
     return make
+
+
+def checked_width(width: float, alpha: float | None = None) -> float:
+    """`alpha`, or `width` if it is absent; raises unless it is a positive number."""
+    name, value = ("width", width) if alpha is None else ("alpha", alpha)
+    if not isinstance(value, (int, float)) or not value > 0:
+        raise ValueError(f"`{name}` must be a positive number. Received: {value!r}")
+    return value

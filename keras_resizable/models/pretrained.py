@@ -1,5 +1,7 @@
 """Starting a resizable network from a trained one of the same architecture."""
 
+import itertools
+
 import keras
 import numpy as np
 
@@ -10,20 +12,20 @@ from keras_resizable.network import ResizableNetwork
 def load_stock_weights(network: ResizableNetwork, model: keras.Model) -> None:
     """Loads the weights of a stock model whose layers have the same names.
 
-    Every scale factor's batch normalisation becomes that of the model. Its
-    statistics are only right where all scale factors are 1.0, so the network
-    refuses other configurations until it is trained: train it, or cut out with
+    Batch normalisation of every scale factor becomes that of the model. Its statistics
+    are right only where all scale factors are 1.0, so other configurations raise an
+    error until the network is trained, or cut out by
     `network.sub_network(config, calibrate_with=dataset)`.
 
     Args:
         network: A `ResizableNetwork`, such as a `MobileNetV1`.
         model: A `keras.Model`, such as a `keras.applications.MobileNet` of the
-            same `alpha` and `classes`. One made with `include_top=False`
-            leaves the network's classifier as it is.
+            same `alpha` and `classes`. With `include_top=False` it leaves the
+            network's classifier unchanged.
 
     Raises:
-        ValueError: If the model lacks a layer, or has it in another shape. The
-            network stays as it was.
+        ValueError: If the model lacks a layer, or has one of another shape. The
+            network stays unchanged.
     """
     stock = {layer.name: layer for layer in model.layers}
     if "conv_preds" in stock:  # MobileNet's classifier, a 1x1 convolution.
@@ -32,15 +34,14 @@ def load_stock_weights(network: ResizableNetwork, model: keras.Model) -> None:
     if "predictions" in stock:
         parts.append(network.head)
     taken = []
-    for part in parts:
-        for layer in part.layers:
-            if layer.weights:
-                if layer.name not in stock:
-                    raise ValueError(
-                        f"{model.name!r} has no layer {layer.name!r}, so it is "
-                        f"not of the architecture of {network.name!r}."
-                    )
-                taken.append((layer, _values(layer, stock[layer.name])))
+    for layer in itertools.chain.from_iterable(part.layers for part in parts):
+        if layer.weights and layer.name not in stock:
+            raise ValueError(
+                f"{model.name!r} has no layer {layer.name!r}, so its architecture is "
+                f"not that of {network.name!r}."
+            )
+        if layer.weights:
+            taken.append((layer, _values(layer, stock[layer.name])))
     for layer, values in taken:
         if isinstance(layer, ScaleAwareBatchNorm):
             layer.set_row_weights(values)
@@ -50,6 +51,7 @@ def load_stock_weights(network: ResizableNetwork, model: keras.Model) -> None:
 
 
 def _values(layer, stock):
+    """The weights of a stock layer, in the shapes of ours."""
     values = stock.get_weights()
     if isinstance(layer, ScaleAwareBatchNorm):
         shapes = [value.shape for value in layer.get_row_weights(0)]

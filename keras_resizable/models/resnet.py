@@ -1,16 +1,27 @@
 """Residual networks (He et al., 2016, https://arxiv.org/abs/1512.03385)."""
 
-from collections.abc import Iterable
-from typing import Unpack
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Unpack
 
-from keras_resizable.models.assemble import check_width
-from keras_resizable.models.options import NetworkOptions, documented
-from keras_resizable.models.residual import (
-    ResNet,
-    basic_block,
-    bottleneck_block,
-    imagenet_stem,
-    small_image_stem,
+from keras import layers
+
+from keras_resizable.models.assemble import assemble
+from keras_resizable.models.convolutions import (
+    Norm,
+    Regularizer,
+    Tensor,
+    conv,
+    drop_branch,
+    drop_rates,
+    norm_relu,
+    split_into_stages,
+)
+from keras_resizable.models.options import (
+    IMAGENET,
+    NetworkOptions,
+    checked_width,
+    documented,
 )
 from keras_resizable.network import ResizableNetwork
 
@@ -25,30 +36,22 @@ def ResNet20(
 ) -> ResizableNetwork:
     """A resizable ResNet-20, for images of about 32 pixels.
 
-    He et al., section 4.2. Where a block changes the number of channels its
-    shortcut is a 1x1 convolution (option B there), which unlike zero padding is
-    made of stock layers that every converter knows.
+    He et al., section 4.2. Where a block changes the number of channels, its shortcut
+    is a 1x1 convolution (option B there), a stock layer that every converter knows.
 
-    | at 32 px, 10 classes | FLOPs |
-    |---|---|
-    | all 1.0 | 40.8 M |
-    | all 0.75 | 17.2 M |
-    | all 0.5 | 5.9 M |
-
-    0.27 M parameters, of which three scale factors add 2.2 %.
+    At 32 px, FLOPs are 40.8 M (all 1.0), 17.2 M (all 0.75) and 5.9 M (all 0.5). Of 0.27
+    M parameters three scale factors add 2.2 %.
 
     Args:
         scales: Scale factors, distinct numbers in (0, 1]; 3 stages.
-        width: What the numbers of filters (16, 32, 64) are multiplied by.
-        drop_path: Fraction of the images for which the last residual block leaves its
-            branch out in training, in the largest sub-network only; less in those
-            before, see `keras_resizable.layers.DropPath`.
+        width: Factor of the numbers of filters (16, 32, 64).
+        drop_path: Fraction of the images that skip the last residual branch in
+            training, less for earlier ones; see `keras_resizable.layers.DropPath`.
         {options}
     """
     return _small_resnet("resnet20", (3, 3, 3), scales, width, drop_path, options)
 
 
-@documented
 def ResNet56(
     scales: Iterable[float] = (1.0, 0.75, 0.5),
     *,
@@ -58,14 +61,8 @@ def ResNet56(
 ) -> ResizableNetwork:
     """A resizable ResNet-56: a `ResNet20` three times as deep.
 
-    | at 32 px, 10 classes | FLOPs |
-    |---|---|
-    | all 1.0 | 125.7 M |
-    | all 0.75 | 49.2 M |
-    | all 0.5 | 15.2 M |
-
-    0.86 M parameters, of which three scale factors add 1.9 %. Arguments are
-    those of `ResNet20`.
+    Its arguments are those of `ResNet20`. At 32 px, FLOPs are 125.7 M (all 1.0), 49.2 M
+    (all 0.75) and 15.2 M (all 0.5). Of 0.86 M parameters three scale factors add 1.9 %.
     """
     return _small_resnet("resnet56", (9, 9, 9), scales, width, drop_path, options)
 
@@ -89,9 +86,8 @@ def ResNet50(
 
     Args:
         scales: Scale factors, distinct numbers in (0, 1]; 4 stages.
-        drop_path: Fraction of the images for which the last residual block leaves its
-            branch out in training, in the largest sub-network only; less in those
-            before, see `keras_resizable.layers.DropPath`.
+        drop_path: Fraction of the images that skip the last residual branch in
+            training, less for earlier ones; see `keras_resizable.layers.DropPath`.
         {options}
 
     Example:
@@ -104,7 +100,6 @@ def ResNet50(
     return _imagenet_resnet("resnet50", (3, 4, 6, 3), scales, drop_path, options)
 
 
-@documented
 def ResNet101(
     scales: Iterable[float] = (1.0, 0.9, 0.8, 0.7),
     *,
@@ -113,19 +108,12 @@ def ResNet101(
 ) -> ResizableNetwork:
     """A resizable ResNet-101: a deeper `ResNet50`.
 
-    | at 224 px, 1,000 classes | FLOPs |
-    |---|---|
-    | all 1.0 | 7.80 G |
-    | all 0.9 | 5.11 G |
-    | all 0.7 | 1.60 G |
-
-    44.7 M parameters, of which four scale factors add 1.4 %. Arguments are
-    those of `ResNet50`.
+    Its arguments are those of `ResNet50`. At 224 px, FLOPs are 7.80 G (all 1.0), 5.11 G
+    (all 0.9) and 1.60 G (all 0.7). Of 44.7 M parameters four scale factors add 1.4 %.
     """
     return _imagenet_resnet("resnet101", (3, 4, 23, 3), scales, drop_path, options)
 
 
-@documented
 def ResNet152(
     scales: Iterable[float] = (1.0, 0.9, 0.8, 0.7),
     *,
@@ -134,21 +122,14 @@ def ResNet152(
 ) -> ResizableNetwork:
     """A resizable ResNet-152: a deeper `ResNet50`.
 
-    | at 224 px, 1,000 classes | FLOPs |
-    |---|---|
-    | all 1.0 | 11.51 G |
-    | all 0.9 | 7.45 G |
-    | all 0.7 | 2.18 G |
-
-    60.3 M parameters, of which four scale factors add 1.5 %. Arguments are
-    those of `ResNet50`.
+    Its arguments are those of `ResNet50`. At 224 px, FLOPs are 11.51 G (all 1.0), 7.45
+    G (all 0.9) and 2.18 G (all 0.7). Of 60.3 M parameters four scale factors add 1.5 %.
     """
     return _imagenet_resnet("resnet152", (3, 8, 36, 3), scales, drop_path, options)
 
 
 def _small_resnet(name, stackwise_num_blocks, scales, width, drop_path, options):
-    check_width("width", width)
-    defaults = {"input_shape": (32, 32, 3), "classes": 10, "name": name}
+    width = checked_width(width)
     return ResNet(
         small_image_stem,
         basic_block,
@@ -156,12 +137,11 @@ def _small_resnet(name, stackwise_num_blocks, scales, width, drop_path, options)
         stackwise_num_filters=[max(1, round(width * n)) for n in (16, 32, 64)],
         drop_path=drop_path,
         scales=scales,
-        **(defaults | options),
+        **({"input_shape": (32, 32, 3), "classes": 10, "name": name} | options),
     )
 
 
 def _imagenet_resnet(name, stackwise_num_blocks, scales, drop_path, options):
-    defaults = {"input_shape": (224, 224, 3), "classes": 1000, "name": name}
     return ResNet(
         imagenet_stem,
         bottleneck_block,
@@ -169,5 +149,75 @@ def _imagenet_resnet(name, stackwise_num_blocks, scales, drop_path, options):
         stackwise_num_filters=(64, 128, 256, 512),
         drop_path=drop_path,
         scales=scales,
-        **(defaults | options),
+        **(IMAGENET | {"name": name} | options),
     )
+
+
+def ResNet(
+    stem: Callable[..., Tensor],
+    block: Callable[..., Tensor],
+    stackwise_num_blocks: Sequence[int],
+    stackwise_num_filters: Sequence[int],
+    drop_path: float = 0.0,
+    **kwargs: Any,
+) -> ResizableNetwork:
+    """A residual network with one stage per group; `kwargs` are those of `assemble`.
+
+    The stem has as many filters as the first group.
+    """
+    rates = iter(drop_rates(drop_path, sum(stackwise_num_blocks)))
+    groups = zip(stackwise_num_blocks, stackwise_num_filters)
+    blocks = [
+        functools.partial(
+            block,
+            filters=filters,
+            stride=2 if group > 2 and number == 1 else 1,
+            drop_rate=next(rates),
+            name=f"conv{group}_block{number}",
+        )
+        for group, (num_blocks, filters) in enumerate(groups, start=2)
+        for number in range(1, num_blocks + 1)
+    ]
+    stem = functools.partial(stem, filters=stackwise_num_filters[0])
+    return assemble([stem], split_into_stages(blocks), epsilon=1.001e-5, **kwargs)
+
+
+def small_image_stem(
+    x: Tensor, norm: Norm, regularizer: Regularizer, filters: int
+) -> Tensor:
+    """A 3x3 convolution."""
+    x = conv(x, filters, 3, 1, regularizer, "conv1_conv")
+    return norm_relu(x, norm, "conv1")
+
+
+def imagenet_stem(
+    x: Tensor, norm: Norm, regularizer: Regularizer, filters: int
+) -> Tensor:
+    """A 7x7 convolution and a pooling, both with a stride of 2."""
+    x = conv(x, filters, 7, 2, regularizer, "conv1_conv")
+    x = norm_relu(x, norm, "conv1")
+    return layers.MaxPooling2D(3, 2, padding="same", name="pool1_pool")(x)
+
+
+def _block(x, norm, regularizer, filters, stride, drop_rate, name, *, is_bottleneck):
+    """A shortcut and two 3x3 convolutions, or a 1x1, a 3x3 and a wider 1x1 one."""
+    convolutions = [(filters, 3, stride), (filters, 3, 1)]
+    if is_bottleneck:
+        convolutions = [(filters, 1, 1), (filters, 3, stride), (4 * filters, 1, 1)]
+    shortcut, out_filters = x, convolutions[-1][0]
+    if x.shape[-1] != out_filters or stride > 1:
+        shortcut = conv(x, out_filters, 1, stride, regularizer, f"{name}_0_conv")
+        shortcut = norm(shortcut, f"{name}_0_bn")
+    for number, (width, size, step) in enumerate(convolutions, start=1):
+        x = conv(x, width, size, step, regularizer, f"{name}_{number}_conv")
+        if number < len(convolutions):
+            x = norm_relu(x, norm, f"{name}_{number}")
+        else:
+            x = norm(x, f"{name}_{number}_bn")
+    x = drop_branch(x, drop_rate, f"{name}_drop")
+    x = layers.Add(name=f"{name}_add")([shortcut, x])
+    return layers.ReLU(name=f"{name}_out")(x)
+
+
+basic_block = functools.partial(_block, is_bottleneck=False)
+bottleneck_block = functools.partial(_block, is_bottleneck=True)

@@ -1,4 +1,4 @@
-"""ShuffleNetV2 (Ma et al., 2018, https://arxiv.org/abs/1807.11164)."""
+"""ShuffleNetV2 (Ma et al., 2018, https://arxiv.org/abs/1807.11164) and ResizableNet."""
 
 import functools
 from collections.abc import Iterable, Sequence
@@ -10,28 +10,20 @@ from keras import layers
 from keras_resizable.layers import ChannelShuffle
 from keras_resizable.models.assemble import assemble
 from keras_resizable.models.convolutions import (
-    Block,
-    Norm,
-    Regularizer,
     conv,
     depthwise_conv,
+    norm_relu,
+    split_into_stages,
 )
-from keras_resizable.models.options import NetworkOptions, documented
+from keras_resizable.models.options import IMAGENET, NetworkOptions, documented
 from keras_resizable.network import ResizableNetwork
 
 # Of each width: filters of the groups, and of the last convolution (table 5).
-WIDTHS = {
+_WIDTHS = {
     0.5: ((48, 96, 192), 1024),
     1.0: ((116, 232, 464), 1024),
     1.5: ((176, 352, 704), 1024),
     2.0: ((244, 488, 976), 2048),
-}
-
-
-_DEFAULTS: NetworkOptions = {
-    "input_shape": (224, 224, 3),
-    "classes": 1000,
-    "name": "shufflenet_v2",
 }
 
 
@@ -44,15 +36,9 @@ def ShuffleNetV2(
 ) -> ResizableNetwork:
     """A resizable ShuffleNetV2.
 
-    | at 224 px, 1,000 classes, width 1.5 | FLOPs |
-    |---|---|
-    | all 1.0 | 296 M |
-    | all 0.9 | 213 M |
-    | all 0.8 | 147 M |
-    | all 0.7 | 108 M |
-
-    3.53 M parameters, of which each further scale factor adds 1.3 %. The paper
-    gives the top-1 of sub-networks by their FLOPs: 299 M (it counts more than
+    At 224 px and width 1.5, FLOPs are 296 M (all 1.0), 213 M (all 0.9), 147 M (all 0.8)
+    and 108 M (all 0.7). Of 3.53 M parameters each further scale factor adds 1.3 %. The
+    paper gives the top-1 of sub-networks by their FLOPs: 299 M (it counts more than
     multiply-adds of convolutions) 73.3, 251 M 72.2, 199 M 70.9, 147 M 69.8.
 
     Args:
@@ -60,15 +46,47 @@ def ShuffleNetV2(
         width: 0.5, 1.0, 1.5 or 2.0.
         {options}
     """
-    if width not in WIDTHS:
-        raise ValueError(f"`width` must be one of {tuple(WIDTHS)}. Received: {width!r}")
-    stackwise_num_filters, last_filters = WIDTHS[width]
+    if width not in _WIDTHS:
+        raise ValueError(
+            f"`width` must be one of {tuple(_WIDTHS)}. Received: {width!r}"
+        )
+    stackwise_num_filters, last_filters = _WIDTHS[width]
     return ShuffleNet(
         stackwise_num_units=(4, 8, 4),
         stackwise_num_filters=stackwise_num_filters,
         last_filters=last_filters,
         scales=scales,
-        **(_DEFAULTS | options),
+        **(IMAGENET | {"name": "shufflenet_v2"} | options),
+    )
+
+
+@documented
+def ResizableNet(
+    scales: Iterable[float] = (1.0, 0.9, 0.8, 0.7),
+    **options: Unpack[NetworkOptions],
+) -> ResizableNetwork:
+    """ResizableNet: ShuffleNetV2's units with squeeze-and-excitation.
+
+    The paper shows the architecture only in a figure without numbers (A.3). Widths, the
+    depth of ShuffleNetV2 and a squeeze by 4 are therefore our choice, solved for the
+    FLOPs and parameters that the paper gives.
+
+    | at 224 px, 1,000 classes | FLOPs | parameters | top-1 |
+    |---|---|---|---|
+    | ours, all 1.0 | 366 M | 6.72 M | not run |
+    | paper | 365 M | 6.7 M | 77.8 |
+
+    Args:
+        scales: Scale factors, distinct numbers in (0, 1]; 3 stages.
+        {options}
+    """
+    return ShuffleNet(
+        stackwise_num_units=(4, 8, 4),
+        stackwise_num_filters=(144, 360, 880),
+        last_filters=2048,
+        squeeze=4,
+        scales=scales,
+        **(IMAGENET | {"dropout": 0.5, "name": "resizable_net"} | options),
     )
 
 
@@ -80,104 +98,61 @@ def ShuffleNet(
     stem_filters: int = 24,
     **kwargs: Any,
 ) -> ResizableNetwork:
-    """A network of ShuffleNetV2's units, of any depth and width.
+    """A network of ShuffleNetV2's units with one stage per group.
 
-    Args:
-        stackwise_num_units: Number of units of each group.
-        stackwise_num_filters: Number of filters of each group, even.
-        last_filters: Number of filters of the last convolution.
-        squeeze: None, or by how much squeeze-and-excitation narrows the filters
-            of each unit's branch.
-        stem_filters: Number of filters of the first convolution.
-        **kwargs: Those of `keras_resizable.models.assemble.assemble`.
-
-    Returns:
-        A `ResizableNetwork` with one stage per group.
+    `squeeze` is the reduction of squeeze-and-excitation in each unit, None for units
+    without it; `kwargs` are those of `assemble`.
     """
-    before: list[Block] = [functools.partial(stem, filters=stem_filters)]
-    stages: list[list[Block]] = []
     groups = zip(stackwise_num_units, stackwise_num_filters)
-    for group, (num_units, filters) in enumerate(groups):
-        options: dict[str, Any] = {"filters": filters, "squeeze": squeeze}
-        name = f"stage{group + 2}"
-        # The unit with a stride ends the stage before.
-        (stages[-1] if stages else before).append(
-            functools.partial(strided_unit, name=f"{name}_unit1", **options)
+    first_unit, *units = (
+        functools.partial(
+            _unit,
+            filters=filters,
+            stride=2 if number == 1 else 1,
+            squeeze=squeeze,
+            name=f"stage{group}_unit{number}",
         )
-        stages.append(
-            [
-                functools.partial(unit, name=f"{name}_unit{number}", **options)
-                for number in range(2, num_units + 1)
-            ]
-        )
-    stages[-1].append(functools.partial(last_conv, filters=last_filters))
-    return assemble(before, stages, epsilon=1.001e-5, **kwargs)
+        for group, (num_units, filters) in enumerate(groups, start=2)
+        for number in range(1, num_units + 1)
+    )
+    stages = split_into_stages(units)
+    stages[-1].append(functools.partial(_last_conv, filters=last_filters))
+    stem = [functools.partial(_stem, filters=stem_filters), first_unit]
+    return assemble(stem, stages, epsilon=1.001e-5, **kwargs)
 
 
-def stem(
-    x: keras.KerasTensor, norm: Norm, regularizer: Regularizer, filters: int
-) -> keras.KerasTensor:
+def _stem(x, norm, regularizer, filters):
     x = conv(x, filters, 3, 2, regularizer, "conv1")
-    x = norm(x, "conv1_bn")
-    x = layers.ReLU(name="conv1_relu")(x)
+    x = norm_relu(x, norm, "conv1")
     return layers.MaxPooling2D(3, 2, padding="same", name="maxpool")(x)
 
 
-def unit(
-    x: keras.KerasTensor,
-    norm: Norm,
-    regularizer: Regularizer,
-    filters: int,
-    squeeze: int | None,
-    name: str,
-) -> keras.KerasTensor:
-    """Half of the channels pass, half are convolved; both are shuffled."""
-    passed, x = keras.ops.split(x, 2, axis=-1)
-    x = _branch(x, norm, regularizer, filters // 2, 1, squeeze, name)
-    x = layers.Concatenate(name=f"{name}_concat")([passed, x])
-    return ChannelShuffle(2, name=f"{name}_shuffle")(x)
-
-
-def strided_unit(
-    x: keras.KerasTensor,
-    norm: Norm,
-    regularizer: Regularizer,
-    filters: int,
-    squeeze: int | None,
-    name: str,
-) -> keras.KerasTensor:
-    """Both branches convolve all channels, with a stride of 2."""
-    shortcut = depthwise_conv(x, 2, regularizer, f"{name}_0_depthwise")
-    shortcut = norm(shortcut, f"{name}_0_depthwise_bn")
-    left = filters - filters // 2
-    shortcut = conv(shortcut, left, 1, 1, regularizer, f"{name}_0_conv")
-    shortcut = norm(shortcut, f"{name}_0_bn")
-    shortcut = layers.ReLU(name=f"{name}_0_relu")(shortcut)
-    x = _branch(x, norm, regularizer, filters // 2, 2, squeeze, name)
+def _unit(x, norm, regularizer, filters, stride, squeeze, name):
+    """Convolves half of the channels, or with a stride all in two branches."""
+    if stride == 1:
+        shortcut, x = keras.ops.split(x, 2, axis=-1)
+    else:
+        shortcut = depthwise_conv(x, stride, regularizer, f"{name}_0_depthwise")
+        shortcut = norm(shortcut, f"{name}_0_depthwise_bn")
+        left = filters - filters // 2
+        shortcut = conv(shortcut, left, 1, 1, regularizer, f"{name}_0_conv")
+        shortcut = norm_relu(shortcut, norm, f"{name}_0")
+    filters //= 2
+    x = conv(x, filters, 1, 1, regularizer, f"{name}_1_conv")
+    x = norm_relu(x, norm, f"{name}_1")
+    x = depthwise_conv(x, stride, regularizer, f"{name}_2_depthwise")
+    x = norm(x, f"{name}_2_bn")
+    x = conv(x, filters, 1, 1, regularizer, f"{name}_3_conv")
+    x = norm_relu(x, norm, f"{name}_3")
+    if squeeze is not None:
+        x = _excite(x, max(1, filters // squeeze), regularizer, f"{name}_se")
     x = layers.Concatenate(name=f"{name}_concat")([shortcut, x])
     return ChannelShuffle(2, name=f"{name}_shuffle")(x)
 
 
-def last_conv(
-    x: keras.KerasTensor, norm: Norm, regularizer: Regularizer, filters: int
-) -> keras.KerasTensor:
+def _last_conv(x, norm, regularizer, filters):
     x = conv(x, filters, 1, 1, regularizer, "conv5")
-    x = norm(x, "conv5_bn")
-    return layers.ReLU(name="conv5_relu")(x)
-
-
-def _branch(x, norm, regularizer, filters, stride, squeeze, name):
-    x = conv(x, filters, 1, 1, regularizer, f"{name}_1_conv")
-    x = norm(x, f"{name}_1_bn")
-    x = layers.ReLU(name=f"{name}_1_relu")(x)
-    x = depthwise_conv(x, stride, regularizer, f"{name}_2_depthwise")
-    x = norm(x, f"{name}_2_bn")
-    x = conv(x, filters, 1, 1, regularizer, f"{name}_3_conv")
-    x = norm(x, f"{name}_3_bn")
-    x = layers.ReLU(name=f"{name}_3_relu")(x)
-    if squeeze is not None:
-        x = _excite(x, max(1, filters // squeeze), regularizer, f"{name}_se")
-    return x
+    return norm_relu(x, norm, "conv5")
 
 
 def _excite(x, squeezed, regularizer, name):

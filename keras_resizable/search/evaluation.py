@@ -5,7 +5,7 @@ import functools
 import pathlib
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -41,12 +41,8 @@ _SAVED = ("right", "confidence", "top5", "loss")
 class Scores:
     """How sub-networks did on the images so far.
 
-    Args:
-        rights: For each batch, boolean `(configurations, images)`.
-        confidences: For each batch, float16 `(configurations, images)`.
-        top5: `(configurations,)`, number of images with the label among the five
-            most probable classes.
-        loss: `(configurations,)`, sum of the cross-entropies.
+    `rights` and `confidences` have `(configurations, images)` of each batch; `top5`, a
+    number of images, and `loss`, a sum, are `(configurations,)`.
     """
 
     rights: tuple[np.ndarray, ...]
@@ -56,10 +52,12 @@ class Scores:
 
     @classmethod
     def none(cls, num_configs: int) -> "Scores":
-        return cls((), (), np.zeros(num_configs), np.zeros(num_configs))
+        empty = np.zeros((num_configs, 0))
+        rights, confidences = (empty.astype(bool),), (empty.astype(np.float16),)
+        return cls(rights, confidences, np.zeros(num_configs), np.zeros(num_configs))
 
     def plus(self, batch: np.ndarray) -> "Scores":
-        """These and those of a batch, `(configurations, images, 4)` of `score`."""
+        """These and a batch's, `(configurations, images, 4)` from `_make_score`."""
         right, top5, loss, confidence = np.moveaxis(batch, -1, 0)
         return Scores(
             (*self.rights, right.astype(bool)),
@@ -71,16 +69,12 @@ class Scores:
     @property
     def right(self) -> np.ndarray:
         """Boolean `(configurations, images)`, see `SampleResults`."""
-        return self._joined(self.rights, bool)
+        return np.concatenate(self.rights, axis=1)
 
     @property
     def confidence(self) -> np.ndarray:
         """float16 `(configurations, images)`, see `SampleResults`."""
-        return self._joined(self.confidences, np.float16)
-
-    def _joined(self, batches, dtype):
-        none = np.zeros((len(self.top5), 0), dtype)
-        return np.concatenate([none, *batches], axis=1)
+        return np.concatenate(self.confidences, axis=1)
 
     @property
     def means(self) -> dict[str, np.ndarray]:
@@ -98,33 +92,18 @@ def evaluate_configs(
     network: ResizableNetwork,
     dataset: tf.data.Dataset,
     configs: Sequence[Configuration],
-    calibrate_with: tf.data.Dataset | None = None,
-    path: pathlib.Path | None = None,
-    origin: Mapping[str, str] | None = None,
-    *,
-    raw: bool = True,
-    verbose: bool = True,
+    calibrate_with: tf.data.Dataset | None,
+    path: pathlib.Path | None,
+    origin: Mapping[str, str] | None,
+    raw: bool,
+    verbose: bool,
 ) -> tuple[Scores | None, Scores]:
-    """Scores of sub-networks, sharing the computations they have in common.
+    """Scores of sub-networks, which share the computations they have in common.
 
-    Args:
-        network: A `ResizableNetwork` that classifies.
-        dataset: What `labelled_batches` gives, in the same order whenever it is read.
-        configs: Configurations.
-        calibrate_with: What `image_batches` gives, to re-estimate the batch statistics
-            of each with.
-        path: Path of a `.npz` file that saves progress, to resume from.
-        origin: `SampleResults.origin` of these; needed with `path`.
-        raw: Whether to evaluate with the statistics that training left, too.
-        verbose: Whether to show progress.
-
-    Returns:
-        Two `Scores` in the order of `configs`: with the statistics that training
-        left, None without `raw`, and after calibration; without `calibrate_with` both
-        are the same.
-
-    Raises:
-        ValueError: If a data set is empty, or the file at `path` is damaged.
+    The first are with the statistics that training left, None without `raw`; the second
+    after calibration, if there is any. The data sets are those of `labelled_batches`
+    and `image_batches`. `path` is a `.npz` file that saves progress, to resume from if
+    it is of the same `origin`.
     """
     evaluation = _Evaluation(network, configs, calibrate_with is not None, raw)
     key = repr((origin, configs, raw))
@@ -141,25 +120,14 @@ def evaluate_configs(
         if saves:
             evaluation.save(path, key)
         raise
-    by_kind = dict(zip(evaluation.kinds, evaluation.done.scores))
-    calibrated = by_kind.get("calibrated") or by_kind["raw"]
-    return by_kind.get("raw"), calibrated
+    scores = evaluation.done.scores  # One or both of raw and calibrated ones.
+    return (scores[0] if evaluation.kinds[0] == "raw" else None), scores[-1]
 
 
 def evaluate_model(model: keras.Model, dataset: Batches, name: str) -> SampleResults:
-    """Results of any classifier on each image, such as a fine-tuned sub-network.
+    """Results of any classifier on each image, with a name instead of a configuration.
 
-    Args:
-        model: A `keras.Model` of images, with one output.
-        dataset: `tf.data.Dataset` of batches of images and labels, integers or
-            one-hot; or both as a tuple of arrays.
-        name: What to call it.
-
-    Returns:
-        `SampleResults` with `name` in the place of a configuration.
-
-    Raises:
-        ValueError: If the data set is empty.
+    `dataset` has batches of images and labels, as in `build_table`.
     """
     classifier = Classifier(model)
     score = _make_score(classifier, tf.distribute.get_strategy())
@@ -168,8 +136,7 @@ def evaluate_model(model: keras.Model, dataset: Batches, name: str) -> SampleRes
     for images, labels in watched(labelled_batches(dataset, model), "dataset"):
         seen.add((images, labels))
         check_labels(labels, classifier.num_outputs)
-        outputs = run(images)
-        scores = scores.plus(score(outputs, labels).numpy()[None])
+        scores = scores.plus(score(run(images), labels).numpy()[None])
     check_not_empty(scores.right.size, "dataset")
     origin = {
         "network": digest_of_network(model),
@@ -179,32 +146,20 @@ def evaluate_model(model: keras.Model, dataset: Batches, name: str) -> SampleRes
     return SampleResults((name,), scores.right, scores.confidence, origin)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Done:
-    """Progress so far. It is replaced as a whole, so that stopping leaves it whole.
+class _Done(NamedTuple):
+    """Progress so far. It is replaced as a whole, so that stopping leaves it whole."""
 
-    Args:
-        calibrated: Number of batches that `statistics` were estimated with.
-        seen: Number of images in them.
-        statistics: Batch statistics by the nodes of the tree.
-        evaluated: Number of batches in `scores`.
-        scores: With the network's own statistics, with `statistics`, or both.
-    """
-
-    calibrated: int
-    seen: int
-    statistics: dict
-    evaluated: int
-    scores: tuple[Scores, ...]
+    calibrated: int  # Number of batches of `statistics`.
+    seen: int  # Number of images in them.
+    statistics: dict  # By the nodes of the tree.
+    evaluated: int  # Number of batches of `scores`.
+    scores: tuple[Scores, ...]  # By `_Evaluation.kinds`.
 
 
 class _Evaluation:
     def __init__(self, network, configs, calibrates, raw):
         self._network = network
         self._tree = PrefixTree(network, configs)
-        sources = [config for config in configs if network.is_source_at(config)]
-        self._tree_of_sources = PrefixTree(network, sources) if sources else None
-        self._num_sources = len(sources)
         self._indices = [config.indices for config in configs]
         self._score = _make_score(network.classifier, network.distribute_strategy)
         self._own_statistics = self._tree.statistics()
@@ -213,7 +168,7 @@ class _Evaluation:
         self.done = _Done(0, 0, self._own_statistics, 0, scores)
 
     def run(self, dataset, calibrate_with, verbose):
-        """Does what is to do; yields when something is done."""
+        """Calibrates and evaluates; yields after each batch."""
         if calibrate_with is not None:
             yield from self._calibrate(calibrate_with, verbose)
         yield from self._evaluate(dataset, verbose)
@@ -222,13 +177,11 @@ class _Evaluation:
         dataset = dataset.skip(self.done.calibrated)
         progress = _progress("Calibrating", dataset, 1, verbose)
         for images in watched(dataset, "calibrate_with"):
-            done = self.done
-            statistics = self._tree.calibrate(images, done.statistics, done.seen)
-            self.done = dataclasses.replace(
-                done,
-                calibrated=done.calibrated + 1,
-                seen=done.seen + len(images),
-                statistics=statistics,
+            calibrated, seen, statistics, *_ = self.done
+            self.done = self.done._replace(
+                calibrated=calibrated + 1,
+                seen=seen + len(images),
+                statistics=self._tree.calibrate(images, statistics, seen),
             )
             progress.add(1)
             yield
@@ -236,39 +189,33 @@ class _Evaluation:
 
     def _evaluate(self, dataset, verbose):
         dataset = dataset.skip(self.done.evaluated)
-        of_kind = {"raw": self._own_statistics, "calibrated": self.done.statistics}
+        calibrated = self._tree.calibrated(self.done.statistics)
+        of_kind = {"raw": self._own_statistics, "calibrated": calibrated}
         all_statistics = [of_kind[kind] for kind in self.kinds]
         units = len(all_statistics) * len(self._indices)
-        units += self._num_sources * ("calibrated" in self.kinds)
         progress = _progress("Evaluating", dataset, units, verbose)
         strategy = self._network.distribute_strategy
-        score = self._score
         fill = _make_fill(strategy)
         distributed = strategy.experimental_distribute_dataset(dataset)
-        cardinality = int(dataset.cardinality())
-        for images, labels in watched(distributed, "dataset", cardinality):
+        for images, labels in watched(
+            distributed, "dataset", int(dataset.cardinality())
+        ):
             for local in strategy.experimental_local_results(labels):
                 check_labels(local, self._network.classifier.num_outputs)
             filled = fill(images)
             scores = []
             for old, statistics in zip(self.done.scores, all_statistics):
                 rows = {}
-                for indices, outputs in self._outputs(filled, statistics):
-                    scored = strategy.gather(score(outputs, labels), axis=0)
+                for indices, outputs in self._tree.outputs(filled, statistics):
+                    scored = strategy.gather(self._score(outputs, labels), axis=0)
                     rows[indices] = scored.numpy()
                     progress.add(1)
                 scores.append(old.plus(np.stack([rows[i] for i in self._indices])))
-            self.done = dataclasses.replace(
-                self.done, evaluated=self.done.evaluated + 1, scores=tuple(scores)
+            self.done = self.done._replace(
+                evaluated=self.done.evaluated + 1, scores=tuple(scores)
             )
             yield
         check_not_empty(self.done.evaluated, "dataset")
-
-    def _outputs(self, images, statistics):
-        """Scale indices and outputs of each sub-network, each source's its own."""
-        yield from self._tree.outputs(images, statistics)
-        if self._tree_of_sources and statistics is not self._own_statistics:
-            yield from self._tree_of_sources.outputs(images, self._own_statistics)
 
     def save(self, path, key):
         done = self.done
@@ -288,22 +235,19 @@ class _Evaluation:
         if str(arrays.get("key")) != key or "progress" not in arrays:
             return
         calibrated, seen, evaluated = map(int, arrays["progress"])
-        scores = tuple(
-            Scores((right,), (confidence,), top5, loss)
-            for right, confidence, top5, loss in (
-                [arrays[f"{number}/{name}"] for name in _SAVED]
-                for number in range(len(self.done.scores))
-            )
-        )
+        scores = []
+        for number in range(len(self.kinds)):
+            right, confidence, *sums = (arrays[f"{number}/{name}"] for name in _SAVED)
+            scores.append(Scores((right,), (confidence,), *sums))
         statistics = {
             node: tf.constant(arrays[str(node)]) for node in self._own_statistics
         }
-        self.done = _Done(calibrated, seen, statistics, evaluated, scores)
+        self.done = _Done(calibrated, seen, statistics, evaluated, tuple(scores))
 
 
 def _make_score(classifier, strategy):
     """A graph that judges each image, `(images, 4)` float32, on each device."""
-    _ = classifier.gives_probabilities  # Now, and not in a graph.
+    _ = classifier.gives_probabilities  # It must be found outside of a graph.
 
     def score(outputs, labels):
         labels = integer_labels(labels)
@@ -318,31 +262,23 @@ def _make_score(classifier, strategy):
         )
         top5 = tf.math.in_top_k(labels, scores, min(5, scores.shape[-1]))
         confidence = tf.reduce_max(probabilities, axis=-1)
-        return tf.stack(
-            [tf.cast(right, tf.float32), tf.cast(top5, tf.float32), loss, confidence],
-            axis=-1,
-        )
+        right, top5 = tf.cast(right, tf.float32), tf.cast(top5, tf.float32)
+        return tf.stack([right, top5, loss, confidence], axis=-1)
 
-    def score_all(outputs, labels):
-        return strategy.run(score, (outputs, labels))
-
-    return as_graph(score_all)
+    return as_graph(lambda outputs, labels: strategy.run(score, (outputs, labels)))
 
 
 def _make_fill(strategy):
     """A graph that gives a black image to each device that got none.
 
-    TensorFlow's convolutions on CPUs return an input of no images as it is.
+    TensorFlow's convolutions on CPUs return an input of no images unchanged.
     """
 
     def fill(images):
         missing = 1 - tf.minimum(tf.shape(images)[0], 1)
         return tf.pad(images, [[0, missing], [0, 0], [0, 0], [0, 0]])
 
-    def fill_all(images):
-        return strategy.run(fill, (images,))
-
-    return as_graph(fill_all)
+    return as_graph(lambda images: strategy.run(fill, (images,)))
 
 
 def _progress(title, dataset, units, verbose):

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 EXPLORED, NARROWED = "explored", "narrowed"
 _MOST_CONFIGS = 50_000
-# Of those that are evaluated on few images, how many are on more and on all.
+# The parts of those evaluated on few images that are evaluated on more and on all.
 _ON_MORE, _ON_ALL = 1 / 4, 1 / 12
-_FEWEST = 8  # Fewer would leave budgets without one.
-# To calibrate takes longer than to evaluate, and fewer images do.
+_FEWEST = 8  # With fewer, some budgets would have none.
+# Calibrating takes longer than evaluating, and needs fewer images.
 _TO_CALIBRATE, _LEAST_TO_CALIBRATE = 1 / 4, 250
 
 
@@ -49,40 +49,34 @@ def explore(
     """The lookup table of the best sub-networks, without evaluating all.
 
     Sub-networks are drawn at random and evaluated on few images; a quarter of them, the
-    most accurate of their cost, on more; and a twelfth on all, but at least eight each
-    (successive halving, https://arxiv.org/abs/1502.07943). What is shared is computed
-    once, as in `build_table`. Proposals by a model of what was evaluated found nothing
-    better than random ones.
+    most accurate for their cost, on more; and a twelfth on all, but at least eight each
+    (successive halving, https://arxiv.org/abs/1502.07943). Shared computations are made
+    once, as in `build_table`. Proposals by a model of the results found nothing better
+    than random ones.
 
     Args:
         network: A `ResizableNetwork` that classifies.
-        dataset: `tf.data.Dataset` of batches of images and labels, integers or
-            one-hot, in the same order whenever it is read; or both as a tuple of
-            arrays.
+        dataset: As in `build_table`, in the same order whenever it is read.
         evaluations: How many sub-networks to evaluate on few images.
-        calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
-            statistics of each configuration with.
-        costs: A table of the configurations to consider with their costs, as
-            `latency_table` gives it; FLOPs of all if absent, or of a seeded 50,000 of
-            more.
+        calibrate_with: As in `build_table`.
+        costs: A table of the configurations to consider with their costs, as from
+            `latency_table`; FLOPs of all if absent, or of a seeded 50,000 of more.
         cost: Its column, which is to be low.
-        num_images: About how many images these take, evenly from all. Those of the
-            second round take the geometric mean of this and all. Both are calibrated
-            with a quarter as many, at least 250.
-        folder: Folder for `table.csv` and `samples.npz`, as `build_table` has it, with
-            those on few and on more images in its folders `explored` and `narrowed`.
-            The same call resumes an interrupted one, and evaluates nothing again.
-        seed: Seed of what is drawn.
+        num_images: About how many images the first round takes, evenly from all; the
+            second takes the geometric mean of this and all. Both are calibrated with a
+            quarter as many, at least 250.
+        folder: As in `build_table`, with the tables of the first two rounds in its
+            folders `explored` and `narrowed`.
+        seed: Seed of the random draws.
         verbose: Whether to show progress.
 
     Returns:
-        The table of `build_table` of those that were evaluated on all images, and of
-        what the folder had before, with `top1_raw` NaN.
+        The table of `build_table` for those evaluated on all images, and for earlier
+        ones in the folder, with `top1_raw` NaN.
 
     Raises:
         ValueError: If there are fewer than two evaluations, or as many as
             configurations; or as `build_table`.
-        ImportError: If the extra `search` is not installed.
 
     Example::
 
@@ -91,49 +85,47 @@ def explore(
     """
     if evaluations < 2:
         raise ValueError(
-            "Exploring evaluates the cheapest and the dearest at least, which are two. "
-            f"Received: {evaluations}"
+            "Exploring evaluates the cheapest and the most expensive at least, which "
+            f"are two. Received: {evaluations}"
         )
     if num_images < 1:
         raise ValueError(f"`num_images` is at least 1. Received: {num_images}")
-    if costs is None:
-        costs = _flops(network, seed)
-    costs = _checked(costs, cost, network)
+    costs = _checked(_flops(network, seed) if costs is None else costs, cost, network)
     if evaluations >= len(costs):
         raise ValueError(
             f"There are {len(costs)} sub-networks: `build_table` evaluates them all. "
             f"Received: evaluations={evaluations}"
         )
     dataset = labelled_batches(dataset, network)
-    to_calibrate = None
     if calibrate_with is not None:
-        to_calibrate = images_in_random_order(calibrate_with, network)
-    options = {"raw": False, "verbose": verbose}
+        calibrate_with = images_in_random_order(calibrate_with, network)
+    folder = None if folder is None else pathlib.Path(folder)
     configs = _drawn(costs, evaluations, seed)
     total = _count(dataset, "dataset")
-    for name, stride, kept in _rounds(total, num_images):
+
+    def evaluated(stride, to_calibrate, subfolder=""):
         if verbose:
             which = f"one of {stride} images" if stride > 1 else "all images"
             print(f"On {which}: {len(configs)} sub-networks")
-        table = build_table(
+        return build_table(
             network,
-            _spread(dataset, stride),
+            _spread(dataset, stride) if subfolder else dataset,
             configs,
-            calibrate_with=_fewer(to_calibrate, total / stride),
-            folder=None if folder is None else pathlib.Path(folder) / name,
-            **options,
+            calibrate_with=to_calibrate,
+            folder=folder and folder / subfolder,
+            raw=False,
+            verbose=verbose,
         )
+
+    for name, stride, kept in _rounds(total, num_images):
+        table = evaluated(stride, _fewer(calibrate_with, total / stride), name)
         table = table[table["config"].isin(configs)].merge(costs, on="config")
         configs = _best(table, max(_FEWEST, round(kept * evaluations)))
-    if verbose:
-        print(f"On all images: {len(configs)} sub-networks")
-    return build_table(
-        network, dataset, configs, calibrate_with=to_calibrate, folder=folder, **options
-    )
+    return evaluated(1, calibrate_with)
 
 
 def _rounds(total, num_images):
-    """Of each round before the last: its name, stride, and the part that it keeps."""
+    """The name, the stride, and the kept part of each round before the last."""
     few = max(1, round(total / num_images))
     more = max(1, round((total / num_images) ** 0.5))
     if more in (1, few):  # All images, or as few.
@@ -142,11 +134,11 @@ def _rounds(total, num_images):
 
 
 def _flops(network, seed):
+    """A table of all configurations, or of a random part, with their FLOPs."""
     pandas = import_extra("pandas", "search")
     space = network.space
-    if space.size <= _MOST_CONFIGS:
-        configs = list(space.configs())
-    else:
+    configs = list(space.configs()) if space.size <= _MOST_CONFIGS else None
+    if configs is None:
         shape = (_MOST_CONFIGS, space.num_stages)
         rows = np.random.default_rng(seed).integers(len(space.scales), size=shape)
         ends = (space.largest, space.smallest)
@@ -156,6 +148,7 @@ def _flops(network, seed):
 
 
 def _checked(costs, cost, network):
+    """The columns `config`, as this library writes them, and `cost` of a table."""
     for name in ("config", cost):
         if name not in costs:
             raise ValueError(
@@ -173,7 +166,7 @@ def _checked(costs, cost, network):
 
 
 def _count(dataset: tf.data.Dataset, name: str) -> int:
-    """About how many images: all batches for as large as the first."""
+    """About how many images there are, if all batches are as large as the first."""
     batches = int(dataset.cardinality())
     if batches < 0:  # It is not known.
         batches = sum(1 for _ in watched(dataset, name))
@@ -187,12 +180,12 @@ def _batch_size(dataset):
 
 
 def _spread(dataset: tf.data.Dataset, stride: int) -> tf.data.Dataset:
-    """One of as many images, evenly, as data may be sorted by class."""
+    """Every `stride`-th image, as data may be sorted by class."""
     return dataset.unbatch().shard(stride, 0).batch(_batch_size(dataset))
 
 
 def _fewer(to_calibrate, num_images):
-    """What to calibrate with for an evaluation on about as many images."""
+    """A part to calibrate with for an evaluation on about as many images."""
     if to_calibrate is None:
         return None
     count = max(round(_TO_CALIBRATE * num_images), _LEAST_TO_CALIBRATE)
@@ -201,7 +194,7 @@ def _fewer(to_calibrate, num_images):
 
 
 def _drawn(costs, count, seed):
-    """The cheapest, the dearest, and others by chance."""
+    """The cheapest, the most expensive, and random other configurations."""
     ends = [costs["cost"].idxmin(), costs["cost"].idxmax()]
     others = np.random.default_rng(seed).permutation(costs.index)
     numbers = list(dict.fromkeys([*ends, *others]))[:count]
@@ -209,11 +202,11 @@ def _drawn(costs, count, seed):
 
 
 def _best(table, count):
-    """Those that are the most accurate of their cost: fronts, one under another."""
+    """The most accurate for their cost: Pareto fronts, one under another."""
     found: list[str] = []
     while len(found) < count and not table.empty:
         front = pareto_front(table, "cost")
-        # Evenly from the dearest to the cheapest, if there are more than are wanted.
+        # If there are more than are wanted, evenly over all costs.
         places = np.linspace(len(front) - 1, 0, min(len(front), count - len(found)))
         found += front["config"].iloc[places.round().astype(int)].tolist()
         table = table.drop(front.index)

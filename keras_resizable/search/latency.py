@@ -1,20 +1,29 @@
-"""Latencies of sub-networks, as sums over the pieces they are made of."""
+"""Latencies of sub-networks: sums over their pieces, or of whole files."""
 
 import json
 import os
 import pathlib
+import re
 import tempfile
 import warnings
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from keras_resizable.devices import Device
-from keras_resizable.devices.names import check_name
-from keras_resizable.export.tflite import convert
+from keras_resizable.devices.names import check_name, printable
+from keras_resizable.export.flatbuffer import metadata_of_signature
+from keras_resizable.export.tflite import QUANTIZE, convert, suffix_of
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.search.table import LATENCY, MEASURED
+from keras_resizable.search.samples import SAMPLES, load_samples
+from keras_resizable.search.table import (
+    LATENCY,
+    MEASURED,
+    TABLE,
+    read_table,
+    write_table,
+)
 from keras_resizable.space import ConfigLike
 from keras_resizable.subnetworks.pieces import content, cut_piece, pieces_of_configs
 from keras_resizable.utils.extras import import_extra
@@ -36,55 +45,49 @@ def latency_table(
     cache: str | os.PathLike | None = None,
     verbose: bool = True,
 ) -> "pandas.DataFrame":
-    """Latency and size of sub-networks as TFLite, from those of their pieces.
+    """Latency and size of sub-networks as TFLite, as sums over their pieces.
 
-    Sub-networks are made of few distinct pieces: of ResNet-50's 256 at four scale
-    factors, 62 stages at an input size and a scale, a stem, and 6 heads. Each piece is
-    converted and timed once, and the latencies summed. They are cached by what a piece
-    computes, so that another network, another call, or a call after an interruption
-    measures only what is new.
+    Sub-networks share few distinct pieces: ResNet-50's 256 at four scale factors have
+    62 stages at an input size and a scale, a stem, and 6 heads. Each is converted and
+    timed once, and cached by what it computes, so that only new pieces are measured for
+    another network or after an interruption.
 
-    A piece's latency is the smallest of the medians of its turns, in several rounds
-    through sub-networks that together have all pieces: other load on the machine only
-    adds to it. A piece that many sub-networks have gets more turns.
+    A piece's latency is the smallest of the medians of several rounds through
+    sub-networks that together have all pieces, as other load only adds to it.
 
     Args:
         network: A `ResizableNetwork` with a fixed input shape.
         device: What to measure on, such as `keras_resizable.devices.Host()`.
         configs: Configurations; all if absent.
         threads: Number of threads.
-        warmup: Runs of each piece in each round that are not timed.
-        runs: Runs of each piece in each round that are.
+        warmup: Untimed runs of each piece in each round.
+        runs: Timed runs of each piece in each round.
         rounds: Number of rounds.
         cache: Path of a `.json` file to cache latencies in; if absent,
-            `keras_resizable/latency.json` in Keras's folder, `~/.keras`; if that cannot
-            be written, a warning says that nothing is kept.
+            `keras_resizable/latency.json` in Keras's folder, `~/.keras`, or nowhere,
+            with a warning, if that cannot be written.
         verbose: Whether to show progress.
 
     Returns:
         A `pandas.DataFrame` with a row per configuration: `config`, its latency in
-        milliseconds at batch size 1 as `latency_ms_<device>`, how that was measured
-        as `measured_<device>`, and `size_bytes`.
+        milliseconds at batch size 1 as `latency_ms_<device>`, the settings of that
+        measurement as `measured_<device>`, and `size_bytes`.
 
     Raises:
         ValueError: If a configuration, a number or the device's name is not valid, or
             the cache is damaged.
         OSError: If a `cache` was given that cannot be written.
-        ImportError: If an extra is not installed.
     """
     pandas = import_extra("pandas", "search")
     check_name(device.name)
     if min(threads, runs, rounds) < 1 or warmup < 0:
         raise ValueError(
             "`threads`, `runs` and `rounds` must be at least 1, `warmup` at least 0. "
-            f"Received: threads={threads}, runs={runs}, rounds={rounds}, "
-            f"warmup={warmup}"
+            f"Received: {threads=}, {runs=}, {rounds=}, {warmup=}"
         )
     selected = network.space.select(configs)
-    measured = (
-        f"{device.description}, {threads} threads, "
-        f"{rounds} rounds of {warmup} + {runs} runs, float32"
-    )
+    settings = f"{threads} threads, {rounds} rounds of {warmup} + {runs} runs, float32"
+    measured = f"{device.description}, {settings}"
     is_default = cache is None
     cache = cache_folder() / "latency.json" if cache is None else pathlib.Path(cache)
     pieces_of = pieces_of_configs(network, selected)
@@ -123,9 +126,9 @@ def latency_table(
 
 
 def _measure(network, pieces, chains, device, settings, rounds, verbose):
-    """Converts and times pieces, given by their keys; yields records of a few."""
-    # In the order in which a sub-network runs them, a piece finds in the processor's
-    # caches what it finds there in the whole. So: sub-networks that have all pieces.
+    """Converts and times pieces, by their keys; yields a record of each chain."""
+    # Pieces run in the order of a sub-network, so that the processor's caches hold what
+    # they would in the whole. The cover is of sub-networks that have all pieces.
     cover = []
     missing = set(pieces)
     while missing:
@@ -155,21 +158,18 @@ def _measure(network, pieces, chains, device, settings, rounds, verbose):
 
 
 def _merged(known, record):
-    """What is known, with the turns of a record added."""
-    turns = {
-        key: {
-            **new,
-            "turns_ms": known.get(key, {}).get("turns_ms", []) + new["turns_ms"],
-        }
-        for key, new in record.items()
-    }
-    return known | turns
+    """The known latencies, with the turns of a record added."""
+    merged = dict(known)
+    for key, new in record.items():
+        before = known[key]["turns_ms"] if key in known else []
+        merged[key] = {**new, "turns_ms": before + new["turns_ms"]}
+    return merged
 
 
 def _keep(record, cache, is_default):
-    """Adds a record to the cache; whether that can be written."""
+    """Adds a record to the cache; returns whether that can be written."""
     try:
-        known = _merged(_read(cache), record)  # Others may have written to it.
+        known = _merged(_read(cache), record)  # Another process may have written it.
         with replacing(cache) as path:
             path.write_text(json.dumps(known, indent=1) + "\n")
     except OSError as error:
@@ -196,3 +196,80 @@ def _read(cache):
             "again."
         ) from error
     return known
+
+
+def write_measurements(
+    results: Sequence[dict[str, Any]],
+    device: Device,
+    *,
+    threads: int,
+    warmup: int,
+    runs: int,
+) -> list[pathlib.Path]:
+    """Writes what `device.measure` returned for whole `.tflite` files.
+
+    It goes into `benchmark_<device>.json` next to the first file. If a lookup table is
+    there too, the latencies of sub-networks of its network are added to it, as
+    `latency_ms_<device>`, or `latency_ms_<device>_int8` and so on for quantized files.
+    Returns the paths of the files that were written.
+    """
+    check_name(device.name)
+    if not results:
+        raise ValueError("There are no results to write.")
+    folder = pathlib.Path(results[0]["path"]).parent
+    path = folder / f"benchmark_{device.name}.json"
+    contents = {
+        "device": device.name,
+        "description": device.description,
+        "threads": threads,
+        "warmup": warmup,
+        "runs": runs,
+        "results": results,
+    }
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(contents, indent=2) + "\n")
+    if not all((folder / name).exists() for name in (TABLE, SAMPLES)):
+        return [path]
+    table = read_table(folder / TABLE).set_index("config")
+    network = load_samples(folder / SAMPLES).origin.get("network")
+    joined = False
+    for result in results:
+        of = metadata_of(result)
+        config = of.get("config")
+        if of.get("network") != network or config not in table.index:
+            continue
+        quantize = of.get("quantize", "none")
+        name = device.name + suffix_of(quantize, of.get("io", "int8"))
+        table.loc[config, LATENCY + name] = result["median_ms"]
+        table.loc[config, MEASURED + name] = (
+            f"{device.description}, {threads} threads, {warmup} + {runs} runs, whole, "
+            f"{'float32' if quantize == 'none' else quantize}"
+        )
+        joined = True
+    if not joined:
+        return [path]
+    write_table(table.reset_index(), folder / TABLE)
+    return [path, folder / TABLE]
+
+
+def result_name(result: dict[str, Any]) -> str:
+    """The name of a measured file, and its signature if it has several."""
+    name = pathlib.Path(result["path"]).name
+    if result["signature"]:
+        name += f":{result['signature']}"
+    return printable(name)
+
+
+def metadata_of(result: dict[str, Any]) -> dict[str, Any]:
+    """The metadata of a measured file or signature.
+
+    It is empty if this library did not write the file, or cannot have written the
+    metadata, which name columns and are printed.
+    """
+    metadata = metadata_of_signature(result["path"], result["signature"])
+    if not isinstance(metadata, dict):
+        return {}
+    config = metadata.get("config", "1.0")
+    is_config = isinstance(config, str) and re.fullmatch(r"[0-9.,]+", config)
+    is_ours = is_config and metadata.get("quantize", "none") in QUANTIZE
+    return metadata if is_ours else {}

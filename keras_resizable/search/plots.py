@@ -1,4 +1,7 @@
-"""Pictures of sub-networks and of lookup tables, as Matplotlib figures."""
+"""Pictures of sub-networks and of lookup tables, as Matplotlib figures.
+
+They need the extra `search`; the `savefig` of a figure writes a file.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -24,7 +27,7 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 def sub_networks(network: ResizableNetwork, configs: Sequence[ConfigLike]) -> "Figure":
     """Draws sub-networks as the sizes of their feature maps, stage by stage.
 
-    A square is as wide as the maps of a stage are, inside the outline of those at full
+    A square is as wide as the maps of a stage, inside the outline of those at full
     size, and the darker the more FLOPs the stage takes.
 
     Args:
@@ -32,24 +35,22 @@ def sub_networks(network: ResizableNetwork, configs: Sequence[ConfigLike]) -> "F
         configs: Configurations, one for each row.
 
     Returns:
-        A `matplotlib.figure.Figure`; its `savefig` writes a file.
+        A `matplotlib.figure.Figure`.
 
     Raises:
         ValueError: If the input shape is not fixed, or there is no configuration.
-        ImportError: If the extra `search` is not installed.
 
     Example:
 
-    >>> import keras_resizable
-    >>> network = keras_resizable.ResNet20(scales=(1.0, 0.5))
-    >>> figure = keras_resizable.plots.sub_networks(network, ["1.0", "0.5,1.0,0.5"])
+    >>> from keras_resizable import ResNet20, plots
+    >>> figure = plots.sub_networks(ResNet20((1.0, 0.5)), ["1.0", "0.5,1.0,0.5"])
     >>> [text.get_text() for text in figure.axes[0].texts][:3]
     ['stage 1', 'stage 2', 'stage 3']
     """
     if not len(configs):
         raise ValueError("There is nothing to draw. Received: configs=[]")
     width = 1.5 * network.space.num_stages + 2.5
-    figure = _figure(width, 1.4 * len(configs) + 0.6)
+    figure = new_figure(width, 1.4 * len(configs) + 0.6)
     _draw_sub_networks(figure.subplots(), network, configs)
     return figure
 
@@ -66,8 +67,8 @@ def front(
     Args:
         table: A table of `search.build_table`.
         cost: A column to keep low: `"flops"`, `"latency_ms_host"`, ...
-        network: The `ResizableNetwork`, to draw some sub-networks beside it.
-        configs: These sub-networks, at most 26; each gets a letter.
+        network: The `ResizableNetwork`, to draw `configs` next to the front.
+        configs: At most 26 sub-networks, each of which gets a letter.
 
     Returns:
         A `matplotlib.figure.Figure`.
@@ -75,7 +76,6 @@ def front(
     Raises:
         ValueError: If the table lacks the column or a configuration, or there are
             configurations without a network, or too many.
-        ImportError: If the extra `search` is not installed.
     """
     if len(configs) and network is None:
         raise ValueError(
@@ -86,35 +86,30 @@ def front(
             f"At most {len(_LETTERS)} get a letter. Received {len(configs)} configs."
         )
     names = [] if network is None else [str(network.space.config(c)) for c in configs]
-    best = query.pareto_front(table, cost)
-    unit = 1e6 if cost == "flops" else 1
-    figure = _figure(12 if len(configs) else 6, 4.5)
-    axes, *others = np.atleast_1d(figure.subplots(1, 2 if len(configs) else 1))
-    axes.plot(table[cost] / unit, 100 * table["top1"], ".", alpha=0.5)
-    axes.step(best[cost] / unit, 100 * best["top1"], where="post", label="Pareto front")
+    factor, label = (1e-6, "M FLOPs") if cost == "flops" else (1, cost)
+    figure = new_figure(12 if len(configs) else 6, 4.5)
+    ((axes, *others),) = figure.subplots(1, 1 + bool(len(configs)), squeeze=False)
+    draw_front(axes, table, cost, label, factor)
     for letter, name in zip(_LETTERS, names):
         found = table[table["config"].astype(str) == name]
         if found.empty:
             raise ValueError(f"The table has no row of {name!r}.")
-        place = found[cost].iloc[0] / unit, 100 * found["top1"].iloc[0]
+        place = factor * found[cost].iloc[0], 100 * found["top1"].iloc[0]
         axes.plot(*place, "o", color="C3")
         axes.annotate(
             letter, place, xytext=(6, -12), textcoords="offset points", weight="bold"
         )
-    axes.set_xlabel("M FLOPs" if cost == "flops" else cost, parse_math=False)
     axes.set_ylabel("top-1, %")
     axes.legend()
-    axes.grid(alpha=0.3)
     for beside in others:
         _draw_sub_networks(beside, network, configs, _LETTERS)
     return figure
 
 
 def main_effects(table: "pandas.DataFrame") -> "Figure":
-    """Draws what the scale factor of each stage brings and costs.
+    """Draws how accuracy and FLOPs follow the scale factor of each stage.
 
-    A dot is the mean over all sub-networks of the table that have this scale factor in
-    this stage; see `search.main_effects`.
+    A dot is a mean of `search.main_effects`.
 
     Args:
         table: A table of `search.build_table`.
@@ -124,18 +119,16 @@ def main_effects(table: "pandas.DataFrame") -> "Figure":
 
     Raises:
         ValueError: If the table is empty.
-        ImportError: If the extra `search` is not installed.
     """
-    figure = _figure(9, 3.8)
+    figure = new_figure(9, 3.8)
     panels = figure.subplots(1, 2)
     for axes, column, factor, label in (
         (panels[0], "top1", 100, "top-1, %, mean"),
         (panels[1], "flops", 1e-6, "M FLOPs, mean"),
     ):
         for stage, means in enumerate(query.main_effects(table, column), 1):
-            scales = sorted(means)
-            values = [factor * means[scale] for scale in scales]
-            axes.plot(scales, values, "o-", label=f"stage {stage}")
+            values = [factor * mean for mean in means.values()]
+            axes.plot(list(means), values, "o-", label=f"stage {stage}")
         axes.set_xlabel("scale factor")
         axes.set_ylabel(label)
         axes.grid(alpha=0.3)
@@ -147,7 +140,7 @@ def agreement(samples: SampleResults, config: str, other: str) -> "Figure":
     """Draws on how many images two sub-networks are right, together and alone.
 
     Args:
-        samples: Results on each image, of `search.load_samples`.
+        samples: Results on each image, from `search.load_samples`.
         config: A configuration, as text.
         other: Another one.
 
@@ -157,20 +150,18 @@ def agreement(samples: SampleResults, config: str, other: str) -> "Figure":
 
     Raises:
         ValueError: If one was not evaluated.
-        ImportError: If the extra `search` is not installed.
     """
     right, other_right = samples.right_of(config), samples.right_of(other)
     shares = [
         [100 * np.mean((right == one) & (other_right == two)) for two in (True, False)]
         for one in (True, False)
     ]
-    figure = _figure(4.2, 3.8)
+    figure = new_figure(4.2, 3.8)
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
-    for row, values in enumerate(shares):
-        for column, share in enumerate(values):
-            color = "white" if share > 50 else "black"
-            axes.text(column, row, f"{share:.1f} %", color=color, ha="center")
+    for (row, column), share in np.ndenumerate(shares):
+        color = "white" if share > 50 else "black"
+        axes.text(column, row, f"{share:.1f} %", color=color, ha="center")
     axes.set_xticks([0, 1], ["right", "wrong"])
     axes.set_yticks([0, 1], ["right", "wrong"])
     axes.set_xlabel(other, parse_math=False)
@@ -178,13 +169,26 @@ def agreement(samples: SampleResults, config: str, other: str) -> "Figure":
     return figure
 
 
-def _figure(width, height):
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure, in inches, of no window."""
     figure = import_extra("matplotlib.figure", "search").Figure
     return figure(figsize=(width, height), layout="constrained")
 
 
+def draw_front(
+    axes: Any, table: "pandas.DataFrame", cost: str, label: str, factor: float
+) -> None:
+    """Draws all rows of a table as dots, and the Pareto front as a line."""
+    best = query.pareto_front(table, cost)
+    axes.plot(factor * table[cost], 100 * table["top1"], ".", alpha=0.5)
+    line = {"where": "post", "label": "Pareto front"}
+    axes.step(factor * best[cost], 100 * best["top1"], ".-", **line)
+    axes.set_xlabel(label, parse_math=False)
+    axes.grid(alpha=0.3)
+
+
 def _draw_sub_networks(axes: Any, network, configs, names=()):
-    """Rows of squares, the stages of a configuration each."""
+    """Draws a row of squares, one for each stage, for each configuration."""
     rectangle = import_extra("matplotlib.patches", "search").Rectangle
     space = network.space
     configs = [space.config(config) for config in configs]
@@ -198,35 +202,24 @@ def _draw_sub_networks(axes: Any, network, configs, names=()):
             full = largest[level].input_shape[0]
             size = resized(pieces[level].input_shape[0], scale)
             share = pieces[level].flops / most
+            # A blue, the darker the larger the share.
+            blue = tuple(1 - share * np.array([0.85, 0.62, 0.35]) - 0.08)
             for side, options in (
                 (1, {"fill": False, "edgecolor": "0.7", "linestyle": "--"}),
-                (size / full, {"color": _shade(share)}),
+                (size / full, {"color": blue}),
             ):
                 half = 0.4 * side
                 corner = level - half, row - half
                 axes.add_patch(rectangle(corner, 2 * half, 2 * half, **options))
-            axes.text(
-                level,
-                row,
-                f"{size} px",
-                ha="center",
-                va="center",
-                fontsize=8,
-                color="white" if share > 0.5 else "black",
-            )
+            color = "white" if share > 0.5 else "black"
+            center = {"ha": "center", "va": "center"}
+            axes.text(level, row, f"{size} px", **center, fontsize=8, color=color)
         flops = sum(piece.flops for piece in pieces) / 1e6
         name = f"{names[row]}   " if names else ""
         axes.text(0.45, row, f"{name}{config}", ha="right", va="center")
-        end = space.num_stages + 0.6
-        axes.text(
-            end, row, f"{flops:,.{0 if flops >= 100 else 1}f} M FLOPs", va="center"
-        )
+        end, digits = space.num_stages + 0.6, 0 if flops >= 100 else 1
+        axes.text(end, row, f"{flops:,.{digits}f} M FLOPs", va="center")
     axes.set_xlim(-1, space.num_stages + 2)
     axes.set_ylim(len(configs) - 0.45, -0.8)
     axes.set_aspect("equal")
     axes.axis("off")
-
-
-def _shade(share):
-    """A blue, the darker the larger the share."""
-    return tuple(1 - share * np.array([0.85, 0.62, 0.35]) - 0.08)

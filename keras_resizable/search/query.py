@@ -26,11 +26,9 @@ def best(
 ) -> "pandas.Series":
     """The best sub-network within limits.
 
-    The most accurate one; or, if the only limit is `min_top1`, the one with the
-    fewest FLOPs. Ties go to the one with the fewest FLOPs, or to the more accurate one.
-
-    The most accurate of many on few images is partly the luckiest. With `as_good_in` it
-    is the cheapest that they cannot tell from the most accurate.
+    The most accurate one; or, if the only limit is `min_top1`, the one with the fewest
+    FLOPs. FLOPs, or accuracy, decide between equals. The most accurate of many on few
+    images is partly the luckiest: `as_good_in` gives the cheapest that is not worse.
 
     Args:
         table: A table of `build_table`.
@@ -38,12 +36,11 @@ def best(
         max_latency_ms: Milliseconds on a device.
         max_size_bytes: Size of the `.tflite` file.
         min_top1: Accuracy, from 0 to 1.
-        device: Name of the device that `max_latency_ms` is for; the one in the
-            table if there is only one.
-        as_good_in: `SampleResults` of the table: takes the cheapest sub-network, in
-            what is limited or else in FLOPs, that is not worse than the most accurate
-            one by `paired_test`.
-        confidence: How sure that test is to be, from 0 to 1, to call one worse.
+        device: Name of the device of `max_latency_ms`; the table's only one if absent.
+        as_good_in: `SampleResults` of the table: takes the cheapest, by the columns
+            with a limit or else by FLOPs, that is as good as the most accurate one by
+            `paired_test`.
+        confidence: Confidence, from 0 to 1, with which that test calls one worse.
 
     Returns:
         The row of the table, a `pandas.Series`.
@@ -53,18 +50,14 @@ def best(
             column for a limit.
 
     Warns:
-        UserWarning: If some sub-networks are not considered, as their rows have no
-            value of what is limited.
+        UserWarning: If rows are not considered, as they have no value for a limit.
 
     Example:
 
     >>> import pandas
-    >>> from keras_resizable import search
-    >>> table = pandas.DataFrame(
-    ...     {"config": ["1.0,1.0", "0.5,0.5"], "flops": [4e7, 6e6], "top1": [0.9, 0.8]}
-    ... )
-    >>> search.best(table, max_flops=2e7)["config"]
-    '0.5,0.5'
+    >>> table = pandas.DataFrame({"flops": [4, 2, 1], "top1": [0.9, 0.7, 0.8]})
+    >>> float(best(table, max_flops=3)["top1"])
+    0.8
     """
     check_limits(
         max_flops=max_flops,
@@ -72,13 +65,12 @@ def best(
         max_size_bytes=max_size_bytes,
         min_top1=min_top1,
     )
-    maxima = {}
-    if max_flops is not None:
-        maxima["flops"] = max_flops
-    if max_latency_ms is not None:
-        maxima[latency_column(table, device)] = max_latency_ms
-    if max_size_bytes is not None:
-        maxima["size_bytes"] = max_size_bytes
+    given = {"flops": max_flops, LATENCY: max_latency_ms, "size_bytes": max_size_bytes}
+    maxima = {
+        latency_column(table, device) if name == LATENCY else name: limit
+        for name, limit in given.items()
+        if limit is not None
+    }
     for name in ("flops", "top1", *maxima):
         _check_column(table, name)
     table = table[table[["flops", "top1"]].notna().all(axis=1)].reset_index(drop=True)
@@ -95,16 +87,14 @@ def best(
         raise ValueError(
             f"No sub-network of the table has {' and '.join(['top1', *maxima])}."
         )
-    # How far each row is beyond each limit, as a part of it.
+    # How far each row is beyond each limit, as a share of it.
     beyond = {name: table[name] / limit - 1 for name, limit in maxima.items()}
     if min_top1:
         beyond["top1"] = 1 - table["top1"] / min_top1
-    furthest = table["flops"] * 0.0 - 1
-    for excess in beyond.values():
-        furthest = furthest.where(furthest >= excess, excess)
+    furthest = np.max([np.full(len(table), -1.0), *beyond.values()], axis=0)
     within = table[furthest <= 0]
     if within.empty:
-        nearest = table.loc[furthest.idxmin()]
+        nearest = table.iloc[furthest.argmin()]
         limits = [f"{name} of at most {limit:.4g}" for name, limit in maxima.items()]
         if min_top1:
             limits.append(f"top1 of at least {min_top1:.4g}")
@@ -114,12 +104,11 @@ def best(
             f"{nearest['config']!r}: {has}."
         )
     order, ascending = ["top1", "flops"], [False, True]
-    if not maxima and min_top1 is not None:
+    if not maxima and min_top1 is not None and as_good_in is None:
         order, ascending = order[::-1], ascending[::-1]
     row = within.sort_values(order, ascending=ascending).iloc[0]
     if as_good_in is None:
         return row
-    row = within.sort_values(["top1", "flops"], ascending=[False, True]).iloc[0]
     if not 0 < confidence < 1:
         raise ValueError(f"`confidence` is between 0 and 1. Received: {confidence}")
     right = as_good_in.right_of(row["config"])
@@ -137,11 +126,7 @@ def check_limits(
     max_size_bytes: float | None = None,
     min_top1: float | None = None,
 ) -> None:
-    """Refuses limits that make no sense; see `best`.
-
-    Raises:
-        ValueError: If a limit is not a positive number, or `min_top1` not in [0, 1].
-    """
+    """Raises `ValueError` if a limit of `best` is not a number in its range."""
     maxima = {
         "max_flops": max_flops,
         "max_latency_ms": max_latency_ms,
@@ -161,8 +146,7 @@ def pareto_front(table: "pandas.DataFrame", cost: str = "flops") -> "pandas.Data
 
     Args:
         table: A table of `build_table`.
-        cost: Name of the column to be low, such as `"flops"`, `"size_bytes"` or
-            `"latency_ms_host"`.
+        cost: Column to be low: `"flops"`, `"size_bytes"`, `"latency_ms_host"`, ...
 
     Returns:
         Rows of the table, the cheapest first; each is more accurate than those
@@ -174,13 +158,9 @@ def pareto_front(table: "pandas.DataFrame", cost: str = "flops") -> "pandas.Data
     Example:
 
     >>> import pandas
-    >>> from keras_resizable import search
-    >>> configs = ["1.0,1.0", "1.0,0.5", "0.5,0.5"]
-    >>> table = pandas.DataFrame(
-    ...     {"config": configs, "flops": [4e7, 2e7, 6e6], "top1": [0.9, 0.7, 0.8]}
-    ... )
-    >>> search.pareto_front(table)["config"].tolist()
-    ['0.5,0.5', '1.0,1.0']
+    >>> table = pandas.DataFrame({"flops": [4, 2, 1], "top1": [0.9, 0.7, 0.8]})
+    >>> pareto_front(table)["flops"].tolist()
+    [1, 4]
     """
     for name in (cost, "top1"):
         _check_column(table, name)
@@ -193,17 +173,16 @@ def pareto_front(table: "pandas.DataFrame", cost: str = "flops") -> "pandas.Data
 def main_effects(
     table: "pandas.DataFrame", column: str = "top1"
 ) -> list[dict[float, float]]:
-    """What the scale factor of each stage does, on the mean over all the others.
+    """The effect of each stage's scale factor, as a mean over all other stages.
 
-    The table has to be of all sub-networks, or of such as are drawn evenly.
+    The table has to hold all sub-networks, or an even sample of them.
 
     Args:
         table: A table of `build_table`.
         column: `"top1"`, `"flops"`, `"latency_ms_host"`, ...
 
     Returns:
-        For each stage the mean of all rows that have a scale factor there, by scale
-        factor.
+        For each stage, the mean of the rows with a scale factor, by scale factor.
 
     Raises:
         ValueError: If the table is empty or lacks the column.
@@ -211,12 +190,8 @@ def main_effects(
     Example:
 
     >>> import pandas
-    >>> table = pandas.DataFrame(
-    ...     {
-    ...         "config": ["1.0,1.0", "1.0,0.5", "0.5,1.0", "0.5,0.5"],
-    ...         "flops": [8, 6, 4, 2],
-    ...     }
-    ... )
+    >>> configs = ["1.0,1.0", "1.0,0.5", "0.5,1.0", "0.5,0.5"]
+    >>> table = pandas.DataFrame({"config": configs, "flops": [8, 6, 4, 2]})
     >>> main_effects(table, "flops")
     [{0.5: 3.0, 1.0: 7.0}, {0.5: 4.0, 1.0: 6.0}]
     """
@@ -232,22 +207,14 @@ def main_effects(
 
 
 def devices_of(table: "pandas.DataFrame") -> list[str]:
-    """Names of the devices that a table has latencies of."""
+    """Names of the devices whose latencies a table has."""
     return [
         name.removeprefix(LATENCY) for name in table.columns if name.startswith(LATENCY)
     ]
 
 
 def latency_column(table: "pandas.DataFrame", device: str | None = None) -> str:
-    """The column of a device's latency.
-
-    Args:
-        table: A table of `build_table`.
-        device: Name of the device; the only one of the table if absent.
-
-    Raises:
-        ValueError: If the table does not have it.
-    """
+    """The column of a device's latency; of the only device if none is given."""
     known = devices_of(table)
     if device is None and len(known) == 1:
         device = known[0]

@@ -1,4 +1,4 @@
-"""The lookup table as pictures: accuracy against what it costs."""
+"""The lookup table as pictures: accuracy against costs."""
 
 import html
 import json
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_resizable.search.plots import draw_front, new_figure
 from keras_resizable.search.query import devices_of, main_effects, pareto_front
 from keras_resizable.search.table import LATENCY
 from keras_resizable.utils.extras import import_extra
@@ -19,6 +20,45 @@ if TYPE_CHECKING:
 
 PICTURE = "pareto.png"
 REPORT = "report.html"
+# How people read columns: a label, and a factor for its unit.
+_UNITS = {
+    "flops": ("M FLOPs", 1e-6),
+    "top1": ("top-1, %", 100),
+    "top1_high": ("± %", 50),  # Of the difference to `top1_low`.
+    "top1_raw": ("raw top-1, %", 100),
+    "top5": ("top-5, %", 100),
+    "loss": ("loss", 1),
+    "params": ("M parameters", 1e-6),
+    "size_bytes": ("MB", 1e-6),
+    "difference_to_keras": ("top-1 minus Keras's, points", 100),
+    "agreement": ("same answers, %", 100),
+    "ties": ("ties, %", 100),
+}
+_OTHERS = ("top1_high", "top1_raw", "top5", "loss", "params", "size_bytes")
+_OPAQUE = 0.8
+_BLUE, _RED, _GREY = "#1f77b4", "#d62728", "#808080"
+# For phones too, and as light or dark as the reader's other pages.
+_TEMPLATE = """
+{% block postamble %}
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>
+  :root { color-scheme: light dark }
+  body { background: Canvas; color: CanvasText; font-family: sans-serif; margin: 1em }
+</style>
+{% endblock %}
+"""
+_WRAPPED = {"flex-wrap": "wrap"}
+_TABLE_STYLE = """
+:host { color-scheme: light dark }
+.slick-header-column, .slick-row, .slick-row.odd, .slick-cell {
+  background: Canvas; color: CanvasText
+}
+.slick-cell.selected { background: Highlight; color: HighlightText }
+"""
+_FILES_STYLE = """
+:host { max-width: 100%; overflow-x: auto }
+th, td { padding: 2px 14px 2px 0; text-align: left }
+"""
 
 
 def write_report(
@@ -47,80 +87,46 @@ def write_report(
 
     Raises:
         ValueError: If a numeric column holds anything but numbers.
-        ImportError: If the extra `search` is not installed.
     """
     folder = pathlib.Path(folder)
-    costs = _costs(table)
-    table = _with_numbers(table, costs)
+    # Columns of costs by their fields in the report. A field's name contains no name of
+    # a device, as Bokeh reads fields out of templates.
+    costs = {"flops": "flops"}
+    for number, device in enumerate(devices_of(table)):
+        costs[f"latency_{number}"] = LATENCY + device
+    table = _with_numbers(table, ["top1", "top1_low", *costs.values(), *_OTHERS])
     with replacing(folder / PICTURE) as path:
-        _draw(table, costs, title, path)
+        _draw(table, costs.values(), title, path)
     with replacing(folder / REPORT) as path:
         path.write_text(_page(table, costs, title, recipe, files), encoding="utf-8")
 
 
-def _costs(table):
-    """Columns that cost: their field in the report, their label, and its unit.
-
-    Names of devices are in no field's name, as Bokeh reads these out of templates.
-    """
-    costs = {"flops": ("flops", "M FLOPs", 1e6)}
-    for number, device in enumerate(devices_of(table)):
-        costs[LATENCY + device] = (f"latency_{number}", f"ms on {device}", 1)
-    return costs
+def _unit(name):
+    """The label and the factor of a column."""
+    if name.startswith(LATENCY):
+        return f"ms on {name.removeprefix(LATENCY)}", 1
+    return _UNITS.get(name, (name, 1))
 
 
-_OTHERS = {
-    "top1_high": ("± %", 50),
-    "top1_raw": ("raw top-1, %", 100),
-    "top5": ("top-5, %", 100),
-    "loss": ("loss", 1),
-    "params": ("M parameters", 1e-6),
-    "size_bytes": ("MB", 1e-6),
-}
-
-
-_OF_FILES = {
-    "size_bytes": ("MB", 1e-6),
-    "top1": ("top-1, %", 100),
-    "flops": ("M FLOPs", 1e-6),
-    "difference_to_keras": ("top-1 minus Keras's, points", 100),
-    "agreement": ("same answers, %", 100),
-    "ties": ("ties, %", 100),
-}
-
-
-def _with_numbers(table, costs):
-    """The table, with numbers in all columns that are drawn or shown as such."""
+def _with_numbers(table, names):
+    """The table with numbers in these columns, and texts as configurations."""
     to_numeric = import_extra("pandas", "search").to_numeric
     numbers = {}
-    for name in ("top1", "top1_low", *costs, *_OTHERS):
-        if name in table:
-            numbers[name] = to_numeric(table[name], errors="coerce")
-            wrong = table[name][numbers[name].isna() & table[name].notna()]
-            if not wrong.empty:
-                raise ValueError(
-                    f"{name!r} of the table is {wrong.iloc[0]!r}, not a number."
-                )
+    for name in table.columns.intersection(names):
+        numbers[name] = to_numeric(table[name], errors="coerce")
+        wrong = table[name][numbers[name].isna() & table[name].notna()]
+        if not wrong.empty:
+            raise ValueError(
+                f"{name!r} of the table is {wrong.iloc[0]!r}, not a number."
+            )
     return table.assign(config=table["config"].astype(str), **numbers)
 
 
-def _draw(table, costs, title, path):
-    figure = import_extra("matplotlib.figure", "search").Figure(
-        figsize=(6 * len(costs), 4.5), layout="constrained"
-    )
-    panels = np.atleast_1d(figure.subplots(1, len(costs), sharey=True))
-    for axes, (name, (_, label, unit)) in zip(panels, costs.items()):
-        front = pareto_front(table, name)
-        axes.plot(table[name] / unit, 100 * table["top1"], ".", alpha=0.6)
-        axes.step(
-            front[name] / unit,
-            100 * front["top1"],
-            "o-",
-            where="post",
-            label="Pareto front",
-        )
-        axes.set_xlabel(label, parse_math=False)
-        axes.grid(alpha=0.3)
+def _draw(table, names, title, path):
+    figure = new_figure(6 * len(names), 4.5)
+    (panels,) = figure.subplots(1, len(names), sharey=True, squeeze=False)
+    for axes, name in zip(panels, names):
+        draw_front(axes, table, name, *_unit(name))
     panels[0].set_ylabel("top-1, %")
     panels[0].legend(loc="lower right")
     figure.suptitle(title, parse_math=False)
@@ -133,48 +139,39 @@ def _page(table, costs, title, recipe, files):
     embed = import_extra("bokeh.embed", "search")
     resources = import_extra("bokeh.resources", "search")
 
-    shown = _shown(table, costs)
-    labels = {field: label for field, (label, _) in shown.items()}
-    source = models.ColumnDataSource(
-        {field: values.array for field, (_, values) in shown.items()}
-        | {"opacity": np.full(len(table), _OPAQUE)}
-    )
+    others = {name: name for name in _OTHERS if name in table}
+    columns = {"top1": "top1", **costs, **others}  # By field.
+    units = {field: _unit(name) for field, name in columns.items()}
+    labels = {"config": "configuration"}
+    labels |= {field: label for field, (label, _) in units.items()}
+    shown = {"config": table["config"].array}
+    for field, name in columns.items():
+        lowest = table["top1_low"] if name == "top1_high" else 0
+        shown[field] = (units[field][1] * (table[name] - lowest)).array
+    opacity = np.full(len(table), _OPAQUE)
+    source = models.ColumnDataSource({**shown, "opacity": opacity})
     view = models.CDSView(filter=models.IndexFilter(list(range(len(table)))))
     limits, best = _limits(models, source, view, labels)
-    columns = [
-        models.TableColumn(
-            field=field,
-            title=html.escape(label),
-            width=130 if field == "config" else 85,
-            formatter=(
-                models.StringFormatter()
-                if field == "config"
-                else models.NumberFormatter(format="0,0.00")
-            ),
-        )
-        for field, label in labels.items()
+    text, number = models.StringFormatter(), models.NumberFormatter(format="0,0.00")
+    formats = {field: number for field in labels} | {"config": text}
+    titles = {field: html.escape(label) for field, label in labels.items()}
+    plots = [
+        _plot(table, source, labels, field, name, *units[field])
+        for field, name in costs.items()
     ]
-    plots = [_plot(table, source, labels, name, *costs[name]) for name in costs]
     if _are_scale_factors(table["config"]):
         source.data["stages"] = [_squares(config) for config in table["config"]]
-        drawn = models.HTMLTemplateFormatter(template="<%= value %>")
-        columns.append(
-            models.TableColumn(field="stages", title="size of maps", formatter=drawn)
-        )
+        titles["stages"] = "size of maps"
+        formats["stages"] = models.HTMLTemplateFormatter(template="<%= value %>")
         plots.append(_main_effects(table))
-    details = _markup(
-        models,
-        "<details><summary>Recipe</summary><pre>"
-        f"{html.escape(json.dumps(recipe, indent=2))}</pre></details>",
-        name="recipe",
-    )
-    page = layouts.column(
+    widths = {"config": 130, "stages": 300}
+    page = [
         _markup(models, f"<h1>{html.escape(title)}</h1>"),
         *([] if files is None else [_files(models, files)]),
         models.Div(
             text=f"{len(table)} sub-networks. Point at a dot for its configuration; "
-            "click one to find it in the table. Lines are the Pareto fronts. What is "
-            "beyond a limit is hidden."
+            "click one to find it in the table. Lines are the Pareto fronts. "
+            "Sub-networks beyond a limit are hidden."
         ),
         layouts.row(*limits, styles=_WRAPPED),
         best,
@@ -182,7 +179,15 @@ def _page(table, costs, title, recipe, files):
         models.DataTable(
             source=source,
             view=view,
-            columns=columns,
+            columns=[
+                models.TableColumn(
+                    field=field,
+                    title=title,
+                    width=widths.get(field, 85),
+                    formatter=formats[field],
+                )
+                for field, title in titles.items()
+            ],
             sizing_mode="stretch_width",
             autosize_mode="none",
             height=400,
@@ -190,45 +195,29 @@ def _page(table, costs, title, recipe, files):
             name="table",
             stylesheets=[_TABLE_STYLE],
         ),
-        *([] if recipe is None else [details]),
-        sizing_mode="stretch_width",
-    )
+    ]
+    if recipe is not None:
+        written = html.escape(json.dumps(recipe, indent=2))
+        details = f"<summary>Recipe</summary><pre>{written}</pre>"
+        page.append(_markup(models, f"<details>{details}</details>", name="recipe"))
     return embed.file_html(
-        page, resources=resources.INLINE, title=title, template=_TEMPLATE
+        layouts.column(*page, sizing_mode="stretch_width"),
+        resources=resources.INLINE,
+        title=title,
+        template=_TEMPLATE,
     )
-
-
-# For phones too, and as light or dark as the reader's other pages.
-_TEMPLATE = """
-{% block postamble %}
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>
-  :root { color-scheme: light dark }
-  body { background: Canvas; color: CanvasText; font-family: sans-serif; margin: 1em }
-</style>
-{% endblock %}
-"""
-_SCALE_FACTORS = r"\d(\.\d+)?(,\d(\.\d+)?)*"
-_WRAPPED = {"flex-wrap": "wrap"}
-_TABLE_STYLE = """
-:host { color-scheme: light dark }
-.slick-header-column, .slick-row, .slick-row.odd, .slick-cell {
-  background: Canvas; color: CanvasText
-}
-.slick-cell.selected { background: Highlight; color: HighlightText }
-"""
 
 
 def _are_scale_factors(configs):
-    """Whether all are of as many scale factors, and no other text."""
-    is_of_factors = configs.str.fullmatch(_SCALE_FACTORS).all()
+    """Whether all texts are the same number of scale factors."""
+    is_of_factors = configs.str.fullmatch(r"\d(\.\d+)?(,\d(\.\d+)?)*").all()
     return is_of_factors and configs.str.count(",").nunique() == 1
 
 
 def _squares(config):
-    """The sizes of the maps of a sub-network over those at full size, as SVG."""
+    """The sizes of a sub-network's maps relative to those at full size, as SVG."""
     side = 18
-    sizes = np.cumprod([float(scale) for scale in str(config).split(",")]) * side
+    sizes = np.cumprod([float(scale) for scale in config.split(",")]) * side
     squares = "".join(
         f'<rect x="{number * (side + 4)}" y="{side - size:.1f}" '
         f'width="{size:.1f}" height="{size:.1f}"/>'
@@ -241,48 +230,21 @@ def _squares(config):
 
 
 def _files(models, files):
-    """A table of files, in the units of people."""
+    """A table of files, in readable units."""
     shown = files.select_dtypes(exclude="number")
     for name, values in files.select_dtypes(include="number").items():
-        label, factor = _OF_FILES.get(name, (name, 1))
-        if name.startswith(LATENCY):
-            label = f"ms on {name.removeprefix(LATENCY)}"
+        label, factor = _unit(name)
         shown = shown.assign(**{label: (factor * values).map("{:.2f}".format)})
     written = shown.to_html(index=False, border=0, escape=True)
-    style = """
-:host { max-width: 100%; overflow-x: auto }
-th, td { padding: 2px 14px 2px 0; text-align: left }
-"""
-    return _markup(
-        models,
-        f"<h2>Files, on images that nothing was chosen with</h2>{written}",
-        name="files",
-        stylesheets=[style],
-    )
+    text = f"<h2>Files, on images that nothing was chosen with</h2>{written}"
+    return _markup(models, text, name="files", stylesheets=[_FILES_STYLE])
 
 
 def _markup(models, text, **options):
-    """A part of the page; what is not HTML in it is escaped, and none is TeX."""
+    """A part of the page, from HTML in which `$$` starts no formula."""
     return models.Div(text=text, disable_math=True, **options)
 
 
-def _shown(table, costs):
-    """The columns of a report by field: labels, and values in the units of people."""
-    shown = {
-        "config": ("configuration", table["config"]),
-        "top1": ("top-1, %", 100 * table["top1"]),
-    }
-    for name, (field, label, unit) in costs.items():
-        shown[field] = (label, table[name] / unit)
-    for name, (label, factor) in _OTHERS.items():
-        if name in table:
-            lowest = table["top1_low"] if name == "top1_high" else 0
-            shown[name] = (label, factor * (table[name] - lowest))
-    return shown
-
-
-_OPAQUE = 0.8
-_BLUE, _RED, _GREY = "#1f77b4", "#d62728", "#808080"
 # Opacity rather than a filter on the dots, so that the axes stay as they are.
 _APPLY_LIMITS = """
 const data = source.data;
@@ -318,7 +280,7 @@ best.text = chosen === null ? "No sub-network is within the limits."
 
 
 def _limits(models, source, view, labels):
-    """Boxes for limits, and the line that says what is best within them."""
+    """Boxes for limits, and the line that names the best sub-network within them."""
     boxes = {
         field: models.NumericInput(
             title=f"{'At least' if field == 'top1' else 'At most'} {label}",
@@ -330,22 +292,14 @@ def _limits(models, source, view, labels):
         if field in ("top1", "flops", "size_bytes") or field.startswith("latency_")
     }
     best = _markup(models, "", name="best")
-    apply = models.CustomJS(
-        args={
-            "source": source,
-            "view": view,
-            "boxes": boxes,
-            "best": best,
-            "opaque": _OPAQUE,
-        },
-        code=_APPLY_LIMITS,
-    )
+    args = {"source": source, "view": view, "boxes": boxes, "best": best}
+    apply = models.CustomJS(args={**args, "opaque": _OPAQUE}, code=_APPLY_LIMITS)
     for box in boxes.values():
         box.js_on_change("value", apply)
     return list(boxes.values()), best
 
 
-def _plot(table, source, labels, name, field, label, unit):
+def _plot(table, source, labels, field, name, label, factor):
     models = import_extra("bokeh.models", "search")
     front = pareto_front(table, name)
     tooltips = [
@@ -353,13 +307,8 @@ def _plot(table, source, labels, name, field, label, unit):
         for of, label_of in labels.items()
     ]
     plot = _empty_plot(models.PlainText(text=label), name=f"plot_{field}")
-    plot.step(
-        (front[name] / unit).tolist(),
-        (100 * front["top1"]).tolist(),
-        mode="after",
-        color=_RED,
-        line_width=2,
-    )
+    costs, top1 = (factor * front[name]).tolist(), (100 * front["top1"]).tolist()
+    plot.step(costs, top1, mode="after", color=_RED, line_width=2)
     dots = plot.scatter(
         field, "top1", source=source, size=8, alpha="opacity", color=_BLUE
     )
@@ -368,14 +317,13 @@ def _plot(table, source, labels, name, field, label, unit):
 
 
 def _main_effects(table):
-    """What the scale factor of each stage brings, on the mean over all others."""
+    """The effect of each stage's scale factor, as a mean over all other stages."""
     palette = import_extra("bokeh.palettes", "search").Category10[10]
     plot = _empty_plot("scale factor", name="main_effects")
     plot.yaxis.axis_label = "top-1, %, mean over the others"
     for stage, means in enumerate(main_effects(table, "top1")):
-        scales = sorted(means)
+        scales, top1 = list(means), [100 * mean for mean in means.values()]
         line = {"color": palette[stage % 10], "legend_label": f"stage {stage + 1}"}
-        top1 = [100 * means[scale] for scale in scales]
         plot.line(scales, top1, line_width=2, **line)
         plot.scatter(scales, top1, size=8, **line)
     plot.legend.location = "bottom_right"
@@ -391,7 +339,7 @@ def _empty_plot(x_label, name):
         min_width=300,
         max_width=600,
         sizing_mode="stretch_width",
-        styles={"flex": "1 1 340px"},  # As many beside each other as have room.
+        styles={"flex": "1 1 340px"},  # As many in a row as there is room for.
         x_axis_label=x_label,
         y_axis_label="top-1, %",
         tools="pan,wheel_zoom,box_zoom,tap,reset,save",

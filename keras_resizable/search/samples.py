@@ -21,12 +21,9 @@ class SampleResults:
 
     Args:
         configs: Configurations, as text.
-        right: Boolean `(configurations, images)`, whether the label was the most
-            probable class.
-        confidence: float16 `(configurations, images)`, the probability of the most
-            probable class.
-        origin: Digests of what the results come from, by name: `network`, `data` and
-            `calibration`.
+        right: Boolean `(configurations, images)`, whether the label was the answer.
+        confidence: float16 `(configurations, images)`, the probability of the answer.
+        origin: Digests of the `network`, the `data` and the `calibration` by name.
     """
 
     configs: tuple[str, ...]
@@ -35,32 +32,23 @@ class SampleResults:
     origin: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def right_of(self, config: str) -> np.ndarray:
-        """Boolean `(images,)`: where a sub-network was right.
+        """Boolean `(images,)`, where a sub-network was right.
 
-        Args:
-            config: A configuration, as text.
-
-        Raises:
-            ValueError: If it was not evaluated.
+        `ValueError` if `config`, a text, was not evaluated.
         """
-        if config not in self.configs:
-            raise ValueError(
-                f"There are no results of the sub-network {config!r}. There are those "
-                f"of {', '.join(self.configs)}."
-            )
-        return self.right[self.configs.index(config)]
+        return self.only([config]).right[0]
 
     def only(self, configs: Sequence[str]) -> "SampleResults":
         """Results of some of the sub-networks.
 
-        Args:
-            configs: Configurations, as text.
-
-        Raises:
-            ValueError: If one was not evaluated.
+        `ValueError` if one of `configs`, texts, was not evaluated.
         """
         for config in configs:
-            self.right_of(config)  # It is there.
+            if config not in self.configs:
+                raise ValueError(
+                    f"There are no results of the sub-network {config!r}. There are "
+                    f"those of {', '.join(self.configs)}."
+                )
         numbers = [self.configs.index(config) for config in configs]
         return SampleResults(
             tuple(configs), self.right[numbers], self.confidence[numbers], self.origin
@@ -76,75 +64,42 @@ class SampleResults:
 
 
 def join_samples(samples: SampleResults, others: SampleResults) -> SampleResults:
-    """Results of both, on the same images.
-
-    Args:
-        samples: `SampleResults`.
-        others: `SampleResults`, which replace those of the same configurations.
-
-    Raises:
-        ValueError: If they are not of the same images.
-    """
+    """Results of both on the same images, of `others` where both have some."""
     require_same_images(samples, others)
-    kept = [
-        n for n, config in enumerate(samples.configs) if config not in others.configs
-    ]
+    kept = samples.only([c for c in samples.configs if c not in others.configs])
     return SampleResults(
-        tuple(samples.configs[n] for n in kept) + others.configs,
-        np.concatenate([samples.right[kept], others.right]),
-        np.concatenate([samples.confidence[kept], others.confidence]),
+        kept.configs + others.configs,
+        np.concatenate([kept.right, others.right]),
+        np.concatenate([kept.confidence, others.confidence]),
         others.origin,
     )
 
 
 def require_results_of(
-    samples: SampleResults, dataset: tf.data.Dataset, count: int | None = None
+    samples: SampleResults, dataset: tf.data.Dataset, count: int
 ) -> None:
-    """Refuses results on other images than those of a data set.
-
-    Args:
-        samples: `SampleResults`.
-        dataset: `tf.data.Dataset` of batches, as they were evaluated with.
-        count: Number of its images, if it is known.
-
-    Raises:
-        ValueError: If the digest of the data differs, or the number of images.
-    """
-    known = samples.origin.get("data")
-    if known is not None and known != digest_of_data(dataset):
+    """Raises `ValueError` if results are not on the `count` images of a data set."""
+    known, num_images = samples.origin.get("data"), samples.right.shape[1]
+    if num_images != count or (known and known != digest_of_data(dataset)):
         raise ValueError(
-            f"The results, of {samples.right.shape[1]} images, are not of these images "
-            "in this order: evaluate the sub-networks with the same data set."
-        )
-    if count is not None and count != samples.right.shape[1]:
-        raise ValueError(
-            f"The results are of {samples.right.shape[1]} images, and the data set has "
-            f"{count}."
+            f"The results, of {num_images} images, are not of these images in this "
+            f"order, which are {count}: evaluate the sub-networks with the same data "
+            "set."
         )
 
 
 def require_same_images(samples: SampleResults, others: SampleResults) -> None:
-    """Refuses to compare results on different images.
-
-    Raises:
-        ValueError: If their numbers or the digests of the data differ.
-    """
-    counts = [results.right.shape[1] for results in (samples, others)]
-    digests = [results.origin.get("data") for results in (samples, others)]
-    if counts[0] != counts[1] or digests[0] != digests[1]:
+    """Raises `ValueError` if results are on different images."""
+    count, other_count = samples.right.shape[1], others.right.shape[1]
+    if count != other_count or samples.origin.get("data") != others.origin.get("data"):
         raise ValueError(
             "The results are not of the same images in the same order: they are of "
-            f"{counts[0]} and of {counts[1]} images."
+            f"{count} and of {other_count} images."
         )
 
 
 def save_samples(samples: SampleResults, path: str | os.PathLike) -> None:
-    """Writes results, one bit and two bytes for each image and sub-network.
-
-    Args:
-        samples: `SampleResults`.
-        path: Path of a `.npz` file. An existing one is replaced.
-    """
+    """Writes results, one bit and two bytes for each image and sub-network."""
     with replacing(path) as temporary:
         np.savez_compressed(
             temporary,
@@ -156,7 +111,10 @@ def save_samples(samples: SampleResults, path: str | os.PathLike) -> None:
 
 
 def load_samples(path: str | os.PathLike) -> SampleResults:
-    """Reads what `save_samples` wrote.
+    """Reads the `samples.npz` of `build_table`.
+
+    Args:
+        path: Path of the file.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -185,13 +143,9 @@ def confidence_interval(right: np.ndarray, level: float = 0.95) -> tuple[float, 
     Returns:
         Its lower and its upper end.
 
-    Raises:
-        ImportError: If the extra `search` is not installed.
-
     Example:
 
-    >>> from keras_resizable import search
-    >>> low, high = search.confidence_interval([True] * 80 + [False] * 20)
+    >>> low, high = confidence_interval([True] * 80 + [False] * 20)
     >>> f"{low:.3f} to {high:.3f}"
     '0.711 to 0.867'
     """
@@ -224,20 +178,18 @@ def paired_test(right: np.ndarray, other_right: np.ndarray) -> PairedTest:
     smaller differences than two confidence intervals do.
 
     Args:
-        right: Boolean `(images,)` of the first.
-        other_right: That of the second.
+        right: Boolean `(images,)`, where the first is right.
+        other_right: Boolean `(images,)`, where the second is.
 
     Returns:
         A `PairedTest`.
 
     Raises:
-        ValueError: If their numbers of images differ, or they are no truth values.
-        ImportError: If the extra `search` is not installed.
+        ValueError: If their numbers of images differ, or they are not truth values.
 
     Example:
 
-    >>> from keras_resizable import search
-    >>> test = search.paired_test([True] * 20 + [False] * 4, [True] * 12 + [False] * 12)
+    >>> test = paired_test([True] * 20 + [False] * 4, [True] * 12 + [False] * 12)
     >>> round(test.difference, 3), round(test.p_value, 4)
     (0.333, 0.0078)
     """
@@ -254,12 +206,11 @@ def paired_test(right: np.ndarray, other_right: np.ndarray) -> PairedTest:
             f"{right.size} and on {other_right.size}."
         )
     stats = import_extra("scipy.stats", "search")
-    only_first = int(np.sum(right & ~other_right))
-    only_second = int(np.sum(other_right & ~right))
-    discordant = only_first + only_second
-    difference = (only_first - only_second) / right.size
-    variance = (discordant / right.size - difference**2) / right.size
+    differences = right.astype(float) - other_right
+    discordant = int(np.sum(right != other_right))
     p_value = 1.0
     if discordant:
-        p_value = stats.binomtest(only_first, discordant).pvalue
-    return PairedTest(difference, variance**0.5, float(p_value))
+        only_first = int(np.sum(right & ~other_right))
+        p_value = float(stats.binomtest(only_first, discordant).pvalue)
+    standard_error = differences.std() / np.sqrt(right.size)
+    return PairedTest(float(differences.mean()), float(standard_error), p_value)

@@ -57,9 +57,8 @@ def build_table(
     """The lookup table: FLOPs, parameters and accuracy of sub-networks.
 
     Resizable Neural Networks, section 3.3. All are evaluated in one pass over the
-    data, in which those that begin with the same scale factors share what they
-    compute. The network is not changed. It runs on the devices of the strategy that
-    the network was created under.
+    data, in which those that begin with the same scale factors share computations, on
+    the devices of the network's strategy. The network is not changed.
 
     Args:
         network: A `ResizableNetwork` that classifies.
@@ -68,37 +67,32 @@ def build_table(
         configs: Configurations; all if absent.
         calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
             statistics of each configuration with.
-        folder: Folder for `table.csv` and `samples.npz` (see `load_samples`).
-            Existing rows are not evaluated again, and an interrupted evaluation
-            resumes. For that the data sets must give the same batches whenever they
-            are read, which is looked at first: they are read once more.
+        folder: Folder for `table.csv` and `samples.npz` (see `load_samples`), in which
+            rows are kept and an interrupted evaluation resumes. The data sets are first
+            read once more, and must give the same batches whenever they are read.
         raw: Whether to evaluate with the statistics that training left as well, which
-            takes as long again where sub-networks are calibrated.
+            takes as long again if sub-networks are calibrated.
         verbose: Whether to show progress.
 
     Returns:
-        A `pandas.DataFrame` with a row per configuration, those of the folder
-        included: `config` as text, such as `"0.75,0.5,1.0"`, `flops`, `params`,
-        `top1_raw` with the statistics that training left (NaN without `raw`), and
-        `top1` with its
-        95 % confidence interval from `top1_low` to `top1_high`, `top5` and `loss`
-        of the sub-network that `sub_network` cuts out: after calibration, if there
-        is any. Accuracies are from 0 to 1, the loss is the cross-entropy. For a head
-        with one output, `top1` is the accuracy at 0.5. NaN outputs count as wrong.
+        A `pandas.DataFrame` with a row per configuration, including those of the
+        folder: `config` as text, such as `"0.75,0.5,1.0"`; `flops`; `params`;
+        `top1_raw` with the statistics that training left (NaN without `raw`); and after
+        calibration, if any, `top1` with its 95 % confidence interval from `top1_low` to
+        `top1_high`, `top5` and `loss`, the cross-entropy. Accuracies are from 0 to 1;
+        with one output, they are those at 0.5. NaN outputs count as wrong.
 
     Raises:
         ValueError: If the network does not classify; if a configuration's statistics
             were never estimated and it is not calibrated; or if the folder holds a
             table that is damaged, or of another network or other data.
         OSError: If the folder cannot be written.
-        ImportError: If the extra `search` is not installed.
 
     Example:
 
     >>> import numpy as np
-    >>> import keras_resizable
-    >>> from keras_resizable import search
-    >>> network = keras_resizable.ResNet20(scales=(1.0, 0.5), width=0.25)
+    >>> from keras_resizable import ResNet20, search
+    >>> network = ResNet20(scales=(1.0, 0.5), width=0.25)
     >>> data = np.zeros((8, 32, 32, 3), np.float32), np.arange(8)
     >>> table = search.build_table(network, data, ["1.0", "0.5"], verbose=False)
     >>> table[["config", "flops"]]
@@ -136,18 +130,11 @@ def build_table(
     if folder is not None:
         if is_chief(network.distribute_strategy):
             check_writable(folder)  # Before the work.
-        # Of its own for what is asked for, as another question may come first.
+        # Named by its settings, so that a call with others does not replace it.
         asked = hashlib.sha256(repr((origin, selected)).encode()).hexdigest()[:8]
         partial = folder / f"table.partial-{asked}.npz"
     of_raw, scores = evaluate_configs(
-        network,
-        dataset,
-        selected,
-        calibrate_with,
-        partial,
-        origin,
-        raw=raw,
-        verbose=verbose,
+        network, dataset, selected, calibrate_with, partial, origin, raw, verbose
     )
     names = tuple(map(str, selected))
     right, means = scores.right, scores.means
@@ -170,18 +157,23 @@ def build_table(
         new_table = pandas.concat([table, new_table], ignore_index=True)
         new_samples = join_samples(samples, new_samples)
     if partial is not None and is_chief(network.distribute_strategy):
-        # A table without its samples would be foreign.
+        # The samples come first, as a table without them is rejected.
         save_samples(new_samples, partial.with_name(SAMPLES))
         write_table(new_table, partial.with_name(TABLE))
         partial.unlink(missing_ok=True)
-    _tell_of_nan(names, scores)
+    if bad := [name for name, x in zip(names, scores.loss) if not np.isfinite(x)]:
+        warnings.warn(
+            f"These sub-networks answer NaN or infinity on some images, which counts "
+            f"as wrong: {'; '.join(bad)}.",
+            stacklevel=2,
+        )
     if calibrate_with is not None and raw:
         largest = new_table[new_table["config"] == str(space.largest)]
-        _tell_of_harm(largest, right.shape[1])
+        _warn_of_harm(largest, right.shape[1])
     return new_table
 
 
-def _tell_of_harm(largest, num_images):
+def _warn_of_harm(largest, num_images):
     """Warns if calibrating made the largest sub-network worse, beyond chance."""
     for raw, top1 in largest[["top1_raw", "top1"]].to_numpy():
         if raw - top1 > _HARM + 2 * (0.5 / num_images) ** 0.5:
@@ -193,22 +185,12 @@ def _tell_of_harm(largest, num_images):
             )
 
 
-def _tell_of_nan(names, scores):
-    """Warns of sub-networks that answer no number on some images."""
-    bad = [name for name, loss in zip(names, scores.loss) if not np.isfinite(loss)]
-    if bad:
-        warnings.warn(
-            f"These sub-networks answer NaN or infinity on some images, which counts "
-            f"as wrong: {'; '.join(bad)}.",
-            stacklevel=3,
-        )
-
-
 def _read_results(folder, space, origin):
-    advice = f"Delete {folder / TABLE}, or choose another folder."
-    table = read_table(folder / TABLE, space)
+    """The table and the samples of a folder, if they are of this origin."""
+    path, advice = folder / TABLE, f"Delete {folder / TABLE}, or choose another folder."
+    table = read_table(path, space)
     if not (folder / SAMPLES).exists():
-        raise ValueError(f"{folder / TABLE} is without {SAMPLES}. {advice}")
+        raise ValueError(f"{path} is without {SAMPLES}. {advice}")
     samples = load_samples(folder / SAMPLES)
     meanings = {
         "network": "another network",
@@ -217,24 +199,19 @@ def _read_results(folder, space, origin):
     }
     for name, meaning in meanings.items():
         if samples.origin.get(name) != origin[name]:
-            raise ValueError(f"{folder / TABLE} is of {meaning}. {advice}")
+            raise ValueError(f"{path} is of {meaning}. {advice}")
+    top1_of = dict(zip(samples.configs, samples.right.mean(axis=1)))
     for line, (config, top1) in enumerate(zip(table["config"], table["top1"]), 2):
-        right = samples.right_of(config) if config in samples.configs else np.nan
-        if not np.isclose(top1, np.mean(right), rtol=0, atol=1e-9):
+        if not np.isclose(top1, top1_of.get(config, np.nan), rtol=0, atol=1e-9):
             raise ValueError(
-                f"{folder / TABLE}, line {line}: top1 of {config!r} is not what "
-                f"{SAMPLES} has. {advice}"
+                f"{path}, line {line}: top1 of {config!r} is not what {SAMPLES} has. "
+                f"{advice}"
             )
     return table, samples
 
 
 def write_table(table: "pandas.DataFrame", path: str | os.PathLike) -> None:
-    """Writes a table as a `.csv` file, whole or not at all.
-
-    Args:
-        table: A `pandas.DataFrame`.
-        path: Path of the file. An existing one is replaced.
-    """
+    """Writes a table as a `.csv` file, whole or not at all."""
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False)
 
@@ -242,10 +219,10 @@ def write_table(table: "pandas.DataFrame", path: str | os.PathLike) -> None:
 def read_table(
     path: str | os.PathLike, space: SpatialSpace | None = None
 ) -> "pandas.DataFrame":
-    """Reads a table that `write_table` or a spreadsheet has written.
+    """Reads the `table.csv` of `build_table`, maybe saved by a spreadsheet since.
 
     Args:
-        path: Path of a `.csv` file.
+        path: Path of the file.
         space: `SpatialSpace` that its configurations must belong to, if given.
 
     Returns:
@@ -254,16 +231,14 @@ def read_table(
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged or not a table; the message names the line.
-        ImportError: If the extra `search` is not installed.
     """
     pandas = import_extra("pandas", "search")
-    path = pathlib.Path(path)
     try:
         cells = pandas.read_csv(
             path, dtype=str, keep_default_na=False, skip_blank_lines=False
         )
-    except (pandas.errors.ParserError, pandas.errors.EmptyDataError, ValueError) as e:
-        raise ValueError(f"{path} is damaged or not a table: {e}") from e
+    except ValueError as error:  # Those of pandas are such errors.
+        raise ValueError(f"{path} is damaged or not a table: {error}") from error
     if "config" not in cells or cells.empty:
         raise ValueError(
             f"{path}, line 1: a lookup table has a column 'config', and rows. "
@@ -271,24 +246,23 @@ def read_table(
         )
     for name in cells.columns:
         if not name.isprintable():
-            raise ValueError(f"{path}, line 1: {name!r} is no name of a column.")
-    columns: dict[str, list] = {name: [] for name in cells.columns}
+            raise ValueError(f"{path}, line 1: {name!r} is not the name of a column.")
+    rows: list[dict] = []
     seen = set()
-    for number, row in enumerate(cells.itertuples(index=False), start=2):
+    for line, row in enumerate(cells.to_dict("records"), start=2):
         try:
-            for name, cell in zip(cells.columns, row):
-                columns[name].append(_value(name, cell, space))
-            config = columns["config"][-1]
+            rows.append({name: _value(name, cell, space) for name, cell in row.items()})
+            config = rows[-1]["config"]
             if config in seen:
                 raise ValueError(f"{config!r} is there twice")
-            seen.add(config)
         except ValueError as error:
-            raise ValueError(f"{path}, line {number}: {error}") from error
-    return pandas.DataFrame(columns)
+            raise ValueError(f"{path}, line {line}: {error}") from error
+        seen.add(config)
+    return pandas.DataFrame(rows)
 
 
 def _value(name, cell, space):
-    """What a cell holds; raises `ValueError` if that is not valid."""
+    """The value of a cell; raises `ValueError` if that is not valid."""
     if name == "config":
         return cell if space is None else str(space.config(cell))
     is_number = name in (*_PARTS, *_COUNTS, "loss") or name.startswith(LATENCY)
@@ -309,17 +283,11 @@ def _value(name, cell, space):
 def without_measured(
     table: "pandas.DataFrame", new: "pandas.DataFrame"
 ) -> "pandas.DataFrame":
-    """A table without the latencies and sizes of which a newer one has others.
-
-    Args:
-        table: A table.
-        new: A table of measurements.
-    """
+    """A table without the latencies and sizes that a newer one replaces."""
     beginnings = (LATENCY, MEASURED, "size_bytes")
     names = [name for name in new if name in table and name.startswith(beginnings)]
     is_old = table["config"].isin(new["config"])
-    kept = {name: table[name].mask(is_old) for name in names}
-    return table.assign(**kept)
+    return table.assign(**table[names].mask(is_old))
 
 
 def merge_tables(*tables: "pandas.DataFrame") -> "pandas.DataFrame":
@@ -337,10 +305,9 @@ def merge_tables(*tables: "pandas.DataFrame") -> "pandas.DataFrame":
     Example:
 
     >>> import pandas
-    >>> from keras_resizable import search
     >>> flops = pandas.DataFrame({"config": ["1.0", "0.5"], "flops": [4, 1]})
     >>> latency = pandas.DataFrame({"config": ["0.5"], "latency_ms_phone": [2.5]})
-    >>> search.merge_tables(flops, latency)
+    >>> merge_tables(flops, latency)
       config  flops  latency_ms_phone
     0    1.0      4               NaN
     1    0.5      1               2.5

@@ -2,28 +2,32 @@
 
 import math
 import warnings
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from keras_resizable.layers import ScaleAwareBatchNorm
-from keras_resizable.subnetworks.shapes import inputs_of, outputs_of, structured
+from keras_resizable.layers.stock_form import Shape
+from keras_resizable.subnetworks.shapes import outputs_of
 from keras_resizable.utils.graph import is_graph
 
-_CONVOLUTIONS = (
-    keras.layers.Conv1D,
-    keras.layers.Conv2D,
-    keras.layers.Conv3D,
-    keras.layers.DepthwiseConv1D,
-    keras.layers.DepthwiseConv2D,
-)
 _TRANSPOSED = (
     keras.layers.Conv1DTranspose,
     keras.layers.Conv2DTranspose,
     keras.layers.Conv3DTranspose,
 )
 _SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
-# Layers with weights, of several axes maybe, but without multiply-adds that count.
+_CONVOLUTIONS = (
+    *_TRANSPOSED,
+    *_SEPARABLE,
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+    keras.layers.DepthwiseConv1D,
+    keras.layers.DepthwiseConv2D,
+)
+# Layers whose weights, which may have several axes, add no multiply-adds that count.
 _FREE = (
     keras.layers.BatchNormalization,
     keras.layers.GroupNormalization,
@@ -32,9 +36,9 @@ _FREE = (
     keras.layers.PReLU,
     ScaleAwareBatchNorm,
 )
-# Operations of TensorFlow that multiply and add.
+# TensorFlow's operations that multiply and add.
 _PRODUCTS = ("BatchMatMulV2", "Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul")
-# Those that TensorFlow's profiler counts none of, or does not look into.
+# Operations that TensorFlow's profiler does not count, or does not look into.
 _UNSEEN = {
     *("Conv2DBackpropInput", "Conv3DBackpropInputV2", "Einsum", "If", "StatelessIf"),
     *("PartitionedCall", "StatefulPartitionedCall", "StatelessWhile", "While"),
@@ -44,25 +48,22 @@ _UNSEEN = {
 def count_flops(model: keras.Model) -> int:
     """Multiply-adds of a model for one image.
 
-    As the paper and the mobile literature count them: those of convolutions of
-    all kinds and of dense layers; not biases, normalisation, activations,
-    pooling or resizing. Another layer with a kernel counts its kernel once for each
-    position of the output; a layer whose weights are all vectors counts nothing; of any
-    other, such as a block of several layers, TensorFlow's profiler counts convolutions
-    and matrix products. One into which it does not see, or in which it finds none, is
-    skipped with a warning that names it.
+    Counted as in the paper and in the mobile literature: convolutions of all kinds and
+    dense layers, but not biases, normalisation, activations, pooling or resizing. Any
+    other layer with a kernel counts its kernel once for each position of the output.
+    In layers with other weights than vectors, such as a block of several layers,
+    TensorFlow's profiler counts convolutions and matrix products. A layer in which it
+    finds none, or that it does not look into, is skipped with a warning.
 
     Args:
         model: A functional or sequential `keras.Model` with a fixed input shape, such
-            as a sub-network. Models in it are counted too, and shared layers once for
-            each call. It is not changed.
+            as a sub-network. Shared layers count once for each call.
 
     Returns:
         An integer.
 
     Raises:
-        ValueError: If the input shape is not fixed, or the model is neither functional
-            nor sequential.
+        ValueError: If the input shape is not fixed, or it is another kind of model.
 
     Example:
 
@@ -78,34 +79,14 @@ def count_flops(model: keras.Model) -> int:
             f"{type(model).__name__}"
         )
     inputs = [
-        keras.KerasTensor(_of_one_image(tensor.shape), tensor.dtype)
+        keras.KerasTensor(of_one_image(tensor.shape), tensor.dtype)
         for tensor in model.inputs
     ]
-    return _count(model, structured(model, inputs))[0]
+    return flops_and_outputs(model, inputs)[0]
 
 
-def count_part(
-    part: keras.Model,
-    input_shape: tuple[int | None, ...],
-    scale_index: int | None = None,
-) -> tuple[int, tuple[int | None, ...]]:
-    """Multiply-adds of a part of a network for one image.
-
-    Args:
-        part: Functional `keras.Model`, such as a stage.
-        input_shape: Shape of the features that come in, with the batch.
-        scale_index: Scale index of a stage, None for others.
-
-    Returns:
-        An integer, and the shape of what comes out; of several outputs that of the
-        first.
-    """
-    inputs = inputs_of(part, _of_one_image(input_shape))
-    flops, outputs = _count(part, inputs, scale_index)
-    return flops, keras.tree.flatten(outputs)[0].shape
-
-
-def _of_one_image(shape):
+def of_one_image(shape: Shape) -> Shape:
+    """The shape of a batch with one image."""
     if None in shape[1:]:
         raise ValueError(
             "FLOPs depend on the size of the input, but the input shape is "
@@ -114,33 +95,36 @@ def _of_one_image(shape):
     return (1, *shape[1:])
 
 
-def _count(model, inputs, scale_index=None):
-    """The multiply-adds of a model, and the shapes of its outputs."""
-    total = 0
+def flops_and_outputs(
+    model: keras.Model, inputs: Any, scale_index: int | None = None
+) -> tuple[int, Any]:
+    """The multiply-adds of a model for symbolic inputs, and its symbolic outputs."""
+    counts = []
 
-    def add(operation, args, kwargs, outputs):
-        nonlocal total
-        total += _layer_flops(operation, args, kwargs, outputs)
+    def count(*call):
+        counts.append(_layer_flops(*call))
 
-    outputs = outputs_of(model, inputs, scale_index, add)
-    return total, outputs
+    outputs = outputs_of(model, inputs, scale_index, count)
+    return sum(counts), outputs
 
 
 def _layer_flops(layer, args, kwargs, outputs):
-    if isinstance(layer, _TRANSPOSED):
-        # Every input position meets the whole kernel.
-        return _positions(args[0], layer.data_format) * _size(layer.kernel)
     if isinstance(layer, _CONVOLUTIONS):
-        return _positions(outputs, layer.data_format) * _size(layer.kernel)
-    if isinstance(layer, _SEPARABLE):
-        kernels = _size(layer.depthwise_kernel) + _size(layer.pointwise_kernel)
-        return _positions(outputs, layer.data_format) * kernels
+        # Every input position of a transposed one meets the whole kernel.
+        shape = (args[0] if isinstance(layer, _TRANSPOSED) else outputs).shape
+        is_first = layer.data_format == "channels_first"
+        positions = math.prod(shape[2:] if is_first else shape[1:-1])
+        if isinstance(layer, _SEPARABLE):
+            kernels = [layer.depthwise_kernel, layer.pointwise_kernel]
+        else:
+            kernels = [layer.kernel]
+        return positions * sum(math.prod(kernel.shape) for kernel in kernels)
     weights = getattr(layer, "weights", [])  # An operation has none.
     if isinstance(layer, _FREE) or all(len(w.shape) <= 1 for w in weights):
         return 0
     kernel = getattr(layer, "kernel", None)
     if kernel is not None and isinstance(outputs, keras.KerasTensor):
-        return math.prod(outputs.shape[1:-1]) * _size(kernel)
+        return math.prod(outputs.shape[1:-1]) * math.prod(kernel.shape)
     if profiled := _profiled_flops(layer, args, kwargs):
         return profiled
     warnings.warn(
@@ -152,10 +136,7 @@ def _layer_flops(layer, args, kwargs, outputs):
 
 
 def _profiled_flops(layer, args, kwargs):
-    """Multiply-adds of the convolutions and matrix products that a layer runs.
-
-    0 if it runs something that the profiler does not see into.
-    """
+    """Multiply-adds that the profiler counts in a layer; 0 if it misses some."""
     tensors = [
         leaf
         for leaf in keras.tree.flatten((args, kwargs))
@@ -170,22 +151,11 @@ def _profiled_flops(layer, args, kwargs):
         return layer(*of_layer, **named)
 
     specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tensors]
-    function = tf.function(run, autograph=False)
+    graph = tf.function(run, autograph=False).get_concrete_function(*specs).graph
+    if any(operation.type in _UNSEEN for operation in graph.get_operations()):
+        return 0
     profiler = tf.compat.v1.profiler
     options = profiler.ProfileOptionBuilder.float_operation()
     options["account_type_regexes"] = list(_PRODUCTS)
     options["output"] = "none"
-    graph = function.get_concrete_function(*specs).graph
-    if any(operation.type in _UNSEEN for operation in graph.get_operations()):
-        return 0
     return profiler.profile(graph, cmd="op", options=options).total_float_ops // 2
-
-
-def _positions(tensor, data_format):
-    if data_format == "channels_first":
-        return math.prod(tensor.shape[2:])
-    return math.prod(tensor.shape[1:-1])
-
-
-def _size(variable):
-    return math.prod(variable.shape)

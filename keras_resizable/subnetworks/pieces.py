@@ -1,4 +1,4 @@
-"""The pieces that sub-networks are made of: a stage, at a scale, on a size."""
+"""The pieces that sub-networks share: a part at a scale, for an input size."""
 
 import hashlib
 import json
@@ -7,50 +7,38 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import keras
 
+from keras_resizable.layers.stock_form import Shape
 from keras_resizable.space import ConfigLike
 from keras_resizable.subnetworks.shapes import inputs_of, outputs_of
 
 if TYPE_CHECKING:
     from keras_resizable.network import ResizableNetwork
 
+# Settings without effect on a file, which is float32 and only for inference. The sizes
+# that follow from the scales are noted separately.
+_WITHOUT_EFFECT = {
+    *("dtype", "momentum", "name", "num_scales", "rate", "scales", "seed"),
+    *("synchronized", "trainable"),
+}
+_TRAINING_ONLY = ("_regularizer", "_initializer", "_constraint")
+
 
 class Piece(NamedTuple):
-    """A part of a network at a scale.
+    """A part at a scale and an input size, whose cost several sub-networks share."""
 
-    Sub-networks that have it share what it costs.
-
-    Args:
-        level: 0 for the stem, then the stages, then the head.
-        scale_index: Scale index of a stage, else 0.
-        input_shape: `(height, width, channels)` of what comes in.
-        flops: Multiply-adds.
-    """
-
-    level: int
+    level: int  # Position in `network.parts`.
     scale_index: int
-    input_shape: tuple[int, ...]
+    input_shape: tuple[int, ...]  # Without the batch.
     flops: int
 
 
 def pieces_of_configs(
     network: "ResizableNetwork", configs: Iterable[ConfigLike]
 ) -> list[list[Piece]]:
-    """The pieces of sub-networks, without cutting them out.
-
-    Args:
-        network: A `ResizableNetwork` with a fixed input shape.
-        configs: Configurations.
-
-    Returns:
-        For each configuration a list of `Piece`, from the stem to the head.
-
-    Raises:
-        ValueError: If the input shape is not fixed.
-    """
-    counted: dict[tuple, tuple[Piece, tuple[int | None, ...]]] = {}
+    """For each configuration its pieces from the stem to the head, without cutting."""
+    counted: dict[tuple, tuple[Piece, Shape]] = {}
     all_pieces = []
-    for config in configs:
-        config = network.space.config(config)
+    for config in map(network.space.config, configs):
         shape = tuple(network.stem.inputs[0].shape)
         pieces = []
         for level, part in enumerate(network.parts):
@@ -75,7 +63,7 @@ def count_flops_of_configs(
         configs: Configurations.
 
     Returns:
-        A list of integers, `count_flops(network.sub_network(config))` of each.
+        A list of integers, `count_flops(network.sub_network(config))` for each.
 
     Example:
 
@@ -91,39 +79,31 @@ def count_flops_of_configs(
 
 
 def cut_piece(network: "ResizableNetwork", piece: Piece) -> keras.Model:
-    """A piece as a model of stock Keras layers.
-
-    Args:
-        network: The `ResizableNetwork` that it is of.
-        piece: A `Piece`.
-
-    Returns:
-        A functional `keras.Model` with copies of the weights.
-    """
+    """A piece as a model of stock Keras layers, with copies of the weights."""
     part = network.parts[piece.level]
     dtype = part.model.inputs[0].dtype
     inputs = keras.Input(piece.input_shape, name="features", dtype=dtype)
     outputs = part.cut_out(inputs, piece.scale_index)
-    # A name of Keras's own grows from piece to piece, and the file of it with it.
+    # Keras's own names grow from piece to piece, and files with them.
     return keras.Model(inputs, outputs, name="piece")
 
 
 def content(network: "ResizableNetwork", piece: Piece) -> str:
-    """A digest of what a piece computes, whatever its weights and names are.
-
-    Pieces of different networks with the same digest take the same time.
-    """
+    """A digest of all settings of a piece that its latency depends on."""
     model = network.parts[piece.level].model
     inputs = inputs_of(model, (1, *piece.input_shape))
-    tensors = keras.tree.flatten(inputs)  # Held, as they are told apart by identity.
+    tensors = list(inputs)  # Kept, as their identities tell them apart.
     calls = []
 
     def number(tensor):
         return next((n for n, known in enumerate(tensors) if known is tensor), None)
 
     def note(operation, args, kwargs, outputs):
-        settings = operation.get_config()
-        settings = {k: v for k, v in settings.items() if not _changes_nothing(k)}
+        settings = {
+            name: value
+            for name, value in operation.get_config().items()
+            if name not in _WITHOUT_EFFECT and not name.endswith(_TRAINING_ONLY)
+        }
         of = [number(tensor) for tensor in keras.tree.flatten((args, kwargs))]
         new = keras.tree.flatten(outputs)
         sizes = [tensor.shape for tensor in new]
@@ -133,18 +113,3 @@ def content(network: "ResizableNetwork", piece: Piece) -> str:
     outputs_of(model, inputs, piece.scale_index, note)
     described = json.dumps([piece.input_shape, calls], default=str, sort_keys=True)
     return hashlib.sha256(described.encode()).hexdigest()
-
-
-def _changes_nothing(key):
-    """Whether a setting of a layer changes nothing of what inference computes."""
-    return key.endswith(("_regularizer", "_initializer", "_constraint")) or key in (
-        "dtype",  # Files are float32.
-        "momentum",
-        "name",
-        "num_scales",
-        "rate",
-        "scales",  # The sizes that they lead to do.
-        "seed",
-        "synchronized",
-        "trainable",
-    )

@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from keras_resizable.space import ConfigLike, Configuration
 from keras_resizable.subnetworks.calibration import (
+    as_changed,
     estimating,
     joined,
-    recoverable,
     scope_of,
     tables_of,
 )
@@ -22,8 +22,8 @@ from keras_resizable.utils.graph import as_graph
 if TYPE_CHECKING:
     from keras_resizable.network import ResizableNetwork
 
-# Batch statistics by the nodes of a tree, see `PrefixTree`: the means and variances of
-# all batch normalisations of a node in turn, as one vector.
+# For each node of a `PrefixTree` the mean and the variance of each batch normalisation
+# in turn. They are one vector, as each input tensor of a graph costs time in each call.
 Statistics = dict[tuple[int, ...], tf.Tensor]
 _LEVELS: weakref.WeakKeyDictionary["ResizableNetwork", list["_Level"]] = (
     weakref.WeakKeyDictionary()
@@ -31,98 +31,71 @@ _LEVELS: weakref.WeakKeyDictionary["ResizableNetwork", list["_Level"]] = (
 
 
 class PrefixTree:
-    """Runs many sub-networks on a batch, depth first over the stages.
+    """Runs many sub-networks on a batch, depth first, sharing what begins alike.
 
-    Configurations that begin alike share all they compute until they differ. Only
-    the features of one path from the stem to the head are held at a time.
-
-    A *node* is a prefix of `(0, *scale indices, 0)`: the zeros are for the stem and
-    the head, which have no scale.
-
-    Args:
-        network: A `ResizableNetwork`.
-        configs: Configurations.
+    A *node* is a prefix of `(0, *scale indices, 0)`: the zeros are for the stem and the
+    head, which have no scale.
     """
 
     def __init__(
         self, network: "ResizableNetwork", configs: Iterable[ConfigLike]
     ) -> None:
-        self._levels = _levels_of(network)
+        if network not in _LEVELS:
+            strategy = network.distribute_strategy
+            _LEVELS[network] = [_Level(part, strategy) for part in network.parts]
+        self._levels = _LEVELS[network]
         selected = network.space.select(configs)
         self._paths = sorted(nodes_of(config)[-1] for config in selected)
+        self._calibrated = self._paths
+        # The path of full size, in a network that `from_keras` made and nobody trained.
+        self._full = None
+        if network.is_source_at(network.space.largest):
+            self._full = nodes_of(network.space.largest)[-1]
+            self._calibrated = sorted({*self._paths, self._full})
 
     def statistics(self) -> Statistics:
-        """The network's own batch statistics, in the way `calibrate` gives them."""
-        nodes = [
-            path[:length] for path in self._paths for length in range(1, len(path) + 1)
-        ]
+        """The network's own batch statistics."""
+        nodes = [node for path in self._calibrated for node in _prefixes(path)]
         own = functools.cache(lambda level, index: self._levels[level].own(index))
         return {node: own(len(node) - 1, node[-1]) for node in nodes}
 
     def calibrate(
         self, images: tf.Tensor, statistics: Statistics, seen: int
     ) -> Statistics:
-        """Re-estimates batch statistics with one more batch.
-
-        What `keras_resizable.calibrate` does to a sub-network, for all of them.
-
-        Args:
-            images: Batch of images.
-            statistics: Dictionary from nodes to their batch statistics.
-            seen: Number of images that these statistics are of.
-
-        Returns:
-            Such a dictionary.
-        """
+        """The statistics of `seen` images updated with a batch, as `calibrate` does."""
         updated = dict(statistics)
 
         def run(level, features, node):
+            index, seen_before = tf.constant(node[-1]), tf.constant(float(seen))
             outputs, updated[node] = level.train(
-                features, node[-1], statistics[node], seen
+                features, index, statistics[node], seen_before
             )
             return outputs
 
-        depth = max(
-            (n for n, level in enumerate(self._levels, 1) if level.norms), default=0
-        )
-        for _ in self._descend(images, (), self._paths, run, depth):
+        with_norms = [n for n, level in enumerate(self._levels, 1) if level.norms]
+        depth = max(with_norms, default=0)
+        for _ in self._descend(images, (), self._calibrated, run, depth):
             pass
         return updated
 
-    def run(
-        self, features: tf.Tensor, node: tuple[int, ...], statistics: Statistics
-    ) -> tf.Tensor:
-        """The outputs of one node, of the features that come in, in any graph.
-
-        Args:
-            features: Images, or the outputs of the node above.
-            node: A node.
-            statistics: Dictionary from nodes to their batch statistics.
-        """
-        level, index = self._levels[len(node) - 1], tf.constant(node[-1])
-        return level.outputs(features, index, statistics[node])
-
-    def rows(self, node: tuple[int, ...], statistics: tf.Tensor) -> list[tf.Tensor]:
-        """The mean and the variance of each batch normalisation of a node in turn.
-
-        Args:
-            node: A node.
-            statistics: Its batch statistics.
-        """
-        return self._levels[len(node) - 1].rows(statistics)
+    def calibrated(self, estimated: Statistics) -> Statistics:
+        """The statistics to use after `calibrate` has seen all batches."""
+        if self._full is None:
+            return estimated
+        own, result = self.statistics(), {}
+        for node, vector in own.items():
+            level, full = self._levels[len(node) - 1], self._full[: len(node)]
+            vectors = vector, estimated[node], estimated[full]
+            result[node] = level.as_one(as_changed(*map(level.rows, vectors)))
+        return result
 
     def outputs(
         self, images: tf.Tensor, statistics: Statistics
     ) -> Iterator[tuple[tuple[int, ...], tf.Tensor]]:
-        """Yields the scale indices and the outputs of each sub-network.
-
-        Args:
-            images: Batch of images, distributed if the network is.
-            statistics: Dictionary from nodes to their batch statistics.
-        """
+        """Yields scale indices and outputs, which are distributed as the images are."""
 
         def run(level, features, node):
-            return level.infer(features, node[-1], statistics[node])
+            return level.infer(features, tf.constant(node[-1]), statistics[node])
 
         depth = len(self._levels)
         for node, outputs in self._descend(images, (), self._paths, run, depth):
@@ -140,71 +113,31 @@ class PrefixTree:
 
 
 def nodes_of(config: Configuration) -> list[tuple[int, ...]]:
-    """The nodes of a configuration, from that of the stem to that of the head."""
-    path = (0, *config.indices, 0)
+    """The nodes of a configuration, from the stem to the head."""
+    return _prefixes((0, *config.indices, 0))
+
+
+def _prefixes(path):
     return [path[:length] for length in range(1, len(path) + 1)]
 
 
-def _levels_of(network):
-    """The levels of a network, with the graphs that were traced before."""
-    if network not in _LEVELS:
-        strategy = network.distribute_strategy
-        _LEVELS[network] = [_Level(part, strategy) for part in network.parts]
-    return _LEVELS[network]
-
-
 class _Level:
-    """A part of a network as two graphs, for any scale and batch statistics.
-
-    Batch statistics are given as one vector, as each tensor that a graph is given costs
-    time at every call.
-    """
+    """A part of a network as two graphs, for any scale and batch statistics."""
 
     def __init__(self, part, strategy):
         self._part = part
         self.norms = part.batch_norms
         self._tables = tables_of(self.norms)
         shape = part.model.inputs[0].shape
-        self._infer = as_graph(
-            lambda *inputs: strategy.run(self.outputs, inputs),  # On all devices.
+        self.infer = as_graph(
+            lambda *inputs: strategy.run(self._outputs, inputs),  # On all devices.
             shape,
         )
-        self._train = as_graph(self._outputs_and_statistics, shape)
+        self.train = as_graph(self._outputs_and_statistics, shape)
 
     def own(self, index):
-        """The batch statistics that the network has for a scale."""
-        return self._as_one([_row(table, index) for table in self._tables])
-
-    def infer(self, features, index, statistics):
-        """Outputs of inference mode, on all devices."""
-        return self._infer(features, tf.constant(index), statistics)
-
-    def train(self, features, index, statistics, seen):
-        """Outputs of training mode, and statistics with this batch averaged in."""
-        seen = tf.constant(float(seen))
-        return self._train(features, tf.constant(index), statistics, seen)
-
-    def outputs(self, features, index, statistics):
-        """Outputs of inference mode, on one device."""
-        with scope_of(self._tables, self.rows(statistics)):
-            return self._part.run(features, index, training=False)
-
-    def _outputs_and_statistics(self, features, index, statistics, seen):
-        rows = self.rows(statistics)
-        before = recoverable(rows)
-        with estimating(self.norms), scope_of(self._tables, before) as scope:
-            outputs = self._part.run(features, index, training=True)
-        of_batch = [
-            _row(scope.get_current_value(table), index) for table in self._tables
-        ]
-        rows = joined(rows, of_batch, seen, tf.shape(features)[0])
-        return outputs, self._as_one(rows)
-
-    def _as_one(self, rows):
-        if not rows:
-            return tf.zeros((0,))
-        dtype = keras.backend.result_type(*(table.dtype for table in self._tables))
-        return tf.concat([tf.cast(row, dtype) for row in rows], axis=0)
+        """The network's batch statistics for a scale."""
+        return self.as_one([_row(table, index) for table in self._tables])
 
     def rows(self, statistics):
         """The mean and the variance of each batch normalisation in turn."""
@@ -212,9 +145,30 @@ class _Level:
         rows = tf.split(statistics, sizes) if sizes else []
         return [tf.cast(row, table.dtype) for row, table in zip(rows, self._tables)]
 
+    def _outputs(self, features, index, statistics):
+        """Outputs in inference mode."""
+        with scope_of(self._tables, self.rows(statistics)):
+            return self._part.run(features, index, training=False)
+
+    def _outputs_and_statistics(self, features, index, statistics, seen):
+        """Outputs in training mode, and the statistics joined with this batch's."""
+        rows = self.rows(statistics)
+        with estimating(self.norms, rows) as scope:
+            outputs = self._part.run(features, index, training=True)
+        values = map(scope.get_current_value, self._tables)
+        of_batch = [_row(value, index) for value in values]
+        rows = joined(rows, of_batch, seen, tf.shape(features)[0])
+        return outputs, self.as_one(rows)
+
+    def as_one(self, rows):
+        if not rows:
+            return tf.zeros((0,))
+        dtype = keras.backend.result_type(*(table.dtype for table in self._tables))
+        return tf.concat([tf.cast(row, dtype) for row in rows], axis=0)
+
 
 def _row(table, index):
-    """The row of a scale; stock batch normalisations have no others."""
+    """The row of a scale; the table itself in stock batch normalisation."""
     table = tf.convert_to_tensor(table)
     if table.shape.rank == 1:
         return table

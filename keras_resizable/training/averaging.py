@@ -8,13 +8,7 @@ import keras
 
 @contextlib.contextmanager
 def averaged(model: keras.Model) -> Iterator[None]:
-    """Gives a model the average of its weights inside a context, if there is one.
-
-    Batch statistics are still those of the plain weights: calibrate.
-
-    Args:
-        model: A compiled `keras.Model`.
-    """
+    """Gives a compiled model the averages of its weights, but not of its statistics."""
     if not _keeps_averages(model):
         yield
         return
@@ -23,13 +17,11 @@ def averaged(model: keras.Model) -> Iterator[None]:
     try:
         yield
     finally:
-        with model.distribute_strategy.scope():
-            for weight, value in zip(model.trainable_variables, before):
-                weight.assign(value)
+        _assign(model, model.trainable_variables, before)
 
 
 def take_averages(model: keras.Model) -> None:
-    """Replaces weights by their averages, as Keras's `fit` does in the end."""
+    """Replaces weights by their averages, as Keras's `fit` does at its end."""
     if _keeps_averages(model):
         with model.distribute_strategy.scope():
             model.optimizer.finalize_variable_values(model.trainable_variables)
@@ -38,10 +30,21 @@ def take_averages(model: keras.Model) -> None:
 def without_loss_scaling(
     optimizer: keras.optimizers.Optimizer,
 ) -> keras.optimizers.Optimizer:
-    """The optimizer that `compile` was given, where mixed precision wraps it."""
+    """The optimizer inside the wrapper that mixed precision adds."""
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return optimizer.inner_optimizer
     return optimizer
+
+
+class KeepWeights(keras.callbacks.Callback):
+    """Keeps the weights that Keras's `fit`, or a callback, replaces at the end."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._values = [weight.numpy() for weight in self.model.weights]
+
+    def restore(self) -> None:
+        """Restores the weights of the end of the last epoch."""
+        _assign(self.model, self.model.weights, self._values)
 
 
 def _keeps_averages(model):
@@ -49,14 +52,7 @@ def _keeps_averages(model):
     return optimizer.use_ema and optimizer.built
 
 
-class KeepWeights(keras.callbacks.Callback):
-    """Keeps the weights that Keras's `fit`, or a callback, replaces in the end."""
-
-    def on_epoch_end(self, epoch, logs=None):
-        self._values = [weight.numpy() for weight in self.model.weights]
-
-    def restore(self) -> None:
-        """Gives the model the weights of the last epoch's end back."""
-        with self.model.distribute_strategy.scope():
-            for weight, value in zip(self.model.weights, self._values):
-                weight.assign(value)
+def _assign(model, weights, values):
+    with model.distribute_strategy.scope():
+        for weight, value in zip(weights, values):
+            weight.assign(value)

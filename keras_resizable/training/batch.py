@@ -1,5 +1,6 @@
-"""What a sub-network is trained with."""
+"""What a sub-network of a training step gets, and what its layers leave."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple, Self
 
 import keras
@@ -7,31 +8,17 @@ import tensorflow as tf
 
 
 class Batch(NamedTuple):
-    """What a sub-network is trained with.
-
-    Args:
-        features: What comes out of the stem.
-        images: The images.
-        targets: What Keras calls `y`.
-        sample_weight: Weights of the images, or None.
-        teacher: What the sub-networks before have handed on, a scalar if nothing.
-        num_images: Number of images that this replica got, maybe none.
-    """
+    """The stem's features of images, and all that belongs to these."""
 
     features: tf.Tensor
     images: tf.Tensor
     targets: Any
     sample_weight: Any
-    teacher: tf.Tensor
-    num_images: tf.Tensor
+    teacher: tf.Tensor  # Its probabilities; a scalar if there is none.
+    num_images: tf.Tensor  # Without the black image of a replica that got none.
 
     def part(self, start: tf.Tensor, end: tf.Tensor) -> Self:
-        """The images from one place to the next, and all that belongs to them.
-
-        Args:
-            start: The first image, a scalar integer tensor.
-            end: The one after the last.
-        """
+        """The images from `start` to `end`, and all that belongs to them."""
 
         def of_images(tensor):
             if tensor is None or tensor.shape.rank == 0:
@@ -42,6 +29,34 @@ class Batch(NamedTuple):
             features=_rows(self.features, start, end),
             num_images=tf.minimum(end - start, self.num_images),
         )
+
+
+class Collecting(keras.StatelessScope):
+    """Keeps the losses that layers add, and rejects assigning `trained` weights."""
+
+    def __init__(
+        self,
+        values: Iterable[tuple[keras.Variable, tf.Tensor]],
+        trained: Iterable[keras.Variable],
+    ) -> None:
+        super().__init__(values, collect_losses=True)
+        self._trained = {id(weight) for weight in trained}
+        self.added: list[tf.Tensor] = []
+
+    def add_update(self, update: tuple[keras.Variable, Any]) -> None:
+        variable, _ = update
+        if id(variable) in self._trained:
+            raise ValueError(
+                f"A layer assigns its trainable weight {variable.path!r} in training, "
+                "as SpectralNormalization does: a step of several sub-networks cannot "
+                "keep that. Leave such layers out."
+            )
+        super().add_update(update)
+
+    def add_loss(self, loss: tf.Tensor) -> None:
+        super().add_loss(loss)
+        # Keras forgets it by its `id`, which may be reused, when the next part runs.
+        self.added.append(loss)
 
 
 def _rows(features, start, end):

@@ -1,5 +1,6 @@
 """Errors in a network or its training, reported before anything runs."""
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -18,20 +19,19 @@ from keras_resizable.training.records import check_shares
 from keras_resizable.utils.graph import layers_of
 from keras_resizable.utils.outputs import is_multi_label
 
-_DRAWN_STEPS = 10  # Of a sampler that does not say what it draws.
+_DRAWN_STEPS = 10  # For a sampler that does not declare what it draws.
 
 
 def check_settings(split_batch: bool, jit_compile: bool | str) -> None:
-    """Refuses settings of `compile` that are not valid by themselves."""
+    """Rejects settings of `compile` that are not valid by themselves."""
     if split_batch not in (True, False):
         raise ValueError(
             f"`split_batch` is True or False. Received: split_batch={split_batch!r}"
         )
     if jit_compile is True:
         raise ValueError(
-            "`jit_compile=True` is not possible: XLA needs sizes that are "
-            "known when it compiles, and those of a resizable network "
-            "change from step to step. Leave it out."
+            "`jit_compile=True` is not possible: XLA needs fixed sizes, but those of a "
+            "resizable network change from step to step. Leave it out."
         )
 
 
@@ -43,16 +43,7 @@ def check_distillation(
     split_batch: bool,
     loss: Any,
 ) -> None:
-    """Refuses what cannot be taught: a head, plans, images, or labels.
-
-    Args:
-        distillation: What sub-networks learn from each other.
-        sampler: A sampler that knows its space.
-        stem: The stem; a teacher has to take its images.
-        head: The head; it has to classify.
-        split_batch: Whether a teacher sees other images than those it teaches.
-        loss: That of the labels.
-    """
+    """Rejects a head, plans, images or labels that distillation does not support."""
     in_place = isinstance(distillation, InPlaceDistillation)
     if split_batch and in_place:
         raise ValueError(
@@ -73,13 +64,11 @@ def check_distillation(
         )
     if isinstance(distillation, TeacherDistillation):
         _check_teacher(distillation.teacher, stem, head)
-    if not in_place:
-        return
-    step = step_without_largest(sampler)
+    step = step_without_largest(sampler) if in_place else None
     if step is not None:
         raise ValueError(
-            "InPlaceDistillation needs plans with the largest "
-            f"sub-network. {sampler} has none at step {step}: use SandwichSampler."
+            "InPlaceDistillation needs plans with the largest sub-network. "
+            f"{sampler} has none at step {step}: use SandwichSampler."
         )
 
 
@@ -88,8 +77,7 @@ def _check_teacher(teacher, stem, head):
         ("takes", teacher.inputs[0].shape, stem.inputs[0].shape),
         ("answers with", teacher.outputs[0].shape, head.outputs[0].shape),
     ):
-        fit = (None in (a, b) or a == b for a, b in zip(theirs[1:], ours[1:]))
-        if len(theirs) != len(ours) or not all(fit):
+        if not tf.TensorShape(theirs[1:]).is_compatible_with(ours[1:]):
             raise ValueError(
                 f"The teacher {teacher.name!r} {name} {tuple(theirs)}, the network "
                 f"{tuple(ours)}: a teacher is for the same images and classes."
@@ -97,15 +85,7 @@ def _check_teacher(teacher, stem, head):
 
 
 def step_without_largest(sampler: Callable[[tf.Tensor], tf.Tensor]) -> int | None:
-    """The first step whose plan does not have the largest sub-network, if known.
-
-    Args:
-        sampler: A sampler that knows its space. One from outside this module is called
-            for its first plans.
-
-    Returns:
-        An integer; None if there is none.
-    """
+    """The first step whose plan is known to lack the largest sub-network, or None."""
     if getattr(sampler, "always_has_largest", False):
         return None
     steps = list(range(_DRAWN_STEPS))
@@ -119,38 +99,17 @@ def step_without_largest(sampler: Callable[[tf.Tensor], tf.Tensor]) -> int | Non
 
 
 def check_batches(batch_spec: Any, sampler: Callable[..., tf.Tensor]) -> None:
-    """Refuses batches to split that have fewer images than a plan, as far as known.
-
-    Args:
-        batch_spec: `tf.TensorSpec`s of a batch.
-        sampler: What draws the plans.
-    """
-    of_images = keras.tree.flatten(batch_spec)[0]
-    count = getattr(sampler, "length", None)
-    if not isinstance(of_images, tf.TensorSpec) or not of_images.shape.rank:
+    """Checks with `check_shares`, where both numbers are known before training."""
+    images, count = keras.tree.flatten(batch_spec)[0], getattr(sampler, "length", None)
+    if count is None or not isinstance(images, tf.TensorSpec) or not images.shape.rank:
         return
-    num_images = of_images.shape[0]
-    if num_images is not None and count is not None and num_images < count:
+    num_images = images.shape[0]
+    if num_images is not None and num_images < count:
         check_shares(num_images, count)
 
 
-def check_rows(stages: Sequence[keras.Model]) -> None:
-    """Refuses batch normalisation of several rows that two stages share."""
-    seen: dict[int, int] = {}
-    for number, stage in enumerate(stages):
-        for layer in layers_of(stage):
-            if not isinstance(layer, ScaleAwareBatchNorm) or layer.num_scales == 1:
-                continue
-            if id(layer) in seen:
-                raise ValueError(
-                    f"Layer {layer.name!r} is in stage {seen[id(layer)]} and in stage "
-                    f"{number}: each stage needs batch normalisation of its own."
-                )
-            seen[id(layer)] = number
-
-
 def check_penalties(variables: Iterable[keras.Variable]) -> None:
-    """Refuses regularizers of weights that are not float32."""
+    """Rejects regularizers of weights that are not float32."""
     for variable in variables:
         if variable.regularizer is not None and variable.dtype != "float32":
             raise ValueError(
@@ -160,22 +119,30 @@ def check_penalties(variables: Iterable[keras.Variable]) -> None:
             )
 
 
-def check_layers(parts: Iterable[keras.Model]) -> None:
-    """Refuses layers that take channels first."""
-    for layer in (layer for part in parts for layer in layers_of(part)):
-        if getattr(layer, "data_format", None) == "channels_first":
-            raise ValueError(
-                f"Layer {layer.name!r} has data_format='channels_first'. A resizable "
-                "network takes images (batch, height, width, channels)."
-            )
-
-
-def check_stages(stages: Sequence[keras.Model], scales: tuple[float, ...]) -> None:
-    """Refuses layers that were made for other scale factors."""
+def check_layers(
+    stem: keras.Model,
+    stages: Sequence[keras.Model],
+    head: keras.Model,
+    scales: tuple[float, ...],
+) -> None:
+    """Rejects other scale factors, rows that stages share, and channels first."""
+    stage_of: dict[int, int] = {}
     for number, stage in enumerate(stages):
         for layer in layers_of(stage):
             if isinstance(layer, HasStockForm):
                 try:
                     layer.check_scales(scales)
                 except ValueError as error:
-                    raise ValueError(f"Stage {number}: {error}") from error
+                    raise ValueError(f"Stage {number + 1}: {error}") from error
+            has_rows = isinstance(layer, ScaleAwareBatchNorm) and layer.num_scales > 1
+            if has_rows and (first := stage_of.setdefault(id(layer), number)) < number:
+                raise ValueError(
+                    f"Layer {layer.name!r} is in stages {first + 1} and {number + 1}: "
+                    "each stage needs separate batch normalisation."
+                )
+    for layer in itertools.chain(*map(layers_of, (stem, *stages, head))):
+        if getattr(layer, "data_format", None) == "channels_first":
+            raise ValueError(
+                f"Layer {layer.name!r} has data_format='channels_first'. A resizable "
+                "network takes images (batch, height, width, channels)."
+            )

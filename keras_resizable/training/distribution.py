@@ -1,4 +1,4 @@
-"""What training on several devices or machines needs besides `tf.distribute`."""
+"""What training on several devices or machines needs in addition to `tf.distribute`."""
 
 import contextlib
 import json
@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import keras
-import numpy as np
 import tensorflow as tf
+
+from keras_resizable.training.replicas import sum_over_replicas
 
 STRATEGIES = ("none", "mirrored", "multi_worker")
 _MAX_TEXT = 1024
@@ -19,19 +20,16 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
 
     Args:
         name: `"none"`; `"mirrored"` for all devices of this machine; or
-            `"multi_worker"` for all machines that the environment variable
-            `TF_CONFIG` names, which has to be made before TensorFlow does anything
-            else.
+            `"multi_worker"` for all machines in the environment variable `TF_CONFIG`:
+            make it before anything else with TensorFlow.
 
     Raises:
-        ValueError: If there is no such strategy, or `TF_CONFIG` is not set or
-            not valid.
+        ValueError: If there is no such strategy, or `TF_CONFIG` is not valid.
 
     Example:
 
     >>> import keras_resizable
-    >>> from keras_resizable import training
-    >>> with training.make_strategy("none").scope():
+    >>> with keras_resizable.make_strategy("none").scope():
     ...     network = keras_resizable.ResNet20()
     """
     if name == "none":
@@ -48,13 +46,8 @@ def _check_tf_config():
     text = os.environ.get("TF_CONFIG", "")
     try:
         config = json.loads(text)
-        workers = [
-            address
-            for kind in ("chief", "worker")
-            for address in config["cluster"].get(kind, [])
-        ]
-        task = config["task"]
-        known = config["cluster"][task["type"]][int(task["index"])] in workers
+        kind, index = config["task"]["type"], int(config["task"]["index"])
+        known = kind in ("chief", "worker") and config["cluster"][kind][index]
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         known = False
     if not known:
@@ -72,7 +65,7 @@ def is_multi_worker(strategy: tf.distribute.Strategy) -> bool:
 
 
 def shards(strategy: tf.distribute.Strategy) -> tuple[int, int]:
-    """Number of machines of a strategy, and the number of this one."""
+    """The number of machines of a strategy, and the index of this one."""
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return 1, 0
     resolver = strategy.cluster_resolver
@@ -90,44 +83,32 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def agree(strategy: tf.distribute.Strategy, text: str) -> str:
-    """The chief's text, on every machine."""
+    """The chief's text on every machine."""
     if not is_multi_worker(strategy):
         return text
-    encoded = text.encode()
+    encoded = text.encode().ljust(_MAX_TEXT, b"\0")
     if len(encoded) > _MAX_TEXT:
         raise ValueError(f"This is too long to send to the workers: {text!r}")
-    sent = np.zeros(_MAX_TEXT, np.int32)
-    if is_chief(strategy):
-        sent[: len(encoded)] = list(encoded)
 
     @tf.function
     def add():
         def of_replica():
             context = tf.distribute.get_replica_context()
-            first = context.replica_id_in_sync_group == 0
-            part = tf.where(first, tf.constant(sent), 0)
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, part)
+            is_first = context.replica_id_in_sync_group == 0  # One of the chief's.
+            return sum_over_replicas(tf.where(is_first, list(encoded), 0))
 
         return strategy.run(of_replica)
 
     with clear_worker_errors(strategy):
         received = strategy.experimental_local_results(add())[0].numpy()
-    return bytes(received[received > 0].tolist()).decode()
+    return bytes(received.tolist()).rstrip(b"\0").decode()
 
 
 @contextlib.contextmanager
 def clear_worker_errors(
     strategy: tf.distribute.Strategy, advice: str = "Start all workers again."
 ) -> Iterator[None]:
-    """Raises a clear error if another worker has stopped.
-
-    Args:
-        strategy: The strategy of what runs in the context.
-        advice: What to do, for the message.
-
-    Raises:
-        ConnectionError: In place of TensorFlow's own error.
-    """
+    """Raises a `ConnectionError` with advice if another worker has stopped."""
     try:
         yield
     except tf.errors.OpError as error:
@@ -141,20 +122,17 @@ def clear_worker_errors(
 
 
 if TYPE_CHECKING:
-    from keras import Model as _Mixed  # What it is mixed into has Keras's methods.
+    from keras import Model as _Mixed  # The mixin calls its methods.
 else:
     _Mixed = object
 
 
 class MultiWorkerTraining(_Mixed):
-    """Makes `fit` and `evaluate` of a model work on several machines.
+    """Makes `fit` and `evaluate` work on several machines; comes before `keras.Model`.
 
-    Keras 3 cannot (keras-team/keras#20585): to learn the shape of a batch it
-    averages one over the workers, which fails, as it does over replicas that get
-    different numbers of images; and it averages logs over an axis that scalars do not
-    have. Overriding a private method is the only way to the first. And where the last
-    batch has fewer images than there are replicas, some get none, and would evaluate
-    nothing to NaN. Mix it in before `keras.Model`.
+    In Keras 3 they fail (keras-team/keras#20585): it learns the shape of a batch from a
+    mean over replicas, and averages logs over an axis that scalars do not have. Also, a
+    replica that gets none of the last images would evaluate them to NaN.
     """
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
@@ -170,7 +148,7 @@ class MultiWorkerTraining(_Mixed):
         super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Evaluates a batch, unless this replica got nothing of it."""
+        """Evaluates a batch, unless this replica got none of its images."""
         if self.distribute_strategy.num_replicas_in_sync == 1:
             return super().test_step(data)
         evaluate = super().test_step
@@ -182,7 +160,7 @@ class MultiWorkerTraining(_Mixed):
         return self._logs(logs)
 
     def _logs(self, logs):
-        """Logs of a step, in the shape that Keras averages over workers."""
+        """Logs of a step in the shape that Keras averages over workers."""
         if not is_multi_worker(self.distribute_strategy):
             return logs
         return keras.tree.map_structure(lambda log: tf.reshape(log, (1,)), logs)

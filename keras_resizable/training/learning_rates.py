@@ -1,9 +1,8 @@
-"""A learning rate to start with, from a minute of training."""
+"""A first learning rate, from a minute of training."""
 
 import dataclasses
 import numbers
 import os
-from typing import Any
 
 import keras
 import numpy as np
@@ -21,11 +20,11 @@ _DIVERGED = 3.0  # Times the lowest loss.
 
 @dataclasses.dataclass(frozen=True)
 class RangeTest:
-    """How the loss goes while the learning rate grows from step to step.
+    """The loss as the learning rate grows from step to step.
 
     Args:
         rates: Learning rate of each step.
-        losses: Its loss, averaged over the steps before.
+        losses: Moving average of the loss after each step.
         suggested: A learning rate to train with.
     """
 
@@ -34,24 +33,21 @@ class RangeTest:
     suggested: float
 
     def plot(self, path: str | os.PathLike) -> None:
-        """Draws the losses over the rates.
+        """Plots the losses over the rates.
 
         Args:
-            path: Path of a `.png` file. An existing one is replaced.
+            path: Path of a `.png` file, which is replaced if it exists.
 
         Raises:
             ImportError: If the extra `train` is not installed.
         """
-        figure = import_extra("matplotlib.figure", "train").Figure(
-            figsize=(6, 4), layout="constrained"
-        )
+        matplotlib = import_extra("matplotlib.figure", "train")
+        figure = matplotlib.Figure(figsize=(6, 4), layout="constrained")
         axes = figure.subplots()
         axes.semilogx(self.rates, self.losses)
-        axes.axvline(
-            self.suggested, color="gray", label=f"suggested: {self.suggested:g}"
-        )
-        axes.set_xlabel("learning rate")
-        axes.set_ylabel("loss")
+        label = f"suggested: {self.suggested:g}"
+        axes.axvline(self.suggested, color="gray", label=label)
+        axes.set(xlabel="learning rate", ylabel="loss")
         axes.legend()
         axes.grid(alpha=0.3)
         with replacing(path) as temporary:
@@ -69,16 +65,14 @@ def find_learning_rate(
     """Suggests a learning rate, by the learning rate range test.
 
     Smith, 2015, https://arxiv.org/abs/1506.01186: a copy of the network trains while
-    its learning rate grows from step to step, until the loss diverges. Suggested is the
-    rate at which the average of losses was lowest, with one digit. The average lags,
-    and so the rate is a high one: train with a schedule that warms up. It holds for
-    the batch size of the data set, and for the plans and the optimizer of `compile`.
-    The network itself is left as it is. Look at the picture: of images that teach
-    little, or where the loss is lowest at the end, no rate can be read. Loss weights
-    count as 1.
+    its learning rate grows from step to step, until the loss diverges. The suggestion
+    is the rate at which the moving average of the loss was lowest, with one digit. The
+    average lags, so the rate is high: train with a schedule that warms up. The rate
+    depends on the batch size, sampler and optimizer. Loss weights count as 1. If the
+    loss in the plot hardly falls, or is lowest at the end, the test shows no rate.
 
     Args:
-        network: A compiled `ResizableNetwork` or another `keras.Model`, trained or not.
+        network: A compiled `ResizableNetwork` or another `keras.Model`.
         dataset: `tf.data.Dataset` of batches as `fit` takes them, which is repeated; or
             images and labels as two arrays.
         steps: Number of steps.
@@ -90,16 +84,16 @@ def find_learning_rate(
 
     Raises:
         ValueError: If the network is not compiled, an argument is not valid, or the
-            loss is not finite or nowhere lower than in the beginning.
+            loss is not finite or never lower than at first.
 
     Example:
 
     >>> import keras_resizable
-    >>> from keras_resizable import data, training
+    >>> from keras_resizable import data
     >>> network = keras_resizable.ResNet20(input_shape=(28, 28, 1), width=0.25)
     >>> network.compile("sgd", "categorical_crossentropy", split_batch=True)
     >>> batches = data.train_dataset(data.load("sample"), 48)
-    >>> result = training.find_learning_rate(network, batches)  # doctest: +SKIP
+    >>> result = keras_resizable.find_learning_rate(network, batches)  # doctest: +SKIP
     >>> result.suggested  # doctest: +SKIP
     0.1
     """
@@ -117,18 +111,12 @@ def find_learning_rate(
     optimizer = without_loss_scaling(network.optimizer)  # `compile` wraps it again.
     settings = {**optimizer.get_config(), "learning_rate": rising}
     losses = _Losses()
-    step = getattr(network, "training_step", None)  # A resizable network's.
-    options: dict[str, Any] = {}
-    if step is not None:
-        options = {
-            "sampler": step.sampler,
-            "distillation": step.distillation,
-            "split_batch": step.split_batch,
-        }
+    step = getattr(network, "training_step", None)  # Of a resizable network.
+    names = () if step is None else ("sampler", "distillation", "split_batch")
+    options = {name: getattr(step, name) for name in names}
     if isinstance(dataset, tuple):
         dataset = labelled_batches(dataset, network)
-    elif dataset.cardinality() == 0:
-        check_not_empty(0, "dataset")
+    check_not_empty(int(dataset.cardinality()), "dataset")
     with network.distribute_strategy.scope():
         copy = type(network).from_config(network.get_config())
         copy_state(network, copy)
@@ -150,12 +138,11 @@ def find_learning_rate(
             f"The loss is nowhere lower than at first, {values[0]:.3g}: the network "
             f"does not learn at rates from {lowest:g} to {highest:g}."
         )
-    suggested = float(f"{rates[best]:.0e}")
-    return RangeTest(rates, values, suggested)
+    return RangeTest(rates, values, suggested=float(f"{rates[best]:.0e}"))
 
 
 class _Losses(keras.callbacks.Callback):
-    """Averages of the loss until it diverges."""
+    """Moving averages of the loss until it diverges."""
 
     def __init__(self):
         super().__init__()
@@ -167,9 +154,8 @@ class _Losses(keras.callbacks.Callback):
         loss, self._before = total - self._before, total
         self._average = _SMOOTHING * self._average + (1 - _SMOOTHING) * loss
         average = self._average / (1 - _SMOOTHING ** (batch + 1))
-        if not np.isfinite(average) or (
-            batch > 0 and average > _DIVERGED * min(self.averages)
-        ):
+        limit = _DIVERGED * min(self.averages, default=np.inf)
+        if not np.isfinite(average) or average > limit:
             self.model.stop_training = True
         else:
             self.averages.append(average)

@@ -1,8 +1,8 @@
-"""Algorithm 1: what a training step of a resizable network does."""
+"""Algorithm 1: the training step of a resizable network."""
 
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -10,45 +10,24 @@ import tensorflow as tf
 from keras_resizable.distillation import Distillation, InPlaceDistillation
 from keras_resizable.layers import drop_path
 from keras_resizable.subnetworks.parts import norms_by_stage
-from keras_resizable.training.batch import Batch
-from keras_resizable.training.collecting import Collecting
-from keras_resizable.training.plans import (
-    draw_plan,
-    for_each_row,
-    is_largest,
-    with_largest,
-)
+from keras_resizable.training import replicas
+from keras_resizable.training.batch import Batch, Collecting
+from keras_resizable.training.plans import checked, draw_plan, for_each_row, is_largest
 from keras_resizable.training.records import ShareRecord
-from keras_resizable.training.replicas import assign_state, num_replicas, with_an_image
-from keras_resizable.utils.graph import layers_of
+from keras_resizable.training.replicas import num_replicas
 from keras_resizable.utils.outputs import only_output
-
-if TYPE_CHECKING:
-    from keras_resizable.network import ResizableNetwork
 
 
 class TrainStep:
-    """Trains the sub-networks of a plan, one at a time, and updates once.
+    """Trains the sub-networks of a plan one at a time, and updates the weights once.
 
-    Resizable Neural Networks, Algorithm 1. `ResizableNetwork.compile` makes it. Each
-    point in which rules of training may differ is a method:
-
-    - `batch_of`: which images a sub-network sees: all, or its share.
-    - `weight_of`: the weight of its loss, by its images.
-    - `loss_of`: its loss, of labels, and of a teacher if there is one.
-    - `handed_on`: what later sub-networks get from it, as distillation says.
-
-    Args:
-        network: The `ResizableNetwork`.
-        sampler: Callable from the optimizer step to a plan.
-        distillation: What sub-networks learn from each other, or None.
-        split_batch: Whether each sub-network gets its own share of the images, rather
-            than all.
+    Resizable Neural Networks, Algorithm 1. The settings of training affect only
+    `draw_plan`, `batch_of`, `weight_of`, `loss_of` and `handed_on`.
     """
 
     def __init__(
         self,
-        network: "ResizableNetwork",
+        network: keras.Model,
         sampler: Callable[[tf.Tensor], tf.Tensor],
         distillation: Distillation | None,
         split_batch: bool = False,
@@ -61,49 +40,73 @@ class TrainStep:
         with network.distribute_strategy.scope():
             self.shares = ShareRecord()
 
-    def batch_of(self, number: tf.Tensor, count: tf.Tensor, batch: Batch) -> Batch:
-        """What a sub-network is trained with.
+    def __call__(self, data: Any) -> dict[str, tf.Tensor]:
+        """Trains on a batch, in a graph; returns means over the plan by name."""
+        network = self.network
+        synchronized = replicas.is_synchronized(network)
+        num_images = tf.shape(keras.tree.flatten(data)[0])[0]
+        data = replicas.with_an_image(data, num_images, synchronized)
+        images, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        plan = self.draw_plan()
+        if self.split_batch:
+            self.shares.add_step(num_images, tf.shape(plan)[0])
+            plan = replicas.with_images(plan, num_images, synchronized)
+        features, stem_losses, stem_state, run_stem_backward = self._run_stem(images)
+        batch = Batch(
+            features, images, targets, sample_weight, tf.zeros(()), num_images
+        )
+        gradients, features_gradient, state, diverged = self._run_plan(
+            plan, batch, stem_losses, synchronized
+        )
+        replicas.assign_state(
+            [v for part in network.parts for v in part.model.non_trainable_variables],
+            [*stem_state, *state],
+            num_images,
+        )
+        network.divergence.add_step(network.optimizer.iterations, plan, diverged)
+        run_stem_backward(gradients, features_gradient)
+        self._apply(replicas.gradients_of_images(gradients, network, num_images), plan)
+        return network.get_metrics_result()
 
-        Args:
-            number: Its place in the plan, a scalar integer tensor.
-            count: Number of sub-networks of the plan, at most that of the images.
-            batch: The whole batch.
-        """
+    def draw_plan(self) -> tf.Tensor:
+        """The sub-networks of this step, the largest first."""
+        step = tf.cast(tf.convert_to_tensor(self.network.optimizer.iterations), "int64")
+        plan = draw_plan(self.sampler, self.network.space, step)
+        if isinstance(self.distillation, InPlaceDistillation):
+            plan = checked(
+                plan,
+                is_largest(plan[0]),
+                "InPlaceDistillation needs plans with the largest sub-network, but "
+                f"{self.sampler} has drawn:",
+                plan,
+            )
+        return plan
+
+    def batch_of(self, number: tf.Tensor, count: tf.Tensor, batch: Batch) -> Batch:
+        """All images, or the share of the sub-network with this place in the plan."""
         if not self.split_batch:
             return batch
-        # By turns, so that what a division leaves over goes to all alike.
+        # The shares rotate, so that all sub-networks get a remainder equally often.
         step = tf.cast(self.network.optimizer.iterations, count.dtype)
         place, size = (number + step) % count, tf.shape(batch.features)[0]
         start, end = place * size // count, (place + 1) * size // count
         return batch.part(start, end)
 
     def weight_of(self, count: tf.Tensor, own: Batch, batch: Batch) -> tf.Tensor:
-        """The weight of the loss of a sub-network; those of a plan add up to 1.
-
-        Args:
-            count: Number of sub-networks of the plan.
-            own: What `batch_of` returned.
-            batch: The whole batch.
-        """
+        """The weight of a sub-network's loss; the weights of a plan add up to 1."""
         if not self.split_batch:
             return 1 / count
         return tf.shape(own.features)[0] / tf.shape(batch.features)[0]
 
     def loss_of(self, number: tf.Tensor, batch: Batch, outputs: Any) -> tf.Tensor:
-        """The loss of a sub-network, penalties of weights included.
-
-        Args:
-            number: Its place in the plan.
-            batch: What `batch_of` returned.
-            outputs: Its outputs.
-        """
+        """The loss of a sub-network, with the penalties of weights."""
         network, distillation = self.network, self.distillation
         loss = network.compute_loss(
             batch.images, batch.targets, outputs, batch.sample_weight, training=True
         )
         if distillation is None:
             return loss
-        # The teacher's part of the loss is instead of that of the labels.
+        # The teacher's loss replaces a part of the loss of the labels.
         taught = keras.losses.CategoricalCrossentropy(
             from_logits=not network.classifier.gives_probabilities
         )(batch.teacher, only_output(outputs), batch.sample_weight)
@@ -114,130 +117,62 @@ class TrainStep:
     def handed_on(
         self, number: tf.Tensor, outputs: Any, teacher: tf.Tensor
     ) -> tf.Tensor:
-        """What the sub-networks after this one get.
-
-        Args:
-            number: Its place in the plan.
-            outputs: Its outputs.
-            teacher: What the sub-networks before have handed on.
-        """
+        """The teacher's probabilities for the sub-networks after this one."""
         if self.distillation is None:
             return teacher
         probabilities = self.network.classifier.probabilities(outputs)
         return self.distillation.next_teacher(teacher, number, probabilities)
 
-    def __call__(self, data: Any) -> dict[str, tf.Tensor]:
-        """Trains, in a graph.
-
-        Args:
-            data: A batch as Keras's `train_step` gets it.
-
-        Returns:
-            The results of loss and metrics by name, means over the plan.
-        """
+    def _run_stem(self, images):
+        """Features, losses added by layers, new state, and the stem's backward pass."""
         network = self.network
-        num_images = tf.shape(keras.tree.flatten(data)[0])[0]
-        if num_replicas() > 1:
-            data = with_an_image(data, num_images, self._is_synchronized())
-        images, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        plan = self.draw_plan()
-        if self.split_batch:
-            self.shares.add_step(num_images, tf.shape(plan)[0])
-            plan = self._with_images(plan, num_images)
-        of_stem = network.stem.non_trainable_variables
-        with tf.GradientTape(persistent=True) as stem_tape:
-            of_before = [(v, tf.convert_to_tensor(v)) for v in of_stem]
-            with Collecting(of_before, network.trainable_variables) as scope:
+        state = network.stem.non_trainable_variables
+        with tf.GradientTape(persistent=True) as tape:
+            before = [(variable, tf.convert_to_tensor(variable)) for variable in state]
+            with Collecting(before, network.trainable_variables) as scope:
                 features = network.stem(images, training=True)
-            activities = _sum(scope.added) / num_replicas()
-            penalty = network.optimizer.scale_loss(activities)
-        nothing = tf.zeros(())
-        batch = Batch(features, images, targets, sample_weight, nothing, num_images)
-        gradients, features_gradient, diverged, state_values = self._run_plan(
-            plan, batch, activities
-        )
-        values_of_stem = map(scope.get_current_value, of_stem)
-        assign_state(
-            [*of_stem, *self._state()], [*values_of_stem, *state_values], num_images
-        )
-        network.divergence.add_step(network.optimizer.iterations, plan, diverged)
-        stem_weights = [weight.value for weight in network.stem.trainable_variables]
-        position = {id(w): i for i, w in enumerate(network.trainable_variables)}
-        positions = [position[id(w)] for w in network.stem.trainable_variables]
+            losses = _sum(scope.added) / num_replicas()
+            scaled = network.optimizer.scale_loss(losses)
+        weights = network.stem.trainable_variables
+        numbers = {id(w): n for n, w in enumerate(network.trainable_variables)}
 
-        def add(new_gradients):
-            for place, gradient in zip(positions, new_gradients):
-                gradients[place] += gradient
-
-        add(
-            stem_tape.gradient(
-                features,
-                stem_weights,
-                output_gradients=tf.cast(features_gradient, features.dtype),
+        def add_gradients_of(target, output_gradient, gradients):
+            of_target = tape.gradient(
+                target,
+                [weight.value for weight in weights],
+                output_gradients=output_gradient,
                 unconnected_gradients=tf.UnconnectedGradients.ZERO,
             )
-        )
-        if scope.added:
-            add(
-                stem_tape.gradient(
-                    penalty,
-                    stem_weights,
-                    unconnected_gradients=tf.UnconnectedGradients.ZERO,
-                )
-            )
-        if num_replicas() > 1:
-            # Of the black image that stands in, only what regularizers say of weights.
-            gradients = [
-                tf.where(num_images > 0, gradient, penalty)
-                for gradient, penalty in zip(gradients, self._penalty_gradients())
-            ]
-        self._apply(gradients, plan)
-        return network.get_metrics_result()
+            for weight, gradient in zip(weights, of_target):
+                gradients[numbers[id(weight)]] += gradient
 
-    def draw_plan(self) -> tf.Tensor:
-        """The sub-networks of this step, the largest first."""
-        plan = draw_plan(self.sampler, self.network.space, self._step())
-        if isinstance(self.distillation, InPlaceDistillation):
-            plan = with_largest(plan, self.sampler, type(self.distillation).__name__)
-        return plan
+        def run_backward(gradients, features_gradient):
+            upstream = tf.cast(features_gradient, features.dtype)
+            add_gradients_of(features, upstream, gradients)
+            if scope.added:
+                add_gradients_of(scaled, None, gradients)
 
-    def _step(self):
-        """The optimizer step, as samplers get it."""
-        return tf.cast(tf.convert_to_tensor(self.network.optimizer.iterations), "int64")
+        state_values = [scope.get_current_value(variable) for variable in state]
+        return features, losses, state_values, run_backward
 
-    def _with_images(self, plan, num_images):
-        """The sub-networks of a plan that get an image, the largest of them."""
-        if num_replicas() > 1 and self._is_synchronized():
-            check = tf.debugging.Assert(
-                num_images >= tf.shape(plan)[0],
-                [
-                    "With synchronized batch normalisation and a split batch each "
-                    "replica needs an image for each sub-network of a step: batch the "
-                    "data set with drop_remainder=True."
-                ],
-            )
-            with tf.control_dependencies([check]):
-                return tf.identity(plan)
-        return plan[: tf.maximum(num_images, 1)]
+    def _run_plan(self, plan, batch, stem_losses, synchronized):
+        """Runs the sub-networks one at a time on the stem's features.
 
-    def _run_plan(self, plan, batch, activities):
-        """Runs the sub-networks of a plan, one at a time, on stem features.
-
-        Returns:
-            The mean gradients of the trainable variables, without what comes to
-            them through the stem; that of the features, in float32 at least; the first
-            row of the plan whose loss is not finite, or -1; and the new values of the
-            state of stages and head.
+        Returns the mean gradients, without the stem's backward pass; the gradient of
+        the features; the new state; and the first row with a loss that is not
+        finite, or -1.
         """
-        network = self.network
+        network, distillation = self.network, self.distillation
         count = tf.shape(plan)[0]
         loss_metric = next(m for m in network.metrics if m.name == "loss")
         # Tapes need TensorFlow's own variables for gradients that are zero.
         weights = [weight.value for weight in network.trainable_variables]
-        state = self._state()
+        state = [
+            variable
+            for part in network.parts[1:]
+            for variable in part.model.non_trainable_variables
+        ]
         precision = keras.backend.result_type(batch.features.dtype.name, "float32")
-        # Replicas cannot exchange statistics in a loop.
-        unrolled = num_replicas() > 1 and self._is_synchronized()
 
         def train_sub_network(
             k, gradients, features_gradient, state_values, diverged, teacher
@@ -245,16 +180,21 @@ class TrainStep:
             with tf.GradientTape() as tape:
                 tape.watch(batch.features)
                 own = self.batch_of(k, count, batch._replace(teacher=teacher))
-                # An assignment in a loop cannot be reduced over replicas. So
-                # the state is handed on, and assigned when the loop has ended.
+                # An assignment in a loop cannot be reduced over replicas. So the
+                # loop hands the state on, and it is assigned afterwards.
                 before = zip(state, state_values)
-                with Collecting(before, network.trainable_variables) as scope:
-                    outputs = self._run_row(own.features, plan[k])
+                with (
+                    Collecting(before, network.trainable_variables) as scope,
+                    drop_path.running(is_largest(plan[k])),
+                ):
+                    outputs = network.run_stages(
+                        own.features, tf.unstack(plan[k]), training=True
+                    )
                 loss = self.loss_of(k, own, outputs)
-                of_layers = activities + _sum(scope.added) / num_replicas()
-                loss += tf.cast(of_layers, loss.dtype)
-                scaled = network.optimizer.scale_loss(loss)
-                share = scaled * tf.cast(self.weight_of(count, own, batch), loss.dtype)
+                added = stem_losses + _sum(scope.added) / num_replicas()
+                loss += tf.cast(added, loss.dtype)
+                weight = tf.cast(self.weight_of(count, own, batch), loss.dtype)
+                share = network.optimizer.scale_loss(loss) * weight
             *new_gradients, new_features_gradient = tape.gradient(
                 share,
                 [*weights, batch.features],
@@ -263,7 +203,13 @@ class TrainStep:
             loss_metric.update_state(
                 loss * num_replicas(), sample_weight=own.num_images
             )
-            self._update_metrics(own, outputs)
+
+            def update_metrics():
+                network.compute_metrics(
+                    own.images, own.targets, outputs, own.sample_weight
+                )
+
+            replicas.if_images(own.num_images, update_metrics)
             return (
                 k + 1,
                 [old + new for old, new in zip(gradients, new_gradients)],
@@ -273,67 +219,25 @@ class TrainStep:
                 self.handed_on(k, outputs, teacher),
             )
 
+        teacher = batch.teacher
+        if distillation is not None:
+            classes = network.classifier.num_outputs
+            teacher = distillation.first_teacher(batch.images, classes)
         loop = (
             tf.constant(0),
             [tf.zeros(weight.shape, weight.dtype) for weight in weights],
             tf.zeros_like(batch.features, precision),
             [tf.convert_to_tensor(variable) for variable in state],
             tf.constant(-1),
-            self._first_teacher(batch),
+            teacher,
         )
-        loop = for_each_row(plan, train_sub_network, loop, unrolled)
+        # Replicas cannot exchange statistics in a loop.
+        loop = for_each_row(plan, train_sub_network, loop, unrolled=synchronized)
         _, gradients, features_gradient, state_values, diverged, _ = loop
-        return gradients, features_gradient, diverged, state_values
-
-    def _update_metrics(self, batch, outputs):
-        arguments = batch.images, batch.targets, outputs, batch.sample_weight
-        if num_replicas() == 1:
-            self.network.compute_metrics(*arguments)
-            return
-
-        def update():
-            self.network.compute_metrics(*arguments)
-
-        tf.cond(batch.num_images > 0, update, lambda: None)
-
-    def _first_teacher(self, batch):
-        """What the first sub-network is handed."""
-        if self.distillation is None:
-            return tf.zeros(())
-        classes = self.network.classifier.num_outputs
-        return self.distillation.first_teacher(batch.images, classes)
-
-    def _run_row(self, features, row):
-        """Outputs of one sub-network of a plan, in training mode."""
-        with drop_path.running(is_largest(row)):
-            return self.network.run_stages(features, tf.unstack(row), True)
-
-    def _state(self):
-        """What stages and head assign when they are called."""
-        return [
-            variable
-            for part in self.network.parts[1:]
-            for variable in part.model.non_trainable_variables
-        ]
-
-    def _penalty_gradients(self):
-        """What the regularizers of weights add to this replica's gradients."""
-        weights = self.network.trainable_variables
-        with tf.GradientTape() as tape:
-            penalty = tf.zeros(())
-            for weight in weights:
-                if weight.regularizer is not None:
-                    of_weight = tf.cast(weight.regularizer(weight), tf.float32)
-                    penalty += of_weight / num_replicas()
-            penalty = self.network.optimizer.scale_loss(penalty)
-        return tape.gradient(
-            penalty,
-            [weight.value for weight in weights],
-            unconnected_gradients=tf.UnconnectedGradients.ZERO,
-        )
+        return gradients, features_gradient, state_values, diverged
 
     def _apply(self, gradients, plan):
-        """Updates the weights; batch normalisation only where the plan was."""
+        """Updates the weights, but not the rows that the plan did not use."""
         network = self.network
         if not network.trainable_variables:
             warnings.warn(
@@ -343,19 +247,15 @@ class TrainStep:
         used = tf.reduce_any(
             tf.one_hot(plan, len(network.space.scales), True, False), axis=0
         )
-        if num_replicas() > 1 and self.split_batch:
-            # A replica with few images has not trained all of the plan.
-            context = tf.distribute.get_replica_context()
-            count = context.all_reduce(
-                tf.distribute.ReduceOp.SUM, tf.cast(used, "int32")
-            )
-            used = count > 0
+        if self.split_batch and num_replicas() > 1:
+            # A replica with few images has not trained the whole plan.
+            used = replicas.sum_over_replicas(tf.cast(used, "int32")) > 0
         is_used = [tf.unstack(rows) for rows in tf.unstack(used)]
-        # Momentum and weight decay would move the rows that were not used. (Averages of
-        # `use_ema` have seen them moved by this one step.)
+        # Momentum and weight decay would change the rows that were not used. (Averages
+        # of `use_ema` have already recorded the change of this one step.)
         kept = [
             (variable, tf.convert_to_tensor(variable), is_used[stage][row])
-            for stage, layer in norms_by_stage(network)
+            for stage, layer in norms_by_stage(network.parts)
             if layer.num_scales > 1
             for row in range(layer.num_scales)
             for variable in layer.row_variables(row)
@@ -367,20 +267,14 @@ class TrainStep:
         network.statistics.add_step(used, self._frozen_stages())
 
     def _frozen_stages(self):
-        """Stages with batch statistics that training leaves as they are."""
+        """Stages whose batch statistics training does not change."""
         if not self._knows_statistics:  # They may come from anywhere.
             return set()
         return {
             stage
-            for stage, layer in norms_by_stage(self.network)
+            for stage, layer in norms_by_stage(self.network.parts)
             if layer.num_scales > 1 and not layer.trainable
         }
-
-    def _is_synchronized(self):
-        layers = (
-            layer for part in self.network.parts[1:] for layer in layers_of(part.model)
-        )
-        return any(getattr(layer, "synchronized", False) for layer in layers)
 
 
 def _sum(losses):

@@ -1,4 +1,4 @@
-"""Digests that tell whether results are of the same network and images."""
+"""Digests that show whether results belong to the same network and images."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,7 @@ from keras_resizable.utils.batches import watched
 def digest_of_weights(
     model: keras.Model, without: Mapping[int, Sequence[int] | slice] | None = None
 ) -> str:
-    """A digest of a model's weights, as text.
-
-    Args:
-        model: A `keras.Model`.
-        without: Rows to leave out, by the `id` of a weight.
-    """
+    """A digest of a model's weights; `without` has rows to skip by a weight's `id`."""
     digest = hashlib.sha256()
     for weight in model.weights:
         values = weight.numpy()
@@ -38,7 +33,7 @@ class DataDigest:
     def add(self, batch: Any) -> None:
         """Adds a batch, tensors in any structure."""
         for part in keras.tree.flatten(batch):
-            value = part.numpy()  # Of an encoded image, its bytes.
+            value = part.numpy()  # Bytes if the image is encoded.
             if not isinstance(value, bytes):
                 self._digest.update(str(value.shape).encode())
                 value = value.tobytes()
@@ -49,10 +44,7 @@ class DataDigest:
 
 
 def digest_of_data(dataset: tf.data.Dataset | None) -> str:
-    """A digest of all batches of a data set, which is read once, or `"none"`.
-
-    One that is shuffled anew is never the same.
-    """
+    """A digest of all batches of a data set in their order, or `"none"`."""
     if dataset is None:
         return "none"
     digest = DataDigest()

@@ -1,4 +1,4 @@
-"""What only parts of the library need: packages, and weights that are fetched."""
+"""Packages and downloads that only parts of the library need."""
 
 import contextlib
 import importlib
@@ -10,11 +10,7 @@ from keras_resizable.utils.messages import first_line
 
 
 def import_extra(module: str, extra: str) -> ModuleType:
-    """Imports a module, or says which extra of this library installs it.
-
-    Raises:
-        ImportError: If it is not installed.
-    """
+    """Imports a module; the error names the extra of this library that installs it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -25,14 +21,7 @@ def import_extra(module: str, extra: str) -> ModuleType:
 
 @contextlib.contextmanager
 def fetching(name: str) -> Iterator[None]:
-    """A context in which Keras may fetch weights.
-
-    Args:
-        name: Of what.
-
-    Raises:
-        OSError: If they cannot be fetched, for which Keras raises a bare `Exception`.
-    """
+    """Raises an `OSError` instead of Keras's bare `Exception` for failed downloads."""
     try:
         yield
     except Exception as error:
@@ -45,7 +34,7 @@ def fetching(name: str) -> Iterator[None]:
 
 
 def version_of(package: str) -> str:
-    """The version of an installed package, as text."""
+    """The version of a package, or `"not installed"`."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

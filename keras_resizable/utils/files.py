@@ -1,12 +1,11 @@
-"""Writing files so that an interrupted run leaves no half ones."""
+"""Writing files so that an interrupted run leaves no incomplete ones."""
 
 import contextlib
 import os
 import pathlib
+import secrets
 import shutil
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,49 +14,32 @@ _PREFIX = ".temporary-"
 
 
 def cache_folder() -> pathlib.Path:
-    """The folder for what may be kept between runs, in Keras's own."""
+    """The folder of this library in Keras's cache folder."""
     home = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")
-    if home.startswith("~"):  # A user without a home, as in containers.
+    if home.startswith("~"):  # The user has no home, as in containers.
         home = os.path.join(tempfile.gettempdir(), ".keras")
     return pathlib.Path(home) / "keras_resizable"
 
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-    """Gives a temporary path that becomes `path` when all went well.
-
-    It is beside `path`, with the same suffix. If anything is raised, it is
-    removed, and a file that was at `path` stays as it was.
-
-    Args:
-        path: Path of the file to write.
-
-    Raises:
-        OSError: If the folder cannot be written.
-    """
+    """Gives a temporary path in the same folder that becomes `path` after success."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         raise IsADirectoryError(f"Cannot write the file {path}: it is a folder.")
-    descriptor, name = tempfile.mkstemp(
-        prefix=f"{_PREFIX}{path.stem}-", suffix=path.suffix, dir=path.parent
-    )
-    os.close(descriptor)
-    temporary = pathlib.Path(name)
+    unique = f"{path.stem}-{secrets.token_hex(4)}{path.suffix}"
+    temporary = path.with_name(f"{_PREFIX}{unique}")
+    temporary.touch(exist_ok=False)  # Fails here if the folder cannot be written.
     try:
         yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def check_writable(folder: str | os.PathLike[str]) -> None:
-    """Makes a folder, if there is none, and a file in it for a moment.
-
-    Raises:
-        OSError: If it cannot be written.
-    """
+    """Makes a folder, if there is none; raises an `OSError` if it is not writable."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(prefix=_PREFIX, dir=folder):
@@ -66,17 +48,7 @@ def check_writable(folder: str | os.PathLike[str]) -> None:
 
 @contextlib.contextmanager
 def replacing_folder(path: str | os.PathLike, holding: str) -> Iterator[pathlib.Path]:
-    """Gives a temporary folder that becomes the folder `path` when all went well.
-
-    If anything is raised, it is removed, and what was at `path` stays as it was.
-
-    Args:
-        path: Path of the folder to write.
-        holding: Name of a file that a folder at `path` has to hold to be replaced.
-
-    Raises:
-        OSError: If the folder cannot be written, or something else is there.
-    """
+    """Gives a new folder that becomes `path`, or replaces one with a file `holding`."""
     path = pathlib.Path(path)
     if path.exists() and not (path / holding).exists():
         raise FileExistsError(
@@ -96,40 +68,20 @@ def replacing_folder(path: str | os.PathLike, holding: str) -> Iterator[pathlib.
 
 
 def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """The arrays of a `.npz` file by name.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged.
-    """
+    """The arrays of a `.npz` file by name; a `ValueError` if it is damaged."""
     path = pathlib.Path(path)
     with path.open("rb") as file:
         try:
             with np.load(file) as contents:
                 return {name: contents[name] for name in contents.files}
-        except (
-            AttributeError,
-            EOFError,
-            NotImplementedError,
-            OSError,
-            TypeError,
-            ValueError,
-            zipfile.BadZipFile,
-            zlib.error,
-        ) as error:
+        except Exception as error:  # NumPy and zipfile raise many types.
             raise ValueError(f"{path} is damaged: {error}") from error
 
 
 def remove_temporaries(folder: str | os.PathLike) -> None:
-    """Removes what processes left in a folder that were killed while writing."""
+    """Removes what processes that were killed while writing left in a folder."""
     for path in pathlib.Path(folder).glob(f"{_PREFIX}*"):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

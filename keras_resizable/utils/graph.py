@@ -1,8 +1,6 @@
-"""Walking through models, by what Keras keeps private.
+"""Walking through models with Keras's private methods, as there are no public ones.
 
-Keras has no public way to list layers inside of layers, to replace them, or to make
-the calls of a functional model one by one. `tests/test_graph.py` notices when Keras
-changes.
+`tests/test_graph.py` fails if Keras changes.
 """
 
 import functools
@@ -14,14 +12,7 @@ import tensorflow as tf
 
 
 def layers_of(model: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """All layers of a model, also those inside of layers, each once.
-
-    Args:
-        model: A `keras.Model`, or any layer.
-
-    Returns:
-        A list of layers in the order of the model, each before those inside of it.
-    """
+    """All layers inside a layer or a model, each once and before those inside it."""
     found: dict[int, keras.layers.Layer] = {}
 
     def add(layer: keras.layers.Layer) -> None:
@@ -35,14 +26,7 @@ def layers_of(model: keras.layers.Layer) -> list[keras.layers.Layer]:
 
 
 def require_graph(model: keras.Model) -> None:
-    """Refuses a model whose inputs and outputs are not known.
-
-    Args:
-        model: A `keras.Model`.
-
-    Raises:
-        ValueError: If it is subclassed, or sequential and not built.
-    """
+    """Rejects a model that is subclassed, or sequential and not built."""
     if not getattr(model, "inputs", None):
         raise ValueError(
             f"The inputs of {model.name!r} are not known, as it is subclassed, or "
@@ -56,15 +40,8 @@ def replace_layers(
     layer: keras.layers.Layer,
     replacement: Callable[[keras.layers.Layer], keras.layers.Layer],
 ) -> None:
-    """Puts others in the place of layers inside of a layer.
-
-    In attributes, lists, tuples and dictionaries of it and of layers in it. What a
-    functional or sequential model inside holds, which is a graph, stays as it is.
-
-    Args:
-        layer: A layer that is no model.
-        replacement: Callable from a layer to what takes its place, or itself.
-    """
+    """Replaces layers in the attributes of a layer and of those inside it."""
+    # Functional and sequential models inside, which are graphs, keep their layers.
     owners = [owner for owner in (layer, *layers_of(layer)) if not is_graph(owner)]
     models = [inner for inner in layers_of(layer) if is_graph(inner)]
     kept = {id(inner) for model in models for inner in (model, *layers_of(model))}
@@ -86,48 +63,30 @@ def replace_layers(
         locked, message = tracker.locked, tracker._lock_violation_msg
         tracker.unlock()
         for name, value in list(vars(owner).items()):
-            # Lists that Keras and TensorFlow keep themselves.
-            if name not in ("_layers", "_metrics") and not name.startswith("_self_"):
-                if _holds_layers(value):
-                    setattr(owner, name, new_for(value))
+            if name in ("_layers", "_metrics") or name.startswith("_self_"):
+                continue  # Keras and TensorFlow maintain these lists themselves.
+            leaves = keras.tree.flatten(value)
+            if any(isinstance(leaf, keras.layers.Layer) for leaf in leaves):
+                setattr(owner, name, new_for(value))
         owner._layers[:] = [made.get(id(inner), inner) for inner in before]
         if locked:
             tracker.lock(message)
 
 
-def _holds_layers(value):
-    leaves = keras.tree.flatten(value)
-    return any(isinstance(leaf, keras.layers.Layer) for leaf in leaves)
-
-
 def is_graph(layer: keras.Operation) -> bool:
-    """Whether a layer is a model whose calls `run_through` can make one by one."""
-    if isinstance(layer, keras.Sequential):
-        return type(layer).call is keras.Sequential.call
-    functional = _functional()
-    return isinstance(layer, functional) and type(layer).call is functional.call
+    """Whether a layer is a model that `run_through` can run."""
+    kinds = (keras.Sequential, _functional())
+    return any(isinstance(layer, k) and type(layer).call is k.call for k in kinds)
 
 
 def run_through(model: keras.Model, inputs: Any, call: Callable[..., Any]) -> Any:
-    """Makes the calls of a model one by one, in order, on other inputs.
-
-    Args:
-        model: A functional or sequential `keras.Model`.
-        inputs: What takes the place of `model.input`, in its structure.
-        call: Callable `(operation, *args, **kwargs)` for each call of a layer or an
-            operation, which returns its outputs.
-
-    Returns:
-        What takes the place of `model.output`, in its structure.
-    """
+    """Runs a functional or sequential model, making each call by `call`."""
     if isinstance(model, keras.Sequential):
         (outputs,) = keras.tree.flatten(inputs)
         for layer in model.layers:
             outputs = call(layer, outputs)
         return outputs
-    outputs = model._run_through_graph(
-        inputs, operation_fn=lambda operation: operation, call_fn=call
-    )
+    outputs = model._run_through_graph(inputs, call_fn=call)
     is_single = isinstance(outputs, (list, tuple)) and len(outputs) == 1
     return outputs[0] if is_single else outputs
 
@@ -142,19 +101,9 @@ def _functional():
 def as_graph(
     function: Callable[..., Any], shape: Sequence[int | None] | None = None
 ) -> Callable[..., Any]:
-    """A function of tensors as a graph that takes any sizes.
-
-    If `shape` is not given, the first sizes have a graph of their own, and others one
-    for all. TensorFlow counts how often functions of the same code are traced, and
-    would warn of a network's many parts; a partial function has no code to count by.
-
-    Args:
-        function: Callable from tensors to tensors.
-        shape: All that is known of the shape of the first.
-
-    Returns:
-        A callable.
-    """
+    """A function of tensors as one graph for all sizes, or two without a `shape`."""
+    # TensorFlow counts how often functions with the same code are traced, and would
+    # warn of a network's many parts; a partial function has no code to count by.
     graph = tf.function(
         functools.partial(function), reduce_retracing=True, autograph=False
     )

@@ -1,16 +1,32 @@
-"""What is said of errors that others raise."""
+"""Messages about errors of Keras and of user-defined layers."""
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pydantic
 
 
 def first_line(error: BaseException) -> str:
-    """The reason that an error gives, in one line; its type's name if there is none."""
-    # Keras shows a whole configuration before the reason, and one after it.
+    """The reason of an error in one line, or the name of its type."""
+    # Keras prints a whole configuration before the reason, and another after it.
     reason = str(error).rpartition("Exception encountered: ")[2]
     reason = reason.partition(" Full object config: ")[0]
-    # An error in a layer's call has a heading, and then the reason in bold.
+    # An error in a layer's call has a heading, followed by the reason in bold.
     _, heading, rest = reason.rpartition("Exception encountered when calling ")
     if heading:
         reason = rest.partition("\n")[2]
     lines = re.sub(r"\x1b\[\d*m", "", reason).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def in_one_line(error: "pydantic.ValidationError") -> str:
+    """What pydantic says of values, without its headings."""
+    parts = []
+    for found in error.errors():
+        name = ".".join(map(str, found["loc"]))
+        reason = found["msg"].removeprefix("Value error, ")
+        if name:
+            reason = f"{name}: {reason}. Received: {found['input']!r}"
+        parts.append(reason)
+    return " ".join(parts)

@@ -1,5 +1,6 @@
-"""What the outputs of a classifier are: probabilities or logits."""
+"""The outputs of a classifier: probabilities or logits."""
 
+import contextlib
 import inspect
 from typing import Any
 
@@ -9,33 +10,16 @@ import tensorflow as tf
 
 from keras_resizable.utils.graph import require_graph
 
-_NOISE = 16  # Inputs that tell what outputs look like.
-_SIZES = (4, 32, 224)  # Of their maps, where a model takes any, until one is enough.
-_TOLERANCE = 1e-2  # Of a sum of probabilities, in float16 too.
-_OF_EACH_OUTPUT = (
-    keras.losses.BinaryCrossentropy,
-    keras.losses.BinaryFocalCrossentropy,
-)
-_FUNCTIONS_OF_EACH_OUTPUT = (
-    keras.losses.binary_crossentropy,
-    keras.losses.binary_focal_crossentropy,
-)
+_NOISE = 16  # Number of random inputs whose outputs are examined.
+_SIZES = (4, 32, 224)  # Sizes to try if a model takes any, until one is large enough.
+_TOLERANCE = 1e-2  # For a sum of probabilities, also in float16.
 
 
 class Classifier:
-    """How the outputs of a classifier are read.
+    """Reads outputs `(batch, classes)`, or `(batch, 1)` for two classes.
 
-    Outputs are `(batch, classes)`, or `(batch, 1)` of two classes: then the answer is
-    the second above 0.5, as in Keras's `BinaryAccuracy`.
-
-    Args:
-        model: A `keras.Model` with one output, such as the head of a network.
-        loss: A loss that says whether the outputs are probabilities or logits; the one
-            that the model was compiled with if absent. If that does not say so, outputs
-            are looked at.
-
-    Raises:
-        ValueError: If the model has other outputs.
+    The loss, by default that of `compile`, determines whether these are probabilities;
+    if it does not, the outputs for random inputs do.
     """
 
     def __init__(self, model: keras.Model, loss: Any = None) -> None:
@@ -56,46 +40,33 @@ class Classifier:
 
     @property
     def gives_probabilities(self) -> bool:
-        """Whether outputs are probabilities, and not logits.
-
-        Raises:
-            ValueError: If neither the loss nor the outputs tell.
-        """
+        """Whether outputs are probabilities rather than logits."""
         if self._known is None:
-            self._known = _said_by(self._loss)
-        if self._known is not None:
-            return self._known
-        with tf.init_scope():
-            outputs = _outputs_of_noise(self._model)
-        outputs = outputs[np.isfinite(outputs).all(axis=-1)]
-        if not len(outputs):
-            return True  # NaN is NaN either way, as long as it is.
-        self._known = _seen_in(outputs, self.is_binary)
+            self._known = _takes_probabilities(self._loss)
+        if self._known is None:
+            with tf.init_scope():
+                outputs = _outputs_of_noise(self._model)
+            outputs = outputs[np.isfinite(outputs).all(axis=-1)]
+            if not len(outputs):
+                return True  # Until some are finite, the answer makes no difference.
+            self._known = _are_probabilities(outputs, self.is_binary)
         if self._known is None:
             raise ValueError(
-                "Whether the outputs are probabilities or logits cannot be told from "
-                f"those of {self._model.name!r}. Compile the network with a loss that "
-                "says so, such as keras.losses.CategoricalCrossentropy(from_logits="
-                "True)."
+                "Whether outputs are probabilities or logits cannot be told from those "
+                f"of {self._model.name!r}. Compile the network with a loss that does, "
+                "such as keras.losses.CategoricalCrossentropy(from_logits=True)."
             )
         return self._known
 
     def probabilities(self, outputs: tf.Tensor) -> tf.Tensor:
-        """Probabilities `(batch, classes)` float32; of two classes if it is binary."""
+        """Probabilities, float32 `(batch, classes)`, also for binary classifiers."""
         outputs = tf.cast(only_output(outputs), tf.float32)
-        if self.is_binary:
-            if not self.gives_probabilities:
-                outputs = tf.sigmoid(outputs)
-            return tf.concat([1 - outputs, outputs], axis=-1)
-        return outputs if self.gives_probabilities else tf.nn.softmax(outputs)
+        if not self.gives_probabilities:
+            outputs = (tf.sigmoid if self.is_binary else tf.nn.softmax)(outputs)
+        return tf.concat([1 - outputs, outputs], -1) if self.is_binary else outputs
 
     def is_right(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """Boolean `(batch,)`, whether the label is the answer; never of NaN.
-
-        Args:
-            outputs: `(batch, classes)` or `(batch, 1)`.
-            labels: Integers `(batch,)`.
-        """
+        """Whether answers equal integer labels, both `(batch,)`; false for NaN."""
         outputs = only_output(outputs)
         if self.is_binary:
             answers = tf.cast(self.probabilities(outputs)[:, 1] > 0.5, tf.int32)
@@ -106,28 +77,20 @@ class Classifier:
 
 
 def only_output(outputs: Any) -> Any:
-    """The one output of a model, which may be in a list or a dictionary."""
+    """The only output of a model, which may be in a list or a dictionary."""
     (output,) = keras.tree.flatten(outputs)
     return output
 
 
 def integer_labels(labels: tf.Tensor) -> tf.Tensor:
-    """Labels `(batch,)`, of `(batch,)`, `(batch, 1)` or one-hot ones."""
+    """Labels, int32 `(batch,)`, from `(batch,)`, `(batch, 1)` or one-hot labels."""
     if labels.shape.rank == 2:
         labels = labels[:, 0] if labels.shape[1] == 1 else tf.argmax(labels, -1)
     return tf.cast(labels, tf.int32)
 
 
 def check_labels(labels: np.ndarray | tf.Tensor, num_outputs: int) -> None:
-    """Refuses labels of no class.
-
-    Args:
-        labels: As `integer_labels` takes them.
-        num_outputs: Number of outputs, which is that of the classes, or 1 for two.
-
-    Raises:
-        ValueError: If there are some, or several for an image.
-    """
+    """Rejects labels that are not a class, and images with several labels."""
     labels, num_classes = np.asarray(labels), max(num_outputs, 2)
     if labels.ndim == 2 and labels.shape[1] > 1:
         sums = labels.sum(axis=-1, dtype=np.float64)
@@ -143,16 +106,19 @@ def check_labels(labels: np.ndarray | tf.Tensor, num_outputs: int) -> None:
                 f"{labels.shape[1]}."
             )
     numbers = integer_labels(tf.convert_to_tensor(labels)).numpy()
-    last = num_classes - 1
-    wrong = numbers[(numbers < 0) | (numbers > last)]
+    wrong = numbers[(numbers < 0) | (numbers >= num_classes)]
     if len(wrong):
-        raise ValueError(f"Labels are from 0 to {last}. `dataset` has {wrong[0]}.")
+        raise ValueError(
+            f"Labels are from 0 to {num_classes - 1}. `dataset` has {wrong[0]}."
+        )
 
 
 def is_multi_label(loss: Any) -> bool:
-    """Whether a loss, as `compile` takes it, has each output answer for itself."""
-    loss = _loss_of(loss)
-    return isinstance(loss, _OF_EACH_OUTPUT) or loss in _FUNCTIONS_OF_EACH_OUTPUT
+    """Whether a loss, as `compile` takes it, has a separate answer for each output."""
+    losses, loss = keras.losses, _loss_of(loss)
+    return isinstance(
+        loss, (losses.BinaryCrossentropy, losses.BinaryFocalCrossentropy)
+    ) or loss in (losses.binary_crossentropy, losses.binary_focal_crossentropy)
 
 
 def _loss_of(loss):
@@ -163,20 +129,16 @@ def _loss_of(loss):
     return keras.losses.get(loss) if isinstance(loss, str) else loss
 
 
-def _said_by(loss):
-    """Whether a loss takes probabilities; None if it does not say."""
-    loss = _loss_of(loss)
+def _takes_probabilities(loss):
+    """Whether a loss takes probabilities; None if it does not declare it."""
+    loss, from_logits = _loss_of(loss), None
     if isinstance(loss, keras.losses.Loss):
-        try:
+        with contextlib.suppress(NotImplementedError):
             from_logits = loss.get_config().get("from_logits")
-        except NotImplementedError:
-            return None
     elif callable(loss):
         parameter = inspect.signature(loss).parameters.get("from_logits")
         from_logits = None if parameter is None else parameter.default
-    else:
-        return None
-    return None if not isinstance(from_logits, bool) else not from_logits
+    return not from_logits if isinstance(from_logits, bool) else None
 
 
 def _outputs_of_noise(model):
@@ -197,12 +159,12 @@ def _outputs_of_noise(model):
     return outputs
 
 
-def _seen_in(outputs, is_binary):
-    """Whether outputs are probabilities; None if they may be or not."""
+def _are_probabilities(outputs, is_binary):
+    """Whether outputs are probabilities; None if that is not certain."""
     if outputs.min() < 0 or outputs.max() > 1 + _TOLERANCE:
         return False
-    if is_binary:  # Without weights yet, logits are all 0.
-        return True if np.ptp(outputs) > 0 else None
-    if (abs(outputs.sum(axis=-1) - 1) < _TOLERANCE).all():
-        return True
-    return None
+    if is_binary:  # Logits of a model without trained weights are all 0.
+        is_certain = np.ptp(outputs) > 0
+    else:
+        is_certain = (abs(outputs.sum(axis=-1) - 1) < _TOLERANCE).all()
+    return True if is_certain else None

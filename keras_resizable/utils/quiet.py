@@ -1,4 +1,4 @@
-"""What libraries in C and C++ write to the standard error, past Python."""
+"""Silencing libraries in C and C++, which write to the standard error past Python."""
 
 import contextlib
 import os
@@ -7,11 +7,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Sends the standard error of this process away; what fails is raised all the same.
-
-    TensorFlow tells of the folder of each file that it converts, and libjpeg of each
-    image that it cannot decode.
-    """
+    """Discards the standard error of this process; exceptions are still raised."""
     with open(os.devnull, "wb") as nothing:
         errors = os.dup(2)
         try:

@@ -10,7 +10,7 @@ import pytest
 from image_folders import write_random_set
 
 from keras_resizable import recipes
-from keras_resizable.runs import load_network
+from keras_resizable.workshop.runs import load_network
 
 ROOT = pathlib.Path(__file__).parents[2]
 PROGRAM = f"""
@@ -41,7 +41,7 @@ claims.CLAIMS = {{
     )
 }}
 import experiment
-from keras_resizable.commands import running
+from keras_resizable.workshop.commands import running
 running.run_script(experiment.main)
 """
 
@@ -97,7 +97,7 @@ def test_a_claim_is_regenerated_and_goes_on(tmp_path):
     (stopped / "table.csv").unlink()
     stopped.rename(stopped.with_name("seed0.unfinished"))
     result = run("tiny", "--results_dir=results")
-    assert "Going on from step 3" in result.stdout
+    assert "Resuming from step 3" in result.stdout
     assert "A tiny claim" in result.stdout, result.stderr
     again = pandas.read_csv(tmp_path / "results" / "tiny.csv")
     pandas.testing.assert_frame_equal(again, table)

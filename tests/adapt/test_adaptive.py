@@ -120,8 +120,6 @@ def test_flops_count_what_is_shared_once(network):
     before += keras_resizable.count_flops(router.learner)
     further = [0, *(flops_of(network, c, 1) for c in CANDIDATES[1:])]
     assert router.route_flops == [before + flops for flops in further]
-    routes = router.route_flops
-    assert router.mean_flops([0, 2]) == (routes[0] + routes[2]) / 2
 
 
 def test_keras_round_trip(adaptive, network, batch, tf_dataset, tmp_path):
@@ -138,8 +136,6 @@ def test_keras_round_trip(adaptive, network, batch, tf_dataset, tmp_path):
 def test_what_keras_offers_and_what_it_has_no_place_in(
     adaptive, network, batch, tmp_path
 ):
-    assert adaptive.input_shape == (None, *batch[0].shape[1:])
-    assert adaptive.output_shape == network.output_shape
     adaptive.export(tmp_path / "exported", verbose=False)
     loaded = tf.saved_model.load(str(tmp_path / "exported"))
     np.testing.assert_allclose(loaded.serve(batch[0]), adaptive(batch[0]), atol=1e-6)
@@ -225,7 +221,7 @@ def test_the_best_cascade_within_a_budget_is_chosen(network, batch):
     assert np.take(chosen.route_flops, more.astype(int)).mean() <= budget
     top1 = np.where(more, right[numbers[1]], right[numbers[0]]).mean()
     assert top1 >= best - 1 / 200
-    with pytest.raises(ValueError, match="cheapest sub-network takes"):
+    with pytest.raises(ValueError, match="cheapest sub-network takes.*FLOPs"):
         adapt.Cascade.choose(network, samples, 0.9 * min(costs.values()))
 
 
@@ -320,7 +316,7 @@ def test_the_example_for_browsers_does_too(photo_cascade):
 
 
 def test_bad_arguments_are_named(network):
-    with pytest.raises(ValueError, match=r"two candidates.*\[\(1.0, 1.0\)\]"):
+    with pytest.raises(ValueError, match=r"Two candidates.*\[\(1.0, 1.0\)\]"):
         adapt.AdaptiveNetwork(network, [(1.0, 1.0), (1.0,)])
     with pytest.raises(ValueError, match="0.6 of stage"):
         adapt.AdaptiveNetwork(network, [(0.6, 1.0), (1.0, 1.0)])

@@ -24,7 +24,7 @@ from keras_resizable.adapt import AdaptiveNetwork
 from keras_resizable.export import to_bundle, to_saved_model, to_tflite_files
 from keras_resizable.search import build_table
 from keras_resizable.search.evaluation import evaluate_model
-from keras_resizable.subnetworks.calibration import batch_norms
+from keras_resizable.subnetworks.calibration import as_changed, batch_norms, tables_of
 
 # The layers after the resizes, and the size of the maps, by the paper's rule.
 STAGES = {
@@ -276,6 +276,75 @@ def test_a_network_that_was_converted_keeps_its_statistics_at_full_size():
     trained = network.sub_network("1.0", calibrate_with=images)
     kept = network.sub_network("1.0")
     assert np.abs(trained(images) - kept(images)).max() > 1e-3
+
+
+def statistics_of(model):
+    return [v.numpy() for v in tables_of(batch_norms(model))]
+
+
+def changed(own, estimated, full):
+    """The rule in NumPy: means by difference, variances by ratio."""
+    pairs = zip(own, estimated, full)
+    results = []
+    for number, (old, new, at_full_size) in enumerate(pairs):
+        is_mean = number % 2 == 0
+        of_mean = old + (new - at_full_size)
+        results.append(of_mean if is_mean else old * new / at_full_size)
+    return results
+
+
+@pytest.mark.parametrize("config", ["0.5,0.5", "1.0,0.5", "0.75,1.0"])
+def test_statistics_change_as_from_full_size(config):
+    model = probabilities(plain)
+    generator = np.random.default_rng(0)
+    for norm in batch_norms(model):
+        norm.moving_mean.assign(generator.normal(size=norm.moving_mean.shape))
+        norm.moving_variance.assign(generator.random(norm.moving_variance.shape) + 0.5)
+    network = keras_resizable.from_keras(model, (1.0, 0.5))
+    images = generator.normal(1, 2, (48, SIZE, SIZE, 3)).astype(np.float32)
+    batches = tf.data.Dataset.from_tensor_slices(images).batch(20)  # A ragged end.
+    finer = network.with_factors_of([config])
+    own, full = (finer.sub_network(c, check_statistics=False) for c in (config, "1.0"))
+    before = statistics_of(own)
+    for estimated in (own, full):
+        keras_resizable.calibrate(estimated, batches)
+    expected = changed(before, statistics_of(own), statistics_of(full))
+    found = network.sub_network(config, calibrate_with=batches)
+    for value, other in zip(statistics_of(found), expected, strict=True):
+        np.testing.assert_allclose(value, other, rtol=1e-3, atol=1e-4)
+    # A table evaluates the same.
+    outputs = found.predict(images, verbose=0)
+    table = build_table(
+        finer,
+        (images, outputs.argmax(axis=1)),
+        [config],
+        calibrate_with=batches,
+        verbose=False,
+    )
+    assert table["top1"][0] == 1.0
+
+
+def test_variances_change_within_limits():
+    ones = tf.ones(4)
+    full = tf.constant([0.0, 1.0, 1.0, 1e-9])
+    new = tf.constant([5.0, 0.0, 3.0, 1.0])
+    _, variances = as_changed([ones, 2 * ones], [ones, new], [ones, full])
+    np.testing.assert_allclose(variances, [2.0, 0.02, 6.0, 200.0])
+
+
+def test_images_that_are_not_the_models_do_little_harm():
+    """One colour, from which nothing can be estimated."""
+    model = probabilities(plain)
+    network = keras_resizable.from_keras(model, (1.0, 0.5))
+    images = np.random.default_rng(0).normal(0, 1, (32, SIZE, SIZE, 3))
+    raw = network.sub_network("0.5,0.5", check_statistics=False)
+    black = np.zeros((16, SIZE, SIZE, 3), np.float32)
+    kept = network.sub_network("0.5,0.5", calibrate_with=black)
+    estimated = keras.models.clone_model(raw)
+    estimated.set_weights(raw.get_weights())
+    keras_resizable.calibrate(estimated, black)
+    harm, without = (np.abs(m(images) - raw(images)).mean() for m in (estimated, kept))
+    assert without < harm / 2
 
 
 def test_a_network_that_is_read_still_knows_that_it_was_converted(tmp_path):

@@ -14,9 +14,9 @@ from keras import layers
 
 import keras_resizable
 from keras_resizable import recipes, runs
-from keras_resizable.conversion.sources import _as_it_wants, application_model
+from keras_resizable.conversion.sources import _preprocessed, application_model
 from keras_resizable.layers import ScaleAwareBatchNorm
-from keras_resizable.recipes.building import make_network
+from keras_resizable.workshop.recipes.building import make_network
 
 ROOT = pathlib.Path(__file__).parents[2]
 SHAPE = (32, 32, 3)
@@ -30,7 +30,7 @@ def test_images_are_prepared_as_keras_does(name):
     module = inspect.getmodule(getattr(keras.applications, name))
     pixels = np.random.default_rng(0).uniform(0, 255, (2, *SHAPE)).astype(np.float32)
     images = keras.Input(SHAPE)
-    model = keras.Model(images, _as_it_wants(module, images, 3))
+    model = keras.Model(images, _preprocessed(module, images))
     expected = module.preprocess_input(pixels.copy())
     got = model(pixels / 127.5 - 1)
     np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())

@@ -112,13 +112,13 @@ REFUSED = {
     "skip past all": (unet, r"\(2, 17, 17, 4\), \(2, 18, 18, 4\): their sizes differ"),
     "odd maps": (
         odd_maps_are_joined,
-        "scale factor 0.7 everywhere, stage 0 at scale 0.7 gets maps of 24 x 24 and "
+        "scale factor 0.7 everywhere, stage 1 at scale 0.7 gets maps of 24 x 24 and "
         r"cannot run: Layer 'concatenate\w*', a Concatenate, cannot run on "
         r"\(2, 17, 17, 4\), \(2, 18, 18, 4\): their sizes differ",
     ),
     "fixed size in a stage": (
         lambda: of(lambda x: classify(block(fixed(block(conv(x, 4), 4)), 4))),
-        "stage 0 at scale 0.7 gets maps of .* Layer 'reshape.* Leave out the scale.*"
+        "stage 1 at scale 0.7 gets maps of .* Layer 'reshape.* Leave out the scale.*"
         "or replace a layer that takes maps of one size",
     ),
     "without configuration": (
@@ -169,7 +169,7 @@ def test_images_that_are_too_small_are_named():
         weights=None, input_shape=(64, 64, 3), include_top=False
     )
     with pytest.raises(
-        ValueError, match="stage 3 at scale 0.5 gets maps of .* Leave ou"
+        ValueError, match="stage 4 at scale 0.5 gets maps of .* Leave ou"
     ):
         from_keras(model, (1.0, 0.5))
 

@@ -32,7 +32,7 @@ def assert_it_is_the_model(model, **options):
     got = network(images, training=False)
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5 * scale)
     network.check_statistics = False
-    for _, norm in norms_by_stage(network):  # A row of its own for each.
+    for _, norm in norms_by_stage(network.parts):  # A row of its own for each.
         norm.set_row_weights([w + 0.3 for w in norm.get_row_weights(1)], [1])
     smallest = network.space.smallest
     cut = network.sub_network(smallest)(images, training=False)
@@ -93,7 +93,7 @@ class Scaled(layers.Layer):
 )
 def test_layers_of_others_are_rebuilt(make):
     network = assert_it_is_the_model(inside(lambda x: make()(x)))
-    rows = {norm.num_scales for _, norm in norms_by_stage(network)}
+    rows = {norm.num_scales for _, norm in norms_by_stage(network.parts)}
     assert rows == {2}
 
 
@@ -144,9 +144,9 @@ def test_frozen_blocks_stay_frozen(whole):
     network = assert_it_is_the_model(model)
     assert len(network.trainable_weights) - len(model.trainable_weights) == sum(
         len(norm.trainable_weights) // 2
-        for _, norm in norms_by_stage(network)  # The second row of each.
+        for _, norm in norms_by_stage(network.parts)  # The second row of each.
     )
-    (own,) = [n for _, n in norms_by_stage(network) if not n.trainable]
+    (own,) = [n for _, n in norms_by_stage(network.parts) if not n.trainable]
     before = own.get_weights()
     network.compile("sgd", "mse")
     network.fit(np.ones((4, SIZE, SIZE, 3)), np.ones((4, 3)), verbose=0)
@@ -222,7 +222,7 @@ def test_one_scale_factor_has_no_neighbours(make_network):
     with pytest.raises(ValueError, match="of one scale factor, here 1.0, has one row"):
         network.with_scales((1.0, 0.5))
     small = from_keras(plain(), (0.5,))
-    with pytest.raises(ValueError, match="scale 0.5 of stage 0 never saw a batch"):
+    with pytest.raises(ValueError, match="scale 0.5 of stage 1 never saw a batch"):
         small.sub_network("0.5")
 
 
@@ -239,11 +239,11 @@ def test_frozen_statistics_stay_those_of_the_largest(batch_of_photos):
         network.sub_network(network.space.smallest)
     network.sub_network(network.space.smallest, calibrate_with=batch_of_photos[0])
     # What was trained before it was frozen counts.
-    for _, norm in norms_by_stage(network):
+    for _, norm in norms_by_stage(network.parts):
         norm.trainable = True
     network.compile("sgd", "categorical_crossentropy")
     network.fit(*batch_of_photos, verbose=0)
-    for _, norm in norms_by_stage(network):
+    for _, norm in norms_by_stage(network.parts):
         norm.trainable = False
     network.compile("sgd", "categorical_crossentropy")
     network.fit(*batch_of_photos, verbose=0)

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
 from keras_resizable import data
-from keras_resizable.data import folder as folders
-from keras_resizable.data import image_files, preprocessing
 from keras_resizable.utils.files import cache_folder
+from keras_resizable.workshop.data import folder as folders
+from keras_resizable.workshop.data import image_files, preprocessing
 
 RED = (200, 20, 20)
 # 30 x 20 pixels of that red, without loss.
@@ -62,7 +62,7 @@ def with_exif(jpeg, orientation, order=">"):
 
 def warnings_of(folder):
     """The image set, and what is told of it when it is read for the first time."""
-    folders._warned.clear()
+    folders._warn_once.cache_clear()
     with pytest.warns(UserWarning) as told:
         images = data.load(str(folder))
     lines = [str(warning.message) for warning in told]

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_resizable import data
-from keras_resizable.data import preprocessing
-from keras_resizable.data.kept_images import load_images, save_images
-from keras_resizable.data.pipeline import resolved_shape
+from keras_resizable.workshop.data import preprocessing
+from keras_resizable.workshop.data.kept_images import load_images, save_images
+from keras_resizable.workshop.data.pipeline import resolved_shape
 
 COUNT, BATCH = 22, 4
 STEPS = COUNT // BATCH

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from keras_resizable import data
-from keras_resizable.data.sample import _PATH, load_sample
+from keras_resizable.workshop.data.load import SAMPLE, load_sample
 
 SIZE = (20, 30, 3)
 
@@ -82,9 +82,9 @@ def test_the_sample_is_stratified_and_small():
     assert x_train.dtype == x_test.dtype == np.uint8
     assert np.bincount(y_train).tolist() == [800] * 10
     assert np.bincount(y_test).tolist() == [200] * 10
-    assert _PATH.stat().st_size <= 5e6
+    assert SAMPLE.stat().st_size <= 5e6
     assert len(np.unique(y_train[:20])) > 5  # Not one class after the other.
-    assert "MIT" in _PATH.with_name("fashion_mnist_LICENSE").read_text()
+    assert "MIT" in SAMPLE.with_name("fashion_mnist_LICENSE").read_text()
     assert sample.image_shape == (28, 28, 1) and "Bag" in sample.class_names
     assert (sample.train.num_images, sample.test.num_images) == (8000, 2000)
 

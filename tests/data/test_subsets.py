@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_resizable import data
-from keras_resizable.data.image_set import hold_out
+from keras_resizable.workshop.data.image_set import hold_out
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from keras_resizable import search
 from keras_resizable.devices import Android, Host
 from keras_resizable.devices.names import clean_name, printable
-from keras_resizable.search.measurements import write_measurements
+from keras_resizable.search.latency import write_measurements
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,7 @@ def test_variables_are_stored_once(network, tmp_path):
 def test_it_is_written_whole_or_not_at_all(network, make_network, batch, tmp_path):
     path = tmp_path / "model"
     to_saved_model(network, path, CONFIGS[:1])
-    with pytest.raises(ValueError, match=r"0.3 of stage 0 is not one of"):
+    with pytest.raises(ValueError, match=r"0.3 of stage 1 is not one of"):
         to_saved_model(network, path, [(0.3,)])
     with pytest.raises(ValueError, match="at least one"):
         to_saved_model(network, path, [])

@@ -22,7 +22,7 @@ from keras_resizable.export import (
     to_tflite_files,
 )
 from keras_resizable.export.flatbuffer import count_operators
-from keras_resizable.export.running import open_tflite
+from keras_resizable.export.interpreters import open_tflite
 from keras_resizable.export.tflite import convert, file_name
 from keras_resizable.subnetworks.pieces import cut_piece, pieces_of_configs
 
@@ -173,7 +173,7 @@ def test_images_that_are_none_are_named_before_the_work(
     def convert(*args, **kwargs):
         raise AssertionError("It has begun.")
 
-    monkeypatch.setattr("keras_resizable.export.tflite.convert", convert)
+    monkeypatch.setattr("keras_resizable.export.tflite._converted", convert)
     nothing = tf.data.Dataset.from_generator(
         lambda: iter(()), output_signature=tf.TensorSpec((None, 12, 12, 2))
     )

@@ -42,9 +42,9 @@ def test_cut_out_at_full_size_equals_the_stock_model(name, randomize, images):
     for cut in (network, network.sub_network((1.0,) * 5)):
         np.testing.assert_allclose(cut(images), expected, atol=1e-4 * scale)
     # The statistics of other scale factors are not right until they are trained.
-    with pytest.raises(ValueError, match="scale 0.7 of stage 0 never saw a batch"):
+    with pytest.raises(ValueError, match="scale 0.7 of stage 1 never saw a batch"):
         network.sub_network((0.7,))
-    for _, layer in norms_by_stage(network):
+    for _, layer in norms_by_stage(network.parts):
         for one, other in zip(layer.get_row_weights(0), layer.get_row_weights(1)):
             np.testing.assert_array_equal(one, other)
 

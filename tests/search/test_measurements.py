@@ -10,7 +10,7 @@ from conftest import small_network
 from keras_resizable import search
 from keras_resizable.export import to_tflite_files
 from keras_resizable.export.flatbuffer import read_metadata, with_metadata
-from keras_resizable.search.measurements import (
+from keras_resizable.search.latency import (
     metadata_of,
     result_name,
     write_measurements,

@@ -82,9 +82,9 @@ def test_graphs_are_kept_as_long_as_their_network(make_network, batches):
     network = make_network()
     build_table(network, batches, verbose=False)
     largest = [network.space.largest]
-    traced = [level._infer for level in PrefixTree(network, largest)._levels]
+    traced = [level.infer for level in PrefixTree(network, largest)._levels]
     build_table(network, batches, ["0.5"], verbose=False)
-    assert traced == [level._infer for level in PrefixTree(network, largest)._levels]
+    assert traced == [level.infer for level in PrefixTree(network, largest)._levels]
     known = weakref.ref(network)
     del network
     gc.collect()

@@ -16,7 +16,7 @@ from keras_resizable.search.table import without_measured
         ("config,flops\n", "line 1: .* It has 0 rows of config, flops"),
         ("a,b\n1,2\n", "line 1: .*'config', and rows. It has 1 rows of a, b"),
         ('config,flops\n"1.0,0.5",3\n\n"1.0,0.6",3\n', "line 3: "),
-        ('config,flops\n"1.0,0.5",3\n"1.0,0.6",3\n', "line 3: .*0.6 of stage 1"),
+        ('config,flops\n"1.0,0.5",3\n"1.0,0.6",3\n', "line 3: .*0.6 of stage 2"),
         (
             'config,flops\n"1.0,0.5",3\n"1.0,0.5",3\n',
             "line 3: '1.0,0.5' is there twice",

@@ -1,0 +1,1 @@
+"""From images to files: data sets, recipes, runs, photos, and the commands."""

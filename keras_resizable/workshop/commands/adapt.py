@@ -1,0 +1,138 @@
+"""Answers each image by a cheap sub-network of a run, or by a more expensive one too.
+
+    keras-resizable adapt --max_flops=8e6
+    keras-resizable adapt --max_flops=8e6 --quantize=int8
+    keras-resizable adapt --router --config=0.5,0.5,0.5 --config=1.0,0.75,1.0
+
+Chooses a cascade, two sub-networks and the confidence at which the first is enough,
+within a mean of FLOPs, by what the lookup table knows of each image.
+With --router it trains the paper's router between configurations instead, on training
+images; --unused takes those that the run's num_images left unused, which say more.
+Compares it with the best single sub-network of equal FLOPs, on test images if the run
+has validation images. Writes <run>/adapt/adaptive.keras, and with --quantize also
+adaptive_<quantize>.tflite.
+"""
+
+import dataclasses
+
+import keras
+from absl import flags
+
+from keras_resizable import adapt, search
+from keras_resizable.export.tflite import QUANTIZE
+from keras_resizable.search.evaluation import evaluate_model
+from keras_resizable.search.samples import SAMPLES
+from keras_resizable.workshop import data, recipes, runs
+from keras_resizable.workshop.commands.running import refuse_arguments
+from keras_resizable.workshop.runs import Run
+from keras_resizable.workshop.runs.folders import LATEST
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("run", str(LATEST), "Folder of the run.")
+flags.DEFINE_float("max_flops", None, "Maximum mean FLOPs of an image of a cascade.")
+flags.DEFINE_bool("router", False, "Train a router rather than choosing a cascade.")
+flags.DEFINE_multi_string("config", None, "Scale factors of a router's candidates.")
+flags.DEFINE_integer("num_samples", 50_000, "Images for a router (paper: 50,000).", 1)
+flags.DEFINE_bool("unused", False, "Take images that the run has not trained with.")
+flags.DEFINE_integer("epochs", 20, "Passes of a router over these images.", 1)
+flags.DEFINE_enum("quantize", None, QUANTIZE, "Write a .tflite file in this precision.")
+flags.DEFINE_integer("seed", 0, "Seed of the router and of the images' order.")
+
+
+def choose_cascade(run, network):
+    """The best cascade by the lookup table of a run."""
+    if FLAGS.max_flops is None or FLAGS.config:
+        raise ValueError(
+            "A cascade is chosen by --max_flops; --config is for a --router."
+        )
+    run.table()  # Made by `keras-resizable search`.
+    samples = search.load_samples(run.folder / SAMPLES)
+    cascade = adapt.Cascade.choose(network, samples, FLAGS.max_flops)
+    first, second = cascade.candidates
+    print(f"First {first}; below a confidence of {cascade.thresholds[0]:.3f}, {second}")
+    cascade.calibrate(run.calibration())
+    return cascade
+
+
+def train_router(run, network, folder):
+    """A router between the configurations of the flags."""
+    if FLAGS.max_flops is not None:
+        raise ValueError("--max_flops is for a cascade, without --router.")
+    adaptive = adapt.AdaptiveNetwork(network, FLAGS.config or [])
+    adaptive.calibrate(run.calibration())
+    recipe, skip = run.recipe, 0
+    if FLAGS.unused:
+        if recipe.num_images is None:
+            raise ValueError("The run has used all its training images.")
+        skip, recipe = recipe.num_images, dataclasses.replace(recipe, num_images=None)
+    images = recipes.load_data(recipe)
+    count = min(FLAGS.num_samples, images.train.num_images - skip)
+    split = data.take_train(images, count, skip).train
+    train = recipes.test_data(recipe, images, split=split)
+    print(f"Evaluating the candidates on {count} training images")
+    evaluated = folder / f"{'unused' if FLAGS.unused else 'train'}_{count}"
+    search.build_table(
+        network,
+        train,
+        adaptive.candidates,
+        calibrate_with=run.calibration(),
+        folder=evaluated,
+        raw=False,
+    )
+    samples = search.load_samples(evaluated / SAMPLES)
+    adapt.fit_router(adaptive, train, samples, epochs=FLAGS.epochs, seed=FLAGS.seed)
+    return adaptive
+
+
+def print_comparison(run, network, adaptive):
+    """Beside the best single sub-network of at most the same FLOPs."""
+    test = run.unseen_data()
+    which = "test images, which nothing was chosen with"
+    if test is None:
+        test, which = run.test_data(), "the images of the lookup table"
+    result = adapt.evaluate(adaptive, test)
+    print(f"On {which}:")
+    print(
+        f"top-1    {100 * result.top1:.2f} % at {result.mean_flops / 1e6:.2f} M FLOPs"
+    )
+    for number, config in enumerate(adaptive.candidates):
+        print(f"  {100 * (result.routes == number).mean():5.1f} % by {config}")
+    table = run.table()
+    if result.mean_flops < table["flops"].min():
+        return
+    config = network.space.config(
+        search.best(table, max_flops=result.mean_flops)["config"]
+    )
+    model = network.sub_network(config, calibrate_with=run.calibration())
+    fixed = evaluate_model(model, test, str(config)).right[0]
+    difference = search.paired_test(result.right, fixed)
+    print(
+        f"single   {100 * fixed.mean():.2f} %, {config}: difference "
+        f"{100 * difference.difference:+.2f} ± "
+        f"{100 * difference.standard_error:.2f} points, p = {difference.p_value:.2g}"
+    )
+
+
+def main(argv):
+    refuse_arguments(argv)
+    keras.utils.set_random_seed(FLAGS.seed)
+    run = Run(FLAGS.run)
+    folder = run.folder / "adapt"
+    network = run.finer_network(FLAGS.config or ())
+    if FLAGS.router:
+        adaptive = train_router(run, network, folder)
+    else:
+        adaptive = choose_cascade(run, network)
+    runs.save_network(adaptive, folder / "adaptive.keras")
+    print_comparison(run, network, adaptive)
+    print(f"Wrote {folder}/adaptive.keras")
+    if FLAGS.quantize is not None:
+        path = folder / f"adaptive_{FLAGS.quantize}.tflite"
+        adapt.to_tflite(
+            adaptive,
+            path,
+            calibrate_with=run.calibration(),
+            quantize=FLAGS.quantize,
+            metadata=run.preprocessing() | {"labels": run.labels()},
+        )
+        print(f"Wrote {path}")

@@ -1,0 +1,209 @@
+"""Cuts sub-networks out of a trained network and converts them to TFLite.
+
+    keras-resizable convert --config 0.75,0.5
+    keras-resizable convert --config 0.75,0.5 --quantize int8
+    keras-resizable convert --config 1.0 --config 0.75 --config 0.5 --bundle
+    keras-resizable convert --all --quantize float16
+    keras-resizable convert --model runs/latest/supernet.keras --output my.tflite
+    keras-resizable convert --model runs/latest/finetuned/latest/sub_network.keras
+
+A configuration is one scale factor per stage; those omitted at the end are the largest.
+With --bundle, one file has all that are given, as its signatures, by default in int8.
+Batch statistics, and ranges of int8, are estimated with the images in calibration.npz
+beside the network, and each file runs on those of evaluation.npz: how accurate it is
+gets printed, and one that loses more than --max_loss is refused. Existing files of a
+resizable network are kept.
+"""
+
+import contextlib
+import pathlib
+import tempfile
+from typing import Any
+
+from absl import flags
+
+import keras_resizable
+from keras_resizable import export
+from keras_resizable.export.quantization import IO
+from keras_resizable.export.tflite import QUANTIZE, suffix_of
+from keras_resizable.utils import files
+from keras_resizable.workshop.commands.running import refuse_arguments
+from keras_resizable.workshop.runs import Run
+from keras_resizable.workshop.runs.folders import SUB_NETWORK, write_label_lines
+from keras_resizable.workshop.runs.saving import load_model
+
+FLAGS = flags.FLAGS
+flags.DEFINE_multi_string(
+    "config", None, "Scale factors of a sub-network; the largest if absent."
+)
+flags.DEFINE_bool("all", False, "Convert all sub-networks.")
+flags.DEFINE_string(
+    "model",
+    str(Run().network_path),
+    "The trained network, or a fine-tuned sub-network.",
+)
+flags.DEFINE_enum(
+    "quantize",
+    None,
+    QUANTIZE,
+    "none: float32 (default); float16: weights in float16; dynamic: weights in int8; "
+    "int8: all in int8 (default with --bundle).",
+)
+flags.DEFINE_enum(
+    "io", "int8", IO, "What an int8 file takes and returns; browsers: float32."
+)
+flags.DEFINE_bool("bundle", False, "Write one file with a signature for each.")
+flags.DEFINE_bool("evaluate", True, "Run each file on images whose labels are known.")
+flags.DEFINE_float(
+    "max_loss", 0.02, "Accuracy that a file may lose, 0.02 for two points.", 0.0
+)
+flags.DEFINE_string("output", None, "File to write; beside the network if absent.")
+
+
+def choose_configs(network):
+    """The configurations of the flags, and a network that has their scale factors."""
+    if FLAGS.all:
+        return network, list(network.space.configs())
+    try:
+        network = network.with_factors_of(FLAGS.config or ())
+        return network, network.space.select(FLAGS.config or [network.space.largest])
+    except ValueError as error:
+        valid = network.space.smallest
+        raise ValueError(
+            f"{error}\nValid is: keras-resizable convert --config {valid}"
+        ) from error
+
+
+def options_of(run, quantize):
+    """How to convert, by the flags and with what a run has kept."""
+    metadata: dict[str, Any] = {}
+    if run.has_settings():  # It was trained with such images.
+        metadata |= run.preprocessing()
+    labels = run.labels()
+    if labels is not None:
+        metadata["labels"] = labels
+    options: dict[str, Any] = {"quantize": quantize, "io": FLAGS.io}
+    options |= {"metadata": metadata, "max_loss": FLAGS.max_loss}
+    if run.has_calibration():
+        options["calibrate_with"] = run.calibration()
+    else:
+        print(
+            f"No images in {run.folder}: batch statistics are those of training, and "
+            "int8 is out of reach."
+        )
+    if FLAGS.evaluate and run.has_evaluation():
+        options["evaluate_with"] = run.evaluation()
+    elif FLAGS.evaluate:
+        print(f"No labelled images in {run.folder}: outputs are compared instead.")
+    return options
+
+
+def print_result(result):
+    """What is in a file, and how accurate it is."""
+    counts = result["operators"].most_common()
+    print("  " + ", ".join(f"{count} {name}" for name, count in counts))
+    if FLAGS.quantize == "dynamic" and result["operators"]["DEPTHWISE_CONV_2D"]:
+        print(
+            "  Depthwise convolutions are slow with dynamic ranges: a MobileNetV2 took "
+            "four times the time of float32. See keras-resizable benchmark"
+        )
+    if result["accuracy"] is not None:
+        print(f"  {result['accuracy']}")
+    else:
+        print(f"  off by {result['difference']:.1g} of the largest output of Keras")
+
+
+def convert(network, configs, folder, options):
+    """Converts, says so, and returns the paths."""
+    paths = []
+    for config, path, result in export.to_tflite_files(
+        network, configs, folder, **options
+    ):
+        paths.append(path)
+        (flops,) = keras_resizable.count_flops_of_configs(network, [config])
+        print(
+            f"[{len(paths)}/{len(configs)}] {path.name}: "
+            f"{config}, {flops / 1e6:.1f} M FLOPs, "
+            f"{path.stat().st_size / 1e6:.2f} MB"
+        )
+        if result is None:
+            print("  as it was")
+        else:
+            print_result(result)
+    return paths
+
+
+def convert_sub_network(model, run, output, options):
+    """Converts a sub-network that was cut out before, such as a fine-tuned one."""
+    if FLAGS.config or FLAGS.all or FLAGS.bundle:
+        raise ValueError(
+            f"{FLAGS.model} is one sub-network: --config, --all and --bundle are for "
+            "a resizable network."
+        )
+    quantize = options["quantize"]
+    if output is None:
+        suffix = suffix_of(quantize, FLAGS.io)
+        output = run.folder / f"{model.name}{suffix}.tflite"
+    # Of another sub-network that was saved in the folder of a run nothing is known.
+    is_of_run = pathlib.Path(FLAGS.model).name == SUB_NETWORK and run.has_settings()
+    config = run.settings.get("config") if is_of_run else None
+    if config is not None:
+        of_it = {"config": ",".join(map(str, config))}
+        options = options | {"metadata": options["metadata"] | of_it}
+    result = export.to_tflite(model, output, **options)
+    print(f"{output.name}: {result['size_bytes'] / 1e6:.2f} MB")
+    print_result(result)
+    print_written(output, run)
+
+
+def main(argv):
+    refuse_arguments(argv)
+    if FLAGS.all and FLAGS.config:
+        raise ValueError("Give either --config or --all.")
+    quantize = FLAGS.quantize or ("int8" if FLAGS.bundle else "none")
+    path = pathlib.Path(FLAGS.model)
+    output = pathlib.Path(FLAGS.output) if FLAGS.output else None
+    if output is not None and output.suffix != ".tflite":
+        raise ValueError(f"--output is a `.tflite` file. Received: {FLAGS.output}")
+    model, run = load_model(path), Run(path.parent)
+    options = options_of(run, quantize)
+    if not isinstance(model, keras_resizable.ResizableNetwork):
+        convert_sub_network(model, run, output, options)
+        return
+    network, configs = choose_configs(model)
+    if output is not None and len(configs) > 1 and not FLAGS.bundle:
+        raise ValueError("One --output is for one sub-network, or for a --bundle.")
+    with contextlib.ExitStack() as stack:
+        folder = run.folder
+        if output is not None:
+            temporary = stack.enter_context(tempfile.TemporaryDirectory())
+            folder = pathlib.Path(temporary)
+        paths = convert(network, configs, folder, options)
+        if FLAGS.bundle:
+            suffix = suffix_of(quantize, FLAGS.io)
+            name = f"{network.name}_bundle{suffix}.tflite"
+            output = output or path.with_name(name)
+            print_bundle(export.to_bundle(paths, output), paths)
+        elif output is not None:
+            with files.replacing(output) as written:
+                written.write_bytes(paths[0].read_bytes())
+    print_written(output or run.folder, run)
+
+
+def print_written(path, run):
+    """Where the files are, and the names of their classes beside them."""
+    print(f"Wrote {path}")
+    if (labels := run.labels()) is not None:
+        lines = pathlib.Path(path).with_suffix(".labels.txt")
+        if path == run.folder:
+            lines = run.folder / "labels.txt"
+        write_label_lines(labels, lines)
+        print(f"Wrote {lines}: the names of the classes in order")
+
+
+def print_bundle(bundle, paths):
+    """How much of several files is the same."""
+    largest = max(path.stat().st_size for path in paths)
+    print(
+        f"\nA bundle of {len(paths)}: {bundle['size_bytes'] / largest:.2f} x one file"
+    )

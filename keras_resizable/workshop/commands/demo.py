@@ -1,0 +1,84 @@
+"""From images to a phone-sized model: what `make demo` runs.
+
+    keras-resizable demo
+    keras-resizable demo --epochs=10
+
+Trains a resizable ResNet-20 as `keras-resizable train` does, evaluates all its
+sub-networks on validation images, picks the most accurate one under half of the full
+FLOPs, cuts it out, converts it and the largest to TFLite, and measures both here, on
+test images that nothing was chosen with.
+"""
+
+from absl import flags
+
+from keras_resizable import devices, export, search
+from keras_resizable.export.tflite import file_name
+from keras_resizable.workshop import runs
+from keras_resizable.workshop.commands import train as supernet
+from keras_resizable.workshop.commands.running import refuse_arguments
+
+FLAGS = flags.FLAGS
+flags.adopt_module_key_flags(supernet)
+
+
+def main(argv):
+    refuse_arguments(argv)
+    if FLAGS.dry_run:
+        supernet.print_plan()
+        return
+    if FLAGS.find_learning_rate:
+        supernet.find_learning_rate()
+        return
+    if FLAGS.strategy == "multi_worker":
+        raise ValueError("The demo runs on one machine. See keras-resizable train.")
+    print("Training the super-network")
+    run = supernet.train()
+    network = run.network()
+    space = network.space
+
+    print(f"Evaluating {space.size} sub-networks")
+    calibration = run.calibration()
+    table = search.build_table(
+        network,
+        run.test_data(),
+        calibrate_with=calibration,
+        folder=run.folder,
+    )
+    search.write_report(table, run.folder, network.name, run.settings)
+
+    rows = table.set_index("config")
+    largest = rows.loc[str(space.largest)]
+    chosen = search.best(table, max_flops=largest["flops"] / 2)
+    names = {"largest": largest.name, "chosen": chosen["config"]}
+
+    print("Evaluating these two on the test images")
+    top1 = run.unseen_top1(network, names.values())
+    if top1 is None:
+        top1 = rows.loc[list(names.values()), "top1"].tolist()
+
+    print("Cutting out and converting")
+    paths = []
+    for config in map(space.config, names.values()):
+        sub_network = network.sub_network(config, calibrate_with=calibration)
+        path = run.folder / file_name(network, config)
+        export.to_tflite(sub_network, path)
+        paths.append(path)
+    runs.save_network(sub_network, run.folder / "chosen.keras")
+    latencies = devices.Host().measure(paths)
+
+    print("\n         config            top-1   M FLOPs   latency    size")
+    for (name, config), right, latency, path in zip(
+        names.items(), top1, latencies, paths
+    ):
+        print(
+            f"{name:8} {config:15} {100 * right:6.1f} %"
+            f" {rows.loc[config, 'flops'] / 1e6:9.1f} {latency['median_ms']:6.2f} ms"
+            f" {path.stat().st_size / 1e6:4.1f} MB"
+        )
+    print(
+        f"All {len(table)} sub-networks, on the validation images: top-1 from "
+        f"{100 * table.top1.min():.1f} to {100 * table.top1.max():.1f} %."
+    )
+    print(f"\nWrote to {run.folder}:")
+    for path in sorted(run.folder.glob("[!.]*")):
+        print(f"  {path.name}")

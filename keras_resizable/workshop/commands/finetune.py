@@ -1,0 +1,108 @@
+"""Cuts a sub-network out of a run and trains it further.
+
+    keras-resizable finetune --config=0.75,0.5,1.0
+    keras-resizable finetune --max_flops=2.3e9
+    keras-resizable finetune --max_flops=2.3e9 --teacher --epochs=5
+    keras-resizable finetune --config=0.5 --weights=classifier
+
+With limits it takes the best sub-network of the run's table.csv, which
+`keras-resizable search` makes. Images and augmentation are those of the run; the
+learning rate falls to zero along a cosine. Writes sub_network.keras, a stock Keras
+model, to a new folder in <run>/finetuned. The same command resumes an interrupted run.
+"""
+
+import shlex
+
+import keras
+from absl import flags
+
+from keras_resizable import search
+from keras_resizable.search.evaluation import evaluate_model
+from keras_resizable.search.query import check_limits
+from keras_resizable.training import cut_outs
+from keras_resizable.workshop import runs
+from keras_resizable.workshop.commands.running import refuse_arguments
+from keras_resizable.workshop.runs import Run
+from keras_resizable.workshop.runs.folders import LATEST
+from keras_resizable.workshop.runs.resuming import make_deterministic
+from keras_resizable.workshop.runs.saving import load_model
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("run", str(LATEST), "Folder of the run.")
+flags.DEFINE_string("config", None, "Scale factors of the sub-network.")
+flags.DEFINE_float("max_flops", None, "Maximum multiply-adds of the sub-network.")
+flags.DEFINE_float("max_latency_ms", None, "Maximum milliseconds on the device.")
+flags.DEFINE_string("device", None, "Device of --max_latency_ms, if there are several.")
+flags.DEFINE_integer("epochs", 15, "Passes over the images (paper: 15).", 1)
+flags.DEFINE_float("learning_rate", 0.01, "Initial learning rate (ours).", 0.0)
+flags.DEFINE_enum("weights", "all", cut_outs.WEIGHTS, "What is trained.")
+flags.DEFINE_bool(
+    "teacher", False, "Also learn from the largest sub-network, in equal parts."
+)
+flags.DEFINE_integer("seed", 0, "Seed of the images' order and crops.")
+flags.DEFINE_bool(
+    "deterministic", False, "Compute the same bits in every run; slower on GPUs."
+)
+flags.DEFINE_bool("new_run", False, "Start a new run, even if one was interrupted.")
+
+
+def read_limits():
+    """The limits of the flags, as `search.best` takes them; empty with --config."""
+    limits = {
+        name: FLAGS[name].value
+        for name in ("max_flops", "max_latency_ms")
+        if FLAGS[name].value is not None
+    }
+    if (FLAGS.config is None) == (not limits):
+        raise ValueError(
+            "Give either --config, or limits: --max_flops, --max_latency_ms."
+        )
+    check_limits(**limits)
+    return limits
+
+
+def choose_config(run, limits):
+    """The configuration of the flags."""
+    if not limits:
+        return FLAGS.config
+    return search.best(run.table(), device=FLAGS.device, **limits)["config"]
+
+
+def main(argv):
+    refuse_arguments(argv)
+    limits = read_limits()
+    keras.utils.set_random_seed(FLAGS.seed)
+    if FLAGS.deterministic:
+        make_deterministic()
+    run = Run(FLAGS.run)
+    keras.config.set_dtype_policy(run.recipe.precision)
+    config = choose_config(run, limits)
+    tuned = runs.fine_tune(
+        run,
+        config,
+        epochs=FLAGS.epochs,
+        learning_rate=FLAGS.learning_rate,
+        weights=FLAGS.weights,
+        teacher=FLAGS.teacher,
+        seed=FLAGS.seed,
+        new=FLAGS.new_run,
+    )
+    before, after = tuned.before.right, tuned.after.right
+    test = search.paired_test(after[0], before[0])
+    print(f"top-1 before {100 * before.mean():.2f} %")
+    print(f"top-1 after  {100 * after.mean():.2f} %")
+    print(
+        f"difference   {100 * test.difference:+.2f} points, "
+        f"standard error {100 * test.standard_error:.2f}, p = {test.p_value:.2g}"
+    )
+    path = tuned.run.model_path
+    unseen = run.unseen_data()
+    if unseen is not None:
+        network = run.finer_network([config])
+        cut_out = network.sub_network(config, calibrate_with=run.calibration())
+        print("On test images, which nothing was chosen with:")
+        for name, model in (("before", cut_out), ("after", load_model(path))):
+            right = evaluate_model(model, unseen, name).right
+            print(f"top-1 {name:6} {100 * right.mean():.2f} %")
+    print(f"Wrote {path}")
+    print(f"Convert it: keras-resizable convert --model {shlex.quote(str(path))}")

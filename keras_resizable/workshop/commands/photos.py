@@ -1,0 +1,132 @@
+"""From a folder of photos to files for the phone.
+
+    keras-resizable photos --images=photos/ --max_latency_ms=15
+    keras-resizable photos --images=photos/ --model=EfficientNetB0 --max_flops=1e8
+    keras-resizable photos --images=photos/ --model=mine.keras --input_range=0,255
+    keras-resizable photos --images=photos/ --device=android --max_latency_ms=15
+    keras-resizable photos --images=photos/ --device=browser --host=0.0.0.0 --io=float32
+    keras-resizable photos --images=photos/ --dry_run
+
+The folder has a folder of photos for each class. A model of Keras is trained for them,
+becomes a resizable network, and the best of its sub-networks within the limits an int8
+file, beside a bundle of three. Prints what these files are worth on test photos, which
+nothing was chosen with; report.html in the run's folder has it, too. The same command
+goes on where it was interrupted.
+"""
+
+import dataclasses
+
+from absl import flags
+
+from keras_resizable import devices
+from keras_resizable.workshop import photos
+from keras_resizable.workshop.commands.running import refuse_arguments
+from keras_resizable.workshop.photos.job import FIELDS
+
+FLAGS = flags.FLAGS
+
+
+def _as_text(value):
+    """A value as `Job` reads it."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return None if value is None else str(value)
+
+
+for _field in dataclasses.fields(photos.Job):
+    _is_required = _field.default is dataclasses.MISSING
+    flags.DEFINE_string(
+        _field.name,
+        None if _is_required else _as_text(_field.default),
+        FIELDS[_field.name],
+        required=_is_required,
+    )
+flags.DEFINE_enum(
+    "device", "host", ["host", "android", "browser"], "What to measure on."
+)
+flags.DEFINE_string("serial", None, "Android: serial number, if there are several.")
+flags.DEFINE_string("benchmark_binary", None, "Android: path of benchmark_model.")
+flags.DEFINE_string("host", "127.0.0.1", "Browser: address to serve the page on.")
+flags.DEFINE_bool("dry_run", False, "Only say what would be done, and how long.")
+flags.DEFINE_bool(
+    "new_run", False, "Begin anew: else what was begun or trained goes on."
+)
+flags.DEFINE_string("runs_dir", "runs", "Folder of all runs.")
+
+
+def make_job():
+    """The job of the flags."""
+    values = {name: FLAGS[name].value for name in FIELDS}
+    return photos.Job(**{k: v for k, v in values.items() if v is not None})
+
+
+def open_device():
+    """The device of the flags."""
+    if FLAGS.device == "android":
+        return devices.Android(
+            None, FLAGS.serial, benchmark_binary=FLAGS.benchmark_binary
+        )
+    if FLAGS.device == "browser":
+        return devices.Browser(host=FLAGS.host)
+    return devices.Host()
+
+
+def print_estimate(job):
+    """What would be done."""
+    print("Reading the photos, and timing a few steps", flush=True)
+    found = photos.estimate(job, root=FLAGS.runs_dir)
+    names = ", ".join(found.classes[:5]) + (", ..." if len(found.classes) > 5 else "")
+    print(f"classes        {len(found.classes)}: {names}")
+    print(
+        f"photos         {found.num_train:,} to train, {found.num_validation:,} to "
+        f"choose, {found.num_test:,} to test"
+    )
+    print(f"size           {' x '.join(map(str, found.image_shape))}")
+    print(f"sub-networks   {found.num_sub_networks:,}")
+    least, most = (flops / 1e6 for flops in found.flops)
+    print(f"FLOPs          {least:,.1f} to {most:,.1f} million multiply-adds")
+    for part, seconds in found.seconds.items():
+        of_steps = f", at most {found.steps[part]:,} steps"
+        print(f"{part:14} about {seconds / 60:.1f} minutes{of_steps}")
+    print(
+        f"training       about {sum(found.seconds.values()) / 60:.0f} minutes in all; "
+        "evaluating sub-networks and writing files comes on top"
+    )
+    if found.folder is not None and not FLAGS.new_run:
+        print(f"goes on in     {found.folder}, what is done there is kept")
+
+
+def main(argv):
+    refuse_arguments(argv)
+    job = make_job()
+    if FLAGS.device == "browser":
+        job.check_for_browser()  # Before a page is opened.
+    if FLAGS.dry_run:
+        print_estimate(job)
+        return
+    with open_device() as device:
+        result = photos.to_phone(
+            job, device=device, root=FLAGS.runs_dir, new=FLAGS.new_run
+        )
+    print(f"\nTop-1 on the test photos, latency on {device.name}:\n")
+    width = max(len(row["file"]) for row in result.files.to_dict("records"))
+    print(
+        f"{'file':{width}}   top-1   (95 %)   M FLOPs   latency      size   sub-network"
+    )
+    for row in result.files.to_dict("records"):
+        latency = row[f"latency_ms_{device.name}"]
+        print(
+            f"{row['file']:{width}} {100 * row['top1']:5.1f} % "
+            f"({100 * row['top1_low']:.0f} to {100 * row['top1_high']:.0f}) "
+            f"{row['flops'] / 1e6:9.1f} {latency:6.2f} ms "
+            f"{row['size_bytes'] / 1e6:6.2f} MB   {row['config'] or 'the whole model'}"
+        )
+    print("\nThe files take pixels from -1 to 1, whatever the model took.")
+    if FLAGS.io == "int8":
+        print("As int8 these are round(pixel / scale + zero_point), both in the file.")
+    for note in result.notes:
+        print(note)
+    print(
+        f"\nWrote {result.folder}: the .tflite files, labels.txt with the names of "
+        "their classes in order, report.html and files.csv"
+    )

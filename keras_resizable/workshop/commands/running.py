@@ -1,0 +1,120 @@
+"""How a command runs: its flags, and what is said when something goes wrong."""
+
+import difflib
+import logging
+import re
+import sys
+import types
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pydantic
+import tensorflow as tf
+from absl import app
+from absl import logging as absl_logging
+from absl.flags import FLAGS, Error, UnrecognizedFlagError
+
+from keras_resizable.utils.messages import in_one_line
+
+_INTERRUPTED = 130  # 128 and the number of the signal, as shells have it.
+_WHERE = "(--verbosity=1 shows where.)"
+# What TensorFlow says around the reason: where in its graph, not where in the world.
+_AROUND_REASON = re.compile(
+    r"Graph execution error|Detected at node|File \"|<stack traces|\[\[|"
+    r"\d+ root error|\d+ successful|\d+ derived|$"
+)
+
+
+def run_command(module: types.ModuleType) -> None:
+    """Runs a module of commands, whose docstring and flags `--help` shows."""
+    sys.modules["__main__"].__doc__ = module.__doc__
+    for flag in FLAGS.get_key_flags_for_module(module.__name__):
+        FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+    run_script(module.main)
+
+
+def run_script(main: Callable[[list[str]], Any]) -> None:
+    """Runs `main(argv)` with absl's flags; what goes wrong ends in one line.
+
+    With `--verbosity=1` in a traceback. Interrupted, it exits with 130.
+    """
+
+    def run(argv):
+        warnings.formatwarning = _format_warning
+        log = logging.getLogger("keras_resizable")
+        log.setLevel(logging.INFO)
+        log.addHandler(logging.StreamHandler(sys.stdout))
+        log.propagate = False
+        try:
+            if not absl_logging.level_debug():
+                # Not what TensorFlow says of every file it writes.
+                absl_logging.set_verbosity(absl_logging.WARNING)
+            main(argv)
+        except KeyboardInterrupt:
+            if absl_logging.level_debug():
+                raise
+            print(
+                "Interrupted. The same command goes on from what was saved.",
+                file=sys.stderr,
+            )
+            sys.exit(_INTERRUPTED)
+        except (ArithmeticError, ImportError, OSError, ValueError) as error:
+            if absl_logging.level_debug():
+                raise
+            if isinstance(error, pydantic.ValidationError):
+                sys.exit(f"error: {in_one_line(error)}")
+            sys.exit(f"error: {error}")
+        except (RuntimeError, tf.errors.OpError) as error:
+            if absl_logging.level_debug():
+                raise
+            sys.exit(f"error: {_reason(error)} {_WHERE}")
+
+    app.run(run, flags_parser=_parse_flags)
+
+
+def refuse_arguments(argv: list[str]) -> None:
+    """Refuses what is not a flag, for a script that takes only flags."""
+    if argv[1:]:
+        raise ValueError(f"Not a flag: {' '.join(argv[1:])}. See --help.")
+
+
+def _format_warning(message, *args, **kwargs):
+    return f"warning: {message}\n"
+
+
+def _reason(error):
+    """One line of an error of TensorFlow's or LiteRT's, which may have many."""
+    if not isinstance(error, tf.errors.OpError):
+        return " ".join(str(error).split()) or type(error).__name__
+    lines = [line.strip() for line in error.message.splitlines()]
+    lines = [line for line in lines if not _AROUND_REASON.match(line)]
+    reason = lines[0] if lines else type(error).__name__
+    reason = re.sub(r"\{\{.*?\}\} ?|^\(\d+\) \w+: *", "", reason)
+    return re.sub(r" *\[Op:[^]]*\].*$", "", reason)
+
+
+def _parse_flags(argv):
+    try:
+        return FLAGS(argv)
+    except UnrecognizedFlagError as error:
+        names = _names_of_own_flags()
+        similar = difflib.get_close_matches(error.flagname, names, n=1)
+        meant = f" Did you mean --{similar[0]}?" if similar else ""
+        sys.exit(
+            f"error: There is no flag --{error.flagname}.{meant} There are: "
+            f"{', '.join(names)}; and see --help."
+        )
+    except Error as error:
+        sys.exit(f"error: {error}")
+
+
+def _names_of_own_flags():
+    """Flags of the commands and of the script, not those of packages."""
+    own = (__package__, sys.argv[0])  # absl has a script by its path.
+    return sorted(
+        flag.name
+        for module, flags in FLAGS.flags_by_module_dict().items()
+        if module.startswith(own)
+        for flag in flags
+    )

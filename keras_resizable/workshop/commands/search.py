@@ -1,0 +1,169 @@
+"""Evaluates all sub-networks of a run, and finds the best one within limits.
+
+    keras-resizable search
+    keras-resizable search --measure=host
+    keras-resizable search --measure=android --benchmark_binary=benchmark_model
+    keras-resizable search --max_flops=2.3e9
+    keras-resizable search --max_latency_ms=20 --min_top1=0.75
+    keras-resizable search --config=1.0,0.9 --config=0.75
+    keras-resizable search --explore=300
+    keras-resizable search --merge=table_of_a_phone.csv
+
+Builds table.csv in the folder of the run, or adds the missing rows to it, and resumes
+where it was interrupted; of a space that is too large for that, --explore evaluates as
+many sub-networks on few images, and adds the best to the table. Prints the Pareto front
+and the best sub-network, and writes pareto.png and report.html. The images are the
+run's validation images; what is chosen is evaluated on the test images too.
+Batch statistics are re-estimated for each sub-network with the images in
+calibration.npz.
+"""
+
+import itertools
+import shlex
+
+from absl import flags
+
+from keras_resizable import devices, search
+from keras_resizable.search.query import check_limits, devices_of
+from keras_resizable.search.table import without_measured, write_table
+from keras_resizable.training import distribution
+from keras_resizable.workshop.commands.running import refuse_arguments
+from keras_resizable.workshop.runs import Run
+from keras_resizable.workshop.runs.folders import LATEST
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("run", str(LATEST), "Folder of the run.")
+flags.DEFINE_multi_string(
+    "config", None, "Scale factors of a sub-network to evaluate; all if absent."
+)
+flags.DEFINE_integer(
+    "explore",
+    None,
+    "Number of sub-networks to evaluate on few images, instead of all on all.",
+)
+flags.DEFINE_float("max_flops", None, "Maximum multiply-adds.")
+flags.DEFINE_float("max_latency_ms", None, "Maximum milliseconds on the device.")
+flags.DEFINE_float("max_size_bytes", None, "Maximum bytes of the .tflite file.")
+flags.DEFINE_float("min_top1", None, "Minimum accuracy, from 0 to 1.")
+flags.DEFINE_enum(
+    "measure",
+    None,
+    ["host", "android", "browser"],
+    "Measure latencies: on this machine, a device on adb, or in a browser.",
+)
+flags.DEFINE_string(
+    "device",
+    None,
+    "Name of the device that is measured (host, or its model, if absent), and that "
+    "--max_latency_ms is for (the only one of the table if absent).",
+)
+flags.DEFINE_string("serial", None, "Android: serial number, if there are several.")
+flags.DEFINE_string("benchmark_binary", None, "Android: path of benchmark_model.")
+flags.DEFINE_string("host", "127.0.0.1", "Browser: address to serve the page on.")
+flags.DEFINE_integer("threads", 1, "Threads to measure latencies with.", 1)
+flags.DEFINE_multi_string("merge", [], "Table with latencies of another device.")
+flags.DEFINE_bool("calibrate", True, "Re-estimate batch statistics.")
+flags.DEFINE_enum(
+    "strategy", "none", ["none", "mirrored"], "Which devices to evaluate on."
+)
+
+SHOWN = ["config", "top1", "flops"]
+
+
+def read_limits(run):
+    """The limits of the flags, as `search.best` takes them."""
+    names = ("max_flops", "max_latency_ms", "max_size_bytes", "min_top1")
+    given = {name: FLAGS[name].value for name in names}
+    limits = {name: value for name, value in given.items() if value is not None}
+    check_limits(**limits)
+    if FLAGS.measure:
+        return limits
+    tables = [search.read_table(path) for path in FLAGS.merge]
+    tables += [run.table()] if run.table_path.exists() else []
+    known = sorted({*itertools.chain(*map(devices_of, tables))})
+    if "max_latency_ms" in limits:
+        if not known:
+            raise ValueError("--max_latency_ms needs latencies: --measure=host.")
+        if FLAGS.device not in known and (FLAGS.device or len(known) > 1):
+            raise ValueError(f"--device is one of {', '.join(known)}.")
+    if "max_size_bytes" in limits and not any("size_bytes" in t for t in tables):
+        raise ValueError("--max_size_bytes needs sizes: --measure=host.")
+    return limits
+
+
+def open_device():
+    """The device of the flags."""
+    if FLAGS.measure == "android":
+        return devices.Android(
+            FLAGS.device, FLAGS.serial, benchmark_binary=FLAGS.benchmark_binary
+        )
+    if FLAGS.measure == "browser":
+        return devices.Browser(FLAGS.device, host=FLAGS.host)
+    return devices.Host(FLAGS.device or "host")
+
+
+def build_table(run):
+    """Of the flags: the network, its table, and the name of the device, if any."""
+    name = FLAGS.device
+    with distribution.make_strategy(FLAGS.strategy).scope():
+        network = run.finer_network(FLAGS.config or ())
+    dataset = run.test_data()
+    options = {
+        "calibrate_with": run.calibration() if FLAGS.calibrate else None,
+        "folder": run.folder,
+    }
+    if FLAGS.explore is not None:
+        table = search.explore(network, dataset, FLAGS.explore, **options)
+    else:
+        configs = FLAGS.config or run.network().space.configs()
+        table = search.build_table(network, dataset, configs, **options)
+    measured = [search.read_table(path, network.space) for path in FLAGS.merge]
+    if FLAGS.measure is not None:
+        with open_device() as device:
+            name = device.name
+            print(f"Measuring latencies on {name}")
+            measured.append(
+                search.latency_table(
+                    network, device, table["config"], threads=FLAGS.threads
+                )
+            )
+    for new in measured:
+        new = new[new["config"].isin(table["config"])]  # Others were not evaluated.
+        table = search.merge_tables(without_measured(table, new), new)
+    if measured:
+        write_table(table, run.table_path)
+    return network, table, name
+
+
+def main(argv):
+    refuse_arguments(argv)
+    if FLAGS.explore is not None and FLAGS.config:
+        raise ValueError("Give --config or --explore, not both.")
+    run = Run(FLAGS.run)
+    limits = read_limits(run)
+    network, table, device = build_table(run)
+    search.write_report(table, run.folder, network.name, run.settings)
+    front = search.pareto_front(table)
+    latencies = [name for name in table if name.startswith("latency_ms_")]
+    print(f"\n{len(table)} sub-networks; those that no other is both cheaper and as")
+    print("accurate as:\n")
+    print(front[[*SHOWN, *latencies]].to_string(index=False))
+    print(f"\nWrote {run.folder}/table.csv, samples.npz, pareto.png and report.html")
+    if limits:
+        row = search.best(table, device=device, **limits)
+        print(f"\nBest within the limits: {row['config']}")
+        print(row[[*SHOWN[1:], *latencies]].to_string())
+        unseen = run.unseen_top1(
+            network,
+            [row["config"]],
+            calibrate=FLAGS.calibrate,
+        )
+        if unseen is None:
+            print("top1 is of the images that it was chosen with: see --validation of")
+            print("`keras-resizable train`.")
+        else:
+            print(f"On test images, which nothing was chosen with: {unseen[0]:.6g}")
+        where = ""
+        if run.folder != LATEST:
+            where = f" --model {shlex.quote(str(run.network_path))}"
+        print(f"Convert it: keras-resizable convert{where} --config {row['config']}")

@@ -1,0 +1,168 @@
+"""Which files of a folder are readable images, and their orientations."""
+
+import concurrent.futures
+import hashlib
+import io
+import json
+import os
+import pathlib
+import time
+import typing
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+from PIL import ExifTags, Image
+
+from keras_resizable.utils.files import cache_folder, replacing
+from keras_resizable.utils.quiet import quiet_libraries
+
+# Names of files that are read, if this version of TensorFlow knows the format.
+SUFFIXES = {
+    *(".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg"),
+    *(".jxl", ".png", ".webp"),
+}
+_OTHER_SUFFIXES = {".avif", ".heic", ".heif", ".ico", ".jp2", ".tif", ".tiff"}
+_PNG = b"\x89PNG\r\n\x1a\n"
+_SIGNATURES = (
+    *(b"\xff\xd8\xff", _PNG, b"GIF8", b"BM", b"RIFF"),
+    *(b"\xff\x0a", b"\x00\x00\x00\x0cJXL "),
+)
+_OTHER_SIGNATURES = (b"II*\x00", b"MM\x00*", b"\x00\x00\x00\x0cjP  ")
+_DARK = 64  # Of 255: the maximum of fewer than 14 bits.
+_AT_ONCE = 1000
+_SECONDS_TO_TELL = 10  # Longer checks print their progress, and keep the result.
+
+
+class Checked(typing.NamedTuple):
+    """Why a file cannot be read, if so; its EXIF orientation (1 to 8, 1 is upright).
+
+    `is_dark` is set for 16 bits per pixel that are nearly black when read with 8.
+    """
+
+    problem: str
+    orientation: int = 1
+    is_dark: bool = False
+
+
+def is_named_as_image(name: str) -> bool:
+    """Whether a file has the suffix of an image, of any format."""
+    return pathlib.PurePath(name).suffix.lower() in SUFFIXES | _OTHER_SUFFIXES
+
+
+def begins_as_image(path: str | os.PathLike) -> bool:
+    """Whether a file begins like an image of any format, whatever its name."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(32)
+    except OSError:
+        return False
+    return _is_known(start) or _is_of_other_format(start)
+
+
+def check_images(
+    paths: Sequence[str | os.PathLike], folder: str | os.PathLike
+) -> list[Checked]:
+    """Decodes all images of a folder once, on all cores, as training will.
+
+    The result of a long check is kept until a file changes.
+    """
+    kept = _path_of_result(paths)
+    try:
+        results = [Checked(*values) for values in json.loads(kept.read_text())]
+    except (OSError, TypeError, ValueError):  # Missing or damaged.
+        results = []
+    if len(results) == len(paths):
+        return results
+    start = told = time.monotonic()
+    results = []
+    with (
+        warnings.catch_warnings(),
+        quiet_libraries(),
+        concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
+        warnings.simplefilter("ignore")  # Pillow's, of large images and odd EXIF data.
+        for first in range(0, len(paths), _AT_ONCE):
+            results += pool.map(_check, paths[first : first + _AT_ONCE])
+            now = time.monotonic()
+            if now - told > _SECONDS_TO_TELL and len(results) < len(paths):
+                print(f"Checked {len(results):,} of {len(paths):,} images of {folder}")
+                told = now
+    if time.monotonic() - start > _SECONDS_TO_TELL:
+        try:
+            with replacing(kept) as temporary:
+                temporary.write_text(json.dumps(results))
+        except OSError:
+            pass  # The next check takes as long.
+    return results
+
+
+def _path_of_result(paths):
+    """The path of the kept result for files of these sizes and times."""
+    files = hashlib.sha256(tf.__version__.encode())
+    for path in paths:
+        try:
+            status = os.stat(path)
+            state = (status.st_size, status.st_mtime_ns)
+        except OSError:
+            state = (0, 0)
+        files.update(f"{os.path.abspath(path)!r} {state}\n".encode())
+    return cache_folder() / "images" / f"{files.hexdigest()[:32]}.json"
+
+
+def _check(path):
+    try:
+        image = pathlib.Path(path).read_bytes()
+    except OSError as error:
+        return Checked(f"not readable: {error.strerror}")
+    if not image:
+        return Checked("empty")
+    if _is_of_other_format(image):
+        return Checked("of a format that is not read")
+    if not _is_known(image):
+        return Checked("without an image in it")
+    orientation = 1
+    try:
+        with Image.open(io.BytesIO(image)) as opened:
+            orientation = _orientation_of(opened)
+            # TensorFlow ignores palettes and compression.
+            if opened.format == "BMP" and not np.array_equal(
+                np.asarray(opened.convert("RGB")), _decoded(image)
+            ):
+                return Checked("BMP with a palette or compressed")
+    except Image.DecompressionBombError:
+        return Checked("larger than TensorFlow decodes")
+    except OSError:  # Such as JPEG XL, which Pillow does not read.
+        pass
+    except tf.errors.OpError:
+        return Checked("BMP with a palette or compressed")
+    try:
+        pixels = _decoded(image)
+    except tf.errors.OpError:
+        return Checked("cut off, damaged or unknown to TensorFlow")
+    has_16_bits = image.startswith(_PNG) and image[24] == 16
+    return Checked("", orientation, bool(has_16_bits and pixels.max() < _DARK))
+
+
+def _decoded(image):
+    with tf.device("CPU"):
+        return tf.io.decode_image(image, 3, expand_animations=False).numpy()
+
+
+def _orientation_of(opened):
+    try:
+        orientation = opened.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # Damaged EXIF data raises errors of any type.
+        return 1
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _is_known(image):
+    if image.startswith(b"RIFF"):
+        return image[8:12] == b"WEBP"
+    return image.startswith(_SIGNATURES)
+
+
+def _is_of_other_format(image):
+    return image.startswith(_OTHER_SIGNATURES) or image[4:8] == b"ftyp"

@@ -1,0 +1,208 @@
+"""What all sources of images have in common."""
+
+import collections.abc
+import dataclasses
+import hashlib
+import json
+import numbers
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+Arrays = tuple[np.ndarray, np.ndarray]  # Images and labels.
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Labelled images that can be read again and again.
+
+    Attributes:
+        num_images: Number of images.
+        read: Callable from a seed to a `tf.data.Dataset` of `(image, label)`. The
+            image is encoded (a string) or uint8 `(height, width, channels)`, the
+            label an integer. If the seed is None, the order is that of the source;
+            otherwise the seed, an int64 scalar that may be a tensor, alone
+            determines the order.
+    """
+
+    num_images: int
+    read: collections.abc.Callable[[tf.Tensor | None], tf.data.Dataset]
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSet:
+    """An image classification set.
+
+    Attributes:
+        train: The training `Split`.
+        test: The `Split` to evaluate with.
+        class_names: Names of the classes.
+        image_shape: `(height, width, channels)`; height and width are None if they
+            vary.
+        validation: The validation `Split`, if there is one.
+    """
+
+    train: Split
+    test: Split
+    class_names: tuple[str, ...]
+    image_shape: tuple[int | None, int | None, int]
+    validation: Split | None = dataclasses.field(default=None, kw_only=True)
+
+
+def describe(image_set: ImageSet) -> dict[str, Any]:
+    """Identifies a set without reading its images, as a dictionary for JSON."""
+    names = json.dumps(image_set.class_names).encode()
+    return {
+        "train": image_set.train.num_images,
+        "shape": list(image_set.image_shape),
+        "classes": hashlib.sha256(names).hexdigest(),
+    }
+
+
+def take_train(image_set: ImageSet, count: int, skip: int = 0) -> ImageSet:
+    """An `ImageSet` with fewer training images, always the same.
+
+    Args:
+        image_set: An `ImageSet`.
+        count: Number of images to draw.
+        skip: Number of images to draw first and skip.
+
+    Raises:
+        ValueError: If there are fewer.
+    """
+    left = image_set.train.num_images - skip
+    are_whole = all(isinstance(number, numbers.Integral) for number in (count, skip))
+    if not (are_whole and skip >= 0 and 1 <= count <= left):
+        of = f" after the first {skip}" if skip else ""
+        raise ValueError(
+            f"There are {max(left, 0)} images to train with{of}. Received: {count}"
+        )
+
+    def read(seed=None):
+        return shuffled(image_set.train.read(0).skip(skip).take(count), count, seed)
+
+    return dataclasses.replace(image_set, train=Split(count, read))
+
+
+def hold_out(image_set: ImageSet, count: int) -> ImageSet:
+    """An `ImageSet` whose test images are `count` of the training images.
+
+    They are always the same. Settings that were chosen on the real test images would
+    look better than they are.
+    """
+    num_images = image_set.train.num_images
+    if not (isinstance(count, numbers.Integral) and 0 < count < num_images):
+        raise ValueError(
+            f"Of {num_images} training images, 1 to {num_images - 1} can be held out. "
+            f"Received: {count}"
+        )
+    held_out = take_train(image_set, count).train
+    rest = take_train(image_set, num_images - count, skip=count)
+    return dataclasses.replace(rest, test=held_out)
+
+
+def with_validation(image_set: ImageSet, fraction: float) -> ImageSet:
+    """An `ImageSet` that uses a fraction of its training images for validation."""
+    count = count_validation(image_set.train.num_images, fraction)
+    rest = hold_out(image_set, count)
+    return dataclasses.replace(rest, test=image_set.test, validation=rest.test)
+
+
+def count_validation(num_images: int, fraction: float) -> int:
+    """The number of training images that `with_validation` takes."""
+    return max(1, round(fraction * num_images)) if fraction else 0
+
+
+def from_arrays(
+    train: Arrays, test: Arrays, class_names: Iterable[str] | None = None
+) -> ImageSet:
+    """An `ImageSet` of arrays in memory.
+
+    Args:
+        train: Images and labels: uint8 arrays `(images, height, width)` or with
+            channels last, and integers `(images,)` or `(images, 1)`.
+        test: Images and labels to evaluate with.
+        class_names: Names of the classes; their numbers if absent.
+
+    Raises:
+        ValueError: If images are not uint8 or differ in channels, or labels are not
+            integers, not as many, or of no class.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_resizable import data
+    >>> part = np.zeros((8, 32, 32, 3), np.uint8), np.arange(8) % 2
+    >>> data.from_arrays(part, part, class_names=["cat", "dog"]).class_names
+    ('cat', 'dog')
+    """
+    (images, labels), (test_images, test_labels) = map(_checked, (train, test))
+    if images.shape[3] != test_images.shape[3]:
+        raise ValueError(
+            "All images have as many channels. Received: "
+            f"{images.shape[3]} and {test_images.shape[3]}"
+        )
+    lowest = int(min(labels.min(), test_labels.min()))
+    highest = int(max(labels.max(), test_labels.max()))
+    if class_names is None:
+        class_names = map(str, range(highest + 1))
+    class_names = tuple(class_names)
+    if not 0 <= lowest <= highest < len(class_names):
+        raise ValueError(
+            f"Labels are from 0 to {len(class_names) - 1}. Received: from {lowest} to "
+            f"{highest}"
+        )
+    return ImageSet(
+        _split(images, labels),
+        _split(test_images, test_labels),
+        class_names,
+        images.shape[1:],
+    )
+
+
+def _checked(arrays):
+    """Images with channels, and labels of one axis."""
+    images, labels = map(np.asarray, arrays)
+    if images.dtype != np.uint8 or images.ndim not in (3, 4):
+        raise ValueError(
+            "Images are uint8, from 0 to 255, (images, height, width) or with channels "
+            f"last. Received: {images.dtype} {images.shape}"
+        )
+    if labels.shape not in ((len(images),), (len(images), 1)) or not len(labels):
+        raise ValueError(
+            f"There is a label for each image. Received: {len(images)} images, and "
+            f"labels {labels.shape}"
+        )
+    if labels.dtype.kind not in "biu":
+        raise ValueError(f"Labels are integers. Received: {labels.dtype}")
+    images = images[..., np.newaxis] if images.ndim == 3 else images
+    return images, labels.reshape(-1)
+
+
+def _split(images, labels):
+    count = len(images)
+    with tf.device("CPU"):
+        images, labels = tf.constant(images), tf.constant(labels, tf.int64)
+
+    def read(seed=None):
+        positions = shuffled(tf.data.Dataset.range(count), count, seed)
+        return positions.map(lambda i: (images[i], labels[i]))
+
+    return Split(count, read)
+
+
+def shuffled(
+    dataset: tf.data.Dataset, buffer_size: int, seed: int | tf.Tensor | None
+) -> tf.data.Dataset:
+    """Shuffles in an order that depends only on the seed; None keeps the order."""
+    if seed is None:
+        return dataset
+
+    def shuffle(seed):
+        # The seed of this graph; otherwise the order would depend on the program's.
+        tf.random.set_seed(1)
+        return dataset.shuffle(buffer_size, seed, reshuffle_each_iteration=False)
+
+    return tf.data.Dataset.from_tensors(tf.cast(seed, tf.int64)).flat_map(shuffle)

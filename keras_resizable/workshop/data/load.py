@@ -1,0 +1,88 @@
+"""Loading an image set from any source."""
+
+import os
+import pathlib
+import re
+
+import numpy as np
+
+from keras_resizable.workshop.data.folder import load_folder
+from keras_resizable.workshop.data.image_set import (
+    Arrays,
+    ImageSet,
+    from_arrays,
+    with_validation,
+)
+from keras_resizable.workshop.data.tfds import load_tfds
+
+# `name/config:version` in TensorFlow Datasets; anything else is a path.
+_NAME_OF_SET = re.compile(r"\w+(:\w+)?(/[\w.=,-]+)*(:[\w.*]+)?(/[^/]+)?")
+# 8,000 training and 2,000 test images of Fashion-MNIST (Xiao et al., 2017,
+# https://arxiv.org/abs/1708.07747), equally many of each class; its licence is in
+# fashion_mnist_LICENSE.
+SAMPLE = pathlib.Path(__file__).with_name("fashion_mnist_sample.npz")
+_SAMPLE_CLASSES = (
+    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+)
+
+
+def load(
+    dataset: str | os.PathLike = "sample",
+    data_dir: str | os.PathLike | None = None,
+    *,
+    validation: float = 0.0,
+) -> ImageSet:
+    """Loads an image classification set, from any source.
+
+    Args:
+        dataset: `"sample"` for the embedded sample of Fashion-MNIST, the path of a
+            folder of images by class, or the name of a set of TensorFlow Datasets.
+        data_dir: Folder in which TensorFlow Datasets keeps its sets.
+        validation: Share of the training images for validation; for a folder of images
+            by class see `load_folder`.
+
+    Returns:
+        An `ImageSet`; its `validation` is None if the share is 0.
+
+    Raises:
+        FileNotFoundError: If there is no such folder, or it holds no images.
+        NotADirectoryError: If it is a file.
+        ValueError: If there is no such set, or it is damaged.
+        ImportError: If it needs an extra that is not installed.
+
+    Example:
+
+    >>> from keras_resizable import data
+    >>> images = data.load("sample")
+    >>> images.train.num_images, images.image_shape
+    (8000, (28, 28, 1))
+    """
+    if not 0 <= validation < 1:
+        raise ValueError(
+            f"`validation` is at least 0 and less than 1. Received: {validation}"
+        )
+    folder = pathlib.Path(dataset).expanduser()
+    if dataset == "sample":
+        images = from_arrays(*load_sample(), _SAMPLE_CLASSES)
+    elif folder.is_dir():
+        return load_folder(folder, validation=validation)
+    elif folder.exists():
+        raise NotADirectoryError(f"A data set is a folder, and {dataset} is a file.")
+    elif not _NAME_OF_SET.fullmatch(str(dataset)):
+        raise FileNotFoundError(f"There is no folder {folder.absolute()}.")
+    else:
+        try:
+            images = load_tfds(str(dataset), data_dir)
+        except ImportError as error:
+            raise ImportError(f"There is no folder {dataset}, and {error}") from error
+    return with_validation(images, validation) if validation else images
+
+
+def load_sample() -> tuple[Arrays, Arrays]:
+    """Training and test arrays of the sample, as `keras.datasets` has them."""
+    with np.load(SAMPLE) as sample:
+        return (
+            (sample["x_train"], sample["y_train"]),
+            (sample["x_test"], sample["y_test"]),
+        )

@@ -1,0 +1,150 @@
+"""The settings of `to_phone`."""
+
+import os
+import pathlib
+from typing import Annotated, Any, Literal, Self
+
+import keras
+import pydantic
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from keras_resizable.models import NETWORKS
+from keras_resizable.search.query import check_limits
+from keras_resizable.space import check_scales
+from keras_resizable.workshop.recipes.recipe import (
+    Floats,
+    Fraction,
+    FromText,
+    OrNone,
+    descriptions_of,
+)
+
+# The defaults: as many epochs, or with few photos as many steps.
+EPOCHS = {
+    "head_epochs": (5, 100),
+    "epochs": (20, 500),
+    "resizable_epochs": (20, 500),
+    "tuning_epochs": (5, 100),
+}
+Path = Annotated[str, pydantic.BeforeValidator(os.fspath)]
+
+
+@pydantic.dataclasses.dataclass(
+    frozen=True, kw_only=True, config={"use_attribute_docstrings": True}
+)
+class Job:
+    """The settings of `to_phone`. Text is read as values.
+
+    Raises:
+        ValueError: If a value is not valid.
+    """
+
+    images: Path
+    """Folder with a folder of photos for each class, or a name of TensorFlow Datasets;
+    see `data.load`. Of a folder without test photos, 15 % of each class are test
+    photos, and another 15 % validation photos."""
+    model: Path = "MobileNetV3Small"
+    """The model to start from: a name of keras.applications; a .keras file, whose
+    classifier is replaced if it has other classes; or a network of this library that is
+    not in keras.applications, such as ResNet20, with random weights."""
+    weights: Annotated[str | None, OrNone] = "imagenet"
+    """Weights of a keras.applications model: imagenet, a .weights.h5 file without the
+    classifier, or None for random weights: then the resizable network is trained at
+    once, without a teacher."""
+    input_range: Annotated[tuple[float, float] | None, FromText] = None
+    """The values of pixels 0 and 255 that the model in a .keras file takes; by default
+    0,255 for one that begins with a Rescaling layer, else -1,1. Files take -1 to 1."""
+    scales: Floats = (1.0, 0.75, 0.5)
+    """Scale factors of the resizable network."""
+    image_size: Annotated[PositiveInt | None, OrNone] = None
+    """Height and width to train with; by default the size that the .keras file takes,
+    or the size of the images if it is the same for all, or 224."""
+    max_latency_ms: Annotated[float | None, OrNone] = None
+    """Maximum milliseconds of the float32 sub-network on the device, as the sum of its
+    pieces."""
+    max_flops: Annotated[float | None, OrNone] = None
+    """Maximum multiply-adds."""
+    min_top1: Annotated[float | None, OrNone] = None
+    """Minimum accuracy on the validation photos, from 0 to 1."""
+    io: Literal["int8", "float32"] = "int8"
+    """Input and output type of the int8 files: int8 or float32."""
+    max_loss: Fraction = 0.02
+    """Accuracy that an int8 file may lose, from 0 to 1."""
+    head_epochs: Annotated[NonNegativeInt | None, OrNone] = None
+    """Epochs that train only the classifier; 5, or 100 steps, by default."""
+    epochs: Annotated[PositiveInt | None, OrNone] = None
+    """Maximum epochs that train the whole model, stopped when the accuracy on the
+    validation photos no longer rises; 20, or 500 steps, by default."""
+    resizable_epochs: Annotated[PositiveInt | None, OrNone] = None
+    """Epochs of the resizable network; 20, or 500 steps, by default."""
+    tuning_epochs: Annotated[PositiveInt | None, OrNone] = None
+    """Epochs of the chosen sub-network; 5, or 100 steps, by default."""
+    validation: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    """Share of each class for validation."""
+    seed: int = 0
+    """Seed of weights and of the order of photos."""
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.model.endswith(".h5"):
+            raise ValueError(
+                f"A model is a .keras file. Received: model={self.model!r}"
+            )
+        weights = self.weights
+        if weights not in (None, "imagenet") and not pathlib.Path(weights).is_file():
+            raise ValueError(
+                "`weights` is None, 'imagenet' or the path of a file. Received: "
+                f"weights={weights!r}"
+            )
+        if self.input_range is not None and len({*self.input_range}) < 2:
+            raise ValueError(
+                "`input_range` is two numbers, the values of pixels 0 and 255. "
+                f"Received: {self.input_range}"
+            )
+        check_scales(self.scales)
+        check_limits(**self.limits)
+        return self
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """The limits, as `search.best` takes them."""
+        names = ("max_latency_ms", "max_flops", "min_top1")
+        given = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def is_application(self) -> bool:
+        """Whether the model is one of `keras.applications`."""
+        if self.model.endswith(".keras"):
+            return False
+        return hasattr(keras.applications, self.model) or self.model not in NETWORKS
+
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether the model has weights: then it is trained first, and teaches."""
+        if self.model.endswith(".keras"):
+            return True
+        return self.is_application and self.weights is not None
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return pathlib.Path(self.model).stem.lower()
+
+    def passes(self, name: str, steps_per_epoch: int) -> int:
+        """The number of epochs by one of `EPOCHS`."""
+        given = getattr(self, name)
+        epochs, steps = EPOCHS[name]
+        return max(epochs, -(-steps // steps_per_epoch)) if given is None else given
+
+    def check_for_browser(self) -> None:
+        """Raises a `ValueError` if browsers cannot run the files."""
+        if self.io == "int8":
+            raise ValueError(
+                "Browsers take no int8 images, but files that are int8 inside: "
+                "io='float32' (--io=float32)."
+            )
+
+
+# The description of each setting, by name.
+FIELDS = descriptions_of(Job)

@@ -1,0 +1,203 @@
+"""Everything that a job reads: its photos, its model, and what follows from them."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import pathlib
+import random
+from typing import Any
+
+import keras
+
+from keras_resizable.conversion import from_keras
+from keras_resizable.conversion.sources import APPLICATIONS
+from keras_resizable.network import ResizableNetwork
+from keras_resizable.space import Configuration, SpatialSpace
+from keras_resizable.subnetworks.pieces import count_flops_of_configs
+from keras_resizable.workshop import data, recipes
+from keras_resizable.workshop.data.pipeline import resolved_shape
+from keras_resizable.workshop.photos.job import Job
+from keras_resizable.workshop.photos.source import make_source
+from keras_resizable.workshop.recipes.building import make_network
+from keras_resizable.workshop.runs.saving import load_model
+
+# These settings may change without another training.
+_CHOICES = ("max_latency_ms", "max_flops", "min_top1", "io", "max_loss")
+_IMAGE_SIZE = 224  # Where photos have several sizes.
+_SMALL = 96  # Below, random crops of other sizes leave too little.
+_IMAGES_PER_SHARE = 32
+_FEWEST_PER_SHARE = 16
+_MAX_EVALUATED = 1024  # Sub-networks.
+
+
+@dataclasses.dataclass(frozen=True)
+class Material:
+    """What `read` has read.
+
+    Attributes:
+        job: The job.
+        photos: Its photos; `test` are the test photos.
+        model: The model in its .keras file, if any.
+    """
+
+    job: Job
+    photos: data.ImageSet
+    model: keras.Model | None
+
+    @functools.cached_property
+    def images(self) -> data.ImageSet:
+        """The photos to train and to choose with: `test` are the validation photos."""
+        assert self.photos.validation is not None
+        return dataclasses.replace(self.photos, test=self.photos.validation)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """`(height, width, channels)` to train with."""
+        return resolved_shape(self.images.image_shape, self.recipe.image_size)
+
+    @property
+    def classes(self) -> int:
+        """The number of classes."""
+        return len(self.images.class_names)
+
+    @functools.cached_property
+    def recipe(self) -> recipes.Recipe:
+        """The recipe of the resizable network, without learning rate and teacher."""
+        job, images = self.job, self.images
+        size = job.image_size or _square_of(self.model)
+        if size is None and None in images.image_shape:
+            size = _IMAGE_SIZE
+        pixels = size or images.image_shape[0] or _IMAGE_SIZE
+        count, plan = images.train.num_images, len(job.scales)
+        is_split = count >= _FEWEST_PER_SHARE * plan
+        batch = min(_IMAGES_PER_SHARE * (plan if is_split else 1), count)
+        return recipes.Recipe(
+            network=(APPLICATIONS if job.is_application else "") + job.model,
+            dataset=job.images,
+            validation=job.validation,
+            image_size=size,
+            epochs=job.passes("resizable_epochs", count // batch),
+            batch_size=batch,
+            split_batch=is_split,
+            scales=job.scales,
+            learning_rate=0.1,  # Until a range test has found another.
+            schedule="cosine",
+            warmup=0.05,
+            nesterov=True,
+            weight_decay=1e-4,
+            augmentation="inception" if pixels >= _SMALL else "pad_crop_flip",
+            seed=job.seed,
+        )
+
+    def untrained(self) -> ResizableNetwork:
+        """The resizable network, to count and to time.
+
+        Raises:
+            ValueError: If the model cannot be converted, or no sub-network is within
+                the limit of FLOPs.
+        """
+        if self.job.is_pretrained:
+            job = dataclasses.replace(self.job, weights=None)
+            model = make_source(job, self.model, self.shape, self.classes)
+            network = from_keras(model, job.scales)
+        else:
+            network = make_network(
+                self.recipe,
+                "resizable",
+                None,
+                image_shape=self.shape,
+                classes=self.classes,
+            )
+        if self.job.max_flops is not None:
+            self._check_flops(network, self.job.max_flops)
+        return network
+
+    def _check_flops(self, network, limit):
+        configs = self.evaluated(network.space)
+        flops = dict(zip(configs, count_flops_of_configs(network, configs)))
+        nearest = min(flops, key=flops.__getitem__)
+        if limit < flops[nearest]:
+            raise ValueError(
+                f"No sub-network has flops of at most {limit:.4g}. The nearest is "
+                f"'{nearest}': flops {flops[nearest]:.4g}."
+            )
+
+    def evaluated(self, space: SpatialSpace) -> list[Configuration]:
+        """The configurations to choose from: all, or a random sample."""
+        configs = list(space.configs())
+        if len(configs) <= _MAX_EVALUATED:
+            return configs
+        return random.Random(self.job.seed).sample(configs, _MAX_EVALUATED)
+
+
+def read(job: Job) -> Material:
+    """Reads the photos and the model of a job.
+
+    Raises:
+        FileNotFoundError: If photos or model are not there.
+        ValueError: If there are too few photos, or only one class.
+    """
+    photos = data.load(job.images, validation=job.validation)
+    if len(photos.class_names) < 2:
+        raise ValueError(
+            f"{job.images} has one class, {photos.class_names[0]!r}: there is nothing "
+            "to tell apart."
+        )
+    model = None
+    if job.model.endswith(".keras"):
+        if not pathlib.Path(job.model).is_file():
+            raise FileNotFoundError(f"There is no file {job.model}.")
+        model = load_model(job.model)
+    return Material(job, photos, model)
+
+
+def settings_of(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings that determine training, and those that select and write."""
+    settings = json.loads(json.dumps(dataclasses.asdict(job)))
+    choice = {name: settings.pop(name) for name in _CHOICES}
+    folder = folder_of_photos(job)
+    if folder.is_dir():
+        settings["images"] = os.fspath(folder)  # However it is spelled.
+    # The purpose of each photo follows from all of them.
+    settings["photos"] = digest_of_photos(job)
+    settings["model_file"] = digest_of_model(job)
+    return settings, choice
+
+
+def folder_of_photos(job: Job) -> pathlib.Path:
+    """Where the photos are, unless TensorFlow Datasets has them."""
+    return pathlib.Path(job.images).expanduser().resolve()
+
+
+def digest_of_photos(job: Job) -> str:
+    """A digest of the photos, their names, and their folder."""
+    folder = folder_of_photos(job)
+    digest = hashlib.sha256(os.fsencode(folder))
+    # Photos of classes, and of classes in train/ and test/; links are followed.
+    for path in sorted([*folder.glob("*/*"), *folder.glob("*/*/*")]):
+        name = path.relative_to(folder)
+        if path.is_file() and not any(part.startswith(".") for part in name.parts):
+            digest.update(os.fsencode(name))
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def digest_of_model(job: Job) -> str:
+    """A digest of the files that hold the model and its weights, if any."""
+    digest = hashlib.sha256()
+    for name in (job.model, job.weights or ""):
+        path = pathlib.Path(name)
+        if path.suffix in (".keras", ".h5") and path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _square_of(model):
+    """Height and width that a model takes, if it takes squares of one size only."""
+    if model is None:
+        return None
+    shape = model.inputs[0].shape
+    return shape[1] if len(shape) == 4 and shape[1] == shape[2] else None

@@ -1,0 +1,182 @@
+"""The last step of a job: its files, written and measured on the test photos."""
+
+import functools
+import logging
+import pathlib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_resizable import devices, export, search
+from keras_resizable.export.saved_model import signature_name
+from keras_resizable.space import Configuration
+from keras_resizable.subnetworks.flops import count_flops
+from keras_resizable.utils.extras import import_extra
+from keras_resizable.workshop import data
+from keras_resizable.workshop.photos.material import Material
+from keras_resizable.workshop.photos.steps import Choice
+from keras_resizable.workshop.recipes.building import has_center_crop
+from keras_resizable.workshop.runs import Run
+from keras_resizable.workshop.runs.saving import load_model
+
+if TYPE_CHECKING:
+    import pandas
+
+_LOG = logging.getLogger(__name__)
+
+
+class Made(NamedTuple):
+    """A signature of a file.
+
+    Args:
+        path: Path of the file.
+        signature: Name of the signature; None for a file with one.
+        config: The configuration; None for the source.
+        model: The Keras model that it computes.
+    """
+
+    path: pathlib.Path
+    signature: str | None
+    config: Configuration | None
+    model: keras.Model
+
+
+def write_files(
+    material: Material,
+    run: Run,
+    choice: Choice,
+    tuned: keras.Model,
+    source: pathlib.Path | None,
+    folder: pathlib.Path,
+) -> list[Made]:
+    """Writes the int8 files to `<folder>/new`, the chosen sub-network's first.
+
+    Raises:
+        ValueError: If the file of the chosen sub-network loses too much accuracy.
+    """
+    job, network, config = material.job, choice.network, choice.config
+    options: dict[str, Any] = {
+        "quantize": "int8",
+        "io": job.io,
+        "calibrate_with": run.calibration(),
+        "evaluate_with": run.evaluation(),
+    }
+    about = run.preprocessing() | {"labels": run.labels()}
+    new = folder / "new"
+    path = new / f"{network.name}_{config.key}_int8.tflite"
+    _LOG.info("Writing int8 files")
+    result = export.to_tflite(
+        tuned,
+        path,
+        metadata=about | {"config": str(config)},
+        max_loss=job.max_loss,
+        **options,
+    )
+    _LOG.info(f"{path.name}: {result['accuracy']}")
+    made = [Made(path, None, config, tuned)]
+    parts: dict[Configuration, pathlib.Path] = {}
+    for neighbour in choice.neighbours:
+        try:
+            ((_, parts[neighbour], _),) = export.to_tflite_files(
+                network,
+                [neighbour],
+                folder / "bundle",
+                metadata=about,
+                max_loss=job.max_loss,
+                **options,
+            )
+        except ValueError as error:
+            _LOG.info(f"Without {neighbour} in the bundle: {error}")
+    if len(parts) < 2:
+        _LOG.info(
+            "No bundle: no sub-network of about the cost of the chosen one joins it."
+        )
+    else:
+        path = new / f"{network.name}_bundle_int8.tflite"
+        export.to_bundle(list(parts.values()), path)
+        for part in parts:
+            model = network.sub_network(part, calibrate_with=run.calibration())
+            made.append(Made(path, signature_name(network.space, part), part, model))
+    if source is not None:
+        whole, path = load_model(source), new / "source_int8.tflite"
+        try:
+            export.to_tflite(whole, path, metadata=about, max_loss=1.0, **options)
+            made.append(Made(path, None, None, whole))
+        except ValueError as error:
+            _LOG.info(f"Without a file of the whole model, to compare with: {error}")
+    return made
+
+
+def measure_files(
+    made: list[Made], material: Material, device: devices.Device
+) -> "pandas.DataFrame":
+    """A row for each signature: its size, its latency and its accuracy."""
+    pandas = import_extra("pandas", "search")
+    _LOG.info(f"Measuring the files on the test photos and on {device.name}")
+    photos = material.photos
+    has_crop = has_center_crop(material.recipe)
+    test = data.eval_dataset(photos.test, material.shape, 256, center_crop=has_crop)
+    results = device.measure(list(dict.fromkeys(one.path for one in made)), 1, 5, 50)
+    latencies = {
+        (pathlib.Path(result["path"]), result.get("signature")): result["median_ms"]
+        for result in results
+    }
+    rows = []
+    for path, signature, config, model in made:
+        accuracy = export.evaluate_tflite(
+            path,
+            test,
+            signature=signature,
+            compare_with=tf.function(functools.partial(model, training=False)),
+        )
+        num_right = round(accuracy.top1 * accuracy.num_images)
+        right = np.arange(accuracy.num_images) < num_right
+        low, high = search.confidence_interval(right)
+        rows.append(
+            {
+                "file": path.name,
+                "signature": signature or "",
+                "config": "" if config is None else str(config),
+                "flops": count_flops(model),
+                "size_bytes": path.stat().st_size,
+                f"latency_ms_{device.name}": latencies[path, signature],
+                "top1": accuracy.top1,
+                "top1_low": low,
+                "top1_high": high,
+                "num_images": accuracy.num_images,
+                "commonest": photos.class_names[accuracy.commonest_class],
+                "commonest_share": accuracy.commonest_share,
+                "difference_to_keras": accuracy.difference,
+                "agreement": accuracy.agreement,
+                "ties": accuracy.ties,
+            }
+        )
+    return pandas.DataFrame(rows)
+
+
+def notes_on(
+    files: "pandas.DataFrame", device: str, max_latency_ms: float | None
+) -> list[str]:
+    """Warnings about the first file, a sentence each."""
+    chosen, notes = files.iloc[0], []
+    if chosen["top1_low"] <= chosen["commonest_share"]:
+        notes.append(
+            f"No better than always saying {chosen['commonest']!r} "
+            f"({100 * chosen['commonest_share']:.0f} %), as far as "
+            f"{chosen['num_images']} test photos can tell."
+        )
+    column = f"latency_ms_{device}"
+    if max_latency_ms is None or chosen[column] <= max_latency_ms:
+        return notes
+    note = (
+        f"It takes {chosen[column]:.2f} ms, beyond the limit of {max_latency_ms:g} ms, "
+        "which was kept by the float32 sub-network."
+    )
+    within = files[(files["config"] != "") & (files[column] <= max_latency_ms)]
+    if len(within):
+        best = within.sort_values("top1", ascending=False).iloc[0]
+        name = f"{best['file']} {best['signature']}".strip()
+        note += f" {name} takes {best[column]:.2f} ms."
+    return [*notes, note]

@@ -1,0 +1,104 @@
+"""The model that a job starts from."""
+
+import keras
+import numpy as np
+from keras import layers
+
+from keras_resizable.conversion.sources import application_model, classifier
+from keras_resizable.network import ResizableNetwork
+from keras_resizable.utils.graph import is_graph, layers_of
+from keras_resizable.utils.outputs import Classifier
+from keras_resizable.workshop.photos.job import Job
+
+_LARGEST_PIXEL = 10  # The largest value of rescaled pixels.
+_AFTER_DENSE = (layers.Activation, layers.Dropout, layers.Softmax)
+
+
+def make_source(
+    job: Job,
+    model: keras.Model | None,
+    image_shape: tuple[int, int, int],
+    classes: int,
+) -> keras.Model:
+    """The model to start from, for images in [-1, 1] and the classes of a job.
+
+    Raises:
+        ValueError: If there is none, it takes other images, or its classifier cannot be
+            replaced.
+    """
+    if not job.model.endswith(".keras"):
+        return application_model(
+            job.model, input_shape=image_shape, classes=classes, weights=job.weights
+        )
+    assert model is not None
+    if isinstance(model, ResizableNetwork):
+        raise ValueError(
+            f"{job.model} holds a resizable network already. A sub-network of it is a "
+            "model of Keras."
+        )
+    taken = [tuple(tensor.shape[1:]) for tensor in model.inputs]
+    fits = len(taken) == 1 and len(taken[0]) == 3
+    if not fits or any(a not in (None, b) for a, b in zip(taken[0], image_shape)):
+        raise ValueError(
+            f"{job.model} takes {', '.join(map(str, taken))}, and the images are "
+            f"{image_shape}. Their size is `image_size`: leave it out for the model's."
+        )
+    low, high = job.input_range or _range_of(model)
+    images = keras.Input(image_shape, name="images")
+    scale = (high - low) / 2
+    x = layers.Rescaling(scale, low + scale, name="to_range")(images)
+    model = _with_classes(model, classes, job.model)
+    outputs = model(x)
+    if not Classifier(model).gives_probabilities:
+        outputs = layers.Softmax(dtype="float32", name="probabilities")(outputs)
+    return keras.Model(images, outputs, name="mine")
+
+
+def _range_of(model):
+    """The values of pixels 0 and 255 that a model takes, by a first `Rescaling`."""
+    for layer in layers_of(model):
+        if isinstance(layer, layers.Rescaling):
+            ends = np.array([0.0, 255.0])[:, None] * layer.scale + layer.offset
+            if np.abs(ends).max() <= _LARGEST_PIXEL:
+                return 0.0, 255.0
+        if layer.weights and not is_graph(layer):
+            break
+    return -1.0, 1.0
+
+
+def _with_classes(model, classes, path):
+    """A model with another last dense layer, if it has other classes."""
+    if has_classes(model, classes):
+        return model
+    last = next(
+        layer for layer in reversed(model.layers) if not isinstance(layer, _AFTER_DENSE)
+    )
+    if len(model.outputs) != 1 or not isinstance(last, layers.Dense):
+        raise ValueError(
+            f"{path} ends in no Dense layer of its own that could be replaced by one "
+            f"for {classes} classes."
+        )
+    return keras.Model(model.inputs, classifier(classes)(last.input))
+
+
+def has_classes(model: keras.Model, classes: int) -> bool:
+    """Whether a model keeps its classifier."""
+    return [tuple(tensor.shape) for tensor in model.outputs] == [(None, classes)]
+
+
+def set_trained(model: keras.Model, phase: str) -> None:
+    """Chooses which layers learn: the last one with weights, or all.
+
+    Batch normalisation keeps its statistics, which were estimated on more images than
+    there are now.
+    """
+    leaves = [layer for layer in layers_of(model) if not layers_of(layer)]
+    last = [layer for layer in leaves if layer.weights][-1]
+    for layer in (model, *layers_of(model)):
+        layer.trainable = True
+    for layer in layers_of(model):
+        is_norm = isinstance(layer, layers.BatchNormalization)
+        if phase == "classifier" and not layers_of(layer):
+            layer.trainable = layer is last
+        elif is_norm:
+            layer.trainable = False

@@ -1,0 +1,304 @@
+"""The steps of a job, before its files: source, network, choice, fine-tuning.
+
+Each leaves a file that records that it is done, so that the same call resumes.
+"""
+
+import dataclasses
+import json
+import logging
+import os
+import pathlib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import keras
+
+from keras_resizable import devices, search
+from keras_resizable.network import ResizableNetwork
+from keras_resizable.search.evaluation import evaluate_model
+from keras_resizable.search.query import latency_column
+from keras_resizable.search.samples import SAMPLES
+from keras_resizable.search.table import without_measured, write_table
+from keras_resizable.space import Configuration, SpatialSpace
+from keras_resizable.training import learning_rates
+from keras_resizable.utils.files import replacing
+from keras_resizable.utils.graph import layers_of
+from keras_resizable.workshop import data, recipes, runs
+from keras_resizable.workshop.photos.material import Material
+from keras_resizable.workshop.photos.source import (
+    has_classes,
+    make_source,
+    set_trained,
+)
+from keras_resizable.workshop.recipes.building import (
+    compile_network,
+    compile_sub_network,
+    train_data,
+)
+from keras_resizable.workshop.runs import Run, fit_resumable, save_network
+from keras_resizable.workshop.runs.folders import count_epochs
+from keras_resizable.workshop.runs.saving import load_model
+
+if TYPE_CHECKING:
+    import pandas
+
+_LOG = logging.getLogger(__name__)
+RATES = "learning_rates.json"
+_BATCH = 32  # Of the source.
+_PATIENCE = 5, 100  # Epochs without a better accuracy, or with few photos steps.
+# The least and the greatest rate to accept from each range test, and the default.
+_RATES_OF = {
+    "classifier": (0.01, 0.3, 0.1),
+    "all": (1e-3, 0.1, 0.01),
+    "resizable": (0.01, 0.3, 0.1),
+}
+_HIGHEST_RATE = 0.05  # Of a resizable network that starts from a source.
+_TUNED_RATE = 0.1  # Of the rate of the resizable training.
+_STEP = 1.5  # By what factor the neighbours in a bundle cost less or more.
+
+
+class Choice(NamedTuple):
+    """The sub-network that a job chose.
+
+    Args:
+        table: The lookup table.
+        network: The network of the table's configurations.
+        config: The chosen configuration.
+        neighbours: It and the best ones that cost a little less and more.
+    """
+
+    table: "pandas.DataFrame"
+    network: ResizableNetwork
+    config: Configuration
+    neighbours: list[Configuration]
+
+
+def train_source(material: Material, folder: pathlib.Path) -> pathlib.Path | None:
+    """Trains the model to start from: first its classifier, then all of it.
+
+    Returns:
+        The path of the trained model; None if the job starts from random weights.
+    """
+    job, images, path = material.job, material.images, folder / "source.keras"
+    if not job.is_pretrained:
+        return None
+    if path.exists():
+        return path
+    recipe = recipe_of_source(material)
+    model = make_source(job, material.model, material.shape, material.classes)
+    steps = data.steps_per_epoch(images, recipe.batch_size)
+    phases = {"all": job.passes("epochs", steps)}
+    if epochs := job.passes("head_epochs", steps):
+        phases = {"classifier": epochs, **phases}
+    for phase, epochs in phases.items():
+        set_trained(model, phase)
+        options = {"steps": epochs * steps}
+        compile_sub_network(model, recipe, learning_rate=0.01, **options)
+        rate = find_rate(folder, phase, model, train_data(recipe, images))
+        compile_sub_network(model, recipe, learning_rate=rate, **options)
+        _LOG.info(f"Training {phase} of {model.name}, at most {epochs} epochs")
+        _fit_source(model, recipe, images, epochs, folder / f"source_{phase}")
+    if material.model is not None and has_classes(material.model, material.classes):
+        given = make_source(job, material.model, material.shape, material.classes)
+        model = better(given, model, recipe, images)
+    for layer in (model, *layers_of(model)):
+        layer.trainable = True
+    # Keras can only load an optimizer of all layers.
+    compile_sub_network(model, recipe, learning_rate=0.01, steps=steps)
+    model.optimizer.build(model.trainable_variables)
+    save_network(model, path)
+    return path
+
+
+def recipe_of_source(material: Material) -> recipes.Recipe:
+    """The recipe of the model to start from."""
+    count = min(_BATCH, material.images.train.num_images)
+    return dataclasses.replace(material.recipe, batch_size=count, split_batch=False)
+
+
+def _fit_source(model, recipe, images, epochs, folder):
+    steps = data.steps_per_epoch(images, recipe.batch_size)
+    epochs_of_patience, steps_of_patience = _PATIENCE
+    stop = keras.callbacks.EarlyStopping(
+        "val_accuracy",
+        patience=max(epochs_of_patience, -(-steps_of_patience // steps)),
+        mode="max",
+        restore_best_weights=True,
+    )
+    fit_resumable(
+        model,
+        lambda step: train_data(recipe, images, start_step=step),
+        steps_per_epoch=steps,
+        epochs=epochs,
+        folder=folder,
+        callbacks=[stop],
+        validation_data=recipes.test_data(
+            recipe, images, num_classes=len(images.class_names)
+        ),
+    )
+
+
+def better(
+    before: keras.Model,
+    after: keras.Model,
+    recipe: recipes.Recipe,
+    images: data.ImageSet,
+) -> keras.Model:
+    """The trained model, or the given one if training did not improve it."""
+    batches = recipes.test_data(recipe, images)
+    old, new = (
+        evaluate_model(model, batches, "source").right.mean()
+        for model in (before, after)
+    )
+    _LOG.info(
+        "Training: %.2f -> %.2f %% of the validation photos", 100 * old, 100 * new
+    )
+    if old < new:
+        return after
+    _LOG.info("That is no better, so the model stays as it was given")
+    return before
+
+
+def train_network(
+    material: Material, source: pathlib.Path | None, folder: pathlib.Path
+) -> Run:
+    """Trains the resizable network, with the source as its teacher."""
+    recipe, images = material.recipe, material.images
+    if source is not None:
+        # In proportion to the batches, but no higher: a range test of this network
+        # finds a rate at which it forgets.
+        rate = read_json(folder / RATES)["all"] * recipe.batch_size
+        rate = min(rate / recipe_of_source(material).batch_size, _HIGHEST_RATE)
+        path = os.fspath(source)
+        recipe = dataclasses.replace(recipe, network=path, teacher=path)
+    else:
+        network = material.untrained()
+        steps = data.steps_per_epoch(images, recipe.batch_size)
+        compile_network(network, recipe, "resizable", None, steps_per_epoch=steps)
+        rate = find_rate(folder, "resizable", network, train_data(recipe, images))
+    recipe = dataclasses.replace(recipe, learning_rate=rate)
+    finished = Run(folder / "latest")
+    if count_epochs(finished.folder) >= recipe.epochs:
+        return finished
+    _LOG.info(f"Training the resizable network, {recipe.epochs} epochs")
+    return runs.train(recipe, root=folder, images=images)
+
+
+def find_rate(
+    folder: pathlib.Path, name: str, model: keras.Model, batches: Any
+) -> float:
+    """The learning rate of a range test, which is kept in the folder."""
+    known = read_json(folder / RATES)
+    if name not in known:
+        _LOG.info(f"Looking for a learning rate ({name})")
+        low, high, default = _RATES_OF[name]
+        try:
+            found = learning_rates.find_learning_rate(model, batches).suggested / 2
+        except ValueError as error:
+            _LOG.info(f"The range test found none, so it is {default}: {error}")
+            if name != "resizable":
+                _LOG.info("For a .keras file: is `input_range` right for it?")
+            found = default
+        known[name] = min(max(found, low), high)
+        write_json(known, folder / RATES)
+    return known[name]
+
+
+def choose(material: Material, run: Run, device: devices.Device) -> Choice:
+    """Evaluates the sub-networks, and chooses the best within the limits.
+
+    Raises:
+        ValueError: If none is within the limits.
+    """
+    job, network = material.job, run.finer_network()
+    configs = material.evaluated(run.network().space)
+    _LOG.info(f"Evaluating {len(configs)} sub-networks")
+    table = search.build_table(
+        network,
+        recipes.test_data(run.recipe, material.images),
+        configs,
+        calibrate_with=run.calibration(),
+        folder=run.folder,
+    )
+    name, cost = None, "flops"
+    if job.max_latency_ms is not None:
+        name = device.name
+        _LOG.info(f"Measuring latencies on {name}")
+        new = search.latency_table(network, device, table["config"])
+        table = search.merge_tables(without_measured(table, new), new)
+        write_table(table, run.table_path)
+        cost = latency_column(table, name)
+    row = search.best(table, device=name, **job.limits)
+    config = network.space.config(row["config"])
+    _LOG.info(f"Chosen: {config}")
+    samples = search.load_samples(run.folder / SAMPLES)
+    row = search.best(table, device=name, as_good_in=samples, **job.limits)
+    if row["config"] != str(config):
+        _LOG.info(
+            f"The {samples.right.shape[1]} validation photos cannot tell it from "
+            f"{row['config']}, which takes {row['flops'] / 1e6:.1f} M FLOPs."
+        )
+    return Choice(
+        table, network, config, neighbours(table, network.space, config, cost)
+    )
+
+
+def neighbours(
+    table: "pandas.DataFrame", space: SpatialSpace, chosen: Configuration, cost: str
+) -> list[Configuration]:
+    """The chosen configuration and the best that cost a little less and more."""
+    costs = table.set_index("config")[cost]
+    middle = costs[str(chosen)]
+    configs = [chosen]
+    for low, high in ((0, middle / _STEP), (middle * 1.0001, middle * _STEP)):
+        rows = table[(table[cost] > low) & (table[cost] <= high)]
+        if len(rows):
+            best = rows.sort_values(["top1", cost], ascending=[False, True]).iloc[0]
+            configs.append(space.config(best["config"]))
+    return sorted(configs, key=lambda config: -costs[str(config)])
+
+
+def fine_tune(
+    material: Material, run: Run, choice: Choice, source: pathlib.Path | None
+) -> keras.Model:
+    """The chosen sub-network after more training, if that improved it."""
+    steps = data.steps_per_epoch(material.images, run.recipe.batch_size)
+    how: dict[str, Any] = {
+        "epochs": material.job.passes("tuning_epochs", steps),
+        "learning_rate": _TUNED_RATE * run.recipe.learning_rate,
+        "weights": "all",
+        "seed": material.job.seed,
+    }
+    known = {"config": list(choice.config)} | how
+    done = [
+        Run(path.parent)
+        for path in run.folder.glob(f"finetuned/*/{SAMPLES}")
+        if known.items() <= Run(path.parent).settings.items()
+    ]
+    if done:
+        tuned = done[0]
+    else:
+        _LOG.info(f"Fine-tuning {choice.config}, {how['epochs']} epochs")
+        teacher = False if source is None else load_model(source)
+        tuned = runs.fine_tune(
+            run, choice.config, teacher=teacher, images=material.images, **how
+        ).run
+    samples = search.load_samples(tuned.folder / SAMPLES)
+    before, after = samples.right.mean(axis=1)
+    _LOG.info(
+        f"Fine-tuning: {100 * before:.2f} -> {100 * after:.2f} % of the validation "
+        "photos"
+    )
+    if after > before:
+        return load_model(tuned.model_path)
+    return choice.network.sub_network(choice.config, calibrate_with=run.calibration())
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """The contents of a file of a job; nothing if it is not there yet."""
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def write_json(contents: dict[str, Any], path: pathlib.Path) -> None:
+    """Writes a file of a job at once."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(contents, indent=2) + "\n")

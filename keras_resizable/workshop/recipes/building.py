@@ -1,0 +1,319 @@
+"""What a recipe stands for: its images, its network, and how that is compiled."""
+
+import dataclasses
+import importlib
+import inspect
+
+import keras
+import tensorflow as tf
+
+from keras_resizable import samplers
+from keras_resizable.callbacks import StartFromLargest
+from keras_resizable.conversion import from_keras
+from keras_resizable.conversion.sources import (
+    APPLICATIONS,
+    application_model,
+    is_source,
+    load_source,
+    set_options,
+)
+from keras_resizable.distillation import InPlaceDistillation, TeacherDistillation
+from keras_resizable.models import NETWORKS
+from keras_resizable.network import ResizableNetwork
+from keras_resizable.space import ConfigLike
+from keras_resizable.workshop import data
+from keras_resizable.workshop.data.image_set import count_validation
+from keras_resizable.workshop.data.pipeline import resolved_shape
+from keras_resizable.workshop.recipes.recipe import Recipe
+
+# Training images, classes and image shapes, for what is told without the data.
+KNOWN_SETS = {
+    "cifar10": (50_000, 10, (32, 32, 3)),
+    "cifar100": (50_000, 100, (32, 32, 3)),
+    "fashion_mnist": (60_000, 10, (28, 28, 1)),
+    "imagenet2012": (1_281_167, 1000, (None, None, 3)),
+    "mnist": (60_000, 10, (28, 28, 1)),
+    "sample": (8_000, 10, (28, 28, 1)),
+}
+
+
+def size_of_set(
+    recipe: Recipe,
+) -> tuple[int, int, tuple[int | None, int | None, int]]:
+    """Training images, classes and image shape, without the images if possible."""
+    if recipe.dataset in KNOWN_SETS:
+        count, classes, shape = KNOWN_SETS[recipe.dataset]
+        count -= count_validation(count, recipe.validation)
+        if recipe.num_images is not None and recipe.num_images > count:
+            raise ValueError(
+                f"There are {count} images to train with. Received: {recipe.num_images}"
+            )
+        return min(count, recipe.num_images or count), classes, shape
+    images = load_data(recipe)
+    return images.train.num_images, len(images.class_names), images.image_shape
+
+
+def load_data(recipe: Recipe, *, unseen: bool = False) -> data.ImageSet:
+    """The images of a recipe, an `ImageSet`.
+
+    Args:
+        recipe: A `Recipe`.
+        unseen: Whether its `test` are the test images also if there are others to
+            choose with, of the recipe's `validation`.
+    """
+    images = data.load(recipe.dataset, validation=recipe.validation)
+    if images.validation is not None and not unseen:
+        images = dataclasses.replace(images, test=images.validation)
+    if recipe.num_images is not None:
+        images = data.take_train(images, recipe.num_images)
+    return images
+
+
+def has_center_crop(recipe: Recipe) -> bool:
+    """Whether to evaluate on a central crop: random crops train on larger objects."""
+    return recipe.augmentation == "inception"
+
+
+def train_data(
+    recipe: Recipe,
+    images: data.ImageSet,
+    *,
+    start_step: int = 0,
+    num_shards: int = 1,
+    shard: int = 0,
+) -> tf.data.Dataset:
+    """The batches that a recipe trains with; see `data.train_dataset`."""
+    return data.train_dataset(
+        images,
+        recipe.batch_size,
+        image_size=recipe.image_size,
+        augmentation=recipe.augmentation,
+        rand_augment=recipe.rand_augment,
+        cutout=recipe.cutout,
+        mixup=recipe.mixup,
+        cutmix=recipe.cutmix,
+        seed=recipe.seed,
+        start_step=start_step,
+        num_shards=num_shards,
+        shard=shard,
+    )
+
+
+def test_data(
+    recipe: Recipe,
+    images: data.ImageSet,
+    *,
+    num_classes: int | None = None,
+    split: data.Split | None = None,
+) -> tf.data.Dataset:
+    """The batches to evaluate with, of the test images or of another split.
+
+    See `data.eval_dataset`.
+    """
+    return data.eval_dataset(
+        split or images.test,
+        resolved_shape(images.image_shape, recipe.image_size),
+        max(recipe.batch_size, 256),
+        center_crop=has_center_crop(recipe),
+        num_classes=num_classes,
+    )
+
+
+def _find_network(name):
+    """The function that makes a network, by its name or as package.module:function."""
+    if name in NETWORKS:
+        return NETWORKS[name]
+    module, _, function = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (AttributeError, ImportError, ValueError) as error:
+        raise ValueError(
+            f"There is no network {name!r}: {error}. A module of your own is found in "
+            "the folders of PYTHONPATH."
+        ) from error
+
+
+def make_network(
+    recipe: Recipe,
+    mode: str,
+    config: ConfigLike | None,
+    *,
+    image_shape: tuple[int | None, int | None, int],
+    classes: int,
+) -> ResizableNetwork:
+    """The network of a recipe."""
+    if recipe.synchronized and (mode == "resizable_aug" or recipe.shrink):
+        raise ValueError(
+            "With synchronized batch statistics all steps train the same number of "
+            "sub-networks, which the mode 'resizable_aug' and `shrink` do not."
+        )
+    if mode == "resizable_aug" and recipe.shrink and recipe.shrink >= recipe.switch:
+        raise ValueError(
+            "The target would be trained alone before all sub-networks are: shrink is "
+            f"less than switch. Received: {recipe.shrink} and {recipe.switch}"
+        )
+    if mode == "individual" and recipe.distillation != "none":
+        raise ValueError(
+            f"One sub-network alone has none to learn from. Received: distillation="
+            f"{recipe.distillation!r} with the mode 'individual'."
+        )
+    scales = recipe.scales if mode != "individual" else tuple(set(config or (1.0,)))
+    make = _convert if is_source(recipe.network) else _call
+    network = make(recipe, scales, image_shape, classes)
+    stages = network.space.num_stages
+    if mode == "individual" and config is not None and len(config) != stages:
+        raise ValueError(
+            f"To train it alone, config needs {stages} scale factors, one for each "
+            f"stage. Received: {config}"
+        )
+    return network
+
+
+def _convert(recipe, scales, image_shape, classes):
+    """The network of a model of others."""
+    name, options = recipe.network, {"width": recipe.width, "dropout": recipe.dropout}
+    if recipe.drop_path:
+        raise ValueError(f"{name} has no residual branches to drop.")
+    if name.startswith(APPLICATIONS):
+        model = application_model(
+            name.removeprefix(APPLICATIONS),
+            input_shape=image_shape,
+            classes=classes,
+            weights=recipe.weights,
+            **options,
+        )
+    elif options != {"width": 1.0, "dropout": 0.0} or recipe.weights is not None:
+        raise ValueError(
+            f"The width, the weights and the dropout of {name} are its own. Received: "
+            f"weights={recipe.weights!r}, {options}"
+        )
+    else:
+        model = load_source(name, classes)
+    regularizer = keras.regularizers.L2(recipe.weight_decay)
+    set_options(model, regularizer, recipe.synchronized)
+    return from_keras(model, scales, input_shape=image_shape)
+
+
+def _call(recipe, scales, image_shape, classes):
+    """A network of this library, or of a function like those that make them."""
+    make = _find_network(recipe.network)
+    options = {
+        "input_shape": image_shape,
+        "classes": classes,
+        "weights": recipe.weights,
+        "dropout": recipe.dropout,
+        "kernel_regularizer": keras.regularizers.L2(recipe.weight_decay),
+        "synchronized": recipe.synchronized,
+    }
+    taken = inspect.signature(make).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in taken.values())
+    if missing := [name for name in options if name not in taken and not takes_any]:
+        raise ValueError(
+            f"The network {recipe.network!r} has to take {', '.join(missing)}, as "
+            "those of keras_resizable do."
+        )
+    for name, absent in (("width", 1.0), ("drop_path", 0.0)):
+        value = getattr(recipe, name)
+        if name in taken:
+            options[name] = value
+        elif value != absent:
+            raise ValueError(f"{recipe.network} has no {name}. Received: {value}")
+    return make(scales, **options)
+
+
+def compile_network(
+    network: ResizableNetwork,
+    recipe: Recipe,
+    mode: str,
+    config: ConfigLike | None,
+    *,
+    steps_per_epoch: int,
+) -> None:
+    """Compiles a network by a recipe, for one-hot labels."""
+    steps = recipe.epochs * steps_per_epoch
+    teaching: InPlaceDistillation | TeacherDistillation | None = None
+    if recipe.distillation != "none":
+        teaching = InPlaceDistillation(recipe.distillation_weight)
+    if recipe.teacher is not None:
+        (classes,) = network.output_shape[1:]
+        teacher = load_source(recipe.teacher, classes)
+        teaching = TeacherDistillation(teacher, recipe.distillation_weight)
+    network.compile(
+        keras.optimizers.SGD(
+            _schedule(recipe, steps, steps_per_epoch),
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+            use_ema=recipe.ema > 0,
+            ema_momentum=recipe.ema,
+        ),
+        loss=keras.losses.CategoricalCrossentropy(
+            label_smoothing=recipe.label_smoothing
+        ),
+        metrics=["accuracy"],
+        sampler=_sampler(network.space, recipe, mode, config, steps_per_epoch),
+        distillation=teaching,
+        split_batch=recipe.split_batch,
+    )
+
+
+def compile_sub_network(
+    model: keras.Model, recipe: Recipe, *, learning_rate: float, steps: int
+) -> None:
+    """Compiles for one-hot labels, with a learning rate that falls to zero."""
+    model.compile(
+        keras.optimizers.SGD(
+            keras.optimizers.schedules.CosineDecay(learning_rate, steps),
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+        ),
+        loss=keras.losses.CategoricalCrossentropy(
+            label_smoothing=recipe.label_smoothing
+        ),
+        metrics=["accuracy"],
+    )
+
+
+def training_callbacks(recipe: Recipe, mode: str) -> list[keras.callbacks.Callback]:
+    """The callbacks that a recipe needs to be trained as it says."""
+    if mode == "individual" or not recipe.shrink:
+        return []
+    return [StartFromLargest(_first_shrunk_epoch(recipe))]
+
+
+def _first_shrunk_epoch(recipe):
+    return round(recipe.shrink * recipe.epochs)
+
+
+def _sampler(space, recipe, mode, config, steps_per_epoch):
+    alone = samplers.FixedSampler([space.config(config or ())])
+    if mode == "individual":
+        return alone
+    kind, options = samplers.SAMPLERS[recipe.sampler], {"seed": recipe.seed}
+    if "num_draws" in inspect.signature(kind).parameters:
+        options["num_draws"] = recipe.draws
+    sampler = kind(**options)
+    if recipe.shrink:
+        largest = samplers.FixedSampler([space.largest])
+        step = _first_shrunk_epoch(recipe) * steps_per_epoch
+        sampler = samplers.SwitchingSampler(largest, sampler, step)
+    if mode == "resizable_aug":
+        step = round(recipe.switch * recipe.epochs * steps_per_epoch)
+        sampler = samplers.SwitchingSampler(sampler, alone, step)
+    return sampler
+
+
+def _schedule(recipe, steps, steps_per_epoch):
+    schedules = keras.optimizers.schedules
+    if recipe.schedule == "step":
+        boundaries = [round(epoch * steps_per_epoch) for epoch in recipe.decay_epochs]
+        rates = [recipe.learning_rate * 0.1**n for n in range(len(boundaries) + 1)]
+        return schedules.PiecewiseConstantDecay(boundaries, rates)
+    if recipe.schedule == "linear":
+        return schedules.PolynomialDecay(recipe.learning_rate, steps, 0.0)
+    warmup = max(1, round(recipe.warmup * steps))
+    return schedules.CosineDecay(
+        0.0,
+        decay_steps=max(1, steps - warmup),
+        warmup_target=recipe.learning_rate,
+        warmup_steps=warmup,
+    )

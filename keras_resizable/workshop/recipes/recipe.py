@@ -1,0 +1,165 @@
+"""A recipe: training settings, as data."""
+
+from typing import Annotated, Any, Literal, Self
+
+import pydantic
+from pydantic import Field, NonNegativeFloat, PositiveInt
+
+from keras_resizable.conversion.sources import APPLICATIONS, is_source
+from keras_resizable.models import NETWORKS
+
+MODES = ("individual", "resizable", "resizable_aug")
+
+
+def _read(value: Any) -> Any:
+    """Reads text: None, or numbers between commas; a number alone is a list of one."""
+    if isinstance(value, str) and _read_none(value) is not None:
+        return [part for part in value.split(",") if part]
+    return (value,) if isinstance(value, (int, float)) else _read_none(value)
+
+
+def _read_none(value: Any) -> Any:
+    return None if value in ("None", "none") else value
+
+
+FromText = pydantic.BeforeValidator(_read)
+OrNone = pydantic.BeforeValidator(_read_none)
+Floats = Annotated[tuple[float, ...], FromText]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+BelowOne = Annotated[float, Field(ge=0, lt=1)]
+FiniteRate = Annotated[NonNegativeFloat, Field(allow_inf_nan=False)]
+
+
+@pydantic.dataclasses.dataclass(
+    frozen=True, kw_only=True, config={"use_attribute_docstrings": True}
+)
+class Recipe:
+    """Training settings; `FIELDS` describes each. Text is read as values.
+
+    Raises:
+        ValueError: If a value is not valid.
+
+    Example:
+
+    >>> from keras_resizable import recipes
+    >>> recipes.resolve("sample_resnet20", overrides={"epochs": 5}).epochs
+    5
+    """
+
+    network: str
+    """Name of a network, such as ResNet50; a model of Keras, as
+    keras.applications.EfficientNetB0; a .keras file; or your own function that makes
+    one, as package.module:function."""
+    dataset: str
+    """'sample', a folder, or a set of TensorFlow Datasets."""
+    epochs: PositiveInt
+    """Passes over the images."""
+    batch_size: PositiveInt
+    """Images per step, on all devices together."""
+    learning_rate: FiniteRate
+    """Peak learning rate."""
+    schedule: Literal["step", "linear", "cosine"]
+    """Decay of the learning rate: step, linear, cosine."""
+    weight_decay: FiniteRate
+    """L2 decay."""
+    decay_epochs: Floats = ()
+    """Epochs after which the schedule 'step' divides the rate by 10."""
+    warmup: Fraction = 0.0
+    """Fraction of steps in which 'cosine' warms up."""
+    momentum: BelowOne = 0.9
+    """Momentum."""
+    nesterov: bool = False
+    """Whether the momentum is Nesterov's."""
+    scales: Floats = (1.0, 0.9, 0.8, 0.7)
+    """Scale factors."""
+    width: float = 1.0
+    """Width, if the network comes in several."""
+    weights: Annotated[str | None, OrNone] = None
+    """'imagenet' or a .weights.h5 file to start from."""
+    image_size: Annotated[PositiveInt | None, OrNone] = None
+    """Height and width; the images' if None."""
+    num_images: Annotated[PositiveInt | None, OrNone] = None
+    """Training images; all if None."""
+    validation: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """Part of the training images to evaluate with, instead of the test images."""
+    augmentation: Literal["none", "pad_crop_flip", "inception"] = "inception"
+    """none, pad_crop_flip or inception."""
+    rand_augment: Fraction = 0.0
+    """Magnitude of RandAugment, 0 to 1."""
+    cutout: Fraction = 0.0
+    """Cutout's box, as a fraction of the image's sides."""
+    mixup: FiniteRate = 0.0
+    """Alpha of mixup."""
+    cutmix: Fraction = 0.0
+    """Alpha of CutMix."""
+    label_smoothing: Fraction = 0.0
+    """Label smoothing."""
+    dropout: BelowOne = 0.0
+    """Dropout before the classifier."""
+    drop_path: Fraction = 0.0
+    """Drop-path in the largest sub-network."""
+    ema: Fraction = 0.0
+    """Momentum of averaged weights, 0 for none."""
+    sampler: Literal["fair", "uniform", "sandwich"] = "fair"
+    """Plans: fair, uniform, sandwich."""
+    draws: PositiveInt = 1
+    """Sub-networks that uniform and sandwich draw per step."""
+    distillation: Literal["none", "in_place"] = "none"
+    """What sub-networks learn from: none, in_place."""
+    teacher: Annotated[str | None, OrNone] = None
+    """A .keras file of a model that teaches every sub-network."""
+    distillation_weight: Fraction = 0.5
+    """The teacher's share of the loss."""
+    shrink: Fraction = 0.0
+    """Fraction of epochs that train the largest alone."""
+    switch: Fraction = 0.5
+    """Fraction of steps before 'resizable_aug' switches."""
+    split_batch: bool = False
+    """Whether each sub-network of a step gets its share of the images, not all."""
+    synchronized: bool = False
+    """Whether devices share batch statistics."""
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    """float32, mixed_float16, mixed_bfloat16."""
+    seed: int = 0
+    """Seed of weights, images and plans."""
+    ours: tuple[str, ...] = ()
+    """What the paper does not give."""
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> Self:
+        name, is_own = self.network, ":" in self.network
+        if name not in NETWORKS and not is_own and not is_source(name):
+            raise ValueError(
+                f"network is one of {', '.join(NETWORKS)}; a model of Keras, as "
+                f"{APPLICATIONS}EfficientNetB0; a .keras file; or your own function "
+                f"that makes one, as package.module:function. Received: {name!r}"
+            )
+        if self.warmup and self.schedule != "cosine":
+            raise ValueError(
+                f"Only the schedule 'cosine' has a warmup. Received: {self.warmup} "
+                f"with {self.schedule!r}"
+            )
+        if self.teacher is not None and self.distillation != "none":
+            raise ValueError(
+                "Sub-networks have one teacher. Received: teacher="
+                f"{self.teacher!r} and distillation={self.distillation!r}"
+            )
+        decays = self.decay_epochs
+        is_within = decays and 0 < min(decays) and max(decays) < self.epochs
+        if self.schedule == "step" and not is_within:
+            raise ValueError(
+                "The schedule 'step' needs decay_epochs before the last of "
+                f"{self.epochs} epochs. Received: {decays}"
+            )
+        return self
+
+
+def descriptions_of(kind: Any) -> dict[str, str]:
+    """The docstrings of the fields of a pydantic dataclass, by name."""
+    return {
+        name: " ".join(str(field.description).split())
+        for name, field in kind.__pydantic_fields__.items()
+    }
+
+
+FIELDS = descriptions_of(Recipe)

@@ -1,0 +1,102 @@
+"""Finding a recipe by its name, and replacing its values."""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import pydantic
+
+from keras_resizable.space import ConfigLike
+from keras_resizable.utils.messages import in_one_line
+from keras_resizable.workshop.recipes.known import RECIPES
+from keras_resizable.workshop.recipes.recipe import FIELDS, MODES, Recipe
+
+
+def resolve(
+    name: str | os.PathLike[str] | Recipe,
+    mode: str = "resizable",
+    overrides: Mapping[str, Any] | None = None,
+) -> Recipe:
+    """A recipe with some of its values replaced.
+
+    Args:
+        name: Name of a recipe, the path of a run's `recipe.json`, or a `Recipe`.
+        mode: One of `MODES`.
+        overrides: Values by field, as text or as they are.
+
+    Returns:
+        A `Recipe`.
+
+    Raises:
+        ValueError: If a name, key or value is not valid.
+
+    Example:
+
+    >>> from keras_resizable import recipes
+    >>> recipes.resolve("resnet50", "individual").epochs
+    100
+    """
+    if mode not in MODES:
+        raise ValueError(f"A mode is one of {MODES}. Received: {mode!r}")
+    name = name if isinstance(name, Recipe) else os.fspath(name)
+    if isinstance(name, Recipe):
+        values = dataclasses.asdict(name)
+    elif is_run(name):
+        values = dict(read_run(name)["recipe"])
+    elif name in RECIPES:
+        values = dataclasses.asdict(RECIPES[name][mode])
+    else:
+        raise ValueError(
+            f"There is no recipe {name!r}. The recipes are: {', '.join(RECIPES)}."
+        )
+    values |= overrides or {}
+    for key in values:
+        if key not in FIELDS:
+            raise ValueError(
+                f"A recipe has no {key!r}. It has: {', '.join(sorted(FIELDS))}."
+            )
+    try:
+        return Recipe(**values)
+    except pydantic.ValidationError as error:
+        raise ValueError(in_one_line(error)) from error
+
+
+def resolve_run(
+    name: str | Recipe,
+    mode: str | None = None,
+    config: ConfigLike | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> tuple[Recipe, str, tuple[float, ...] | None]:
+    """The recipe, mode and target to train by; those of a run if it is one's."""
+    of_run = not isinstance(name, Recipe) and is_run(name)
+    run = read_run(str(name)) if of_run else {}
+    mode = mode or run.get("mode", "resizable")
+    config = run.get("config") if config is None else config
+    return resolve(name, mode, overrides), mode, read_config(config)
+
+
+def read_config(config: ConfigLike | None) -> tuple[float, ...] | None:
+    """Scale factors of a target, for a space that is not known yet."""
+    if config is None:
+        return None
+    parts = config.split(",") if isinstance(config, str) else config
+    return tuple(float(str(part)) for part in parts if part != "")
+
+
+def is_run(name: str) -> bool:
+    """Whether a recipe's name is the path of a run's `recipe.json`."""
+    return name.endswith(".json")
+
+
+def read_run(path: str | os.PathLike) -> dict[str, Any]:
+    """What the `recipe.json` of a run holds: `recipe`, `mode`, `config`."""
+    try:
+        contents = json.loads(pathlib.Path(path).read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if not isinstance(contents, dict) or not contents.keys() >= {"recipe", "mode"}:
+        raise ValueError(f"{path} is not the recipe.json of a run.")
+    return contents

@@ -1,0 +1,133 @@
+"""Fine-tuning a sub-network of a run."""
+
+import dataclasses
+import logging
+
+import keras
+
+from keras_resizable import search
+from keras_resizable.search.evaluation import evaluate_model
+from keras_resizable.search.samples import SAMPLES, join_samples, save_samples
+from keras_resizable.space import ConfigLike
+from keras_resizable.training import cut_outs
+from keras_resizable.utils.digests import digest_of_weights
+from keras_resizable.workshop import data, recipes
+from keras_resizable.workshop.recipes.building import compile_sub_network, train_data
+from keras_resizable.workshop.runs.folders import open_run
+from keras_resizable.workshop.runs.resuming import fit_resumable
+from keras_resizable.workshop.runs.run import Run
+from keras_resizable.workshop.runs.training import precision
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class FineTuned:
+    """What `fine_tune` did.
+
+    Attributes:
+        run: The `Run` of the sub-network, whose `model_path` is a stock Keras model.
+        before: A `SampleResults` on the images that the run is evaluated with, before
+            training.
+        after: The same after it.
+    """
+
+    run: Run
+    before: search.SampleResults
+    after: search.SampleResults
+
+
+def fine_tune(
+    run: Run,
+    config: ConfigLike,
+    *,
+    epochs: int = 15,
+    learning_rate: float = 0.01,
+    weights: str = "all",
+    teacher: keras.Model | bool = False,
+    seed: int = 0,
+    images: data.ImageSet | None = None,
+    new: bool = False,
+) -> FineTuned:
+    """Cuts a sub-network out of a run and trains it further, alone.
+
+    Resizable Neural Networks, section 3.3. The learning rate falls to zero along a
+    cosine. It goes on where it was interrupted.
+
+    Args:
+        run: The `Run`.
+        config: Its configuration, also with scale factors off the list.
+        epochs: Passes over the images (paper: 15).
+        learning_rate: The first learning rate (ours).
+        weights: As `training.train_only` has it.
+        teacher: True to learn from the largest sub-network too, in equal parts, or a
+            `keras.Model` to learn from.
+        seed: Seed of the images' order and crops.
+        images: The images of the run, if they are loaded already.
+        new: Whether to train anew, even if that was interrupted.
+
+    Returns:
+        A `FineTuned`, in a new folder in `<run>/finetuned`.
+
+    Raises:
+        ValueError: If an argument is not valid.
+        OSError: As `runs.train`.
+    """
+    images = images or run.images()
+    with precision(run.recipe.precision):
+        return _fine_tune(
+            run, config, epochs, learning_rate, weights, teacher, seed, images, new
+        )
+
+
+def _fine_tune(run, config, epochs, learning_rate, weights, teacher, seed, images, new):
+    network = run.finer_network([config])
+    config = network.space.config(config)
+    recipe = dataclasses.replace(run.recipe, seed=seed)
+    test = recipes.test_data(recipe, images)
+    calibration = run.calibration()
+    model = network.sub_network(config, calibrate_with=calibration)
+    _LOG.info(f"Evaluating {config}")
+    before = evaluate_model(model, test, "before")
+    steps = data.steps_per_epoch(images, recipe.batch_size)
+    cut_outs.train_only(model, weights)
+    trained, taught_by = model, None
+    if teacher is True:
+        taught_by = "largest"
+        teacher = network.sub_network(network.space.largest, calibrate_with=calibration)
+    elif teacher is not False:
+        taught_by = digest_of_weights(teacher)
+    if teacher is not False:
+        trained = cut_outs.taught_by(model, teacher)
+    compile_sub_network(
+        trained, recipe, learning_rate=learning_rate, steps=epochs * steps
+    )
+    settings = {
+        "config": config,
+        "mode": "individual",
+        "recipe": dataclasses.asdict(recipe),
+        "learning_rate": learning_rate,
+        "weights": weights,
+        "teacher": taught_by,
+        "epochs": epochs,
+        "seed": seed,
+    }
+    folder = open_run(
+        config.key,
+        settings,
+        lambda folder: (folder / SAMPLES).exists(),
+        root=run.folder / "finetuned",
+        new=new,
+    )
+    tuned = Run(folder)
+    tuned.keep(images)
+    fit_resumable(
+        trained,
+        lambda step: train_data(recipe, images, start_step=step),
+        steps_per_epoch=steps,
+        epochs=epochs,
+        folder=folder,
+    )
+    after = evaluate_model(model, test, "after")
+    save_samples(join_samples(before, after), folder / SAMPLES)
+    return FineTuned(tuned, before, after)
