@@ -16,7 +16,7 @@ COMMANDS = {
     "convert": "write sub-networks as .tflite files",
     "benchmark": "measure .tflite files here, on Android or in a browser",
     "export": "write sub-networks as a SavedModel",
-    "adapt": "answer each image by a sub-network of its own",
+    "adapt": "choose a sub-network for each image",
     "compare": "compare two sub-networks on the same images",
     "demo": "all of it, on images that come with the library",
 }
@@ -46,8 +46,8 @@ def run(name: str) -> None:
         name: One of `COMMANDS`.
     """
     import_quietly()
-    running = importlib.import_module("keras_resizable.workshop.commands.running")
-    running.run_command(
+    line = importlib.import_module("keras_resizable.workshop.commands.command_line")
+    line.run_command(
         importlib.import_module(f"keras_resizable.workshop.commands.{name}")
     )
 

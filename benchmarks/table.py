@@ -24,7 +24,7 @@ from absl import app, flags
 
 import keras_resizable
 from keras_resizable import count_flops_of_configs
-from keras_resizable.subnetworks.tree import PrefixTree
+from keras_resizable.subnetworks.prefix_tree import PrefixTree
 from keras_resizable.utils.files import replacing
 
 FLAGS = flags.FLAGS

@@ -8,7 +8,7 @@ cross-entropy with them. Teachers get no gradient from it.
 import keras
 import tensorflow as tf
 
-from keras_resizable.utils.outputs import Classifier
+from keras_resizable.utils.classifier_outputs import Classifier
 
 
 class _Distillation:

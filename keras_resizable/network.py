@@ -33,7 +33,7 @@ from keras_resizable.training.records import DivergenceRecord, StatisticsRecord
 from keras_resizable.training.step import TrainStep
 from keras_resizable.training.variables import create_variables
 from keras_resizable.utils.batches import Batches
-from keras_resizable.utils.outputs import Classifier
+from keras_resizable.utils.classifier_outputs import Classifier
 
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
@@ -298,8 +298,8 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
                 statistics of this configuration with. Those of the super-network
                 are a mixture over the configurations that share them; those of a
-                network that was converted and not trained are right at full size, and
-                stay.
+                network that was converted and not trained are right at full size and
+                stay there, and below it change as `calibrate_sub_network` says.
             check_statistics: Whether to refuse statistics that were never
                 estimated.
 
@@ -342,8 +342,9 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
     ) -> None:
         """Re-estimates the batch statistics of a sub-network that was cut out.
 
-        By `keras_resizable.calibrate`; in a network that `from_keras` made and that was
-        not trained, only by how they differ from those at full size.
+        By `keras_resizable.calibrate`; in a network whose weights are still those of
+        `from_keras` or `load_stock_weights`, only by how they differ from those at full
+        size, which stay.
 
         Args:
             model: The sub-network.
@@ -359,10 +360,11 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             calibrate(model, dataset)
 
     def is_source_at(self, config: ConfigLike) -> bool:
-        """Whether a sub-network is the model that `from_keras` was given.
+        """Whether a sub-network is the model that the weights are of.
 
-        That is so at full size until the network is trained. Its batch statistics are
-        those of all of its training, so calibrating leaves them as they are.
+        After `from_keras` or `load_stock_weights` that is so at full size, until the
+        network is trained. Its batch statistics are those of all of its training, so
+        calibrating leaves them as they are.
 
         Args:
             config: Scale factors of the sub-network.

@@ -1,6 +1,6 @@
 """What training beyond plain Algorithm 1 costs, on this machine.
 
-    python research/beyond.py
+    PYTHONPATH=benchmarks python research/beyond.py
 
 Prints ratios, and writes them with all that was measured to
 research/results/beyond.json. A ResNet-50 with four scale factors:

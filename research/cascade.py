@@ -1,16 +1,18 @@
 """A sub-network for each image, by confidence or by a router, against fixed ones.
 
-    keras-resizable search
-    keras-resizable adapt --unused --num_samples=10000
     python research/cascade.py runs/one runs/other
 
+The folder of each run, trained with --validation=0, has the table of all sub-networks
+that `keras-resizable search` writes, and in adapt/train another one, written by
+`search.build_table` on training images that the network was not trained on.
+
 A cascade runs a sub-network, and a dearer one as well where the first is not confident.
-Its pair and its threshold are chosen on the images that `keras-resizable adapt`
-evaluated, which the network was not trained on, at each budget of mean FLOPs; so is the
-fixed sub-network. Accuracies are of the test images, beside the simply largest
-sub-network within the budget, the best of the test images, the same cascade with
-confidences of chance, and the router, if the run has one. What the two sub-networks of
-a cascade share counts twice. Prints the means over the runs, and writes
+Its pair and its threshold are chosen on the images of the second table, at each budget
+of mean FLOPs; so is the fixed sub-network. Accuracies are of the test images, beside
+the simply largest sub-network within the budget, the best of the test images, and the
+same cascade with confidences of chance; and the router, if adapt/trade_off.csv has it,
+which `keras-resizable adapt` no longer writes. What the two sub-networks of a cascade
+share counts twice. Prints the means over the runs, and writes
 research/results/cascade.csv.
 """
 
@@ -22,7 +24,7 @@ import pandas as pd
 from absl import app, flags
 
 from keras_resizable import runs, search
-from keras_resizable.search.samples import SAMPLES
+from keras_resizable.search.image_results import SAMPLES
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("budgets", 12, "From the cheapest sub-network to the largest.")

@@ -11,7 +11,7 @@ scratch, and beside fine-tuning the source cut to each size, for the FLOPs of th
 epochs together. The learning rate of each training is the best on the run's validation
 images, at one seed; with it, top-1 on the test images for each seed. Writes
 converted.csv in the folder of the run after each, goes on where it was interrupted, and
-copies it to benchmarks/results in the end.
+copies it to research/results in the end.
 """
 
 import dataclasses

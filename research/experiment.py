@@ -26,9 +26,13 @@ from one_row import copy_to_all_rows
 import keras_resizable
 from keras_resizable import data, recipes, runs, search
 from keras_resizable.search.evaluation import evaluate_model
-from keras_resizable.search.samples import SAMPLES, require_same_images, save_samples
+from keras_resizable.search.image_results import (
+    SAMPLES,
+    require_same_images,
+    save_samples,
+)
 from keras_resizable.search.table import TABLE, write_table
-from keras_resizable.workshop.commands.running import run_script
+from keras_resizable.workshop.commands.command_line import run_script
 from keras_resizable.workshop.data.image_set import hold_out
 from keras_resizable.workshop.recipes.building import (
     compile_network,
@@ -137,7 +141,7 @@ def train(name, seed):
     images = load_images(arm, recipe)
     shape = arms.SETTINGS[arm.setting].image_shape
     test = data.eval_dataset(images.test, shape, 250).cache()
-    # As many as a run keeps; see `data.save_images`.
+    # As many as a run keeps; see `save_images`.
     calibration = data.eval_dataset(images.train, shape, 250, order_seed=0)
     calibration = calibration.take(8).cache()
     with precision(recipe.precision):

@@ -20,7 +20,7 @@ from absl import app, flags
 
 from keras_resizable import search
 from keras_resizable.search.exploring import EXPLORED, NARROWED
-from keras_resizable.search.samples import SAMPLES
+from keras_resizable.search.image_results import SAMPLES
 from keras_resizable.search.table import TABLE
 
 FLAGS = flags.FLAGS

@@ -16,7 +16,7 @@ import pandas as pd
 from absl import app, flags
 
 from keras_resizable import runs, search
-from keras_resizable.search.samples import SAMPLES
+from keras_resizable.search.image_results import SAMPLES
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("run", "runs/latest", "Folder of a run.")

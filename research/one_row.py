@@ -6,7 +6,7 @@ For ablations, as `--network=one_row:ResNet20`.
 from keras_resizable import ScaleAwareBatchNorm
 from keras_resizable.models import resnet
 from keras_resizable.subnetworks.cutting import copy_own_state
-from keras_resizable.utils.graph import layers_of
+from keras_resizable.utils.keras_graph import layers_of
 
 
 def ResNet20(scales, *, width=1.0, **options):

@@ -10,8 +10,8 @@ from keras_resizable import FixedSampler, SandwichSampler, SwitchingSampler
 from keras_resizable.callbacks import StartFromLargest, SubNetworkAccuracy
 from keras_resizable.distillation import InPlaceDistillation
 from keras_resizable.training.averaging import averaged
+from keras_resizable.workshop.runs.keras_files import load_network
 from keras_resizable.workshop.runs.resuming import fit_resumable
-from keras_resizable.workshop.runs.saving import load_network
 
 MAKE_NETWORK = small_network
 

@@ -12,7 +12,7 @@ from keras import layers
 from keras_resizable import adapt, calibrate, search
 from keras_resizable.search.evaluation import evaluate_model
 from keras_resizable.subnetworks.calibration import batch_norms
-from keras_resizable.subnetworks.tree import PrefixTree
+from keras_resizable.subnetworks.prefix_tree import PrefixTree
 from keras_resizable.utils import batches
 
 MAKE_NETWORK = small_network

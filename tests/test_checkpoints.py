@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from conftest import small_network
 
-from keras_resizable.workshop.runs.checkpoint import load_checkpoint, save_checkpoint
+from keras_resizable.workshop.runs.checkpoint_file import (
+    load_checkpoint,
+    save_checkpoint,
+)
 
 
 def compiled(**options):

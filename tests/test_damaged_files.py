@@ -12,10 +12,10 @@ from keras_resizable import data, search
 from keras_resizable.export import read_metadata, to_bundle, to_tflite_files
 from keras_resizable.export.interpreters import open_tflite
 from keras_resizable.export.tflite import convert
+from keras_resizable.search.image_results import save_samples
 from keras_resizable.search.latency import _read as read_latency_cache
-from keras_resizable.search.samples import save_samples
 from keras_resizable.workshop.data.kept_images import load_images, save_images
-from keras_resizable.workshop.runs import saving
+from keras_resizable.workshop.runs import keras_files
 
 
 def damaged(content, count, seed=0):
@@ -75,7 +75,7 @@ def test_networks(network, tmp_path):
     for content in damaged(path.read_bytes(), 60):
         path.write_bytes(content)
         try:
-            loaded = saving.load_network(path)
+            loaded = keras_files.load_network(path)
         except ValueError as error:
             assert str(path) in str(error)
         else:  # Of what a .zip does not need.
@@ -89,7 +89,7 @@ def test_code_in_a_network_does_not_run(tmp_path):
     path = tmp_path / "network.keras"
     keras.Model(images, outputs).save(path)
     with pytest.raises(ValueError, match="network.keras(?s:.*)safe_mode"):
-        saving.load_network(path)
+        keras_files.load_network(path)
 
 
 def test_tables(network, tmp_path):

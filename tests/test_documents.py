@@ -23,7 +23,7 @@ import keras_resizable_command
 from keras_resizable import devices, export, photos, search
 from keras_resizable.export.flatbuffer import with_metadata
 from keras_resizable.search import latency
-from keras_resizable.workshop.runs import saving
+from keras_resizable.workshop.runs import keras_files
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCUMENTS = {
@@ -103,7 +103,7 @@ def leave_files(program, names):
         network = narrow_network(scales=[1.0, 0.9, 0.8, 0.7])
         network.compile("sgd", "sparse_categorical_crossentropy")
         network.fit(names["dataset"], verbose=0)
-        saving.save_network(network, run / "supernet.keras")
+        keras_files.save_network(network, run / "supernet.keras")
         pixels = np.rint(255 * names["images"]).astype(np.uint8)
         labels = np.arange(len(pixels)) % 3
         np.savez(run / "calibration.npz", images=pixels, labels=labels)

@@ -9,7 +9,7 @@ import pytest
 
 from keras_resizable.utils.files import remove_temporaries, replacing
 from keras_resizable.workshop.runs.folders import _locks, count_epochs, open_run
-from keras_resizable.workshop.runs.saving import load_network, save_network
+from keras_resizable.workshop.runs.keras_files import load_network, save_network
 
 
 def test_a_file_is_written_whole(tmp_path):

@@ -193,7 +193,7 @@ def test_fine_tuning_goes_on_as_if_it_had_not_stopped(
 def test_a_diverging_loss_names_the_step(model, batch):
     images, labels = batch
     compile_model(model)
-    with pytest.raises(FloatingPointError, match="NaN at step 1. What was saved"):
+    with pytest.raises(FloatingPointError, match="NaN at step 1. Files saved before"):
         model.fit(
             images * np.nan,
             np.eye(3)[labels],

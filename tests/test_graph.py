@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from keras_resizable.utils.graph import (
+from keras_resizable.utils.keras_graph import (
     is_graph,
     layers_of,
     replace_layers,

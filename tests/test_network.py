@@ -7,7 +7,7 @@ from odd_networks import stem_of, tiny_network
 
 from keras_resizable import FairSampler, FixedSampler, ResizableNetwork
 from keras_resizable.training.records import STALE_STEPS
-from keras_resizable.workshop.runs import saving
+from keras_resizable.workshop.runs import keras_files
 
 MAKE_NETWORK = small_network
 pytestmark = pytest.mark.filterwarnings("ignore:With `split_batch=True` each")
@@ -223,12 +223,12 @@ def test_a_load_says_what_keras_said(make_network, tmp_path):
 
     network.compile("sgd", Unknown())
     path = tmp_path / "network.keras"
-    saving.save_network(network, path)
+    keras_files.save_network(network, path)
     with pytest.raises(ValueError, match="cannot be loaded. Keras says.*Unknown"):
-        saving.load_network(path)
+        keras_files.load_network(path)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ValueError, match="is damaged"):
-        saving.load_network(path)
+        keras_files.load_network(path)
 
 
 def test_channels_first_is_refused(make_network):

@@ -9,10 +9,10 @@ from odd_networks import tiny_network
 
 from keras_resizable import TeacherDistillation, adapt, search
 from keras_resizable.search.evaluation import evaluate_model
-from keras_resizable.search.samples import SAMPLES, join_samples
+from keras_resizable.search.image_results import SAMPLES, join_samples
 from keras_resizable.subnetworks.parts import norms_by_stage
 from keras_resizable.training import cut_outs
-from keras_resizable.utils.outputs import Classifier
+from keras_resizable.utils.classifier_outputs import Classifier
 
 
 def head_of(end, classes=3):

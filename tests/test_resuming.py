@@ -13,8 +13,8 @@ from conftest import small_network
 
 from keras_resizable import FairSampler, ResizableNetwork, data
 from keras_resizable.subnetworks.parts import norms_by_stage
-from keras_resizable.workshop.runs.checkpoint import save_checkpoint
-from keras_resizable.workshop.runs.keeping import Checkpoint
+from keras_resizable.workshop.runs.checkpoint_callback import Checkpoint
+from keras_resizable.workshop.runs.checkpoint_file import save_checkpoint
 from keras_resizable.workshop.runs.resuming import fit_resumable
 
 MAKE_NETWORK = small_network

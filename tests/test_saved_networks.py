@@ -19,7 +19,7 @@ from narrow_networks import NARROW
 import keras_resizable
 from keras_resizable import adapt
 from keras_resizable.utils.messages import first_line
-from keras_resizable.workshop.runs.saving import load_model
+from keras_resizable.workshop.runs.keras_files import load_model
 
 PROGRAM = """
 import sys

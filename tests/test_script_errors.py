@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 from absl import logging
 
-from keras_resizable.workshop.commands import running
+from keras_resizable.workshop.commands import command_line
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -28,7 +28,7 @@ def run(monkeypatch, capsys):
 
     def run(main):
         with pytest.raises(SystemExit) as end:
-            running.run_script(main)
+            command_line.run_script(main)
         code = end.value.code
         lines = capsys.readouterr().err.splitlines()
         return (

@@ -22,7 +22,7 @@ from keras_resizable.adapt import AdaptiveNetwork, Cascade
 from keras_resizable.export import read_metadata
 from keras_resizable.workshop.recipes.recipe import FIELDS
 from keras_resizable.workshop.runs import folders as runs
-from keras_resizable.workshop.runs.saving import load_network
+from keras_resizable.workshop.runs.keras_files import load_network
 
 ROOT = pathlib.Path(__file__).parents[1]
 NETWORK = "--network=narrow_networks:narrow"  # Quicker to trace.

@@ -17,20 +17,20 @@ from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import ConfigLike, Configuration
 from keras_resizable.subnetworks.calibration import calibrate
 from keras_resizable.subnetworks.pieces import cut_piece, pieces_of_configs
-from keras_resizable.subnetworks.tree import nodes_of
+from keras_resizable.subnetworks.prefix_tree import nodes_of
 from keras_resizable.utils.batches import (
     Batches,
     check_not_empty,
     labelled_batches,
     watched,
 )
-from keras_resizable.utils.graph import as_graph
-from keras_resizable.utils.outputs import (
+from keras_resizable.utils.classifier_outputs import (
     Classifier,
     check_labels,
     integer_labels,
     only_output,
 )
+from keras_resizable.utils.keras_graph import as_graph
 
 
 class Candidates(keras.Model):

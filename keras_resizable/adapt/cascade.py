@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_resizable.adapt.base import Candidates, cost_of, num_shared
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.search.samples import SampleResults
+from keras_resizable.search.image_results import SampleResults
 from keras_resizable.space import ConfigLike
 
 
@@ -24,7 +24,7 @@ class Cascade(Candidates):
 
     Args:
         network: A `ResizableNetwork` that classifies, with a fixed input shape. The
-            cascade keeps a frozen copy.
+            cascade keeps frozen copies of the parts that its candidates run.
         candidates: Two or more configurations, in the order in which they run.
         thresholds: The minimum confidence to stop at, of each but the last.
 

@@ -10,7 +10,7 @@ from keras import layers
 
 from keras_resizable.adapt.base import Candidates, chained, cost_of, num_shared
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.search.samples import SampleResults, require_results_of
+from keras_resizable.search.image_results import SampleResults, require_results_of
 from keras_resizable.space import ConfigLike
 from keras_resizable.subnetworks.flops import count_flops
 from keras_resizable.utils.batches import Batches, labelled_batches
@@ -31,7 +31,7 @@ class AdaptiveNetwork(Candidates):
 
     Args:
         network: A `ResizableNetwork` that classifies, with a fixed input shape. The
-            adaptive network keeps a frozen copy.
+            adaptive network keeps frozen copies of the parts that its candidates run.
         candidates: Two or more configurations, kept with the cheapest route first.
         learner: The router (ResizeLearner), a `keras.Model` from features to
             probabilities; by default three convolutions, pooling and softmax.

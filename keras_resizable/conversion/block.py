@@ -9,7 +9,7 @@ import keras
 from keras_resizable.layers import HasStockForm, ScaleAwareBatchNorm
 from keras_resizable.layers.scale_aware_batch_norm import at_scale
 from keras_resizable.subnetworks.cutting import copy_state
-from keras_resizable.utils.graph import layers_of, replace_layers
+from keras_resizable.utils.keras_graph import layers_of, replace_layers
 
 
 @keras.saving.register_keras_serializable(package="keras_resizable")

@@ -11,7 +11,7 @@ from keras_resizable.conversion.calls import Call, CutPoint, Graph, replay
 from keras_resizable.layers import ScaleAwareBatchNorm, StageResize
 from keras_resizable.layers.stage_resize import resizing
 from keras_resizable.subnetworks.cutting import copy_state
-from keras_resizable.utils.graph import layers_of
+from keras_resizable.utils.keras_graph import layers_of
 from keras_resizable.utils.messages import first_line
 
 

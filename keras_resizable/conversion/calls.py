@@ -10,7 +10,7 @@ import keras
 from keras import layers
 
 from keras_resizable.subnetworks.shapes import output_spec
-from keras_resizable.utils.graph import is_graph, run_through
+from keras_resizable.utils.keras_graph import is_graph, run_through
 
 # Assumed height and width of the images of a model that takes any size.
 NOMINAL_SIZE = 224

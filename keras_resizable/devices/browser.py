@@ -11,9 +11,9 @@ import numpy as np
 from keras_resizable.devices.adb import DeviceError
 from keras_resizable.devices.device import Paths, Results
 from keras_resizable.devices.host import check_numbers
+from keras_resizable.devices.litert_js import runtime_folder
 from keras_resizable.devices.names import check_name, clean_name, printable
 from keras_resizable.devices.page_server import PageServer
-from keras_resizable.devices.runtime import runtime_folder
 from keras_resizable.export import read_metadata
 from keras_resizable.export.interpreters import open_tflite
 from keras_resizable.utils.extras import import_extra
@@ -165,8 +165,8 @@ class Browser:
         """Has the page run a bundle on its camera's images, within a frame time.
 
         The page has a slider for the time, and shows which sub-network runs. Where the
-        browser allows no camera, such as at a remote address without https, it shows a
-        drawing. It runs until the device is closed.
+        browser allows no camera, such as at a remote address without https, it takes a
+        photo, and shows a drawing until then. It runs until the device is closed.
 
         Args:
             path: Path of a bundle that takes float32.

@@ -8,8 +8,8 @@ from keras_resizable.export.bundle import to_bundle
 from keras_resizable.export.flatbuffer import read_metadata
 from keras_resizable.export.interpreters import run_tflite
 from keras_resizable.export.saved_model import to_saved_model
-from keras_resizable.export.sub_networks import to_tflite_files
 from keras_resizable.export.tflite import to_tflite
+from keras_resizable.export.tflite_files import to_tflite_files
 
 __all__ = [
     "FileAccuracy",

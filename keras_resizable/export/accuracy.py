@@ -18,7 +18,7 @@ from keras_resizable.utils.batches import (
     labelled_batches,
     watched,
 )
-from keras_resizable.utils.outputs import (
+from keras_resizable.utils.classifier_outputs import (
     Classifier,
     check_labels,
     integer_labels,

@@ -3,7 +3,7 @@
 import keras
 
 from keras_resizable.subnetworks.cutting import copy_state
-from keras_resizable.utils.graph import layers_of
+from keras_resizable.utils.keras_graph import layers_of
 
 # What float32 instead may change in the outputs, as a share of the largest.
 _TOLERANCE_OF_DTYPE = {"float16": 0.02, "bfloat16": 0.1, "float64": 0.0}

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_resizable.export.flatbuffer import with_versions
 from keras_resizable.utils.extras import import_extra
-from keras_resizable.utils.graph import layers_of
+from keras_resizable.utils.keras_graph import layers_of
 
 IO = ("int8", "float32")  # The types of images and outputs of an int8 file.
 _MAX_IMAGES = 100  # To estimate the ranges of features with.

@@ -11,11 +11,11 @@ import tensorflow as tf
 
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import ConfigLike, SpatialSpace
-from keras_resizable.subnetworks.calibration import calibrate, scope_of
+from keras_resizable.subnetworks.calibration import scope_of
 from keras_resizable.subnetworks.parts import cut_out
 from keras_resizable.utils.batches import Batches
 from keras_resizable.utils.files import replacing_folder
-from keras_resizable.utils.graph import require_graph
+from keras_resizable.utils.keras_graph import require_graph
 
 _TOLERANCE = 1e-6  # For scale factors, which come in float32.
 
@@ -111,7 +111,7 @@ def signature_name(space: SpatialSpace, config: ConfigLike) -> str:
 def _calibrated_rows(network, config, dataset):
     """Batch statistics of a sub-network: pairs of a table and a variable of one row."""
     model, cut = cut_out(network.parts, config, network.name)
-    calibrate(model, dataset)
+    network.calibrate_sub_network(model, config, dataset)
     return [
         (table, tf.Variable(row, trainable=False))
         for table, row in zip(*cut.statistics())

@@ -28,10 +28,14 @@ from keras_resizable.utils.batches import (
     image_batches,
     labelled_batches,
 )
+from keras_resizable.utils.classifier_outputs import (
+    Classifier,
+    check_labels,
+    only_output,
+)
 from keras_resizable.utils.extras import import_extra, version_of
 from keras_resizable.utils.files import replacing
-from keras_resizable.utils.graph import require_graph
-from keras_resizable.utils.outputs import Classifier, check_labels, only_output
+from keras_resizable.utils.keras_graph import require_graph
 from keras_resizable.utils.quiet import quiet_libraries
 
 QUANTIZE = ("none", "float16", "dynamic", "int8")

@@ -12,10 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.search.samples import SampleResults
+from keras_resizable.search.image_results import SampleResults
 from keras_resizable.space import Configuration
+from keras_resizable.subnetworks.prefix_tree import PrefixTree
 from keras_resizable.subnetworks.scales import digest_of_network
-from keras_resizable.subnetworks.tree import PrefixTree
 from keras_resizable.training.distribution import is_chief
 from keras_resizable.utils.batches import (
     Batches,
@@ -23,15 +23,15 @@ from keras_resizable.utils.batches import (
     labelled_batches,
     watched,
 )
-from keras_resizable.utils.digests import DataDigest, digest_of_data
-from keras_resizable.utils.files import read_arrays, replacing
-from keras_resizable.utils.graph import as_graph
-from keras_resizable.utils.outputs import (
+from keras_resizable.utils.classifier_outputs import (
     Classifier,
     check_labels,
     integer_labels,
     only_output,
 )
+from keras_resizable.utils.digests import DataDigest, digest_of_data
+from keras_resizable.utils.files import read_arrays, replacing
+from keras_resizable.utils.keras_graph import as_graph
 
 _SECONDS_BETWEEN_SAVES = 60
 _SAVED = ("right", "confidence", "top5", "loss")

@@ -16,7 +16,7 @@ from keras_resizable.devices.names import check_name, printable
 from keras_resizable.export.flatbuffer import metadata_of_signature
 from keras_resizable.export.tflite import QUANTIZE, convert, suffix_of
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.search.samples import SAMPLES, load_samples
+from keras_resizable.search.image_results import SAMPLES, load_samples
 from keras_resizable.search.table import (
     LATENCY,
     MEASURED,

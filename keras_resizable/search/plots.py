@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.search import query
-from keras_resizable.search.samples import SampleResults
+from keras_resizable.search.image_results import SampleResults
 from keras_resizable.space import ConfigLike, resized
 from keras_resizable.subnetworks.pieces import pieces_of_configs
 from keras_resizable.utils.extras import import_extra

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_resizable.search.samples import SampleResults, paired_test
+from keras_resizable.search.image_results import SampleResults, paired_test
 from keras_resizable.search.table import LATENCY
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.search.evaluation import evaluate_configs
-from keras_resizable.search.samples import (
+from keras_resizable.search.image_results import (
     SAMPLES,
     SampleResults,
     confidence_interval,

@@ -1,1 +1,1 @@
-"""What a sub-network is: its configuration, its parts, its cost, cutting it out."""
+"""What a sub-network is: its parts, cutting it out, its statistics, its cost."""

@@ -13,7 +13,7 @@ from keras_resizable.utils.batches import (
     images_in_random_order,
     watched,
 )
-from keras_resizable.utils.graph import as_graph, layers_of
+from keras_resizable.utils.keras_graph import as_graph, layers_of
 
 _MOST = 100.0  # By what factor a variance may change from full size.
 

@@ -7,7 +7,7 @@ import keras
 
 from keras_resizable.layers import HasStockForm, ScaleAwareBatchNorm
 from keras_resizable.subnetworks.calibration import tables_of
-from keras_resizable.utils.graph import is_graph, layers_of, run_through
+from keras_resizable.utils.keras_graph import is_graph, layers_of, run_through
 
 
 class Cut:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras_resizable.layers import ScaleAwareBatchNorm
 from keras_resizable.layers.stock_form import Shape
 from keras_resizable.subnetworks.shapes import outputs_of
-from keras_resizable.utils.graph import is_graph
+from keras_resizable.utils.keras_graph import is_graph
 
 _TRANSPOSED = (
     keras.layers.Conv1DTranspose,

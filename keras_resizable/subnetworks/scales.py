@@ -14,7 +14,7 @@ from keras_resizable.subnetworks.calibration import tables_of
 from keras_resizable.subnetworks.cutting import copy_own_state
 from keras_resizable.subnetworks.parts import stem_output_spec
 from keras_resizable.utils.digests import digest_of_weights
-from keras_resizable.utils.graph import layers_of
+from keras_resizable.utils.keras_graph import layers_of
 
 _Network = TypeVar("_Network", bound=keras.Model)
 

@@ -7,7 +7,7 @@ import keras
 
 from keras_resizable.layers import HasStockForm
 from keras_resizable.layers.stock_form import Shape
-from keras_resizable.utils.graph import is_graph, run_through
+from keras_resizable.utils.keras_graph import is_graph, run_through
 from keras_resizable.utils.messages import first_line
 
 

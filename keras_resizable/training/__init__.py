@@ -1,1 +1,1 @@
-"""The training engine behind `fit`: steps, replicas, records, learning rates."""
+"""The training engine behind `fit`, private: steps, replicas, records, rates."""

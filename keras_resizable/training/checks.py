@@ -16,8 +16,8 @@ from keras_resizable.distillation import (
 from keras_resizable.layers import HasStockForm, ScaleAwareBatchNorm
 from keras_resizable.samplers import SwitchingSampler
 from keras_resizable.training.records import check_shares
-from keras_resizable.utils.graph import layers_of
-from keras_resizable.utils.outputs import is_multi_label
+from keras_resizable.utils.classifier_outputs import is_multi_label
+from keras_resizable.utils.keras_graph import layers_of
 
 _DRAWN_STEPS = 10  # For a sampler that does not declare what it draws.
 

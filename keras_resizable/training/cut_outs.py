@@ -3,8 +3,8 @@
 import keras
 
 from keras_resizable.training.replicas import num_replicas
-from keras_resizable.utils.graph import layers_of
-from keras_resizable.utils.outputs import Classifier, is_multi_label
+from keras_resizable.utils.classifier_outputs import Classifier, is_multi_label
+from keras_resizable.utils.keras_graph import layers_of
 
 WEIGHTS = ("all", "classifier")
 

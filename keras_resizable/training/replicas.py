@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_resizable.training.plans import checked
-from keras_resizable.utils.graph import layers_of
+from keras_resizable.utils.keras_graph import layers_of
 
 
 def num_replicas() -> int:

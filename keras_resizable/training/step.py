@@ -15,7 +15,7 @@ from keras_resizable.training.batch import Batch, Collecting
 from keras_resizable.training.plans import checked, draw_plan, for_each_row, is_largest
 from keras_resizable.training.records import ShareRecord
 from keras_resizable.training.replicas import num_replicas
-from keras_resizable.utils.outputs import only_output
+from keras_resizable.utils.classifier_outputs import only_output
 
 
 class TrainStep:

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resizable.utils.graph import require_graph
-from keras_resizable.utils.outputs import integer_labels
+from keras_resizable.utils.classifier_outputs import integer_labels
+from keras_resizable.utils.keras_graph import require_graph
 
 # Batches of images or of images and labels, or all of them as arrays.
 Batches: TypeAlias = (

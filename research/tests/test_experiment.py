@@ -41,8 +41,8 @@ claims.CLAIMS = {{
     )
 }}
 import experiment
-from keras_resizable.workshop.commands import running
-running.run_script(experiment.main)
+from keras_resizable.workshop.commands import command_line
+command_line.run_script(experiment.main)
 """
 
 

@@ -18,7 +18,7 @@ import keras_resizable
 from keras_resizable import adapt, export, search
 from keras_resizable.adapt.cascade import _threshold
 from keras_resizable.search.evaluation import evaluate_model
-from keras_resizable.search.samples import SAMPLES
+from keras_resizable.search.image_results import SAMPLES
 from keras_resizable.subnetworks.calibration import batch_norms
 from keras_resizable.subnetworks.pieces import pieces_of_configs
 

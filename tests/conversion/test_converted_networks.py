@@ -324,6 +324,17 @@ def test_statistics_change_as_from_full_size(config):
     assert table["top1"][0] == 1.0
 
 
+def test_a_saved_model_at_full_size_is_the_source(tmp_path):
+    model = probabilities(plain)
+    network = keras_resizable.from_keras(model, (1.0, 0.5))
+    images = np.random.default_rng(0).normal(5, 9, (32, SIZE, SIZE, 3))
+    images = images.astype(np.float32)
+    to_saved_model(network, tmp_path / "saved", ["1.0"], calibrate_with=images)
+    loaded = tf.saved_model.load(str(tmp_path / "saved"))
+    (outputs,) = loaded.signatures["scale_1.0_1.0"](tf.constant(images)).values()
+    np.testing.assert_allclose(outputs, model(images), atol=1e-6)
+
+
 def test_variances_change_within_limits():
     ones = tf.ones(4)
     full = tf.constant([0.0, 1.0, 1.0, 1e-9])

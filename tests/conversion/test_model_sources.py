@@ -14,9 +14,12 @@ from keras import layers
 
 import keras_resizable
 from keras_resizable import recipes, runs
-from keras_resizable.conversion.sources import _preprocessed, application_model
 from keras_resizable.layers import ScaleAwareBatchNorm
 from keras_resizable.workshop.recipes.building import make_network
+from keras_resizable.workshop.recipes.source_models import (
+    _preprocessed,
+    application_model,
+)
 
 ROOT = pathlib.Path(__file__).parents[2]
 SHAPE = (32, 32, 3)

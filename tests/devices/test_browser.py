@@ -16,7 +16,7 @@ import pytest
 from narrow_networks import convolutions
 from playwright.sync_api import sync_playwright
 
-from keras_resizable.devices import Browser, DeviceError, browser, runtime
+from keras_resizable.devices import Browser, DeviceError, browser, litert_js
 from keras_resizable.export import run_tflite, to_bundle, to_tflite, to_tflite_files
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -65,7 +65,7 @@ def litertjs():
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed")
     try:
-        runtime.runtime_folder()
+        litert_js.runtime_folder()
     except DeviceError as error:
         pytest.skip(str(error))
 
@@ -92,7 +92,7 @@ def test_chromium_is_a_device(folder, images, tmp_path):
     device = Browser()
     with chromium(device.address, tmp_path / "one"), device:
         assert device.name.startswith("Chrome") and device.name.endswith("Linux")
-        assert f"LiteRT.js {runtime.VERSION}, wasm" in device.description
+        assert f"LiteRT.js {litert_js.VERSION}, wasm" in device.description
         results = device.measure(paths, runs=30)
         large, small = (result["median_ms"] for result in results)
         assert 0 < small < large  # Of a quarter of the FLOPs.
@@ -308,11 +308,11 @@ def test_trouble_is_one_sentence(monkeypatch, tmp_path, served):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DeviceError, match="There is no `npm`"):
-        runtime.runtime_folder()
+        litert_js.runtime_folder()
     (tmp_path / "npm").write_text("#!/bin/sh\necho 'no network' >&2\nexit 1\n")
     (tmp_path / "npm").chmod(0o755)
     with pytest.raises(DeviceError, match="npm could not fetch .* It said: no network"):
-        runtime.runtime_folder()
+        litert_js.runtime_folder()
 
 
 def test_what_a_browser_calls_itself():

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 from conftest import narrow_resnet
+from narrow_networks import NARROW
 
 import keras_resizable
 from keras_resizable import ResNet20, ResNet50
@@ -523,8 +524,8 @@ for path in sys.argv[2:]:
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
 def test_a_global_policy_changes_nothing(policy, tmp_path):
     """It was set for other models: a float32 one is converted as it is."""
-    network = keras_resizable.ShuffleNetV2(
-        (1.0, 0.5), width=0.5, input_shape=(32, 32, 3), classes=3
+    network = NARROW["ShuffleNetV2"](
+        scales=(1.0, 0.5), input_shape=(32, 32, 3), classes=3, name="narrow"
     )
     images = np.random.default_rng(0).random((64, 32, 32, 3), np.float32)
     config = "0.5,0.5,0.5"

@@ -8,7 +8,7 @@ from narrow_networks import NARROW
 
 import keras_resizable
 from keras_resizable.adapt.router import _make_learner
-from keras_resizable.utils.graph import layers_of
+from keras_resizable.utils.keras_graph import layers_of
 
 ROOT = pathlib.Path(__file__).parents[2]
 

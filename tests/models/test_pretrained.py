@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from keras_resizable import MobileNetV1, MobileNetV2
-from keras_resizable.conversion.sources import application_model
 from keras_resizable.models import load_stock_weights
 from keras_resizable.subnetworks.parts import norms_by_stage
+from keras_resizable.workshop.recipes.source_models import application_model
 
 PAIRS = {
     "MobileNetV1": (MobileNetV1, keras.applications.MobileNet),

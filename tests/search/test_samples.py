@@ -9,7 +9,7 @@ from keras_resizable.search import (
     load_samples,
     paired_test,
 )
-from keras_resizable.search.samples import join_samples, save_samples
+from keras_resizable.search.image_results import join_samples, save_samples
 
 
 def make_samples(*configs, seed=0, images=77):

@@ -13,7 +13,7 @@ from keras_resizable import FixedSampler, ResNet20, count_flops
 from keras_resizable.search import build_table, evaluation, load_samples, read_table
 from keras_resizable.search.evaluation import evaluate_model
 from keras_resizable.search.table import write_table
-from keras_resizable.subnetworks.tree import PrefixTree
+from keras_resizable.subnetworks.prefix_tree import PrefixTree
 
 MAKE_NETWORK = small_network
 

@@ -21,9 +21,9 @@ from absl import flags
 from keras_resizable import adapt, search
 from keras_resizable.export.tflite import QUANTIZE
 from keras_resizable.search.evaluation import evaluate_model
-from keras_resizable.search.samples import SAMPLES
+from keras_resizable.search.image_results import SAMPLES
 from keras_resizable.workshop import data, recipes, runs
-from keras_resizable.workshop.commands.running import refuse_arguments
+from keras_resizable.workshop.commands.command_line import refuse_arguments
 from keras_resizable.workshop.runs import Run
 from keras_resizable.workshop.runs.folders import LATEST
 

@@ -13,7 +13,7 @@ import shlex
 
 import keras_resizable
 from keras_resizable import search
-from keras_resizable.search.samples import SAMPLES, require_same_images
+from keras_resizable.search.image_results import SAMPLES, require_same_images
 
 
 def read(argument):

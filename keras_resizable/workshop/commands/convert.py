@@ -27,10 +27,10 @@ from keras_resizable import export
 from keras_resizable.export.quantization import IO
 from keras_resizable.export.tflite import QUANTIZE, suffix_of
 from keras_resizable.utils import files
-from keras_resizable.workshop.commands.running import refuse_arguments
+from keras_resizable.workshop.commands.command_line import refuse_arguments
 from keras_resizable.workshop.runs import Run
 from keras_resizable.workshop.runs.folders import SUB_NETWORK, write_label_lines
-from keras_resizable.workshop.runs.saving import load_model
+from keras_resizable.workshop.runs.keras_files import load_model
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string(

@@ -15,7 +15,7 @@ from keras_resizable import devices, export, search
 from keras_resizable.export.tflite import file_name
 from keras_resizable.workshop import runs
 from keras_resizable.workshop.commands import train as supernet
-from keras_resizable.workshop.commands.running import refuse_arguments
+from keras_resizable.workshop.commands.command_line import refuse_arguments
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(supernet)

@@ -22,11 +22,11 @@ import keras_resizable
 from keras_resizable import export
 from keras_resizable.export.saved_model import signature_name
 from keras_resizable.workshop import data
-from keras_resizable.workshop.commands.running import refuse_arguments
+from keras_resizable.workshop.commands.command_line import refuse_arguments
 from keras_resizable.workshop.recipes.building import has_center_crop
 from keras_resizable.workshop.runs import Run
 from keras_resizable.workshop.runs.folders import LATEST
-from keras_resizable.workshop.runs.saving import load_model
+from keras_resizable.workshop.runs.keras_files import load_model
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("run", str(LATEST), "Folder of the run.")

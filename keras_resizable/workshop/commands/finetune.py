@@ -21,11 +21,11 @@ from keras_resizable.search.evaluation import evaluate_model
 from keras_resizable.search.query import check_limits
 from keras_resizable.training import cut_outs
 from keras_resizable.workshop import runs
-from keras_resizable.workshop.commands.running import refuse_arguments
+from keras_resizable.workshop.commands.command_line import refuse_arguments
 from keras_resizable.workshop.runs import Run
 from keras_resizable.workshop.runs.folders import LATEST
+from keras_resizable.workshop.runs.keras_files import load_model
 from keras_resizable.workshop.runs.resuming import make_deterministic
-from keras_resizable.workshop.runs.saving import load_model
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("run", str(LATEST), "Folder of the run.")

@@ -9,9 +9,9 @@
 
 The folder has a folder of photos for each class. A model of Keras is trained for them,
 becomes a resizable network, and the best of its sub-networks within the limits an int8
-file, beside a bundle of three. Prints what these files are worth on test photos, which
-nothing was chosen with; report.html in the run's folder has it, too. The same command
-goes on where it was interrupted.
+file, beside a bundle of up to three and the whole model. Prints what these files are
+worth on test photos, which nothing was chosen with; report.html in the run's folder has
+it, too. The same command goes on where it was interrupted.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from absl import flags
 
 from keras_resizable import devices
 from keras_resizable.workshop import photos
-from keras_resizable.workshop.commands.running import refuse_arguments
+from keras_resizable.workshop.commands.command_line import refuse_arguments
 from keras_resizable.workshop.photos.job import FIELDS
 
 FLAGS = flags.FLAGS

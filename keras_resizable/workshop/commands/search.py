@@ -13,7 +13,8 @@ Builds table.csv in the folder of the run, or adds the missing rows to it, and r
 where it was interrupted; of a space that is too large for that, --explore evaluates as
 many sub-networks on few images, and adds the best to the table. Prints the Pareto front
 and the best sub-network, and writes pareto.png and report.html. The images are the
-run's validation images; what is chosen is evaluated on the test images too.
+run's validation images, and what is chosen is evaluated on the test images too; without
+validation images they are the test images.
 Batch statistics are re-estimated for each sub-network with the images in
 calibration.npz.
 """
@@ -27,7 +28,7 @@ from keras_resizable import devices, search
 from keras_resizable.search.query import check_limits, devices_of
 from keras_resizable.search.table import without_measured, write_table
 from keras_resizable.training import distribution
-from keras_resizable.workshop.commands.running import refuse_arguments
+from keras_resizable.workshop.commands.command_line import refuse_arguments
 from keras_resizable.workshop.runs import Run
 from keras_resizable.workshop.runs.folders import LATEST
 

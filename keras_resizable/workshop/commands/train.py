@@ -10,7 +10,8 @@
     keras-resizable train --find_learning_rate
 
 Writes to a new folder runs/<time>-<network>, and saves after each epoch what is needed
-to resume: the same command resumes a run that was interrupted.
+to resume: the same command resumes a run that was interrupted. The environment variable
+TFDS_DATA_DIR names the folder in which TensorFlow Datasets keeps its sets.
 """
 
 import pathlib
@@ -19,10 +20,9 @@ import keras
 from absl import flags
 
 import keras_resizable
-from keras_resizable.conversion.sources import APPLICATIONS
 from keras_resizable.training import distribution, learning_rates
 from keras_resizable.workshop import data, recipes, runs
-from keras_resizable.workshop.commands.running import refuse_arguments
+from keras_resizable.workshop.commands.command_line import refuse_arguments
 from keras_resizable.workshop.data.pipeline import resolved_shape
 from keras_resizable.workshop.recipes.building import (
     compile_network,
@@ -32,6 +32,7 @@ from keras_resizable.workshop.recipes.building import (
 )
 from keras_resizable.workshop.recipes.recipe import FIELDS
 from keras_resizable.workshop.recipes.resolving import resolve_run
+from keras_resizable.workshop.recipes.source_models import APPLICATIONS
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(

@@ -38,7 +38,8 @@ def load(
     Args:
         dataset: `"sample"` for the embedded sample of Fashion-MNIST, the path of a
             folder of images by class, or the name of a set of TensorFlow Datasets.
-        data_dir: Folder in which TensorFlow Datasets keeps its sets.
+        data_dir: Folder in which TensorFlow Datasets keeps its sets; that of the
+            environment variable `TFDS_DATA_DIR`, or its default, if absent.
         validation: Share of the training images for validation; for a folder of images
             by class see `load_folder`.
 

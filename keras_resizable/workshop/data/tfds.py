@@ -19,7 +19,8 @@ def load_tfds(name: str, data_dir: str | os.PathLike | None = None) -> ImageSet:
 
     Args:
         name: Its name, such as `"cifar10"` or `"imagenet2012"`.
-        data_dir: Folder of prepared sets; the default of TensorFlow Datasets if absent.
+        data_dir: Folder of prepared sets; that of the environment variable
+            `TFDS_DATA_DIR`, or the default of TensorFlow Datasets, if absent.
 
     Returns:
         An `ImageSet` of encoded images; `test` is the split `"validation"` if there

@@ -12,7 +12,6 @@ from typing import Any
 import keras
 
 from keras_resizable.conversion import from_keras
-from keras_resizable.conversion.sources import APPLICATIONS
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import Configuration, SpatialSpace
 from keras_resizable.subnetworks.pieces import count_flops_of_configs
@@ -21,7 +20,8 @@ from keras_resizable.workshop.data.pipeline import resolved_shape
 from keras_resizable.workshop.photos.job import Job
 from keras_resizable.workshop.photos.source import make_source
 from keras_resizable.workshop.recipes.building import make_network
-from keras_resizable.workshop.runs.saving import load_model
+from keras_resizable.workshop.recipes.source_models import APPLICATIONS
+from keras_resizable.workshop.runs.keras_files import load_model
 
 # These settings may change without another training.
 _CHOICES = ("max_latency_ms", "max_flops", "min_top1", "io", "max_loss")

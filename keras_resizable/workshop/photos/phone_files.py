@@ -19,7 +19,7 @@ from keras_resizable.workshop.photos.material import Material
 from keras_resizable.workshop.photos.steps import Choice
 from keras_resizable.workshop.recipes.building import has_center_crop
 from keras_resizable.workshop.runs import Run
-from keras_resizable.workshop.runs.saving import load_model
+from keras_resizable.workshop.runs.keras_files import load_model
 
 if TYPE_CHECKING:
     import pandas

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_resizable.conversion.sources import application_model, classifier
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.utils.graph import is_graph, layers_of
-from keras_resizable.utils.outputs import Classifier
+from keras_resizable.utils.classifier_outputs import Classifier
+from keras_resizable.utils.keras_graph import is_graph, layers_of
 from keras_resizable.workshop.photos.job import Job
+from keras_resizable.workshop.recipes.source_models import application_model, classifier
 
 _LARGEST_PIXEL = 10  # The largest value of rescaled pixels.
 _AFTER_DENSE = (layers.Activation, layers.Dropout, layers.Softmax)

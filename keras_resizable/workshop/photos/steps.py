@@ -15,13 +15,13 @@ import keras
 from keras_resizable import devices, search
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.search.evaluation import evaluate_model
+from keras_resizable.search.image_results import SAMPLES
 from keras_resizable.search.query import latency_column
-from keras_resizable.search.samples import SAMPLES
 from keras_resizable.search.table import without_measured, write_table
 from keras_resizable.space import Configuration, SpatialSpace
 from keras_resizable.training import learning_rates
 from keras_resizable.utils.files import replacing
-from keras_resizable.utils.graph import layers_of
+from keras_resizable.utils.keras_graph import layers_of
 from keras_resizable.workshop import data, recipes, runs
 from keras_resizable.workshop.photos.material import Material
 from keras_resizable.workshop.photos.source import (
@@ -36,7 +36,7 @@ from keras_resizable.workshop.recipes.building import (
 )
 from keras_resizable.workshop.runs import Run, fit_resumable, save_network
 from keras_resizable.workshop.runs.folders import count_epochs
-from keras_resizable.workshop.runs.saving import load_model
+from keras_resizable.workshop.runs.keras_files import load_model
 
 if TYPE_CHECKING:
     import pandas

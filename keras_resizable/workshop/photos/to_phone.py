@@ -83,10 +83,11 @@ def to_phone(
 
     A Keras model is trained for the classes, first its classifier, then all of it;
     `from_keras` turns it into a resizable network, which trains with the model as its
-    teacher; all sub-networks are evaluated, and timed from their pieces; the best one
-    within the limits is fine-tuned and becomes an int8 file. A second file, the bundle,
-    holds it and up to two neighbours in cost, not fine-tuned. Range tests find the
-    learning rates. The sub-network is chosen on validation photos; the files run on
+    teacher; all sub-networks (of more than 1,024, that many at random) are evaluated,
+    and timed from their pieces if a latency is limited; the best within the limits is
+    fine-tuned and becomes an int8 file. A second file, the bundle, holds it and up to
+    two neighbours in cost, not fine-tuned; a third is the whole model. Range tests find
+    the learning rates. The sub-network is chosen on validation photos; the files run on
     the test photos. The same call resumes what was interrupted.
     Each step is logged (`logging`, level INFO).
 

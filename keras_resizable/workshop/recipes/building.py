@@ -10,13 +10,6 @@ import tensorflow as tf
 from keras_resizable import samplers
 from keras_resizable.callbacks import StartFromLargest
 from keras_resizable.conversion import from_keras
-from keras_resizable.conversion.sources import (
-    APPLICATIONS,
-    application_model,
-    is_source,
-    load_source,
-    set_options,
-)
 from keras_resizable.distillation import InPlaceDistillation, TeacherDistillation
 from keras_resizable.models import NETWORKS
 from keras_resizable.network import ResizableNetwork
@@ -25,6 +18,13 @@ from keras_resizable.workshop import data
 from keras_resizable.workshop.data.image_set import count_validation
 from keras_resizable.workshop.data.pipeline import resolved_shape
 from keras_resizable.workshop.recipes.recipe import Recipe
+from keras_resizable.workshop.recipes.source_models import (
+    APPLICATIONS,
+    application_model,
+    is_source,
+    load_source,
+    set_options,
+)
 
 # Training images, classes and image shapes, for what is told without the data.
 KNOWN_SETS = {

@@ -80,7 +80,7 @@ _sample_resnet20 = Recipe(
     augmentation="none",
     ours=tuple(FIELDS),
 )
-# Half an hour or less on two cores, for what is compared in docs/results.md: the
+# Half an hour or less on two cores, for what research/results.md compares: the
 # learning rate is the best of 0.05, 0.1, 0.2 and 0.4 for one sub-network and for all.
 _fashion_mnist_resnet20 = dataclasses.replace(
     _sample_resnet20,

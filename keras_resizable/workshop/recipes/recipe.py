@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal, Self
 import pydantic
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
-from keras_resizable.conversion.sources import APPLICATIONS, is_source
 from keras_resizable.models import NETWORKS
+from keras_resizable.workshop.recipes.source_models import APPLICATIONS, is_source
 
 MODES = ("individual", "resizable", "resizable_aug")
 
@@ -34,7 +34,7 @@ FiniteRate = Annotated[NonNegativeFloat, Field(allow_inf_nan=False)]
     frozen=True, kw_only=True, config={"use_attribute_docstrings": True}
 )
 class Recipe:
-    """Training settings; `FIELDS` describes each. Text is read as values.
+    """Training settings, each a field and a flag. Text is read as values.
 
     Raises:
         ValueError: If a value is not valid.

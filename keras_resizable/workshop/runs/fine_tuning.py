@@ -7,7 +7,7 @@ import keras
 
 from keras_resizable import search
 from keras_resizable.search.evaluation import evaluate_model
-from keras_resizable.search.samples import SAMPLES, join_samples, save_samples
+from keras_resizable.search.image_results import SAMPLES, join_samples, save_samples
 from keras_resizable.space import ConfigLike
 from keras_resizable.training import cut_outs
 from keras_resizable.utils.digests import digest_of_weights
@@ -59,7 +59,8 @@ def fine_tune(
         config: Its configuration, also with scale factors off the list.
         epochs: Passes over the images (paper: 15).
         learning_rate: The first learning rate (ours).
-        weights: As `training.train_only` has it.
+        weights: What is trained: `"all"`, or `"classifier"`, which is the dense layer
+            at the end and the last batch normalisation.
         teacher: True to learn from the largest sub-network too, in equal parts, or a
             `keras.Model` to learn from.
         seed: Seed of the images' order and crops.

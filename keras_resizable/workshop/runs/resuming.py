@@ -20,8 +20,8 @@ from keras_resizable.training.distribution import (
 from keras_resizable.training.variables import create_variables
 from keras_resizable.utils.files import remove_temporaries
 from keras_resizable.workshop.runs.callback_states import continue_logs
-from keras_resizable.workshop.runs.checkpoint import saved_step
-from keras_resizable.workshop.runs.keeping import Checkpoint
+from keras_resizable.workshop.runs.checkpoint_callback import Checkpoint
+from keras_resizable.workshop.runs.checkpoint_file import saved_step
 
 _LOG = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def fit_resumable(
             `start_step`.
         steps_per_epoch: Number of steps of an epoch.
         epochs: Number of epochs, those done before included.
-        folder: The folder of the run; see `Checkpoint` for what it gets.
+        folder: The folder of the run, for checkpoints, networks and the history.
         every_steps: Number of steps between checkpoints inside an epoch, of a
             `ResizableNetwork`; none if absent.
         monitor: Name in the logs of the value that is highest in the best network;

@@ -31,7 +31,7 @@ from keras_resizable.workshop.runs.folders import (
     read_labels,
     write_labels,
 )
-from keras_resizable.workshop.runs.saving import load_network
+from keras_resizable.workshop.runs.keras_files import load_network
 
 if TYPE_CHECKING:
     import pandas

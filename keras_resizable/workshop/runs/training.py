@@ -48,7 +48,7 @@ def train(
     """Trains a network by a recipe, or resumes a run that was interrupted.
 
     After each epoch the folder of the run has all that is needed: the same call
-    resumes it.
+    resumes it. What it does is logged (`logging`, level INFO).
 
     Args:
         recipe: Name of a recipe, one of `keras_resizable.recipes.RECIPES`; the path of

@@ -12,7 +12,7 @@ from keras import layers
 
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.utils.extras import fetching
-from keras_resizable.utils.graph import layers_of
+from keras_resizable.utils.keras_graph import layers_of
 from keras_resizable.utils.messages import first_line
 
 APPLICATIONS = "keras.applications."

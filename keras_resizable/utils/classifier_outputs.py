@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resizable.utils.graph import require_graph
+from keras_resizable.utils.keras_graph import require_graph
 
 _NOISE = 16  # Number of random inputs whose outputs are examined.
 _SIZES = (4, 32, 224)  # Sizes to try if a model takes any, until one is large enough.

@@ -17,7 +17,7 @@ from keras_resizable.subnetworks.calibration import (
     scope_of,
     tables_of,
 )
-from keras_resizable.utils.graph import as_graph
+from keras_resizable.utils.keras_graph import as_graph
 
 if TYPE_CHECKING:
     from keras_resizable.network import ResizableNetwork

@@ -15,7 +15,7 @@ from keras_resizable.training.distribution import is_chief
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.messages import first_line
 from keras_resizable.workshop.runs.callback_states import CallbackStates
-from keras_resizable.workshop.runs.checkpoint import (
+from keras_resizable.workshop.runs.checkpoint_file import (
     load_checkpoint,
     require_finite,
     save_checkpoint,
@@ -23,7 +23,7 @@ from keras_resizable.workshop.runs.checkpoint import (
 )
 from keras_resizable.workshop.runs.folders import NETWORK, SUB_NETWORK
 from keras_resizable.workshop.runs.history import write_history
-from keras_resizable.workshop.runs.saving import save_network
+from keras_resizable.workshop.runs.keras_files import save_network
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -34,7 +34,7 @@ class Checkpoint(keras.callbacks.Callback):
     higher, both with averages of the weights if the optimizer keeps any; `history.csv`
     and `history.png`; and then `checkpoint.npz`. Of Keras's `Distiller` it writes the
     student. Before the first step it checks that the network can be saved. See
-    `keras_resizable.resuming.fit_resumable`.
+    `keras_resizable.runs.fit_resumable`.
 
     Args:
         folder: The folder of the run.
