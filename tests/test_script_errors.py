@@ -93,7 +93,7 @@ def test_an_interruption_is_one_line(run):
     def main(argv):
         raise KeyboardInterrupt
 
-    line = "Interrupted. The same command goes on from what was saved."
+    line = "Interrupted. The same command resumes from what was saved."
     assert run(main) == (130, [line])
 
 

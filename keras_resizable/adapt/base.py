@@ -70,6 +70,16 @@ class Candidates(keras.Model):
         """The configurations that may answer an image."""
         return self.space.select(self._configs)
 
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """Shape of a batch of images."""
+        return self._models[0].input_shape
+
+    @property
+    def output_shape(self) -> Any:
+        """Shape of a batch of outputs."""
+        return self.parts(self.candidates[0])[-1].output_shape
+
     def run(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Outputs `(batch, classes)`, and the number of each image's candidate."""
         raise NotImplementedError

@@ -189,9 +189,12 @@ class _Evaluation:
 
     def _evaluate(self, dataset, verbose):
         dataset = dataset.skip(self.done.evaluated)
-        calibrated = self._tree.calibrated(self.done.statistics)
-        of_kind = {"raw": self._own_statistics, "calibrated": calibrated}
-        all_statistics = [of_kind[kind] for kind in self.kinds]
+        all_statistics = [
+            self._own_statistics
+            if kind == "raw"
+            else self._tree.calibrated(self.done.statistics)
+            for kind in self.kinds
+        ]
         units = len(all_statistics) * len(self._indices)
         progress = _progress("Evaluating", dataset, units, verbose)
         strategy = self._network.distribute_strategy

@@ -47,7 +47,7 @@ class PrefixTree:
         selected = network.space.select(configs)
         self._paths = sorted(nodes_of(config)[-1] for config in selected)
         self._calibrated = self._paths
-        # The path of full size, in a network that `from_keras` made and nobody trained.
+        # The path of full size, in a converted network that was not trained.
         self._full = None
         if network.is_source_at(network.space.largest):
             self._full = nodes_of(network.space.largest)[-1]

@@ -74,6 +74,8 @@ def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
         try:
             with np.load(file) as contents:
                 return {name: contents[name] for name in contents.files}
+        except MemoryError:
+            raise
         except Exception as error:  # NumPy and zipfile raise many types.
             raise ValueError(f"{path} is damaged: {error}") from error
 

@@ -136,6 +136,11 @@ def test_keras_round_trip(adaptive, network, batch, tf_dataset, tmp_path):
 def test_what_keras_offers_and_what_it_has_no_place_in(
     adaptive, network, batch, tmp_path
 ):
+    assert adaptive.input_shape == (None, *batch[0].shape[1:])
+    assert adaptive.output_shape == network.output_shape
+    results = adapt.evaluate(adaptive, batch)
+    flops = [adaptive.route_flops[route] for route in results.routes]
+    assert results.mean_flops == np.mean(flops)
     adaptive.export(tmp_path / "exported", verbose=False)
     loaded = tf.saved_model.load(str(tmp_path / "exported"))
     np.testing.assert_allclose(loaded.serve(batch[0]), adaptive(batch[0]), atol=1e-6)

@@ -253,6 +253,7 @@ def test_what_cannot_be_is_told_before_training(folder, tmp_path, monkeypatch):
         ({"model": Path("mine.h5")}, ValueError, "is a .keras file"),
         ({"weights": "imagnet"}, ValueError, "weights='imagnet'"),
         ({"scales": ()}, ValueError, "Received an empty list"),
+        ({"scales": 0.5}, ValueError, "scales.*valid tuple.*input_value=0.5"),
         ({"scales": (0.5, 2.0)}, ValueError, "2.0"),
         ({"image_size": (32, 32)}, ValueError, "image_size.*valid integer"),
         ({"image_size": 0}, ValueError, "image_size.*greater than 0"),
@@ -333,6 +334,7 @@ def test_a_network_of_this_library_starts_from_nothing(folder):
     assert make_job(folder, model="ResNet50").is_pretrained
     untrained = make_job(folder, model="ResNet50", weights=None)
     assert read(untrained).recipe.network == "keras.applications.ResNet50"
+    assert make_job(folder, input_range=("0", "255")).input_range == (0.0, 255.0)
     default = photos.Job(images=folder / "photos")
     assert default.passes("epochs", 100) == 20 and default.passes("epochs", 2) == 250
 

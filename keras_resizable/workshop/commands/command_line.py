@@ -55,7 +55,7 @@ def run_script(main: Callable[[list[str]], Any]) -> None:
             if absl_logging.level_debug():
                 raise
             print(
-                "Interrupted. The same command goes on from what was saved.",
+                "Interrupted. The same command resumes from what was saved.",
                 file=sys.stderr,
             )
             sys.exit(_INTERRUPTED)

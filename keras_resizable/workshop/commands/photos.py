@@ -11,7 +11,7 @@ The folder has a folder of photos for each class. A model of Keras is trained fo
 becomes a resizable network, and the best of its sub-networks within the limits an int8
 file, beside a bundle of up to three and the whole model. Prints what these files are
 worth on test photos, which nothing was chosen with; report.html in the run's folder has
-it, too. The same command goes on where it was interrupted.
+it, too. The same command resumes where it was interrupted.
 """
 
 import dataclasses
@@ -48,9 +48,7 @@ flags.DEFINE_string("serial", None, "Android: serial number, if there are severa
 flags.DEFINE_string("benchmark_binary", None, "Android: path of benchmark_model.")
 flags.DEFINE_string("host", "127.0.0.1", "Browser: address to serve the page on.")
 flags.DEFINE_bool("dry_run", False, "Only say what would be done, and how long.")
-flags.DEFINE_bool(
-    "new_run", False, "Begin anew: else what was begun or trained goes on."
-)
+flags.DEFINE_bool("new_run", False, "Start again, even if there is a job to resume.")
 flags.DEFINE_string("runs_dir", "runs", "Folder of all runs.")
 
 
@@ -93,7 +91,7 @@ def print_estimate(job):
         "evaluating sub-networks and writing files comes on top"
     )
     if found.folder is not None and not FLAGS.new_run:
-        print(f"goes on in     {found.folder}, what is done there is kept")
+        print(f"resumes        {found.folder}, which keeps what is done")
 
 
 def main(argv):

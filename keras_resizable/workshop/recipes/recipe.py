@@ -12,19 +12,24 @@ MODES = ("individual", "resizable", "resizable_aug")
 
 
 def _read(value: Any) -> Any:
-    """Reads text: None, or numbers between commas; a number alone is a list of one."""
+    """Reads text: None, or numbers between commas."""
     if isinstance(value, str) and _read_none(value) is not None:
         return [part for part in value.split(",") if part]
-    return (value,) if isinstance(value, (int, float)) else _read_none(value)
+    return _read_none(value)
 
 
 def _read_none(value: Any) -> Any:
     return None if value in ("None", "none") else value
 
 
+def _as_list(value: Any) -> Any:
+    return (value,) if isinstance(value, (int, float)) else value
+
+
 FromText = pydantic.BeforeValidator(_read)
 OrNone = pydantic.BeforeValidator(_read_none)
 Floats = Annotated[tuple[float, ...], FromText]
+FloatOrFloats = Annotated[Floats, pydantic.BeforeValidator(_as_list)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 BelowOne = Annotated[float, Field(ge=0, lt=1)]
 FiniteRate = Annotated[NonNegativeFloat, Field(allow_inf_nan=False)]
@@ -62,7 +67,7 @@ class Recipe:
     """Decay of the learning rate: step, linear, cosine."""
     weight_decay: FiniteRate
     """L2 decay."""
-    decay_epochs: Floats = ()
+    decay_epochs: FloatOrFloats = ()
     """Epochs after which the schedule 'step' divides the rate by 10."""
     warmup: Fraction = 0.0
     """Fraction of steps in which 'cosine' warms up."""
@@ -70,7 +75,7 @@ class Recipe:
     """Momentum."""
     nesterov: bool = False
     """Whether the momentum is Nesterov's."""
-    scales: Floats = (1.0, 0.9, 0.8, 0.7)
+    scales: FloatOrFloats = (1.0, 0.9, 0.8, 0.7)
     """Scale factors."""
     width: float = 1.0
     """Width, if the network comes in several."""

@@ -86,7 +86,7 @@ class Checkpoint(keras.callbacks.Callback):
             self.has_finished = state.get("has_finished", False)
 
     def on_train_begin(self, logs=None):
-        # After the callbacks themselves have begun anew.
+        # After the callbacks have reset themselves.
         self._states.restore(*self._of_callbacks)
         if not is_chief(self.model.distribute_strategy):
             return

@@ -52,7 +52,7 @@ def fine_tune(
     """Cuts a sub-network out of a run and trains it further, alone.
 
     Resizable Neural Networks, section 3.3. The learning rate falls to zero along a
-    cosine. It goes on where it was interrupted.
+    cosine. It resumes where it was interrupted.
 
     Args:
         run: The `Run`.
@@ -65,7 +65,7 @@ def fine_tune(
             `keras.Model` to learn from.
         seed: Seed of the images' order and crops.
         images: The images of the run, if they are loaded already.
-        new: Whether to train anew, even if that was interrupted.
+        new: Whether to start again, even if a run was interrupted.
 
     Returns:
         A `FineTuned`, in a new folder in `<run>/finetuned`.
