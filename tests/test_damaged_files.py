@@ -5,6 +5,7 @@ import random
 
 import keras
 import numpy as np
+import pandas
 import pytest
 from conftest import narrow_resnet
 
@@ -12,8 +13,8 @@ from keras_resizable import data, search
 from keras_resizable.export import read_metadata, to_bundle, to_tflite_files
 from keras_resizable.export.interpreters import open_tflite
 from keras_resizable.export.tflite import convert
-from keras_resizable.search.image_results import save_samples
 from keras_resizable.search.latency import _read as read_latency_cache
+from keras_resizable.search.table import ImageResults
 from keras_resizable.workshop.data.kept_images import load_images, save_images
 from keras_resizable.workshop.runs import keras_files
 
@@ -92,30 +93,6 @@ def test_code_in_a_network_does_not_run(tmp_path):
         keras_files.load_network(path)
 
 
-def test_tables(network, tmp_path):
-    table = search.read_table(write_table(network, tmp_path / "table.csv"))
-    columns = set(table.columns)
-    path = tmp_path / "damaged.csv"
-    for content in damaged((tmp_path / "table.csv").read_bytes(), 150):
-        path.write_bytes(content)
-        try:
-            read = search.read_table(path, network.space)
-        except ValueError as error:
-            assert str(path) in str(error)
-        else:
-            assert set(read["config"]) <= set(table["config"])
-            if "top1" in columns & set(read.columns):
-                assert read["top1"].dropna().between(0, 1).all()
-
-
-def write_table(network, path):
-    lines = ["config,flops,top1,latency_ms_phone,measured_phone"]
-    for number, config in enumerate(network.space.configs()):
-        lines.append(f'"{config}",{9 - number},0.5,1.5,"a, b"')
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
 def assert_named_or_read(read, path, content, count):
     for changed in damaged(content, count):
         path.write_bytes(changed)
@@ -125,12 +102,14 @@ def assert_named_or_read(read, path, content, count):
             assert str(path) in str(error)
 
 
-def test_results_of_samples(tmp_path):
-    path = tmp_path / "samples.npz"
+def test_tables(tmp_path):
+    path = tmp_path / "table.npz"
+    rows = {"config": ["1.0", "0.5"], "flops": [2, 1], "measured_phone": "a, b"}
     right = np.random.default_rng(0).random((2, 40)) < 0.5
-    results = search.SampleResults(("a", "b"), right, np.ones((2, 40), np.float16))
-    save_samples(results, path)
-    assert_named_or_read(search.load_samples, path, path.read_bytes(), 50)
+    confidence = np.ones(40, np.float16)
+    results = dict(zip(rows["config"], (ImageResults(r, confidence) for r in right)))
+    search.Table(pandas.DataFrame(rows), results).save(path)
+    assert_named_or_read(search.Table.load, path, path.read_bytes(), 150)
 
 
 def test_calibration_images(tmp_path):

@@ -107,7 +107,7 @@ def leave_files(program, names):
         pixels = np.rint(255 * names["images"]).astype(np.uint8)
         labels = np.arange(len(pixels)) % 3
         np.savez(run / "calibration.npz", images=pixels, labels=labels)
-        if ".table()" in program or "latest/samples.npz" in program:
+        if ".table()" in program or "latest/table.npz" in program:
             configs = ["1.0", network.space.smallest]
             search.build_table(network, names["dataset"], configs, folder=run)
     for path in map(pathlib.Path, re.findall(r'Interpreter\("(.*?)"\)', program)):

@@ -41,7 +41,8 @@ def test_sub_networks_and_table_are_those_of_the_network(
         network, tf_dataset, configs, calibrate_with=tf_dataset, verbose=False
     )
     images, labels = batch
-    for config, raw, calibrated in zip(configs, table["top1_raw"], table["top1"]):
+    for config in configs:
+        raw, calibrated = table[config][["top1_raw", "top1"]]
         sub_network = network.sub_network(config)
         outputs = network(images, config=config)
         np.testing.assert_allclose(sub_network(images), outputs, atol=1e-5)

@@ -9,7 +9,6 @@ from odd_networks import tiny_network
 
 from keras_resizable import TeacherDistillation, adapt, search
 from keras_resizable.search.evaluation import evaluate_model
-from keras_resizable.search.image_results import SAMPLES, join_samples
 from keras_resizable.subnetworks.parts import norms_by_stage
 from keras_resizable.training import cut_outs
 from keras_resizable.utils.classifier_outputs import Classifier
@@ -50,7 +49,7 @@ def test_softmax_is_known_in_all_its_forms(end, labelled):
     expected = keras.losses.sparse_categorical_crossentropy(
         labelled[1], network(labelled[0])
     )
-    assert table["loss"][0] == pytest.approx(np.mean(expected), rel=1e-4)
+    assert table["1.0"]["loss"] == pytest.approx(np.mean(expected), rel=1e-4)
     network.compile(
         "sgd",
         "sparse_categorical_crossentropy",
@@ -66,7 +65,7 @@ def test_logits_are_known_from_the_loss_or_the_values(labelled):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     table = search.build_table(network, labelled, [(1.0,)], verbose=False)
     expected = loss(labelled[1], network(labelled[0]))
-    assert table["loss"][0] == pytest.approx(float(expected), rel=1e-4)
+    assert table["1.0"]["loss"] == pytest.approx(float(expected), rel=1e-4)
 
 
 def sigmoids(x):
@@ -109,9 +108,9 @@ def test_a_binary_head_simply_works(end, one_hot, labelled):
     loss, accuracy = network.evaluate(images, labels[:, None], verbose=0)
     given = keras.utils.to_categorical(labels, 2) if one_hot else labels
     table = search.build_table(network, (images, given), [(1.0,)], verbose=False)
-    assert table["top1"][0] == pytest.approx(accuracy)
-    assert table["loss"][0] == pytest.approx(loss, rel=1e-4)
-    assert table["top5"][0] == 1
+    assert table["1.0"]["top1"] == pytest.approx(accuracy)
+    assert table["1.0"]["loss"] == pytest.approx(loss, rel=1e-4)
+    assert table["1.0"]["top5"] == 1
     adaptive = adapt.Cascade(network, [(0.5,), (1.0,)], thresholds=[2.0])
     results = adapt.evaluate(adaptive, (images, labels))
     assert results.top1 == pytest.approx(accuracy)
@@ -185,12 +184,12 @@ def test_nan_is_never_right_and_told(labelled):
     norm.gammas[1].assign([np.nan] * 3)
     with pytest.warns(UserWarning, match="answer NaN.*: 0.5."):
         table = search.build_table(network, (images, labels), verbose=False)
-    by_config = table.set_index("config")
-    assert by_config["top1"]["0.5"] == 0 and by_config["top5"]["0.5"] == 0
-    table["flops"] = [2, 1]
-    assert search.best(table, max_flops=2)["config"] == "1.0"
-    results = evaluate_model(network.sub_network((0.5,)), (images, labels), "x")
-    assert not results.right.any()
+    assert table["0.5"]["top1"] == 0 and table["0.5"]["top5"] == 0
+    rows = table.to_frame().assign(flops=[2, 1])
+    assert search.Table(rows).best(max_flops=2)["config"] == "1.0"
+    with pytest.warns(UserWarning, match="answer NaN.*: x."):
+        alone = evaluate_model(network.sub_network((0.5,)), (images, labels), "x")
+    assert not alone.right("x").any()
     adaptive = adapt.Cascade(network, [(0.5,), (1.0,)], thresholds=[0.0])
     assert adapt.evaluate(adaptive, (images, labels)).top1 == 0
 
@@ -206,7 +205,7 @@ def test_labels_of_every_shape_mean_the_same(labelled):
     images, labels = labelled
     network = tiny_network()
     tables = [
-        search.build_table(network, (images, given), [(1.0,)], verbose=False)
+        search.build_table(network, (images, given), [(1.0,)], verbose=False).to_frame()
         for given in (
             labels,
             labels[:, None],
@@ -233,10 +232,9 @@ def test_results_of_a_model_and_of_a_table_are_of_the_same_images(labelled, tmp_
     images, labels = labelled
     network = tiny_network()
     given = (images.astype("float64"), labels)
-    search.build_table(network, given, [(1.0,)], folder=tmp_path, verbose=False)
-    samples = search.load_samples(tmp_path / SAMPLES)
+    table = search.build_table(network, given, [(1.0,)], folder=tmp_path, verbose=False)
     alone = evaluate_model(network.sub_network((1.0,)), given, "alone")
-    assert join_samples(samples, alone).configs == ("1.0", "alone")
+    assert table.merge(alone).configs == ["1.0", "alone"]
 
 
 def test_a_model_of_any_size_is_asked_with_maps_that_are_enough():

@@ -24,7 +24,7 @@ def draw_pareto_front(path):
             f"latency_ms_{NAME}": [2.0, 1.0],
         }
     )
-    search.write_report(table, path.parent, NAME)
+    search.Table(table).report(path.parent, NAME)
     return path.with_name("pareto.png")
 
 

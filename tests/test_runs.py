@@ -47,7 +47,7 @@ def test_a_run_of_other_images_than_its_recipe_s(tmp_path):
         with pytest.raises(ValueError, match="other images than its recipe's"):
             call()
     tuned = fine_tune(run, "0.5", epochs=1, images=made[0])
-    assert tuned.after.right.shape == (1, 9)
+    assert tuned.table.right("after").shape == (9,)
     # What was interrupted goes on with its own images only.
     (run.folder / "history.csv").unlink()
     assert train("sample_resnet20", images=made[1], **options).folder != run.folder

@@ -125,7 +125,7 @@ def test_a_table_grows_with_the_list(trained, batch, tf_dataset, tmp_path):
     # Of the network that was trained on, it is another.
     finer.compile("sgd", "sparse_categorical_crossentropy")
     finer.fit(*batch, verbose=0)
-    with pytest.raises(ValueError, match="table.csv is of another network"):
+    with pytest.raises(ValueError, match="table.npz is of another network"):
         build(finer, ["0.9"])
 
 

@@ -20,6 +20,7 @@ from image_folders import write_random_set
 import keras_resizable_command
 from keras_resizable.adapt import AdaptiveNetwork, Cascade
 from keras_resizable.export import read_metadata
+from keras_resizable.search import Table
 from keras_resizable.workshop.recipes.recipe import FIELDS
 from keras_resizable.workshop.runs import folders as runs
 from keras_resizable.workshop.runs.keras_files import load_network
@@ -64,19 +65,19 @@ def test_demo_leaves_what_it_says(folder):
         "recipe.json",
         "report.html",
         "narrow_1.0_1.0_1.0.tflite",
-        "samples.npz",
         "supernet.keras",
-        "table.csv",
+        "table.npz",
         "tensorboard",
     }
     for name in files:
         assert (name in output) == (name != ".lock")
-    table = pandas.read_csv(latest / "table.csv").set_index("config")
+    table = Table.load(latest / "table.npz")
     assert len(table) == 27
     assert len(pandas.read_csv(latest / "history.csv")) == 2
     assert json.loads((latest / "recipe.json").read_text())["recipe"]["epochs"] == 2
     (chosen,) = (line.split()[1] for line in output.splitlines() if "chosen " in line)
-    within = table[table.flops <= table.flops["1.0,1.0,1.0"] / 2]
+    rows = table.to_frame()
+    within = rows[rows.flops <= table["1.0"]["flops"] / 2].set_index("config")
     assert chosen in within.index
     assert within.top1[chosen] == within.top1.max()
 
@@ -136,14 +137,14 @@ def test_bundle_then_switch(folder):
         result = processes.run("-c", code, folder=folder)
         assert result.returncode == 0, result.stderr
 
-    before = pandas.read_csv(latest / "table.csv")
+    before = Table.load(latest / "table.npz").to_frame()
     arguments = ("--runs=2", "--name=desk")
     output = run("tflite/benchmark.py", *arguments, folder=folder)
     assert "narrow_bundle_int8.tflite:scale_0.5_0.5_0.5" in output
-    assert "Wrote runs/latest/benchmark_desk.json, runs/latest/table.csv" in output
+    assert "Wrote runs/latest/benchmark_desk.json, runs/latest/table.npz" in output
     contents = json.loads((latest / "benchmark_desk.json").read_text())
     assert {"first_ms", "init_ms", "median_ms"} <= contents["results"][0].keys()
-    table = pandas.read_csv(latest / "table.csv").set_index("config")
+    table = Table.load(latest / "table.npz").to_frame().set_index("config")
     assert table.latency_ms_desk_int8["0.5,0.5,0.5"] > 0
     assert table.latency_ms_desk_int8.notna().sum() == 3
     assert table.latency_ms_desk.notna().sum() >= 1
@@ -165,13 +166,13 @@ def test_search_then_fine_tune(folder, tmp_path, monkeypatch):
     arguments += ("--image_size=16", NETWORK)
     run("train/supernet.py", *arguments, "--scales=1.0,0.5", folder=tmp_path)
     latest = tmp_path / "runs" / "latest"
-    phone = 'config,latency_ms_phone\n"1.0,1.0,1.0",9\n"0.5,0.5,0.5",5\n'
-    (tmp_path / "phone.csv").write_text(phone)
+    phone = {"config": ["1.0,1.0,1.0", "0.5,0.5,0.5"], "latency_ms_phone": [9, 5]}
+    Table(pandas.DataFrame(phone)).save(tmp_path / "phone.npz")
     output = run(
         "train/search.py",
         "--config=0.5,0.5,0.5",
         "--measure=host",
-        "--merge=phone.csv",
+        "--merge=phone.npz",
         "--max_flops=3e6",
         "--max_latency_ms=1000",
         folder=tmp_path,
@@ -223,7 +224,7 @@ def test_search_then_fine_tune(folder, tmp_path, monkeypatch):
 def test_adapt(folder):
     folder, _ = folder
     results = folder / "runs" / "latest" / "adapt"
-    table = pandas.read_csv(folder / "runs" / "latest" / "table.csv")
+    table = Table.load(folder / "runs" / "latest" / "table.npz").to_frame()
     budget = table["flops"].quantile(0.3)
     # Not int8, which a network that has hardly been trained does not stand.
     arguments = (f"--max_flops={budget}", "--quantize=none")
@@ -338,14 +339,12 @@ def test_a_learning_rate_is_suggested(folder, tmp_path):
 
 def test_exploring_makes_a_table_of_the_best(folder, tmp_path):
     shutil.copytree(folder[0] / "runs" / "latest", tmp_path / "run")
-    for name in ("table.csv", "samples.npz"):
-        (tmp_path / "run" / name).unlink()
+    (tmp_path / "run" / "table.npz").unlink()
     shutil.copytree(folder[0] / "data", tmp_path / "data")
     output = run("train/search.py", "--run=run", "--explore=24", folder=tmp_path)
     assert "images: 24 sub-networks" in output
     for name, rows in ((".", 8), ("explored", 24)):  # Few images need no more rounds.
-        table = pandas.read_csv(tmp_path / "run" / name / "table.csv")
-        assert len(table) == rows
+        assert len(Table.load(tmp_path / "run" / name / "table.npz")) == rows
     both = ("--explore=24", "--config=0.5")
     error = run("train/search.py", *both, folder=tmp_path, fails=True)
     assert "Give --config or --explore, not both" in error

@@ -37,7 +37,7 @@ table = search.build_table(
     calibrate_with=run.calibration().take(1),
     folder=run.folder,
 )
-row = search.best(run.table(), max_flops=table["flops"].max() - 1)
+row = run.table().best(max_flops=table["1.0"]["flops"] - 1)
 (converted,) = export.to_tflite_files(
     network, [row["config"]], run.folder, calibrate_with=run.calibration().take(1)
 )

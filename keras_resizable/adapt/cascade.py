@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_resizable.adapt.base import Candidates, cost_of, num_shared
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.search.image_results import SampleResults
+from keras_resizable.search import Table
 from keras_resizable.space import ConfigLike
 
 
@@ -63,17 +63,14 @@ class Cascade(Candidates):
         self.built = True
 
     @classmethod
-    def choose(
-        cls, network: ResizableNetwork, samples: SampleResults, max_flops: float
-    ) -> Self:
+    def choose(cls, network: ResizableNetwork, table: Table, max_flops: float) -> Self:
         """The most accurate cascade of two sub-networks within a budget.
 
         The threshold of each pair is the one that uses up the budget.
 
         Args:
             network: A `ResizableNetwork`.
-            samples: `SampleResults` of its lookup table on validation images, which
-                `search.build_table` saves in its folder.
+            table: Its lookup table on validation images, as of `search.build_table`.
             max_flops: Maximum multiply-adds for an image, on average over these images.
 
         Raises:
@@ -81,23 +78,22 @@ class Cascade(Candidates):
 
         Example::
 
-            search.build_table(network, validation_set, folder="table")
-            samples = search.load_samples("table/samples.npz")
-            cascade = adapt.Cascade.choose(network, samples, max_flops=8e6)
+            table = search.build_table(network, validation_set)
+            cascade = adapt.Cascade.choose(network, table, max_flops=8e6)
         """
-        configs = network.space.select(samples.configs)
+        configs = network.space.select(table.results)
         cost = cost_of(network, configs)
         best, choice = -1.0, None
-        for a, b in itertools.permutations(range(len(configs)), 2):
-            first, second = configs[a], configs[b]
+        for first, second in itertools.permutations(configs, 2):
             before, more = cost(first), cost(second, after=first)
             if before > max_flops or cost(second) < before:
                 continue
             share = (max_flops - before) / more if more else 1.0
-            confidence = samples.confidence[a].astype(np.float32)
+            confidence = table.confidence(first).astype(np.float32)
             threshold = _threshold(confidence, share)
             is_unsure = confidence < threshold
-            top1 = np.where(is_unsure, samples.right[b], samples.right[a]).mean()
+            right = np.where(is_unsure, table.right(second), table.right(first))
+            top1 = right.mean()
             if top1 > best:
                 best, choice = top1, ((first, second), [threshold])
         if choice is None:

@@ -10,10 +10,11 @@ from keras import layers
 
 from keras_resizable.adapt.base import Candidates, chained, cost_of, num_shared
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.search.image_results import SampleResults, require_results_of
+from keras_resizable.search import Table
 from keras_resizable.space import ConfigLike
 from keras_resizable.subnetworks.flops import count_flops
 from keras_resizable.utils.batches import Batches, labelled_batches
+from keras_resizable.utils.digests import digest_of_data
 
 _FILTERS = 32
 _BATCH_SIZE = 128
@@ -105,7 +106,7 @@ class AdaptiveNetwork(Candidates):
 def fit_router(
     adaptive: AdaptiveNetwork,
     dataset: Batches,
-    samples: SampleResults,
+    table: Table,
     *,
     epochs: int = 20,
     learning_rate: float = 3e-3,
@@ -119,8 +120,7 @@ def fit_router(
     Args:
         adaptive: An `AdaptiveNetwork`.
         dataset: `tf.data.Dataset` of batches of images and labels, in a fixed order.
-        samples: `SampleResults` of the candidates on these images, which `build_table`
-            saves in its folder.
+        table: A `search.Table` of the candidates on these images.
         epochs: Passes over the images.
         learning_rate: Initial learning rate, which falls to zero along a cosine.
         seed: Seed of the images' order.
@@ -131,12 +131,13 @@ def fit_router(
     Raises:
         ValueError: If the results lack a candidate, or belong to other images.
     """
-    right = samples.only(list(map(str, adaptive.candidates))).right.copy()
+    right = np.stack([table.right(config) for config in adaptive.candidates])
     right[-1] = True
     targets = np.argmax(right, axis=0).astype(np.int32)
     router = adaptive.router()
     dataset = labelled_batches(dataset, router)
-    require_results_of(samples, dataset, sum(len(labels) for _, labels in dataset))
+    count = sum(len(labels) for _, labels in dataset)
+    table.require_images(digest_of_data(dataset), count)
     steps = -(-len(targets) // _BATCH_SIZE)
     decay = keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps)
     loss = keras.losses.SparseCategoricalCrossentropy()

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_resizable.layers import HasStockForm, ScaleAwareBatchNorm
-from keras_resizable.layers.scale_aware_batch_norm import at_scale
+from keras_resizable.layers.context import run_with
 from keras_resizable.subnetworks.cutting import copy_state
 from keras_resizable.utils.keras_graph import layers_of, replace_layers
 
@@ -41,7 +41,7 @@ class ScaleAwareBlock(HasStockForm, keras.layers.Layer):
         )
 
     def call(self, inputs, scale_index=0, training=None):
-        with at_scale(scale_index):
+        with run_with(scale_index=scale_index):
             return self.layer(inputs, training=training)
 
     def _replace(self):

@@ -1,6 +1,5 @@
 """Devices that `.tflite` files are measured on."""
 
-from keras_resizable.devices.adb import DeviceError
 from keras_resizable.devices.android import Android
 from keras_resizable.devices.browser import Browser
 from keras_resizable.devices.device import Device
@@ -10,6 +9,5 @@ __all__ = [
     "Android",
     "Browser",
     "Device",
-    "DeviceError",
     "Host",
 ]

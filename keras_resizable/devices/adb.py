@@ -3,26 +3,14 @@
 import re
 import shlex
 import subprocess
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from keras_resizable.devices.names import printable
+from keras_resizable.errors import DeviceError
 
 # Printed by `adb` when the device is no longer there.
 _GONE = re.compile(r"device '.*' not found|no devices|device offline|error: closed")
 _SECONDS = 60  # Timeout of commands that answer at once.
-
-
-class DeviceError(OSError):
-    """A device that cannot be measured on, or no longer.
-
-    Attributes:
-        results: What was measured before, as `measure` returns it.
-    """
-
-    def __init__(self, message: str, results: Iterable[dict[str, Any]] = ()) -> None:
-        super().__init__(message)
-        self.results = list(results)
 
 
 def run_program(

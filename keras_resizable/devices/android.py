@@ -9,10 +9,11 @@ import warnings
 from typing import Any, Self
 
 from keras_resizable.devices import benchmark_output
-from keras_resizable.devices.adb import DeviceError, adb, find_serial
+from keras_resizable.devices.adb import adb, find_serial
 from keras_resizable.devices.device import Paths, Results
 from keras_resizable.devices.host import check_numbers
 from keras_resizable.devices.names import check_name, clean_name, printable
+from keras_resizable.errors import DeviceError
 from keras_resizable.export import read_metadata
 
 # Only flags that differ from the tool's defaults, as not every version knows them all.

@@ -8,12 +8,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from keras_resizable.devices.adb import DeviceError
 from keras_resizable.devices.device import Paths, Results
 from keras_resizable.devices.host import check_numbers
 from keras_resizable.devices.litert_js import runtime_folder
 from keras_resizable.devices.names import check_name, clean_name, printable
 from keras_resizable.devices.page_server import PageServer
+from keras_resizable.errors import DeviceError
 from keras_resizable.export import read_metadata
 from keras_resizable.export.interpreters import open_tflite
 from keras_resizable.utils.extras import import_extra

@@ -3,7 +3,8 @@
 import json
 import pathlib
 
-from keras_resizable.devices.adb import DeviceError, run_program
+from keras_resizable.devices.adb import run_program
+from keras_resizable.errors import DeviceError
 from keras_resizable.utils.files import cache_folder
 
 PACKAGE = "@litertjs/core"

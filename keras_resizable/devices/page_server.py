@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from keras_resizable.devices.adb import DeviceError
+from keras_resizable.errors import DeviceError
 
 PAGE = pathlib.Path(__file__).parent / "page"
 _TYPES = {

@@ -1,16 +1,12 @@
 """Stochastic depth, in the largest sub-network only."""
 
-import contextlib
-import contextvars
-from collections.abc import Iterator
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from keras_resizable.layers.context import running
 from keras_resizable.layers.stock_form import HasStockForm, StockForm
-
-_is_largest: contextvars.ContextVar = contextvars.ContextVar("is_largest", default=None)
 
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
@@ -39,7 +35,7 @@ class DropPath(HasStockForm, keras.layers.Dropout):
         super().__init__(rate, noise_shape=(None, 1, 1, 1), seed=seed, **kwargs)
 
     def call(self, inputs, training=False):
-        is_largest = _is_largest.get()
+        is_largest = running().is_largest
         if not training or is_largest is None:
             return inputs
         return tf.where(is_largest, super().call(inputs, training=True), inputs)
@@ -51,13 +47,3 @@ class DropPath(HasStockForm, keras.layers.Dropout):
         config = super().get_config()
         del config["noise_shape"]
         return config
-
-
-@contextlib.contextmanager
-def running(is_largest: tf.Tensor) -> Iterator[None]:
-    """Lets `DropPath` layers know whether the largest sub-network runs, a boolean."""
-    token = _is_largest.set(is_largest)
-    try:
-        yield
-    finally:
-        _is_largest.reset(token)

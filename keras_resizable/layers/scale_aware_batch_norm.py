@@ -1,9 +1,7 @@
 """Batch normalisation with a row for each scale factor."""
 
-import contextlib
-import contextvars
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -11,12 +9,11 @@ import numpy as np
 import tensorflow as tf
 from keras import initializers, ops, regularizers
 
+from keras_resizable.layers.context import running
 from keras_resizable.layers.stock_form import HasStockForm, Shape
 
 # Below this, cuDNN's fused kernel raises the epsilon.
 _MIN_FUSED_EPSILON = 1.001e-5
-
-_scale_index: contextvars.ContextVar = contextvars.ContextVar("scale_index", default=0)
 
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
@@ -41,7 +38,7 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
     Call arguments:
         inputs: `(batch, ..., channels)`, floating point.
         scale_index: Scalar int32 tensor, the row to use; ignored if there is only
-            one. If absent, the one set by `at_scale`, or 0.
+            one. If absent, that of the stage that runs, or 0.
         training: Whether to normalise by the statistics of the batch and update the
             moving ones. A frozen layer (`trainable=False`) never does, as in Keras.
 
@@ -132,7 +129,7 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
 
     def call(self, inputs, scale_index=None, training=None):
         if scale_index is None:
-            scale_index = _scale_index.get()
+            scale_index = running().scale_index
         scale_index = self.row_of(scale_index)
         dtype = keras.backend.result_type(inputs.dtype, "float32")
         channels = (inputs.shape[-1],)
@@ -320,16 +317,6 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
                 value = keras.saving.serialize_keras_object(value)
             config[name] = value
         return config
-
-
-@contextlib.contextmanager
-def at_scale(scale_index: tf.Tensor) -> Iterator[None]:
-    """Sets the row that the `ScaleAwareBatchNorm`s called inside use."""
-    token = _scale_index.set(scale_index)
-    try:
-        yield
-    finally:
-        _scale_index.reset(token)
 
 
 def _pick(rows, scale_index, dtype, default):

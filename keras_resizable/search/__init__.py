@@ -3,32 +3,9 @@
 It needs the extra `search`; an `ImportError` names it if it is not installed.
 """
 
+from keras_resizable.search.exhaustive import build_table
 from keras_resizable.search.exploring import explore
-from keras_resizable.search.image_results import (
-    PairedTest,
-    SampleResults,
-    confidence_interval,
-    load_samples,
-    paired_test,
-)
-from keras_resizable.search.latency import latency_table
-from keras_resizable.search.query import best, main_effects, pareto_front
-from keras_resizable.search.report import write_report
-from keras_resizable.search.table import build_table, merge_tables, read_table
+from keras_resizable.search.significance import PairedTest
+from keras_resizable.search.table import Table
 
-__all__ = [
-    "PairedTest",
-    "SampleResults",
-    "best",
-    "build_table",
-    "confidence_interval",
-    "explore",
-    "latency_table",
-    "load_samples",
-    "main_effects",
-    "merge_tables",
-    "paired_test",
-    "pareto_front",
-    "read_table",
-    "write_report",
-]
+__all__ = ["PairedTest", "Table", "build_table", "explore"]

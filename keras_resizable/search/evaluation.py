@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import pathlib
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,7 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.search.image_results import SampleResults
+from keras_resizable.search.significance import confidence_interval
+from keras_resizable.search.table import ImageResults, Table
 from keras_resizable.space import Configuration
 from keras_resizable.subnetworks.prefix_tree import PrefixTree
 from keras_resizable.subnetworks.scales import digest_of_network
@@ -30,6 +32,7 @@ from keras_resizable.utils.classifier_outputs import (
     only_output,
 )
 from keras_resizable.utils.digests import DataDigest, digest_of_data
+from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.files import read_arrays, replacing
 from keras_resizable.utils.keras_graph import as_graph
 
@@ -68,12 +71,12 @@ class Scores:
 
     @property
     def right(self) -> np.ndarray:
-        """Boolean `(configurations, images)`, see `SampleResults`."""
+        """Boolean `(configurations, images)`, see `ImageResults`."""
         return np.concatenate(self.rights, axis=1)
 
     @property
     def confidence(self) -> np.ndarray:
-        """float16 `(configurations, images)`, see `SampleResults`."""
+        """float16 `(configurations, images)`, see `ImageResults`."""
         return np.concatenate(self.confidences, axis=1)
 
     @property
@@ -124,8 +127,8 @@ def evaluate_configs(
     return (scores[0] if evaluation.kinds[0] == "raw" else None), scores[-1]
 
 
-def evaluate_model(model: keras.Model, dataset: Batches, name: str) -> SampleResults:
-    """Results of any classifier on each image, with a name instead of a configuration.
+def evaluate_model(model: keras.Model, dataset: Batches, name: str) -> Table:
+    """A table of one row, for any classifier, with a name instead of a configuration.
 
     `dataset` has batches of images and labels, as in `build_table`.
     """
@@ -143,7 +146,35 @@ def evaluate_model(model: keras.Model, dataset: Batches, name: str) -> SampleRes
         "data": seen.text(),
         "calibration": digest_of_data(None),
     }
-    return SampleResults((name,), scores.right, scores.confidence, origin)
+    return table_of([name], scores, origin, params=model.count_params())
+
+
+def table_of(
+    names: Sequence[str], scores: Scores, origin: Mapping[str, str], **columns: Any
+) -> Table:
+    """A table of scores, with columns in front of theirs."""
+    pandas = import_extra("pandas", "search")
+    right, means = scores.right, scores.means
+    low, high = zip(*map(confidence_interval, right))
+    frame = pandas.DataFrame(
+        {
+            "config": names,
+            **columns,
+            "top1": means["top1"],
+            "top1_low": low,
+            "top1_high": high,
+            "top5": means["top5"],
+            "loss": means["loss"],
+        }
+    )
+    if bad := [name for name, x in zip(names, scores.loss) if not np.isfinite(x)]:
+        warnings.warn(
+            f"These sub-networks answer NaN or infinity on some images, which counts "
+            f"as wrong: {'; '.join(bad)}.",
+            stacklevel=3,
+        )
+    results = map(ImageResults, right, scores.confidence)
+    return Table(frame, dict(zip(names, results)), origin)
 
 
 class _Done(NamedTuple):

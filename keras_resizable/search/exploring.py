@@ -2,16 +2,15 @@
 
 import os
 import pathlib
-from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_resizable.network import ResizableNetwork
+from keras_resizable.search.exhaustive import build_table
 from keras_resizable.search.query import pareto_front
-from keras_resizable.search.table import build_table
-from keras_resizable.subnetworks.pieces import count_flops_of_configs
+from keras_resizable.search.table import Table
 from keras_resizable.utils.batches import (
     Batches,
     check_not_empty,
@@ -19,10 +18,6 @@ from keras_resizable.utils.batches import (
     labelled_batches,
     watched,
 )
-from keras_resizable.utils.extras import import_extra
-
-if TYPE_CHECKING:
-    import pandas
 
 EXPLORED, NARROWED = "explored", "narrowed"
 _MOST_CONFIGS = 50_000
@@ -39,13 +34,13 @@ def explore(
     evaluations: int = 300,
     *,
     calibrate_with: Batches | None = None,
-    costs: "pandas.DataFrame | None" = None,
+    costs: Table | None = None,
     cost: str = "flops",
     num_images: int = 1000,
     folder: str | os.PathLike | None = None,
     seed: int = 0,
     verbose: bool = True,
-) -> "pandas.DataFrame":
+) -> Table:
     """The lookup table of the best sub-networks, without evaluating all.
 
     Sub-networks are drawn at random and evaluated on few images; a quarter of them, the
@@ -59,8 +54,8 @@ def explore(
         dataset: As in `build_table`, in the same order whenever it is read.
         evaluations: How many sub-networks to evaluate on few images.
         calibrate_with: As in `build_table`.
-        costs: A table of the configurations to consider with their costs, as from
-            `latency_table`; FLOPs of all if absent, or of a seeded 50,000 of more.
+        costs: A `Table` of the configurations to consider with their costs, as
+            `Table.of`; FLOPs of all if absent, or of a seeded 50,000 of more.
         cost: Its column, which is to be low.
         num_images: About how many images the first round takes, evenly from all; the
             second takes the geometric mean of this and all. Both are calibrated with a
@@ -81,7 +76,7 @@ def explore(
     Example::
 
         table = search.explore(network, validation, 300, calibrate_with=images)
-        search.best(table, max_flops=2e8)
+        table.best(max_flops=2e8)
     """
     if evaluations < 2:
         raise ValueError(
@@ -119,8 +114,8 @@ def explore(
 
     for name, stride, kept in _rounds(total, num_images):
         table = evaluated(stride, _fewer(calibrate_with, total / stride), name)
-        table = table[table["config"].isin(configs)].merge(costs, on="config")
-        configs = _best(table, max(_FEWEST, round(kept * evaluations)))
+        rows = table.only(configs).to_frame().merge(costs, on="config")
+        configs = _best(rows, max(_FEWEST, round(kept * evaluations)))
     return evaluated(1, calibrate_with)
 
 
@@ -135,34 +130,27 @@ def _rounds(total, num_images):
 
 def _flops(network, seed):
     """A table of all configurations, or of a random part, with their FLOPs."""
-    pandas = import_extra("pandas", "search")
     space = network.space
-    configs = list(space.configs()) if space.size <= _MOST_CONFIGS else None
-    if configs is None:
-        shape = (_MOST_CONFIGS, space.num_stages)
-        rows = np.random.default_rng(seed).integers(len(space.scales), size=shape)
-        ends = (space.largest, space.smallest)
-        configs = space.select([*ends, *map(space.from_indices, rows)])
-    flops = count_flops_of_configs(network, configs)
-    return pandas.DataFrame({"config": list(map(str, configs)), "flops": flops})
+    if space.size <= _MOST_CONFIGS:
+        return Table.of(network)
+    shape = (_MOST_CONFIGS, space.num_stages)
+    rows = np.random.default_rng(seed).integers(len(space.scales), size=shape)
+    ends = (space.largest, space.smallest)
+    return Table.of(network, [*ends, *map(space.from_indices, rows)])
 
 
 def _checked(costs, cost, network):
     """The columns `config`, as this library writes them, and `cost` of a table."""
-    for name in ("config", cost):
-        if name not in costs:
-            raise ValueError(
-                f"`costs` has no column {name!r}. It has {', '.join(costs.columns)}."
-            )
-    names = list(map(str, network.space.select(costs["config"])))
-    values = costs[cost].to_numpy(float)
-    if len(names) != len(values) or not np.isfinite(values).all():
+    frame = costs.to_frame()
+    if cost not in frame:
         raise ValueError(
-            "`costs` has one row for each configuration, and a number in each. "
-            f"Received: {len(values)} rows of {len(names)} configurations, "
-            f"{np.isfinite(values).sum()} with a number."
+            f"`costs` has no column {cost!r}. It has {', '.join(frame.columns)}."
         )
-    return costs.assign(config=names, cost=values)[["config", "cost"]]
+    names = list(map(str, network.space.select(frame["config"])))
+    values = frame[cost].to_numpy(float)
+    if not np.isfinite(values).all():
+        raise ValueError(f"`costs` has a {cost!r} that is not a number: {values}")
+    return frame.assign(config=names, cost=values)[["config", "cost"]]
 
 
 def _count(dataset: tf.data.Dataset, name: str) -> int:

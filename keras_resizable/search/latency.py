@@ -1,29 +1,20 @@
-"""Latencies of sub-networks: sums over their pieces, or of whole files."""
+"""Latencies of sub-networks, as sums over their pieces."""
 
 import json
 import os
 import pathlib
-import re
 import tempfile
 import warnings
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import keras
 
 from keras_resizable.devices import Device
-from keras_resizable.devices.names import check_name, printable
-from keras_resizable.export.flatbuffer import metadata_of_signature
-from keras_resizable.export.tflite import QUANTIZE, convert, suffix_of
+from keras_resizable.devices.names import check_name
+from keras_resizable.export.tflite import convert
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.search.image_results import SAMPLES, load_samples
-from keras_resizable.search.table import (
-    LATENCY,
-    MEASURED,
-    TABLE,
-    read_table,
-    write_table,
-)
+from keras_resizable.search.query import LATENCY, MEASURED
 from keras_resizable.space import ConfigLike
 from keras_resizable.subnetworks.pieces import content, cut_piece, pieces_of_configs
 from keras_resizable.utils.extras import import_extra
@@ -33,53 +24,19 @@ if TYPE_CHECKING:
     import pandas
 
 
-def latency_table(
+def latency_rows(
     network: ResizableNetwork,
     device: Device,
-    configs: Iterable[ConfigLike] | None = None,
-    *,
-    threads: int = 1,
-    warmup: int = 3,
-    runs: int = 10,
-    rounds: int = 4,
-    cache: str | os.PathLike | None = None,
-    verbose: bool = True,
+    configs: Iterable[ConfigLike],
+    each_round: tuple[int, int, int],
+    rounds: int,
+    cache: str | os.PathLike | None,
+    verbose: bool,
 ) -> "pandas.DataFrame":
-    """Latency and size of sub-networks as TFLite, as sums over their pieces.
-
-    Sub-networks share few distinct pieces: ResNet-50's 256 at four scale factors have
-    62 stages at an input size and a scale, a stem, and 6 heads. Each is converted and
-    timed once, and cached by what it computes, so that only new pieces are measured for
-    another network or after an interruption.
-
-    A piece's latency is the smallest of the medians of several rounds through
-    sub-networks that together have all pieces, as other load only adds to it.
-
-    Args:
-        network: A `ResizableNetwork` with a fixed input shape.
-        device: What to measure on, such as `keras_resizable.devices.Host()`.
-        configs: Configurations; all if absent.
-        threads: Number of threads.
-        warmup: Untimed runs of each piece in each round.
-        runs: Timed runs of each piece in each round.
-        rounds: Number of rounds.
-        cache: Path of a `.json` file to cache latencies in; if absent,
-            `keras_resizable/latency.json` in Keras's folder, `~/.keras`, or nowhere,
-            with a warning, if that cannot be written.
-        verbose: Whether to show progress.
-
-    Returns:
-        A `pandas.DataFrame` with a row per configuration: `config`, its latency in
-        milliseconds at batch size 1 as `latency_ms_<device>`, the settings of that
-        measurement as `measured_<device>`, and `size_bytes`.
-
-    Raises:
-        ValueError: If a configuration, a number or the device's name is not valid, or
-            the cache is damaged.
-        OSError: If a `cache` was given that cannot be written.
-    """
+    """See `Table.add_latency`; a round has threads, runs not timed, and runs."""
     pandas = import_extra("pandas", "search")
     check_name(device.name)
+    threads, warmup, runs = each_round
     if min(threads, runs, rounds) < 1 or warmup < 0:
         raise ValueError(
             "`threads`, `runs` and `rounds` must be at least 1, `warmup` at least 0. "
@@ -107,7 +64,7 @@ def latency_table(
         if not is_default:
             check_writable(cache.parent)  # Before the work.
         for record in _measure(
-            network, missing, chains, device, (threads, warmup, runs), rounds, verbose
+            network, missing, chains, device, each_round, rounds, verbose
         ):
             known = _merged(known, record)
             keeps = keeps and _keep(record, cache, is_default)
@@ -196,80 +153,3 @@ def _read(cache):
             "again."
         ) from error
     return known
-
-
-def write_measurements(
-    results: Sequence[dict[str, Any]],
-    device: Device,
-    *,
-    threads: int,
-    warmup: int,
-    runs: int,
-) -> list[pathlib.Path]:
-    """Writes what `device.measure` returned for whole `.tflite` files.
-
-    It goes into `benchmark_<device>.json` next to the first file. If a lookup table is
-    there too, the latencies of sub-networks of its network are added to it, as
-    `latency_ms_<device>`, or `latency_ms_<device>_int8` and so on for quantized files.
-    Returns the paths of the files that were written.
-    """
-    check_name(device.name)
-    if not results:
-        raise ValueError("There are no results to write.")
-    folder = pathlib.Path(results[0]["path"]).parent
-    path = folder / f"benchmark_{device.name}.json"
-    contents = {
-        "device": device.name,
-        "description": device.description,
-        "threads": threads,
-        "warmup": warmup,
-        "runs": runs,
-        "results": results,
-    }
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(contents, indent=2) + "\n")
-    if not all((folder / name).exists() for name in (TABLE, SAMPLES)):
-        return [path]
-    table = read_table(folder / TABLE).set_index("config")
-    network = load_samples(folder / SAMPLES).origin.get("network")
-    joined = False
-    for result in results:
-        of = metadata_of(result)
-        config = of.get("config")
-        if of.get("network") != network or config not in table.index:
-            continue
-        quantize = of.get("quantize", "none")
-        name = device.name + suffix_of(quantize, of.get("io", "int8"))
-        table.loc[config, LATENCY + name] = result["median_ms"]
-        table.loc[config, MEASURED + name] = (
-            f"{device.description}, {threads} threads, {warmup} + {runs} runs, whole, "
-            f"{'float32' if quantize == 'none' else quantize}"
-        )
-        joined = True
-    if not joined:
-        return [path]
-    write_table(table.reset_index(), folder / TABLE)
-    return [path, folder / TABLE]
-
-
-def result_name(result: dict[str, Any]) -> str:
-    """The name of a measured file, and its signature if it has several."""
-    name = pathlib.Path(result["path"]).name
-    if result["signature"]:
-        name += f":{result['signature']}"
-    return printable(name)
-
-
-def metadata_of(result: dict[str, Any]) -> dict[str, Any]:
-    """The metadata of a measured file or signature.
-
-    It is empty if this library did not write the file, or cannot have written the
-    metadata, which name columns and are printed.
-    """
-    metadata = metadata_of_signature(result["path"], result["signature"])
-    if not isinstance(metadata, dict):
-        return {}
-    config = metadata.get("config", "1.0")
-    is_config = isinstance(config, str) and re.fullmatch(r"[0-9.,]+", config)
-    is_ours = is_config and metadata.get("quantize", "none") in QUANTIZE
-    return metadata if is_ours else {}

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.search import query
-from keras_resizable.search.image_results import SampleResults
+from keras_resizable.search.drawing import draw_front, new_figure
+from keras_resizable.search.table import Table
 from keras_resizable.space import ConfigLike, resized
 from keras_resizable.subnetworks.pieces import pieces_of_configs
 from keras_resizable.utils.extras import import_extra
 
 if TYPE_CHECKING:
-    import pandas
     from matplotlib.figure import Figure
 
 __all__ = ["agreement", "front", "main_effects", "sub_networks"]
@@ -56,7 +55,7 @@ def sub_networks(network: ResizableNetwork, configs: Sequence[ConfigLike]) -> "F
 
 
 def front(
-    table: "pandas.DataFrame",
+    table: Table,
     cost: str = "flops",
     *,
     network: ResizableNetwork | None = None,
@@ -65,7 +64,7 @@ def front(
     """Draws the accuracy of all sub-networks against their cost, and the Pareto front.
 
     Args:
-        table: A table of `search.build_table`.
+        table: A `search.Table`.
         cost: A column to keep low: `"flops"`, `"latency_ms_host"`, ...
         network: The `ResizableNetwork`, to draw `configs` next to the front.
         configs: At most 26 sub-networks, each of which gets a letter.
@@ -89,12 +88,10 @@ def front(
     factor, label = (1e-6, "M FLOPs") if cost == "flops" else (1, cost)
     figure = new_figure(12 if len(configs) else 6, 4.5)
     ((axes, *others),) = figure.subplots(1, 1 + bool(len(configs)), squeeze=False)
-    draw_front(axes, table, cost, label, factor)
+    draw_front(axes, table.to_frame(), cost, label, factor)
     for letter, name in zip(_LETTERS, names):
-        found = table[table["config"].astype(str) == name]
-        if found.empty:
-            raise ValueError(f"The table has no row of {name!r}.")
-        place = factor * found[cost].iloc[0], 100 * found["top1"].iloc[0]
+        row = table[name]
+        place = factor * row[cost], 100 * row["top1"]
         axes.plot(*place, "o", color="C3")
         axes.annotate(
             letter, place, xytext=(6, -12), textcoords="offset points", weight="bold"
@@ -106,13 +103,13 @@ def front(
     return figure
 
 
-def main_effects(table: "pandas.DataFrame") -> "Figure":
+def main_effects(table: Table) -> "Figure":
     """Draws how accuracy and FLOPs follow the scale factor of each stage.
 
-    A dot is a mean of `search.main_effects`.
+    A dot is a mean of `Table.main_effects`.
 
     Args:
-        table: A table of `search.build_table`.
+        table: A `search.Table`.
 
     Returns:
         A `matplotlib.figure.Figure`: top-1 at the left, FLOPs at the right.
@@ -126,7 +123,7 @@ def main_effects(table: "pandas.DataFrame") -> "Figure":
         (panels[0], "top1", 100, "top-1, %, mean"),
         (panels[1], "flops", 1e-6, "M FLOPs, mean"),
     ):
-        for stage, means in enumerate(query.main_effects(table, column), 1):
+        for stage, means in enumerate(table.main_effects(column), 1):
             values = [factor * mean for mean in means.values()]
             axes.plot(list(means), values, "o-", label=f"stage {stage}")
         axes.set_xlabel("scale factor")
@@ -136,12 +133,12 @@ def main_effects(table: "pandas.DataFrame") -> "Figure":
     return figure
 
 
-def agreement(samples: SampleResults, config: str, other: str) -> "Figure":
+def agreement(table: Table, config: ConfigLike, other: ConfigLike) -> "Figure":
     """Draws on how many images two sub-networks are right, together and alone.
 
     Args:
-        samples: Results on each image, from `search.load_samples`.
-        config: A configuration, as text.
+        table: A `search.Table`.
+        config: A configuration.
         other: Another one.
 
     Returns:
@@ -151,7 +148,7 @@ def agreement(samples: SampleResults, config: str, other: str) -> "Figure":
     Raises:
         ValueError: If one was not evaluated.
     """
-    right, other_right = samples.right_of(config), samples.right_of(other)
+    right, other_right = table.right(config), table.right(other)
     shares = [
         [100 * np.mean((right == one) & (other_right == two)) for two in (True, False)]
         for one in (True, False)
@@ -164,27 +161,9 @@ def agreement(samples: SampleResults, config: str, other: str) -> "Figure":
         axes.text(column, row, f"{share:.1f} %", color=color, ha="center")
     axes.set_xticks([0, 1], ["right", "wrong"])
     axes.set_yticks([0, 1], ["right", "wrong"])
-    axes.set_xlabel(other, parse_math=False)
-    axes.set_ylabel(config, parse_math=False)
+    axes.set_xlabel(str(other), parse_math=False)
+    axes.set_ylabel(str(config), parse_math=False)
     return figure
-
-
-def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure, in inches, of no window."""
-    figure = import_extra("matplotlib.figure", "search").Figure
-    return figure(figsize=(width, height), layout="constrained")
-
-
-def draw_front(
-    axes: Any, table: "pandas.DataFrame", cost: str, label: str, factor: float
-) -> None:
-    """Draws all rows of a table as dots, and the Pareto front as a line."""
-    best = query.pareto_front(table, cost)
-    axes.plot(factor * table[cost], 100 * table["top1"], ".", alpha=0.5)
-    line = {"where": "post", "label": "Pareto front"}
-    axes.step(factor * best[cost], 100 * best["top1"], ".-", **line)
-    axes.set_xlabel(label, parse_math=False)
-    axes.grid(alpha=0.3)
 
 
 def _draw_sub_networks(axes: Any, network, configs, names=()):

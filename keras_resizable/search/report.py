@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_resizable.search.plots import draw_front, new_figure
-from keras_resizable.search.query import devices_of, main_effects, pareto_front
-from keras_resizable.search.table import LATENCY
+from keras_resizable.search.drawing import draw_front, new_figure
+from keras_resizable.search.query import (
+    LATENCY,
+    devices_of,
+    main_effects,
+    pareto_front,
+)
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.files import replacing
 
@@ -64,37 +68,21 @@ th, td { padding: 2px 14px 2px 0; text-align: left }
 def write_report(
     table: "pandas.DataFrame",
     folder: str | os.PathLike,
-    title: str = "Sub-networks",
-    recipe: Mapping[str, Any] | None = None,
-    *,
-    files: "pandas.DataFrame | None" = None,
+    title: str,
+    recipe: Mapping[str, Any] | None,
+    files: "pandas.DataFrame | None",
 ) -> None:
-    """Writes `pareto.png` and `report.html`.
-
-    Every sub-network is a dot of accuracy against FLOPs, and against its latency on
-    each device of the table; a line is the Pareto front. In `report.html`, which
-    needs neither a network nor other files, pointing at a dot shows its
-    configuration, limits can be set, and a table can be sorted. All names are shown
-    literally, never as markup or a formula.
-
-    Args:
-        table: A table of `build_table`.
-        folder: The folder to write to.
-        title: Title of both, such as the name of the network.
-        recipe: The recipe that the network was trained by, as JSON.
-        files: A table of files to show, a row for each, such as that of
-            `photos.to_phone`.
-
-    Raises:
-        ValueError: If a numeric column holds anything but numbers.
-    """
+    """See `Table.report`; of the table, its rows."""
     folder = pathlib.Path(folder)
     # Columns of costs by their fields in the report. A field's name contains no name of
     # a device, as Bokeh reads fields out of templates.
     costs = {"flops": "flops"}
     for number, device in enumerate(devices_of(table)):
         costs[f"latency_{number}"] = LATENCY + device
-    table = _with_numbers(table, ["top1", "top1_low", *costs.values(), *_OTHERS])
+    to_numeric = import_extra("pandas", "search").to_numeric
+    names = table.columns.intersection(["top1", "top1_low", *costs.values(), *_OTHERS])
+    numbers = {name: to_numeric(table[name]) for name in names}  # Raises for text.
+    table = table.assign(config=table["config"].astype(str), **numbers)
     with replacing(folder / PICTURE) as path:
         _draw(table, costs.values(), title, path)
     with replacing(folder / REPORT) as path:
@@ -106,20 +94,6 @@ def _unit(name):
     if name.startswith(LATENCY):
         return f"ms on {name.removeprefix(LATENCY)}", 1
     return _UNITS.get(name, (name, 1))
-
-
-def _with_numbers(table, names):
-    """The table with numbers in these columns, and texts as configurations."""
-    to_numeric = import_extra("pandas", "search").to_numeric
-    numbers = {}
-    for name in table.columns.intersection(names):
-        numbers[name] = to_numeric(table[name], errors="coerce")
-        wrong = table[name][numbers[name].isna() & table[name].notna()]
-        if not wrong.empty:
-            raise ValueError(
-                f"{name!r} of the table is {wrong.iloc[0]!r}, not a number."
-            )
-    return table.assign(config=table["config"].astype(str), **numbers)
 
 
 def _draw(table, names, title, path):
@@ -268,7 +242,7 @@ const given = Object.keys(boxes).filter((name) => boxes[name].value !== null);
 const by = (values, others, i, j) =>
   values[j] < values[i] || (values[j] === values[i] && others[j] < others[i]);
 const error = accuracy.map((value) => -value);
-// As `search.best` has it: the cheapest if accuracy is all that is asked for.
+// As `Table.best` has it: the cheapest if accuracy is all that is asked for.
 const better = given.join() === "top1"
   ? (i, j) => by(cost, error, i, j) : (i, j) => by(error, cost, i, j);
 let chosen = null;

@@ -1,333 +1,492 @@
-"""The lookup table: building, reading, writing and merging it."""
+"""The lookup table: a row for each sub-network, and its results on each image."""
 
-import hashlib
+import json
 import os
-import pathlib
-import warnings
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import pydantic
 
+from keras_resizable.devices import Device
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.search.evaluation import evaluate_configs
-from keras_resizable.search.image_results import (
-    SAMPLES,
-    SampleResults,
-    confidence_interval,
-    join_samples,
-    load_samples,
-    save_samples,
-)
+from keras_resizable.search import query
+from keras_resizable.search.latency import latency_rows
+from keras_resizable.search.query import LATENCY, MEASURED
+from keras_resizable.search.report import write_report
+from keras_resizable.search.significance import PairedTest
 from keras_resizable.space import ConfigLike, SpatialSpace
 from keras_resizable.subnetworks.pieces import count_flops_of_configs
-from keras_resizable.subnetworks.scales import digest_of_network
-from keras_resizable.training.distribution import is_chief
-from keras_resizable.utils.batches import (
-    Batches,
-    images_in_random_order,
-    labelled_batches,
-)
-from keras_resizable.utils.digests import digest_of_data
 from keras_resizable.utils.extras import import_extra
-from keras_resizable.utils.files import check_writable, replacing
+from keras_resizable.utils.files import read_arrays, replacing
 
 if TYPE_CHECKING:
     import pandas
 
-TABLE = "table.csv"
-_PARTS = ("top1_raw", "top1", "top1_low", "top1_high", "top5")
-_HARM = 0.02  # Accuracy that calibrating the largest may cost without a warning.
-_COUNTS = ("flops", "params", "size_bytes")
-# Beginnings of columns; the name of a device follows.
-LATENCY = "latency_ms_"
-MEASURED = "measured_"
+TABLE = "table.npz"
+_COLUMN = "column "  # Beginning of the names of arrays in the file.
 
 
-def build_table(
-    network: ResizableNetwork,
-    dataset: Batches,
-    configs: Iterable[ConfigLike] | None = None,
-    *,
-    calibrate_with: Batches | None = None,
-    folder: str | os.PathLike | None = None,
-    raw: bool = True,
-    verbose: bool = True,
-) -> "pandas.DataFrame":
-    """The lookup table: FLOPs, parameters and accuracy of sub-networks.
+class ImageResults(NamedTuple):
+    """The answers of a sub-network.
 
-    Resizable Neural Networks, section 3.3. All are evaluated in one pass over the
-    data, in which those that begin with the same scale factors share computations, on
-    the devices of the network's strategy. The network is not changed.
-
-    Args:
-        network: A `ResizableNetwork` that classifies.
-        dataset: `tf.data.Dataset` of batches of images and labels, integers or
-            one-hot, to evaluate with; or both as a tuple of arrays.
-        configs: Configurations; all if absent.
-        calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
-            statistics of each configuration with.
-        folder: Folder for `table.csv` and `samples.npz` (see `load_samples`), in which
-            rows are kept and an interrupted evaluation resumes. The data sets are first
-            read once more, and must give the same batches whenever they are read.
-        raw: Whether to evaluate with the statistics that training left as well, which
-            takes as long again if sub-networks are calibrated.
-        verbose: Whether to show progress.
-
-    Returns:
-        A `pandas.DataFrame` with a row per configuration, including those of the
-        folder: `config` as text, such as `"0.75,0.5,1.0"`; `flops`; `params`;
-        `top1_raw` with the statistics that training left (NaN without `raw`); and after
-        calibration, if any, `top1` with its 95 % confidence interval from `top1_low` to
-        `top1_high`, `top5` and `loss`, the cross-entropy. Accuracies are from 0 to 1;
-        with one output, they are those at 0.5. NaN outputs count as wrong.
-
-    Raises:
-        ValueError: If the network does not classify; if a configuration's statistics
-            were never estimated and it is not calibrated; or if the folder holds a
-            table that is damaged, or of another network or other data.
-        OSError: If the folder cannot be written.
-
-    Example:
-
-    >>> import numpy as np
-    >>> from keras_resizable import ResNet20, search
-    >>> network = ResNet20(scales=(1.0, 0.5), width=0.25)
-    >>> data = np.zeros((8, 32, 32, 3), np.float32), np.arange(8)
-    >>> table = search.build_table(network, data, ["1.0", "0.5"], verbose=False)
-    >>> table[["config", "flops"]]
-            config    flops
-    0  1.0,1.0,1.0  2633888
-    1  0.5,1.0,1.0   741536
+    Attributes:
+        right: Boolean `(images,)`, whether the label was the answer.
+        confidence: float16 `(images,)`, the probability of the answer.
     """
-    pandas = import_extra("pandas", "search")
-    import_extra("scipy", "search")
-    space = network.space
-    selected = space.select(configs)
-    dataset = labelled_batches(dataset, network)
-    if calibrate_with is not None:
-        calibrate_with = images_in_random_order(calibrate_with, network)
-    table = samples = partial = origin = None
-    if folder is not None:
-        folder = pathlib.Path(folder)
-        if verbose:
-            print("Reading the images, to know them again")
-        origin = {
-            "network": digest_of_network(network),
-            "data": digest_of_data(dataset),
-            "calibration": digest_of_data(calibrate_with),
-        }
-        if (folder / TABLE).exists():
-            table, samples = _read_results(folder, space, origin)
-            known = set(table["config"])
-            selected = [config for config in selected if str(config) not in known]
-            if not selected:
-                return table
-    if calibrate_with is None:
-        for config in selected:
-            network.require_statistics(config)
-    flops = count_flops_of_configs(network, selected)
-    if folder is not None:
-        if is_chief(network.distribute_strategy):
-            check_writable(folder)  # Before the work.
-        # Named by its settings, so that a call with others does not replace it.
-        asked = hashlib.sha256(repr((origin, selected)).encode()).hexdigest()[:8]
-        partial = folder / f"table.partial-{asked}.npz"
-    of_raw, scores = evaluate_configs(
-        network, dataset, selected, calibrate_with, partial, origin, raw, verbose
-    )
-    names = tuple(map(str, selected))
-    right, means = scores.right, scores.means
-    low, high = zip(*map(confidence_interval, right))
-    new_table = pandas.DataFrame(
-        {
-            "config": names,
-            "flops": flops,
-            "params": network.count_params() - network.extra_params,
-            "top1_raw": np.nan if of_raw is None else of_raw.means["top1"],
-            "top1": means["top1"],
-            "top1_low": low,
-            "top1_high": high,
-            "top5": means["top5"],
-            "loss": means["loss"],
-        }
-    )
-    new_samples = SampleResults(names, right, scores.confidence, origin or {})
-    if samples is not None:
-        new_table = pandas.concat([table, new_table], ignore_index=True)
-        new_samples = join_samples(samples, new_samples)
-    if partial is not None and is_chief(network.distribute_strategy):
-        # The samples come first, as a table without them is rejected.
-        save_samples(new_samples, partial.with_name(SAMPLES))
-        write_table(new_table, partial.with_name(TABLE))
-        partial.unlink(missing_ok=True)
-    if bad := [name for name, x in zip(names, scores.loss) if not np.isfinite(x)]:
-        warnings.warn(
-            f"These sub-networks answer NaN or infinity on some images, which counts "
-            f"as wrong: {'; '.join(bad)}.",
-            stacklevel=2,
-        )
-    if calibrate_with is not None and raw:
-        largest = new_table[new_table["config"] == str(space.largest)]
-        _warn_of_harm(largest, right.shape[1])
-    return new_table
+
+    right: np.ndarray
+    confidence: np.ndarray
 
 
-def _warn_of_harm(largest, num_images):
-    """Warns if calibrating made the largest sub-network worse, beyond chance."""
-    for raw, top1 in largest[["top1_raw", "top1"]].to_numpy():
-        if raw - top1 > _HARM + 2 * (0.5 / num_images) ** 0.5:
-            warnings.warn(
-                f"Calibrating took the largest sub-network from {100 * raw:.1f} to "
-                f"{100 * top1:.1f} %: `calibrate_with` should be a few thousand images "
-                "that the network was trained with, of all classes, in random order.",
-                stacklevel=3,
-            )
+class Table:
+    """The lookup table of a network, as `build_table` makes it.
 
-
-def _read_results(folder, space, origin):
-    """The table and the samples of a folder, if they are of this origin."""
-    path, advice = folder / TABLE, f"Delete {folder / TABLE}, or choose another folder."
-    table = read_table(path, space)
-    if not (folder / SAMPLES).exists():
-        raise ValueError(f"{path} is without {SAMPLES}. {advice}")
-    samples = load_samples(folder / SAMPLES)
-    meanings = {
-        "network": "another network",
-        "data": "other test images, or they come in another order",
-        "calibration": "sub-networks that were calibrated otherwise, or not",
-    }
-    for name, meaning in meanings.items():
-        if samples.origin.get(name) != origin[name]:
-            raise ValueError(f"{path} is of {meaning}. {advice}")
-    top1_of = dict(zip(samples.configs, samples.right.mean(axis=1)))
-    for line, (config, top1) in enumerate(zip(table["config"], table["top1"]), 2):
-        if not np.isclose(top1, top1_of.get(config, np.nan), rtol=0, atol=1e-9):
-            raise ValueError(
-                f"{path}, line {line}: top1 of {config!r} is not what {SAMPLES} has. "
-                f"{advice}"
-            )
-    return table, samples
-
-
-def write_table(table: "pandas.DataFrame", path: str | os.PathLike) -> None:
-    """Writes a table as a `.csv` file, whole or not at all."""
-    with replacing(path) as temporary:
-        table.to_csv(temporary, index=False)
-
-
-def read_table(
-    path: str | os.PathLike, space: SpatialSpace | None = None
-) -> "pandas.DataFrame":
-    """Reads the `table.csv` of `build_table`, maybe saved by a spreadsheet since.
+    Resizable Neural Networks, section 3.3. A row belongs to a sub-network, by its
+    configuration; a configuration is given as a tuple or as text, such as
+    `table["0.75,0.5"]`, and stages omitted at the end are at the largest scale. Columns
+    are described in `build_table`; `add_latency` adds those of a device:
+    `latency_ms_<device>` in milliseconds at batch size 1, `measured_<device>` with the
+    settings of that measurement, and `size_bytes` as a `.tflite` file.
 
     Args:
-        path: Path of the file.
-        space: `SpatialSpace` that its configurations must belong to, if given.
-
-    Returns:
-        A `pandas.DataFrame`.
+        frame: A `pandas.DataFrame` with a column `config`, and any others.
+        results: `ImageResults` of sub-networks by their text, if they were evaluated.
+        origin: Digests of the `network`, the `data` and the `calibration` by name.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged or not a table; the message names the line.
-    """
-    pandas = import_extra("pandas", "search")
-    try:
-        cells = pandas.read_csv(
-            path, dtype=str, keep_default_na=False, skip_blank_lines=False
-        )
-    except ValueError as error:  # Those of pandas are such errors.
-        raise ValueError(f"{path} is damaged or not a table: {error}") from error
-    if "config" not in cells or cells.empty:
-        raise ValueError(
-            f"{path}, line 1: a lookup table has a column 'config', and rows. "
-            f"It has {len(cells)} rows of {', '.join(cells.columns)}."
-        )
-    for name in cells.columns:
-        if not name.isprintable():
-            raise ValueError(f"{path}, line 1: {name!r} is not the name of a column.")
-    rows: list[dict] = []
-    seen = set()
-    for line, row in enumerate(cells.to_dict("records"), start=2):
-        try:
-            rows.append({name: _value(name, cell, space) for name, cell in row.items()})
-            config = rows[-1]["config"]
-            if config in seen:
-                raise ValueError(f"{config!r} is there twice")
-        except ValueError as error:
-            raise ValueError(f"{path}, line {line}: {error}") from error
-        seen.add(config)
-    return pandas.DataFrame(rows)
-
-
-def _value(name, cell, space):
-    """The value of a cell; raises `ValueError` if that is not valid."""
-    if name == "config":
-        return cell if space is None else str(space.config(cell))
-    is_number = name in (*_PARTS, *_COUNTS, "loss") or name.startswith(LATENCY)
-    if not is_number:
-        return cell
-    if cell == "":
-        return np.nan
-    try:
-        value = float(cell)
-    except ValueError:
-        raise ValueError(f"{name} is {cell!r}, not a number") from None
-    highest = 1 if name in _PARTS else np.inf
-    if not 0 <= value <= highest or np.isinf(value):
-        raise ValueError(f"{name} is {cell}, not from 0 to {highest}")
-    return int(value) if name in _COUNTS else value
-
-
-def without_measured(
-    table: "pandas.DataFrame", new: "pandas.DataFrame"
-) -> "pandas.DataFrame":
-    """A table without the latencies and sizes that a newer one replaces."""
-    beginnings = (LATENCY, MEASURED, "size_bytes")
-    names = [name for name in new if name in table and name.startswith(beginnings)]
-    is_old = table["config"].isin(new["config"])
-    return table.assign(**table[names].mask(is_old))
-
-
-def merge_tables(*tables: "pandas.DataFrame") -> "pandas.DataFrame":
-    """Joins tables by configuration, such as those of several devices.
-
-    Args:
-        *tables: Tables of one network.
-
-    Returns:
-        A table with all rows and columns, in the order in which they first appear.
-
-    Raises:
-        ValueError: If there is none, or two disagree on a value.
+        ValueError: If there is no column `config`, or a configuration is there twice.
 
     Example:
 
     >>> import pandas
-    >>> flops = pandas.DataFrame({"config": ["1.0", "0.5"], "flops": [4, 1]})
-    >>> latency = pandas.DataFrame({"config": ["0.5"], "latency_ms_phone": [2.5]})
-    >>> merge_tables(flops, latency)
-      config  flops  latency_ms_phone
-    0    1.0      4               NaN
-    1    0.5      1               2.5
+    >>> from keras_resizable import search
+    >>> configs = ["1.0,1.0", "1.0,0.5", "0.5,0.5"]
+    >>> frame = pandas.DataFrame(
+    ...     {"config": configs, "flops": [4, 2, 1], "top1": [0.9, 0.7, 0.8]}
+    ... )
+    >>> table = search.Table(frame)
+    >>> table.best(max_flops=3)["config"]
+    '0.5,0.5'
+    >>> table.front()["config"].tolist()
+    ['0.5,0.5', '1.0,1.0']
+    >>> float(table["1.0,0.5"]["top1"])
+    0.7
     """
-    if not tables:
-        raise ValueError("There are no tables to merge.")
-    merged = tables[0].set_index("config")
-    for table in tables[1:]:
-        table = table.set_index("config")
-        shared_rows = merged.index.intersection(table.index)
-        for name in merged.columns.intersection(table.columns):
-            old, new = merged.loc[shared_rows, name], table.loc[shared_rows, name]
-            differ = old.notna() & new.notna() & (old != new)
+
+    def __init__(
+        self,
+        frame: "pandas.DataFrame",
+        results: Mapping[str, ImageResults] | None = None,
+        origin: Mapping[str, str] | None = None,
+    ) -> None:
+        if "config" not in frame:
+            raise ValueError(
+                f"A lookup table has a column 'config', not only {[*frame.columns]}."
+            )
+        self._frame = frame.reset_index(drop=True)
+        self._numbers = {
+            str(config): number for number, config in enumerate(frame["config"])
+        }
+        if len(self._numbers) < len(frame):
+            raise ValueError("A configuration is there twice in the table.")
+        self.results = dict(results or {})
+        self.origin = dict(origin or {})
+
+    @classmethod
+    def of(
+        cls, network: ResizableNetwork, configs: Iterable[ConfigLike] | None = None
+    ) -> "Table":
+        """A table of FLOPs alone, to add latencies to.
+
+        Args:
+            network: A `ResizableNetwork` with a fixed input shape.
+            configs: Configurations; all if absent.
+        """
+        pandas = import_extra("pandas", "search")
+        selected = network.space.select(configs)
+        flops = count_flops_of_configs(network, selected)
+        rows = {"config": list(map(str, selected)), "flops": flops}
+        return cls(pandas.DataFrame(rows))
+
+    @property
+    def configs(self) -> list[str]:
+        """The configurations of the rows, as text."""
+        return list(self._numbers)
+
+    @property
+    def devices(self) -> list[str]:
+        """Names of the devices whose latencies are in the table."""
+        return query.devices_of(self._frame)
+
+    @property
+    def num_images(self) -> int:
+        """The number of images of the results; 0 if there are none."""
+        return next((len(each.right) for each in self.results.values()), 0)
+
+    def __len__(self) -> int:
+        return len(self._frame)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._numbers)
+
+    def __contains__(self, config: object) -> bool:
+        try:
+            self._name(config)  # type: ignore[arg-type]
+        except ValueError:
+            return False
+        return True
+
+    def __getitem__(self, config: ConfigLike) -> "pandas.Series":
+        """The row of a sub-network; `ValueError` if it has none."""
+        return self._frame.iloc[self._numbers[self._name(config)]]
+
+    def to_frame(self) -> "pandas.DataFrame":
+        """The rows, as a `pandas.DataFrame`: its `to_csv` exports them."""
+        return self._frame.copy()
+
+    def right(self, config: ConfigLike) -> np.ndarray:
+        """Boolean `(images,)`: where a sub-network was right.
+
+        Raises:
+            ValueError: If it was not evaluated.
+        """
+        return self._results_of(config).right
+
+    def confidence(self, config: ConfigLike) -> np.ndarray:
+        """float16 `(images,)`: the probability that a sub-network gives its answer.
+
+        Raises:
+            ValueError: If it was not evaluated.
+        """
+        return self._results_of(config).confidence
+
+    def best(
+        self,
+        *,
+        max_flops: float | None = None,
+        max_latency_ms: float | None = None,
+        max_size_bytes: float | None = None,
+        min_top1: float | None = None,
+        device: str | None = None,
+        within_noise: bool = False,
+        confidence: float = 0.95,
+    ) -> "pandas.Series":
+        """The best sub-network within limits.
+
+        The most accurate one; or, if the only limit is `min_top1`, the one with the
+        fewest FLOPs. FLOPs, or accuracy, decide between equals. The most accurate of
+        many on few images is partly the luckiest: `within_noise` gives the cheapest
+        that is not worse.
+
+        Args:
+            max_flops: Multiply-adds.
+            max_latency_ms: Milliseconds on a device.
+            max_size_bytes: Size of the `.tflite` file.
+            min_top1: Accuracy, from 0 to 1.
+            device: Name of the device of `max_latency_ms`; the only one if absent.
+            within_noise: Whether to take the cheapest, by the columns with a limit or
+                else by FLOPs, that `compare` cannot tell from the most accurate one.
+            confidence: Confidence, from 0 to 1, with which that test calls one worse.
+
+        Returns:
+            The row of the table, a `pandas.Series`.
+
+        Raises:
+            NotWithinLimitsError: If no sub-network is within the limits.
+            ValueError: If the table lacks the column for a limit.
+
+        Warns:
+            UserWarning: If rows are not considered, as they have no value for a limit.
+        """
+        limits = query.Limits(
+            max_flops=max_flops,
+            max_latency_ms=max_latency_ms,
+            max_size_bytes=max_size_bytes,
+            min_top1=min_top1,
+        )
+        within, costs = query.within_limits(self._frame, limits, device)
+        order, ascending = ["top1", "flops"], [False, True]
+        if not costs and min_top1 is not None and not within_noise:
+            order, ascending = order[::-1], ascending[::-1]
+        row = within.sort_values(order, ascending=ascending).iloc[0]
+        if within_noise:
+            for _, other in within.sort_values([*costs, "flops"]).iterrows():
+                test = self.compare(row["config"], other["config"])
+                if test.difference <= 0 or test.p_value > 1 - confidence:
+                    return other
+        return row
+
+    def front(self, cost: str = "flops") -> "pandas.DataFrame":
+        """The sub-networks for which no other is both cheaper and as accurate.
+
+        Args:
+            cost: Column to be low: `"flops"`, `"size_bytes"`, `"latency_ms_host"`, ...
+
+        Returns:
+            Rows of the table, the cheapest first; each is more accurate than those
+            before it. Rows without the cost or the accuracy are skipped.
+
+        Raises:
+            ValueError: If the table has no such column.
+        """
+        return query.pareto_front(self._frame, cost)
+
+    def main_effects(self, column: str = "top1") -> list[dict[float, float]]:
+        """The effect of each stage's scale factor, as a mean over all other stages.
+
+        The table has to hold all sub-networks, or an even sample of them.
+
+        Args:
+            column: `"top1"`, `"flops"`, `"latency_ms_host"`, ...
+
+        Returns:
+            For each stage, the mean of the rows with a scale factor, by scale factor.
+
+        Raises:
+            ValueError: If the table lacks the column.
+        """
+        return query.main_effects(self._frame, column)
+
+    def compare(self, config: ConfigLike, other: ConfigLike) -> PairedTest:
+        """Whether one sub-network is more accurate than another, or only luckier.
+
+        Args:
+            config: A configuration.
+            other: Another one.
+
+        Returns:
+            A `PairedTest` on the images of the table.
+
+        Raises:
+            ValueError: If one was not evaluated.
+        """
+        return PairedTest.of(self.right(config), self.right(other))
+
+    @property
+    def oracle_top1(self) -> float:
+        """The fraction of the images that at least one sub-network gets right.
+
+        No choice of a sub-network for each image can get more right.
+        """
+        rights = [each.right for each in self.results.values()]
+        return float(np.any(rights, axis=0).mean())
+
+    def only(self, configs: Iterable[ConfigLike]) -> "Table":
+        """A table of some of the rows, in the order of `configs`.
+
+        Raises:
+            ValueError: If there is no row of one.
+        """
+        names = list(dict.fromkeys(map(self._name, configs)))
+        rows = self._frame.iloc[[self._numbers[name] for name in names]]
+        results = {name: self.results[name] for name in names if name in self.results}
+        return Table(rows, results, self.origin)
+
+    def merge(self, other: "Table") -> "Table":
+        """A table with the rows and the columns of both.
+
+        Where both have a latency or a size, it is that of `other`.
+
+        Raises:
+            ValueError: If they disagree on anything else, or have results on different
+                images.
+
+        Example:
+
+        >>> import pandas
+        >>> from keras_resizable import search
+        >>> table = search.Table(
+        ...     pandas.DataFrame({"config": ["1.0", "0.5"], "flops": [4, 1]})
+        ... )
+        >>> phone = search.Table(
+        ...     pandas.DataFrame({"config": ["0.5"], "latency_ms_phone": [2.5]})
+        ... )
+        >>> table.merge(phone)
+          config  flops  latency_ms_phone
+        0    1.0      4               NaN
+        1    0.5      1               2.5
+        """
+        if self.results and other.results:
+            self.require_images(other.origin.get("data"), other.num_images)
+        old, new = (each._frame.set_index("config") for each in (self, other))
+        shared = old.index.intersection(new.index)
+        for name in old.columns.intersection(new.columns):
+            if name.startswith((LATENCY, MEASURED, "size_bytes")):
+                old[name] = old[name].mask(old.index.isin(shared))
+                continue
+            one, two = old.loc[shared, name], new.loc[shared, name]
+            differ = one.notna() & two.notna() & (one != two)
             if differ.any():
                 config = differ.idxmax()
                 raise ValueError(
-                    f"The tables disagree on {name} of {config!r}: {old[config]} and "
-                    f"{new[config]}. They are of different networks or data."
+                    f"The tables disagree on {name} of {config!r}: {one[config]} and "
+                    f"{two[config]}. They are of different networks or data."
                 )
-        columns = [*merged, *(name for name in table if name not in merged)]
-        rows = [*merged.index, *table.index.difference(merged.index, sort=False)]
-        merged = merged.combine_first(table).loc[rows, columns]
-    return merged.reset_index()
+        columns = [*old, *(name for name in new if name not in old)]
+        rows = [*old.index, *new.index.difference(old.index, sort=False)]
+        frame = old.combine_first(new).loc[rows, columns].reset_index(names="config")
+        return Table(frame, self.results | other.results, other.origin | self.origin)
+
+    def add_latency(
+        self,
+        network: ResizableNetwork,
+        device: Device,
+        *,
+        threads: int = 1,
+        warmup: int = 3,
+        runs: int = 10,
+        rounds: int = 4,
+        cache: str | os.PathLike | None = None,
+        verbose: bool = True,
+    ) -> None:
+        """Adds latency and size of all rows as TFLite, as sums over their pieces.
+
+        Sub-networks share few distinct pieces: ResNet-50's 256 at four scale factors
+        have 62 stages at an input size and a scale, a stem, and 6 heads. Each is
+        converted and timed once, and cached by what it computes, so that only new
+        pieces are measured for another network or after an interruption.
+
+        A piece's latency is the smallest of the medians of several rounds through
+        sub-networks that together have all pieces, as other load only adds to it.
+
+        Args:
+            network: The `ResizableNetwork` of the table, with a fixed input shape.
+            device: What to measure on, such as `keras_resizable.devices.Host()`.
+            threads: Number of threads.
+            warmup: Untimed runs of each piece in each round.
+            runs: Timed runs of each piece in each round.
+            rounds: Number of rounds.
+            cache: Path of a `.json` file to cache latencies in; if absent,
+                `keras_resizable/latency.json` in Keras's folder, `~/.keras`, or
+                nowhere, with a warning, if that cannot be written.
+            verbose: Whether to show progress.
+
+        Raises:
+            ValueError: If a number or the device's name is not valid, or the cache is
+                damaged.
+            OSError: If a `cache` was given that cannot be written.
+        """
+        each = threads, warmup, runs
+        new = latency_rows(network, device, self, each, rounds, cache, verbose)
+        self._frame = self.merge(Table(new))._frame
+
+    def require_images(self, data: str | None, count: int) -> None:
+        """Raises `ValueError` if the results are not of these images.
+
+        Args:
+            data: Digest of the images, if it is known.
+            count: Number of the images.
+        """
+        known = self.origin.get("data")
+        if count != self.num_images or (known and data and known != data):
+            raise ValueError(
+                "The results are not of the same images in the same order: they are of "
+                f"{self.num_images} and of {count} images."
+            )
+
+    def report(
+        self,
+        folder: str | os.PathLike,
+        title: str = "Sub-networks",
+        recipe: Mapping[str, Any] | None = None,
+        *,
+        files: "pandas.DataFrame | None" = None,
+    ) -> None:
+        """Writes `pareto.png` and `report.html`.
+
+        Every sub-network is a dot of accuracy against FLOPs, and against its latency on
+        each device; a line is the Pareto front. In `report.html`, which needs neither a
+        network nor other files, pointing at a dot shows its configuration, limits can
+        be set, and a table can be sorted. All names are shown literally, never as
+        markup or a formula.
+
+        Args:
+            folder: The folder to write to.
+            title: Title of both, such as the name of the network.
+            recipe: The recipe that the network was trained by, as JSON.
+            files: A table of files to show, a row for each, such as that of
+                `photos.to_phone`.
+        """
+        write_report(self._frame, folder, title, recipe, files)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes the table, its results and their origin as one `.npz` file."""
+        rights = [each.right for each in self.results.values()]
+        confidences = [each.confidence for each in self.results.values()]
+        shape = (len(self.results), self.num_images)
+        texts = self._frame.select_dtypes(exclude="number").fillna("").astype(str)
+        rows = self._frame.assign(**texts)
+        arrays: dict[str, Any] = {
+            f"{_COLUMN}{name}": np.array(values.tolist())
+            for name, values in rows.items()
+        }
+        with replacing(path) as temporary:
+            np.savez_compressed(
+                temporary,
+                evaluated=np.array(list(self.results), str),
+                right=np.packbits(np.reshape(rights, shape).astype(bool), axis=1),
+                confidence=np.reshape(confidences, shape).astype(np.float16),
+                origin=np.array(json.dumps(self.origin)),
+                **arrays,
+            )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "Table":
+        """Reads what `save` wrote.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it is damaged or something else.
+        """
+        pandas = import_extra("pandas", "search")
+        contents = read_arrays(path)
+        try:
+            columns = {
+                name.removeprefix(_COLUMN): values
+                for name, values in contents.items()
+                if name.startswith(_COLUMN)
+            }
+            frame = pandas.DataFrame(columns).replace("", np.nan)
+            confidence = contents["confidence"]
+            right = np.unpackbits(contents["right"], axis=1, count=confidence.shape[1])
+            parts = map(ImageResults, right.astype(bool), confidence)
+            results = dict(zip(map(str, contents["evaluated"]), parts, strict=True))
+            return cls(frame, results, _ORIGIN.validate_json(str(contents["origin"])))
+        except (IndexError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} is not a lookup table: {error}") from error
+
+    def _results_of(self, config):
+        name = self._name(config)
+        if name not in self.results:
+            raise ValueError(f"{name!r} was not evaluated, so it has no results.")
+        return self.results[name]
+
+    def _name(self, config: ConfigLike) -> str:
+        """The text of a configuration that has a row."""
+        text = config if isinstance(config, str) else ",".join(map(str, config))
+        if text not in self._numbers:
+            with_all = str(_space(self.configs).config(config))
+            if with_all not in self._numbers:
+                raise ValueError(
+                    f"The table has no row of {text!r}. It has {len(self)}, such as "
+                    f"{'; '.join(self.configs[:5])}."
+                )
+            text = with_all
+        return text
+
+    def __repr__(self) -> str:
+        return repr(self._frame)
+
+    def _repr_html_(self) -> str:
+        return self._frame._repr_html_()
+
+
+_ORIGIN = pydantic.TypeAdapter(dict[str, str])
+
+
+def _space(configs):
+    """The space of all scale factors in the texts; `ValueError` if they are names."""
+    rows = [list(map(float, config.split(","))) for config in configs]
+    scales = {factor for row in rows for factor in row}
+    return SpatialSpace(scales, max(map(len, rows)))

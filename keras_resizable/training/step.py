@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from keras_resizable.distillation import Distillation, InPlaceDistillation
-from keras_resizable.layers import drop_path
+from keras_resizable.layers.context import run_with
 from keras_resizable.subnetworks.parts import norms_by_stage
 from keras_resizable.training import replicas
 from keras_resizable.training.batch import Batch, Collecting
@@ -185,7 +185,7 @@ class TrainStep:
                 before = zip(state, state_values)
                 with (
                     Collecting(before, network.trainable_variables) as scope,
-                    drop_path.running(is_largest(plan[k])),
+                    run_with(is_largest=is_largest(plan[k])),
                 ):
                     outputs = network.run_stages(
                         own.features, tf.unstack(plan[k]), training=True

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from keras_resizable.errors import DamagedFileError
+from keras_resizable.utils.messages import first_line
+
 _PREFIX = ".temporary-"
 
 
@@ -68,16 +71,23 @@ def replacing_folder(path: str | os.PathLike, holding: str) -> Iterator[pathlib.
 
 
 def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """The arrays of a `.npz` file by name; a `ValueError` if it is damaged."""
-    path = pathlib.Path(path)
-    with path.open("rb") as file:
-        try:
-            with np.load(file) as contents:
-                return {name: contents[name] for name in contents.files}
-        except MemoryError:
-            raise
-        except Exception as error:  # NumPy and zipfile raise many types.
-            raise ValueError(f"{path} is damaged: {error}") from error
+    """The arrays of a `.npz` file by name; a `DamagedFileError` if it is damaged."""
+    with reading(path), pathlib.Path(path).open("rb") as file:
+        with np.load(file) as contents:
+            return {name: contents[name] for name in contents.files}
+
+
+@contextlib.contextmanager
+def reading(path: str | os.PathLike, advice: str = "") -> Iterator[None]:
+    """Raises a `DamagedFileError` for whatever is wrong with a file's contents."""
+    try:
+        yield
+    except (FileNotFoundError, PermissionError, MemoryError):
+        raise
+    except Exception as error:  # NumPy, zipfile and json raise many types.
+        reason = first_line(error)
+        message = f"{path} is damaged or something else: {reason}. {advice}"
+        raise DamagedFileError(message.rstrip()) from error
 
 
 def remove_temporaries(folder: str | os.PathLike) -> None:

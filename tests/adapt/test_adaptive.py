@@ -8,6 +8,7 @@ import sys
 
 import keras
 import numpy as np
+import pandas
 import pytest
 import tensorflow as tf
 from conftest import small_network
@@ -18,9 +19,10 @@ import keras_resizable
 from keras_resizable import adapt, export, search
 from keras_resizable.adapt.cascade import _threshold
 from keras_resizable.search.evaluation import evaluate_model
-from keras_resizable.search.image_results import SAMPLES
+from keras_resizable.search.table import ImageResults
 from keras_resizable.subnetworks.calibration import batch_norms
 from keras_resizable.subnetworks.pieces import pieces_of_configs
+from keras_resizable.utils.digests import digest_of_data
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 sys.path.insert(0, str(EXAMPLES))
@@ -154,14 +156,15 @@ def test_what_keras_offers_and_what_it_has_no_place_in(
             call()
 
 
-def test_only_the_learner_is_trained(network, batch, tf_dataset, tmp_path):
+def test_only_the_learner_is_trained(network, batch, tf_dataset):
     adaptive = adapt.AdaptiveNetwork(network, CANDIDATES)
     adaptive.calibrate(tf_dataset)
-    search.build_table(network, tf_dataset, CANDIDATES, folder=tmp_path, verbose=False)
-    samples = search.load_samples(tmp_path / SAMPLES)
+    table = search.build_table(network, tf_dataset, CANDIDATES, verbose=False)
+    origin = {"data": digest_of_data(tf_dataset)}
+    table = search.Table(table.to_frame(), table.results, origin)
     before = [v.numpy() for v in adaptive.variables]
     learned = {id(v) for v in adaptive.learner.variables}
-    router = adapt.fit_router(adaptive, tf_dataset, samples, epochs=2)
+    router = adapt.fit_router(adaptive, tf_dataset, table, epochs=2)
     for variable, old in zip(adaptive.variables, before):
         changed = not np.array_equal(variable, old)
         assert changed == (id(variable) in learned), variable.path
@@ -170,10 +173,16 @@ def test_only_the_learner_is_trained(network, batch, tf_dataset, tmp_path):
     np.testing.assert_array_equal(routes, np.argmax(probabilities, axis=1))
     assert not any(norm.trainable for norm in batch_norms(router))
     others = tf_dataset.map(lambda images, labels: (images[::-1], labels))
-    with pytest.raises(ValueError, match="8 images, are not of these images"):
-        adapt.fit_router(adaptive, others, samples)
-    with pytest.raises(ValueError, match="no results of the sub-network '1.0,1.0'"):
-        adapt.fit_router(adaptive, tf_dataset, samples.only(samples.configs[:2]))
+    with pytest.raises(ValueError, match="not of the same images in the same order"):
+        adapt.fit_router(adaptive, others, table)
+    with pytest.raises(ValueError, match="no row of '1.0,1.0'"):
+        adapt.fit_router(adaptive, tf_dataset, table.only(CANDIDATES[:2]))
+
+
+def table_of(configs, right, confidence):
+    configs = list(configs)
+    results = dict(zip(configs, map(ImageResults, right, confidence)))
+    return search.Table(pandas.DataFrame({"config": configs}), results)
 
 
 def test_targets_are_learned(network):
@@ -183,10 +192,9 @@ def test_targets_are_learned(network):
     targets = np.arange(60) % 3
     images += (targets - 1.0)[:, None, None, None]
     right = np.array([targets == 0, targets <= 1, targets >= 0])
-    names = tuple(map(str, adaptive.candidates))
-    samples = search.SampleResults(names, right, np.zeros(right.shape))
+    table = table_of(map(str, adaptive.candidates), right, np.zeros(right.shape))
     router = adapt.fit_router(
-        adaptive, (images, targets), samples, epochs=60, learning_rate=0.03
+        adaptive, (images, targets), table, epochs=60, learning_rate=0.03
     )
     learned = np.argmax(router.predict(images, verbose=0), axis=1)
     assert np.mean(learned == targets) > 0.9
@@ -207,10 +215,10 @@ def test_the_best_cascade_within_a_budget_is_chosen(network, batch):
     configs = ["0.5,0.5", "0.75,0.5", "1.0,0.5", "1.0,1.0"]
     right = generator.random((4, 200)) < np.array([[0.5], [0.6], [0.65], [0.8]])
     confidence = generator.random((4, 200)).astype(np.float16)
-    samples = search.SampleResults(tuple(configs), right, confidence)
+    table = table_of(configs, right, confidence)
     costs = {config: flops_of(network, config) for config in configs}
     budget = 0.6 * max(costs.values()) + 0.4 * min(costs.values())
-    chosen = adapt.Cascade.choose(network, samples, budget)
+    chosen = adapt.Cascade.choose(network, table, budget)
     best = 0.0
     for first in range(4):
         for second in range(first + 1, 4):
@@ -227,7 +235,7 @@ def test_the_best_cascade_within_a_budget_is_chosen(network, batch):
     top1 = np.where(more, right[numbers[1]], right[numbers[0]]).mean()
     assert top1 >= best - 1 / 200
     with pytest.raises(ValueError, match="cheapest sub-network takes.*FLOPs"):
-        adapt.Cascade.choose(network, samples, 0.9 * min(costs.values()))
+        adapt.Cascade.choose(network, table, 0.9 * min(costs.values()))
 
 
 def test_files_route_as_keras(network, batch, tf_dataset, tmp_path):

@@ -22,9 +22,8 @@ from keras import layers
 import keras_resizable
 from keras_resizable.adapt import AdaptiveNetwork
 from keras_resizable.export import to_bundle, to_saved_model, to_tflite_files
-from keras_resizable.search import build_table, load_samples
+from keras_resizable.search import build_table
 from keras_resizable.search.evaluation import evaluate_model
-from keras_resizable.search.image_results import SAMPLES
 from keras_resizable.subnetworks.calibration import as_changed, batch_norms, tables_of
 
 # The layers after the resizes, and the size of the maps, by the paper's rule.
@@ -91,11 +90,11 @@ def test_search_export_and_routing_take_them(make, tmp_path):
     labels = np.arange(32) % 3
     dataset = tf.data.Dataset.from_tensor_slices((images, labels)).batch(16)
     table = build_table(network, dataset, calibrate_with=dataset, verbose=False)
-    assert len(table) == network.space.size and table["flops"].min() > 0
+    assert len(table) == network.space.size and table.to_frame()["flops"].min() > 0
     smallest = network.space.smallest
     alone = network.sub_network(smallest, calibrate_with=dataset)
     result = evaluate_model(alone, dataset, "alone")
-    row = table.set_index("config").loc[str(smallest)]
+    row = table[smallest]
     assert result.right.mean() == pytest.approx(row["top1"])
     assert keras_resizable.count_flops(alone) == row["flops"]
 
@@ -264,8 +263,9 @@ def test_a_network_that_was_converted_keeps_its_statistics_at_full_size():
         for raw in (True, False)
     ]
     for table in tables:
-        assert table.set_index("config")["top1"]["1.0,1.0"] == 1.0
-    np.testing.assert_allclose(tables[0]["top1"], tables[1]["top1"])
+        assert table["1.0"]["top1"] == 1.0
+    one, two = (table.to_frame()["top1"] for table in tables)
+    np.testing.assert_allclose(one, two)
     halves = network.sub_network("0.5,0.5", calibrate_with=images)
     raw = network.sub_network("0.5,0.5", check_statistics=False)
     assert np.abs(halves(images) - raw(images)).max() > 1e-3  # Others are calibrated.
@@ -295,7 +295,7 @@ def changed(own, estimated, full):
 
 
 @pytest.mark.parametrize("config", ["0.5,0.5", "1.0,0.5", "0.75,1.0"])
-def test_statistics_change_as_from_full_size(config, tmp_path):
+def test_statistics_change_as_from_full_size(config):
     model = probabilities(plain)
     generator = np.random.default_rng(0)
     for norm in batch_norms(model):
@@ -315,17 +315,16 @@ def test_statistics_change_as_from_full_size(config, tmp_path):
         np.testing.assert_allclose(value, other, rtol=1e-3, atol=1e-4)
     # A table evaluates the same.
     outputs = found.predict(images, verbose=0)
-    build_table(
+    table = build_table(
         finer,
         (images, outputs.argmax(axis=1)),
         [config],
         calibrate_with=batches,
-        folder=tmp_path,
         verbose=False,
     )
-    samples = load_samples(tmp_path / SAMPLES)
-    assert samples.right.all() and outputs.max(axis=1).std() > 1e-3
-    np.testing.assert_allclose(samples.confidence[0], outputs.max(axis=1), atol=2e-3)
+    assert table.right(config).all() and outputs.max(axis=1).std() > 1e-3
+    confidence = table.confidence(config)
+    np.testing.assert_allclose(confidence, outputs.max(axis=1), atol=2e-3)
 
 
 def test_a_saved_model_at_full_size_is_the_source(tmp_path):

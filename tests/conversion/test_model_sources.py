@@ -116,7 +116,7 @@ def test_a_model_of_others_goes_through_all_scripts(tmp_path):
     assert "0.9,0.6" in run("train/search.py", "--config=0.9,0.6", "--config=1.0")
     # The list of the run, and what was added to it.
     table = runs.Run(tmp_path / "runs/latest").table()
-    assert list(table["config"]) == ["0.9,0.6", "1.0,1.0"]
+    assert table.configs == ["0.9,0.6", "1.0,1.0"]
     assert "0.7,1.0" in run("train/search.py", "--config=0.7")
     output = run("train/finetune.py", "--max_flops=1e12", "--epochs=1")
     assert "top-1 after" in output

@@ -13,9 +13,10 @@ import time
 import keras
 import pytest
 
-from keras_resizable.devices import Android, DeviceError
+from keras_resizable.devices import Android
+from keras_resizable.errors import DeviceError
 from keras_resizable.export import to_bundle, to_tflite, to_tflite_files
-from keras_resizable.search.latency import write_measurements
+from keras_resizable.search.file_results import write_measurements
 
 ROOT = pathlib.Path(__file__).parents[2]
 STAND_IN = pathlib.Path(__file__).with_name("stand_in_adb.py")

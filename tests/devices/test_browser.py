@@ -16,7 +16,8 @@ import pytest
 from narrow_networks import convolutions
 from playwright.sync_api import sync_playwright
 
-from keras_resizable.devices import Browser, DeviceError, browser, litert_js
+from keras_resizable.devices import Browser, browser, litert_js
+from keras_resizable.errors import DeviceError
 from keras_resizable.export import run_tflite, to_bundle, to_tflite, to_tflite_files
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -1,11 +1,12 @@
 import types
 
+import pandas
 import pytest
 
 from keras_resizable import search
 from keras_resizable.devices import Android, Host
 from keras_resizable.devices.names import clean_name, printable
-from keras_resizable.search.latency import write_measurements
+from keras_resizable.search.file_results import write_measurements
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,9 @@ def test_a_name_that_could_be_more_than_one_is_refused(name, tmp_path, monkeypat
     device = types.SimpleNamespace(name=name, description="Made up")
     calls = [
         lambda: Host(name),
-        lambda: search.latency_table(None, device),
+        lambda: search.Table(pandas.DataFrame({"config": []})).add_latency(
+            None, device
+        ),
         lambda: write_measurements(
             [{"path": "a.tflite", "signature": None}],
             device,

@@ -11,7 +11,7 @@ from keras_resizable.export import (
     to_tflite_files,
 )
 from keras_resizable.export.tflite import file_name
-from keras_resizable.search.latency import metadata_of
+from keras_resizable.search.file_results import metadata_of
 
 
 def test_a_generator_of_paths(make_network, tmp_path):

@@ -3,20 +3,21 @@ import pytest
 import tensorflow as tf
 
 from keras_resizable import FixedSampler
-from keras_resizable.layers import DropPath, drop_path
+from keras_resizable.layers import DropPath
+from keras_resizable.layers.context import run_with
 
 
 def test_drops_images_of_the_largest_in_training_only():
     layer = DropPath(0.25, seed=0)
     ones = tf.ones((400, 2, 2, 3))
-    with drop_path.running(tf.constant(True)):
+    with run_with(is_largest=tf.constant(True)):
         np.testing.assert_array_equal(layer(ones, training=False), ones)
         dropped = layer(ones, training=True).numpy()
     images = dropped.reshape(400, -1)
     assert np.all(np.ptp(images, axis=1) == 0)
     np.testing.assert_allclose(np.unique(images), [0, 1 / 0.75], rtol=1e-6)
     assert np.mean(images == 0) == pytest.approx(0.25, abs=0.07)
-    with drop_path.running(tf.constant(False)):
+    with run_with(is_largest=tf.constant(False)):
         np.testing.assert_array_equal(layer(ones, training=True), ones)
     np.testing.assert_array_equal(layer(ones, training=True), ones)
 

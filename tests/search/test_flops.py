@@ -164,7 +164,7 @@ def test_a_table_names_an_unknown_layer_once():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         table = build_table(network, data, verbose=False)
-    assert len(table) == 2 and table["flops"].min() > 0
+    assert len(table) == 2 and table.to_frame()["flops"].min() > 0
     assert ["'mine'" in str(warning.message) for warning in caught] == [True]
 
 

@@ -3,10 +3,16 @@ import pathlib
 import pytest
 from conftest import small_network
 
-from keras_resizable.search import latency, latency_table
+from keras_resizable.search import Table, latency
 from keras_resizable.subnetworks.pieces import cut_piece, pieces_of_configs
 
 MAKE_NETWORK = small_network
+
+
+def latency_table(network, device, configs=None, **options):
+    table = Table.of(network, configs)
+    table.add_latency(network, device, **options)
+    return table.to_frame()
 
 
 class FakeDevice:

@@ -10,7 +10,7 @@ from conftest import small_network
 from keras_resizable import search
 from keras_resizable.export import to_tflite_files
 from keras_resizable.export.flatbuffer import read_metadata, with_metadata
-from keras_resizable.search.latency import (
+from keras_resizable.search.file_results import (
     metadata_of,
     result_name,
     write_measurements,
@@ -53,12 +53,12 @@ def measured(files, tmp_path):
 
 def test_measurements_join_the_table_of_their_network(measured):
     folder, results = measured
-    before = search.read_table(folder / "table.csv")
+    before = search.Table.load(folder / TABLE).to_frame()
     written = write_measurements(results, Phone(), threads=2, warmup=3, runs=4)
-    assert written == [folder / "benchmark_phone.json", folder / "table.csv"]
+    assert written == [folder / "benchmark_phone.json", folder / TABLE]
     contents = json.loads(written[0].read_text())
     assert contents["results"] == results and contents["threads"] == 2
-    table = search.read_table(written[1]).set_index("config")
+    table = search.Table.load(written[1]).to_frame().set_index("config")
     assert table.latency_ms_phone["1.0,1.0"] == 1.0
     assert table.latency_ms_phone["0.5,1.0"] == 2.0
     assert table.latency_ms_phone_dynamic["0.5,1.0"] == 3.0
@@ -71,17 +71,17 @@ def test_measurements_join_the_table_of_their_network(measured):
     assert table.top1.tolist() == before.top1.tolist()
     results[0]["median_ms"] = 9.0  # Measured again.
     write_measurements(results[:1], Phone(), threads=1, warmup=3, runs=4)
-    table = search.read_table(written[1]).set_index("config")
+    table = search.Table.load(written[1]).to_frame().set_index("config")
     assert table.latency_ms_phone.tolist()[0] == 9.0
     assert "1 threads" in table.measured_phone["1.0,1.0"]
     with pytest.warns(UserWarning, match="sub-networks of the table have no latency_"):
-        best = search.best(table.reset_index(), max_latency_ms=5, device="phone")
+        best = search.Table.load(written[1]).best(max_latency_ms=5, device="phone")
     assert best["config"] == "0.5,1.0"
 
 
 def test_without_a_table_there_is_the_json_alone(measured):
     folder, results = measured
-    (folder / "samples.npz").unlink()
+    (folder / TABLE).unlink()
     assert write_measurements(results, Phone(), threads=1, warmup=1, runs=1) == [
         folder / "benchmark_phone.json"
     ]
@@ -131,5 +131,4 @@ def test_what_int8_files_take_is_in_the_column(measured):
         content = with_metadata(path.read_bytes(), of | {"quantize": "int8", "io": io})
         path.write_bytes(content)
         write_measurements(results[:1], Phone(), threads=1, warmup=1, runs=1)
-        table = search.read_table(folder / TABLE)
-        assert f"latency_ms_{name}" in table
+        assert name in search.Table.load(folder / TABLE).devices

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from keras_resizable import SpatialSpace
-from keras_resizable.search import best, pareto_front, report, write_report
+from keras_resizable.search import Table, report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -45,7 +45,7 @@ def folder(table, tmp_path_factory):
             "top1": [0.9125, 0.5],
         }
     )
-    write_report(table, folder, "A <network>", recipe, files=files)
+    Table(table).report(folder, "A <network>", recipe, files=files)
     return folder
 
 
@@ -136,7 +136,7 @@ def test_limits_leave_what_fits(page, table):
     box = page.get_by_label("At most M FLOPs")
     box.fill(str(limit))
     box.press("Enter")
-    chosen = best(table, max_flops=1e6 * limit)
+    chosen = Table(table).best(max_flops=1e6 * limit)
     within = (table.flops <= 1e6 * limit).sum()
     answer = page.get_by_text(f"Best of {within} within the limits")
     assert chosen["config"] in answer.inner_text()
@@ -152,7 +152,7 @@ def test_limits_leave_what_fits(page, table):
     page.get_by_label("At most M FLOPs").press("Enter")
     box.fill("83")
     box.press("Enter")
-    cheapest = best(table, min_top1=0.83)
+    cheapest = Table(table).best(min_top1=0.83)
     assert page.get_by_text(f"limits: {cheapest['config']} with").is_visible()
     box.fill("")
     box.press("Enter")
@@ -161,7 +161,7 @@ def test_limits_leave_what_fits(page, table):
 
 @needs_chromium
 def test_pointing_at_a_dot_shows_its_configuration(page, table):
-    row = pareto_front(table).iloc[1]
+    row = Table(table).front().iloc[1]
     point_at(page, row["flops"] / 1e6, 100 * row["top1"])
     accuracy = f"{100 * row['top1']:.2f}"
     shown = page.locator(".bk-Tooltip", has_text=row["config"])
@@ -232,7 +232,7 @@ def hostile(tmp_path_factory):
     recipe = {"recipe": dict(zip(HOSTILE, HOSTILE)), "config": HOSTILE}
     folder = tmp_path_factory.mktemp("hostile")
     files = pandas.DataFrame({"file": HOSTILE, **dict.fromkeys(HOSTILE, HOSTILE)})
-    write_report(table, folder, everything, recipe, files=files)
+    Table(table).report(folder, everything, recipe, files=files)
     return folder, table, everything
 
 
@@ -284,10 +284,10 @@ def test_text_among_the_numbers_is_refused(table, tmp_path):
     for name in ("top1", "flops", "params", "latency_ms_host"):
         wrong = table.assign(**{name: table[name].astype(object)})
         wrong.loc[3, name] = HOSTILE[0]
-        with pytest.raises(ValueError, match=f"'{name}' of the table is '<img .*, not"):
-            write_report(wrong, tmp_path)
+        with pytest.raises(ValueError, match="string .<img .*at position 3"):
+            Table(wrong).report(tmp_path)
     assert not list(tmp_path.iterdir())
     # Numbers by another type are as good, and some may be missing.
     texts = table.assign(latency_ms_host=table["latency_ms_host"].astype(str))
     texts.loc[3, "latency_ms_host"] = None
-    write_report(texts, tmp_path)
+    Table(texts).report(tmp_path)

@@ -10,9 +10,8 @@ from conftest import narrow_resnet, small_network
 from narrow_networks import NARROW
 
 from keras_resizable import FixedSampler, ResNet20, count_flops
-from keras_resizable.search import build_table, evaluation, load_samples, read_table
+from keras_resizable.search import Table, build_table, evaluation
 from keras_resizable.search.evaluation import evaluate_model
-from keras_resizable.search.table import write_table
 from keras_resizable.subnetworks.prefix_tree import PrefixTree
 
 MAKE_NETWORK = small_network
@@ -53,7 +52,7 @@ def test_table_is_that_of_the_sub_networks_alone(randomize, data, batches):
         np.testing.assert_array_equal(old, new)
     assert network.config == network.space.largest
     assert len(table) == network.space.size
-    for row in table.itertuples():
+    for row in table.to_frame().itertuples():
         config = network.space.config(row.config)
         model = network.sub_network(config)
         assert row.flops == count_flops(model)
@@ -65,13 +64,14 @@ def test_table_is_that_of_the_sub_networks_alone(randomize, data, batches):
         assert row.top5 == 1.0  # Of three classes.
         losses = keras.losses.sparse_categorical_crossentropy(labels, model(images))
         assert row.loss == pytest.approx(np.mean(losses), rel=1e-5)
-    assert (table.top1 != table.top1_raw).any()
+    frame = table.to_frame()
+    assert (frame.top1 != frame.top1_raw).any()
 
 
 def test_statistics_that_training_left_are_an_option(network, batches):
     options = {"calibrate_with": batches, "verbose": False}
-    table = build_table(network, batches, **options)
-    without = build_table(network, batches, raw=False, **options)
+    table = build_table(network, batches, **options).to_frame()
+    without = build_table(network, batches, raw=False, **options).to_frame()
     assert without["top1_raw"].isna().all()
     pandas.testing.assert_frame_equal(
         without.drop(columns="top1_raw"), table.drop(columns="top1_raw")
@@ -99,7 +99,7 @@ def test_graphs_are_kept_as_long_as_their_network(make_network, batches):
     ],
     ids=["256 of a narrow ResNet-50", "27 of ResNet-20"],
 )
-def test_shared_prefixes_change_no_image(make, scales, shape, randomize, tmp_path):
+def test_shared_prefixes_change_no_image(make, scales, shape, randomize):
     network = make(scales=scales, input_shape=shape, classes=10, name="network")
     randomize(network)
     generator = np.random.default_rng(0)
@@ -108,21 +108,18 @@ def test_shared_prefixes_change_no_image(make, scales, shape, randomize, tmp_pat
     labels = np.argmax(network.predict(images, verbose=0), axis=-1)
     labels[::3] = generator.integers(0, 10, 8)
     batches = tf.data.Dataset.from_tensor_slices((images, labels)).batch(16)
-    build_table(network, batches, folder=tmp_path, verbose=False)
-    samples = load_samples(tmp_path / "samples.npz")
-    assert len(samples.configs) == network.space.size
+    table = build_table(network, batches, verbose=False)
+    assert len(table) == network.space.size
     run = tf.function(lambda: network(images, training=False))
-    for name in samples.configs:
+    for name in table:
         network.config = network.space.config(name)
         outputs = run().numpy()
         right = np.argmax(outputs, axis=-1) == labels
-        np.testing.assert_array_equal(samples.right_of(name), right)
+        np.testing.assert_array_equal(table.right(name), right)
         np.testing.assert_allclose(
-            samples.confidence[samples.configs.index(name)],
-            outputs.max(axis=-1),
-            rtol=1e-3,
+            table.confidence(name), outputs.max(axis=-1), rtol=1e-3
         )
-    assert len(np.unique(samples.right, axis=0)) > 3
+    assert len(np.unique([table.right(name) for name in table], axis=0)) > 3
 
 
 def test_configurations_pay_for_their_own_tree_only(make_network):
@@ -165,7 +162,9 @@ def test_several_devices_give_the_same_table(make_network, batches, data, strate
     # The last batch has one image, so that the second device gets none.
     batches = tf.data.Dataset.from_tensor_slices(data).batch(49)
     tables = [
-        build_table(network, batches, calibrate_with=batches.take(1), verbose=False)
+        build_table(
+            network, batches, calibrate_with=batches.take(1), verbose=False
+        ).to_frame()
         for network in (one, several)
     ]
     pandas.testing.assert_frame_equal(*tables, rtol=1e-5)
@@ -173,8 +172,8 @@ def test_several_devices_give_the_same_table(make_network, batches, data, strate
 
 def test_table_of_some_without_calibration(network, batches):
     table = build_table(network, batches, configs=[(0.5,), (1.0, 0.75)], verbose=False)
-    assert list(table.config) == ["0.5,1.0", "1.0,0.75"]
-    assert (table.top1 == table.top1_raw).all()
+    assert table.configs == ["0.5,1.0", "1.0,0.75"]
+    assert (table.to_frame().top1 == table.to_frame().top1_raw).all()
 
 
 class Stop(BaseException):
@@ -188,7 +187,7 @@ def test_an_interrupted_table_goes_on(
     def build(folder):
         return build_table(
             network, batches, calibrate_with=batches, folder=folder, verbose=False
-        )
+        ).to_frame()
 
     with monkeypatch.context() as patch:
         done = []
@@ -225,15 +224,11 @@ def test_an_interrupted_table_goes_on(
     # Three batches, raw and calibrated; two scores of each that was done.
     assert len(ran) == 6 - (0 if calls == 1 else 2 * (calls // 2))
     pandas.testing.assert_frame_equal(resumed, build(tmp_path / "whole"))
-    for name in ("table.csv", "samples.npz"):
-        contents = [
-            (tmp_path / run / name).read_bytes() for run in ("stopped", "whole")
-        ]
-        assert contents[0] == contents[1]
-    assert {path.name for path in (tmp_path / "stopped").iterdir()} == {
-        "table.csv",
-        "samples.npz",
-    }
+    contents = [
+        (tmp_path / run / "table.npz").read_bytes() for run in ("stopped", "whole")
+    ]
+    assert contents[0] == contents[1]
+    assert [path.name for path in (tmp_path / "stopped").iterdir()] == ["table.npz"]
 
 
 def test_a_kill_loses_what_was_not_saved_only(network, batches, tmp_path, monkeypatch):
@@ -259,9 +254,8 @@ def test_a_kill_loses_what_was_not_saved_only(network, batches, tmp_path, monkey
     )
     table = build_table(network, batches, folder=tmp_path, verbose=False)
     assert len(ran) == 2  # Of three batches one was saved.
-    pandas.testing.assert_frame_equal(
-        table, build_table(network, batches, verbose=False)
-    )
+    whole = build_table(network, batches, verbose=False)
+    pandas.testing.assert_frame_equal(table.to_frame(), whole.to_frame())
 
 
 def test_another_question_does_not_undo_what_is_done(
@@ -277,7 +271,7 @@ def test_another_question_does_not_undo_what_is_done(
     left = list(tmp_path.iterdir())
     build_table(network, batches, [(0.5,), (0.5, 1.0)], folder=tmp_path, verbose=False)
     assert set(left) < set(tmp_path.iterdir())
-    assert len(read_table(tmp_path / "table.csv")) == 1
+    assert len(Table.load(tmp_path / "table.npz")) == 1
 
 
 def test_dropout_is_no_other_network(make_network, batches, tmp_path):
@@ -286,31 +280,30 @@ def test_dropout_is_no_other_network(make_network, batches, tmp_path):
     network.save(tmp_path / "network.keras")
     loaded = keras.saving.load_model(tmp_path / "network.keras")
     again = build_table(loaded, batches, [(0.5,)], folder=tmp_path, verbose=False)
-    pandas.testing.assert_frame_equal(again, table)
+    pandas.testing.assert_frame_equal(again.to_frame(), table.to_frame())
 
 
 def test_a_table_is_added_to(network, batches, tmp_path, monkeypatch):
     some = [(0.5,), (1.0, 0.75)]
     first = build_table(network, batches, some, folder=tmp_path, verbose=False)
     table = build_table(network, batches, folder=tmp_path, verbose=False)
-    assert list(table.config[:2]) == ["0.5,1.0", "1.0,0.75"]
-    assert len(table) == table.config.nunique() == network.space.size
-    pandas.testing.assert_frame_equal(table[:2], first)
-    whole = build_table(network, batches, verbose=False)
+    assert table.configs[:2] == ["0.5,1.0", "1.0,0.75"]
+    assert len(table) == network.space.size
+    frame = table.to_frame()
+    pandas.testing.assert_frame_equal(frame[:2], first.to_frame())
+    whole = build_table(network, batches, verbose=False).to_frame()
     pandas.testing.assert_frame_equal(
-        table.sort_values("config", ignore_index=True),
+        frame.sort_values("config", ignore_index=True),
         whole.sort_values("config", ignore_index=True),
     )
-    samples = load_samples(tmp_path / "samples.npz")
-    assert samples.configs == tuple(table.config)
-    np.testing.assert_array_equal(samples.right.mean(axis=1), table.top1)
+    assert [table.right(config).mean() for config in table] == frame.top1.tolist()
 
     def fail(*args, **kwargs):
         raise AssertionError("It evaluated what was there.")
 
     monkeypatch.setattr(PrefixTree, "outputs", fail)
     again = build_table(network, batches, folder=tmp_path, verbose=False)
-    pandas.testing.assert_frame_equal(again, table)
+    pandas.testing.assert_frame_equal(again.to_frame(), frame)
 
 
 def test_a_table_of_something_else_is_not_added_to(
@@ -318,7 +311,7 @@ def test_a_table_of_something_else_is_not_added_to(
 ):
     build_table(network, batches, [(0.5,)], folder=tmp_path, verbose=False)
     others = tf.data.Dataset.from_tensor_slices((data[0] / 2, data[1])).batch(20)
-    with pytest.raises(ValueError, match="table.csv is of other test images"):
+    with pytest.raises(ValueError, match="table.npz is of other test images"):
         build_table(network, others, folder=tmp_path, verbose=False)
     # The batches after the first count, also where nobody knows how many there are.
     spec = batches.element_spec
@@ -330,25 +323,17 @@ def test_a_table_of_something_else_is_not_added_to(
         lambda n, b: (b[0], b[1] * tf.cast(n == 0, b[1].dtype))
     )
     for others in (batches.take(1), longer, corrected):
-        with pytest.raises(ValueError, match="table.csv is of other test images"):
+        with pytest.raises(ValueError, match="table.npz is of other test images"):
             build_table(network, others, folder=tmp_path, verbose=False)
     build_table(network, unknown, [(0.5,)], folder=tmp_path, verbose=False)
-    with pytest.raises(ValueError, match="table.csv is of another network"):
+    with pytest.raises(ValueError, match="table.npz is of another network"):
         build_table(make_network(), batches, folder=tmp_path, verbose=False)
     with pytest.raises(ValueError, match="that were calibrated otherwise, or not"):
         build_table(
             network, batches, calibrate_with=batches, folder=tmp_path, verbose=False
         )
-    table = read_table(tmp_path / "table.csv")
-    table["top1"] += 0.1
-    write_table(table, tmp_path / "table.csv")
-    with pytest.raises(ValueError, match="line 2: top1 of '0.5,1.0' is not what"):
-        build_table(network, batches, folder=tmp_path, verbose=False)
-    (tmp_path / "samples.npz").write_bytes(b"PK")
-    with pytest.raises(ValueError, match="samples.npz is damaged"):
-        build_table(network, batches, folder=tmp_path, verbose=False)
-    (tmp_path / "samples.npz").unlink()
-    with pytest.raises(ValueError, match="table.csv is without samples.npz"):
+    (tmp_path / "table.npz").write_bytes(b"PK")
+    with pytest.raises(ValueError, match="table.npz is damaged"):
         build_table(network, batches, folder=tmp_path, verbose=False)
 
 
@@ -394,7 +379,7 @@ def test_labels_of_no_class_are_named(network, data, label):
 def test_a_folder_that_cannot_be_written_is_told_before_the_work(
     network, batches, monkeypatch
 ):
-    monkeypatch.setattr("keras_resizable.search.table.evaluate_configs", None)
+    monkeypatch.setattr("keras_resizable.search.exhaustive.evaluate_configs", None)
     with pytest.raises(OSError, match="/proc/nowhere"):
         build_table(network, batches, folder="/proc/nowhere")
 
@@ -415,29 +400,25 @@ def test_labels_of_any_kind_and_logits(make_network, data):
         tf.data.Dataset.from_tensors((images, labels)),
         configs=[(1.0,)],
         verbose=False,
-    )
+    ).to_frame()
     for labels in kinds.values():
         for each in (network, logits):
             batches = tf.data.Dataset.from_tensors((images, labels))
             table = build_table(each, batches, configs=[(1.0,)], verbose=False)
-            pandas.testing.assert_frame_equal(table, expected, rtol=1e-5)
+            frame = table.to_frame()
+            pandas.testing.assert_frame_equal(frame, expected, rtol=1e-5)
 
 
-def test_a_model_is_evaluated_as_the_table_has_it(network, batches, tmp_path):
+def test_a_model_is_evaluated_as_the_table_has_it(network, batches):
     config = (0.75, 0.5)
-    build_table(network, batches, [config], folder=tmp_path, verbose=False)
-    samples = load_samples(tmp_path / "samples.npz")
-    results = evaluate_model(network.sub_network(config), batches, "alone")
-    assert results.configs == ("alone",)
-    np.testing.assert_array_equal(results.right, samples.right)
-
-
-def test_a_spreadsheet_may_have_saved_it(network, batches, tmp_path):
-    table = build_table(network, batches, verbose=False)
-    table["note"] = "mine"
-    write_table(table, tmp_path / "table.csv")
-    read = read_table(tmp_path / "table.csv", network.space)
-    pandas.testing.assert_frame_equal(read, table, check_dtype=False)
+    table = build_table(network, batches, [config], verbose=False)
+    alone = evaluate_model(network.sub_network(config), batches, "alone")
+    assert alone.configs == ["alone"]
+    np.testing.assert_array_equal(alone.right("alone"), table.right(config))
+    columns = ["params", "top1", "top1_low", "top1_high", "top5", "loss"]
+    np.testing.assert_allclose(
+        alone["alone"][columns].astype(float), table[config][columns].astype(float)
+    )
 
 
 def test_nothing_of_tensorflow_is_printed(batch, capfd, caplog):

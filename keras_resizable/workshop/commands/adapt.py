@@ -21,7 +21,6 @@ from absl import flags
 from keras_resizable import adapt, search
 from keras_resizable.export.tflite import QUANTIZE
 from keras_resizable.search.evaluation import evaluate_model
-from keras_resizable.search.image_results import SAMPLES
 from keras_resizable.workshop import data, recipes, runs
 from keras_resizable.workshop.commands.command_line import refuse_arguments
 from keras_resizable.workshop.runs import Run
@@ -45,9 +44,7 @@ def choose_cascade(run, network):
         raise ValueError(
             "A cascade is chosen by --max_flops; --config is for a --router."
         )
-    run.table()  # Made by `keras-resizable search`.
-    samples = search.load_samples(run.folder / SAMPLES)
-    cascade = adapt.Cascade.choose(network, samples, FLAGS.max_flops)
+    cascade = adapt.Cascade.choose(network, run.table(), FLAGS.max_flops)
     first, second = cascade.candidates
     print(f"First {first}; below a confidence of {cascade.thresholds[0]:.3f}, {second}")
     cascade.calibrate(run.calibration())
@@ -71,7 +68,7 @@ def train_router(run, network, folder):
     train = recipes.test_data(recipe, images, split=split)
     print(f"Evaluating the candidates on {count} training images")
     evaluated = folder / f"{'unused' if FLAGS.unused else 'train'}_{count}"
-    search.build_table(
+    table = search.build_table(
         network,
         train,
         adaptive.candidates,
@@ -79,8 +76,7 @@ def train_router(run, network, folder):
         folder=evaluated,
         raw=False,
     )
-    samples = search.load_samples(evaluated / SAMPLES)
-    adapt.fit_router(adaptive, train, samples, epochs=FLAGS.epochs, seed=FLAGS.seed)
+    adapt.fit_router(adaptive, train, table, epochs=FLAGS.epochs, seed=FLAGS.seed)
     return adaptive
 
 
@@ -98,19 +94,13 @@ def print_comparison(run, network, adaptive):
     for number, config in enumerate(adaptive.candidates):
         print(f"  {100 * (result.routes == number).mean():5.1f} % by {config}")
     table = run.table()
-    if result.mean_flops < table["flops"].min():
+    if result.mean_flops < table.to_frame()["flops"].min():
         return
-    config = network.space.config(
-        search.best(table, max_flops=result.mean_flops)["config"]
-    )
+    config = table.best(max_flops=result.mean_flops)["config"]
     model = network.sub_network(config, calibrate_with=run.calibration())
-    fixed = evaluate_model(model, test, str(config)).right[0]
-    difference = search.paired_test(result.right, fixed)
-    print(
-        f"single   {100 * fixed.mean():.2f} %, {config}: difference "
-        f"{100 * difference.difference:+.2f} ± "
-        f"{100 * difference.standard_error:.2f} points, p = {difference.p_value:.2g}"
-    )
+    fixed = evaluate_model(model, test, config).right(config)
+    difference = search.PairedTest.of(result.right, fixed)
+    print(f"single   {100 * fixed.mean():.2f} %, {config}: difference {difference}")
 
 
 def main(argv):

@@ -9,7 +9,7 @@
 Without arguments it measures all files in runs/latest. One image at a time; on this
 machine the runs of all models are interleaved. Every signature of a file is measured.
 Prints a table, and writes benchmark_<device>.json beside the first model. Latencies of
-sub-networks join the table.csv there, as latency_ms_<device>.
+sub-networks join the table.npz there, as latency_ms_<device>.
 
 For Android you need `adb`, and benchmark_model, TensorFlow Lite's own tool, built for
 the device: give --benchmark_binary, or have what `litert benchmark --android` leaves in
@@ -25,10 +25,10 @@ import threading
 
 from absl import flags
 
-from keras_resizable import devices
+from keras_resizable import devices, errors
 from keras_resizable.devices.android import DELEGATES
 from keras_resizable.devices.browser import ACCELERATORS
-from keras_resizable.search.latency import (
+from keras_resizable.search.file_results import (
     metadata_of,
     result_name,
     write_measurements,
@@ -128,7 +128,7 @@ def main(argv):
         error = None
         try:
             results = device.measure(paths, FLAGS.threads, FLAGS.warmup, FLAGS.runs)
-        except devices.DeviceError as caught:
+        except errors.DeviceError as caught:
             error, results = caught, caught.results
         if results:
             print_results(results)

@@ -44,17 +44,16 @@ def main(argv):
         calibrate_with=calibration,
         folder=run.folder,
     )
-    search.write_report(table, run.folder, network.name, run.settings)
+    table.report(run.folder, network.name, run.settings)
 
-    rows = table.set_index("config")
-    largest = rows.loc[str(space.largest)]
-    chosen = search.best(table, max_flops=largest["flops"] / 2)
-    names = {"largest": largest.name, "chosen": chosen["config"]}
+    largest = table[space.largest]
+    chosen = table.best(max_flops=largest["flops"] / 2)
+    names = {"largest": largest["config"], "chosen": chosen["config"]}
 
     print("Evaluating these two on the test images")
-    top1 = run.unseen_top1(network, names.values())
+    top1 = run.unseen_top1(network, [*names.values()])
     if top1 is None:
-        top1 = rows.loc[list(names.values()), "top1"].tolist()
+        top1 = [largest["top1"], chosen["top1"]]
 
     print("Cutting out and converting")
     paths = []
@@ -72,12 +71,13 @@ def main(argv):
     ):
         print(
             f"{name:8} {config:15} {100 * right:6.1f} %"
-            f" {rows.loc[config, 'flops'] / 1e6:9.1f} {latency['median_ms']:6.2f} ms"
+            f" {table[config]['flops'] / 1e6:9.1f} {latency['median_ms']:6.2f} ms"
             f" {path.stat().st_size / 1e6:4.1f} MB"
         )
+    all_top1 = 100 * table.to_frame()["top1"]
     print(
         f"All {len(table)} sub-networks, on the validation images: top-1 from "
-        f"{100 * table.top1.min():.1f} to {100 * table.top1.max():.1f} %."
+        f"{all_top1.min():.1f} to {all_top1.max():.1f} %."
     )
     print(f"\nWrote to {run.folder}:")
     for path in sorted(run.folder.glob("[!.]*")):

@@ -5,7 +5,7 @@
     keras-resizable finetune --max_flops=2.3e9 --teacher --epochs=5
     keras-resizable finetune --config=0.5 --weights=classifier
 
-With limits it takes the best sub-network of the run's table.csv, which
+With limits it takes the best sub-network of the run's table.npz, which
 `keras-resizable search` makes. Images and augmentation are those of the run; the
 learning rate falls to zero along a cosine. Writes sub_network.keras, a stock Keras
 model, to a new folder in <run>/finetuned. The same command resumes an interrupted run.
@@ -16,9 +16,8 @@ import shlex
 import keras
 from absl import flags
 
-from keras_resizable import search
 from keras_resizable.search.evaluation import evaluate_model
-from keras_resizable.search.query import check_limits
+from keras_resizable.search.query import Limits
 from keras_resizable.training import cut_outs
 from keras_resizable.workshop import runs
 from keras_resizable.workshop.commands.command_line import refuse_arguments
@@ -47,7 +46,7 @@ flags.DEFINE_bool("new_run", False, "Start a new run, even if one was interrupte
 
 
 def read_limits():
-    """The limits of the flags, as `search.best` takes them; empty with --config."""
+    """The limits of the flags, as `Table.best` takes them; empty with --config."""
     limits = {
         name: FLAGS[name].value
         for name in ("max_flops", "max_latency_ms")
@@ -57,7 +56,7 @@ def read_limits():
         raise ValueError(
             "Give either --config, or limits: --max_flops, --max_latency_ms."
         )
-    check_limits(**limits)
+    Limits(**limits)
     return limits
 
 
@@ -65,7 +64,7 @@ def choose_config(run, limits):
     """The configuration of the flags."""
     if not limits:
         return FLAGS.config
-    return search.best(run.table(), device=FLAGS.device, **limits)["config"]
+    return run.table().best(device=FLAGS.device, **limits)["config"]
 
 
 def main(argv):
@@ -87,14 +86,9 @@ def main(argv):
         seed=FLAGS.seed,
         new=FLAGS.new_run,
     )
-    before, after = tuned.before.right, tuned.after.right
-    test = search.paired_test(after[0], before[0])
-    print(f"top-1 before {100 * before.mean():.2f} %")
-    print(f"top-1 after  {100 * after.mean():.2f} %")
-    print(
-        f"difference   {100 * test.difference:+.2f} points, "
-        f"standard error {100 * test.standard_error:.2f}, p = {test.p_value:.2g}"
-    )
+    for name in tuned.table:
+        print(f"top-1 {name:6} {100 * tuned.table[name]['top1']:.2f} %")
+    print(f"difference   {tuned.table.compare('after', 'before')}")
     path = tuned.run.model_path
     unseen = run.unseen_data()
     if unseen is not None:
@@ -102,7 +96,7 @@ def main(argv):
         cut_out = network.sub_network(config, calibrate_with=run.calibration())
         print("On test images, which nothing was chosen with:")
         for name, model in (("before", cut_out), ("after", load_model(path))):
-            right = evaluate_model(model, unseen, name).right
-            print(f"top-1 {name:6} {100 * right.mean():.2f} %")
+            top1 = evaluate_model(model, unseen, name)[name]["top1"]
+            print(f"top-1 {name:6} {100 * top1:.2f} %")
     print(f"Wrote {path}")
     print(f"Convert it: keras-resizable convert --model {shlex.quote(str(path))}")

@@ -7,26 +7,25 @@
     keras-resizable search --max_latency_ms=20 --min_top1=0.75
     keras-resizable search --config=1.0,0.9 --config=0.75
     keras-resizable search --explore=300
-    keras-resizable search --merge=table_of_a_phone.csv
+    keras-resizable search --merge=of_a_phone/table.npz
 
-Builds table.csv in the folder of the run, or adds the missing rows to it, and resumes
+Builds table.npz in the folder of the run, or adds the missing rows to it, and resumes
 where it was interrupted; of a space that is too large for that, --explore evaluates as
 many sub-networks on few images, and adds the best to the table. Prints the Pareto front
-and the best sub-network, and writes pareto.png and report.html. The images are the
-run's validation images, and what is chosen is evaluated on the test images too; without
-validation images they are the test images.
+and the best sub-network, and writes table.csv, pareto.png and report.html. The images
+are the run's validation images, and what is chosen is evaluated on the test images too;
+without validation images they are the test images.
 Batch statistics are re-estimated for each sub-network with the images in
 calibration.npz.
 """
 
-import itertools
 import shlex
 
 from absl import flags
 
 from keras_resizable import devices, search
-from keras_resizable.search.query import check_limits, devices_of
-from keras_resizable.search.table import without_measured, write_table
+from keras_resizable.search.query import Limits
+from keras_resizable.search.table import Table
 from keras_resizable.training import distribution
 from keras_resizable.workshop.commands.command_line import refuse_arguments
 from keras_resizable.workshop.runs import Run
@@ -72,22 +71,24 @@ SHOWN = ["config", "top1", "flops"]
 
 
 def read_limits(run):
-    """The limits of the flags, as `search.best` takes them."""
+    """The limits of the flags, as `Table.best` takes them."""
     names = ("max_flops", "max_latency_ms", "max_size_bytes", "min_top1")
     given = {name: FLAGS[name].value for name in names}
     limits = {name: value for name, value in given.items() if value is not None}
-    check_limits(**limits)
+    Limits(**limits)
     if FLAGS.measure:
         return limits
-    tables = [search.read_table(path) for path in FLAGS.merge]
+    tables = [Table.load(path) for path in FLAGS.merge]
     tables += [run.table()] if run.table_path.exists() else []
-    known = sorted({*itertools.chain(*map(devices_of, tables))})
+    known = sorted({name for table in tables for name in table.devices})
     if "max_latency_ms" in limits:
         if not known:
             raise ValueError("--max_latency_ms needs latencies: --measure=host.")
         if FLAGS.device not in known and (FLAGS.device or len(known) > 1):
             raise ValueError(f"--device is one of {', '.join(known)}.")
-    if "max_size_bytes" in limits and not any("size_bytes" in t for t in tables):
+    if "max_size_bytes" in limits and not any(
+        "size_bytes" in table.to_frame() for table in tables
+    ):
         raise ValueError("--max_size_bytes needs sizes: --measure=host.")
     return limits
 
@@ -118,21 +119,16 @@ def build_table(run):
     else:
         configs = FLAGS.config or run.network().space.configs()
         table = search.build_table(network, dataset, configs, **options)
-    measured = [search.read_table(path, network.space) for path in FLAGS.merge]
+    for path in FLAGS.merge:
+        other = Table.load(path)
+        evaluated = [config for config in other if config in table]
+        table = table.merge(other.only(evaluated))
     if FLAGS.measure is not None:
         with open_device() as device:
             name = device.name
             print(f"Measuring latencies on {name}")
-            measured.append(
-                search.latency_table(
-                    network, device, table["config"], threads=FLAGS.threads
-                )
-            )
-    for new in measured:
-        new = new[new["config"].isin(table["config"])]  # Others were not evaluated.
-        table = search.merge_tables(without_measured(table, new), new)
-    if measured:
-        write_table(table, run.table_path)
+            table.add_latency(network, device, threads=FLAGS.threads)
+    table.save(run.table_path)
     return network, table, name
 
 
@@ -143,15 +139,16 @@ def main(argv):
     run = Run(FLAGS.run)
     limits = read_limits(run)
     network, table, device = build_table(run)
-    search.write_report(table, run.folder, network.name, run.settings)
-    front = search.pareto_front(table)
-    latencies = [name for name in table if name.startswith("latency_ms_")]
+    table.report(run.folder, network.name, run.settings)
+    table.to_frame().to_csv(run.folder / "table.csv", index=False)
+    front = table.front()
+    latencies = [f"latency_ms_{device}" for device in table.devices]
     print(f"\n{len(table)} sub-networks; those that no other is both cheaper and as")
     print("accurate as:\n")
     print(front[[*SHOWN, *latencies]].to_string(index=False))
-    print(f"\nWrote {run.folder}/table.csv, samples.npz, pareto.png and report.html")
+    print(f"\nWrote {run.folder}/table.npz, table.csv, pareto.png and report.html")
     if limits:
-        row = search.best(table, device=device, **limits)
+        row = table.best(device=device, **limits)
         print(f"\nBest within the limits: {row['config']}")
         print(row[[*SHOWN[1:], *latencies]].to_string())
         unseen = run.unseen_top1(

@@ -9,7 +9,7 @@ import pydantic
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from keras_resizable.models import NETWORKS
-from keras_resizable.search.query import check_limits
+from keras_resizable.search.query import Maximum, Share
 from keras_resizable.space import check_scales
 from keras_resizable.workshop.recipes.recipe import (
     Floats,
@@ -59,12 +59,12 @@ class Job:
     image_size: Annotated[PositiveInt | None, OrNone] = None
     """Height and width to train with; by default the size that the .keras file takes,
     or the size of the images if it is the same for all, or 224."""
-    max_latency_ms: Annotated[float | None, OrNone] = None
+    max_latency_ms: Annotated[Maximum, OrNone] = None
     """Maximum milliseconds of the float32 sub-network on the device, as the sum of its
     pieces."""
-    max_flops: Annotated[float | None, OrNone] = None
+    max_flops: Annotated[Maximum, OrNone] = None
     """Maximum multiply-adds."""
-    min_top1: Annotated[float | None, OrNone] = None
+    min_top1: Annotated[Share | None, OrNone] = None
     """Minimum accuracy on the validation photos, from 0 to 1."""
     io: Literal["int8", "float32"] = "int8"
     """Input and output type of the int8 files: int8 or float32."""
@@ -102,12 +102,11 @@ class Job:
                 f"Received: {self.input_range}"
             )
         check_scales(self.scales)
-        check_limits(**self.limits)
         return self
 
     @property
     def limits(self) -> dict[str, Any]:
-        """The limits, as `search.best` takes them."""
+        """The limits, as `Table.best` takes them."""
         names = ("max_latency_ms", "max_flops", "min_top1")
         given = {name: getattr(self, name) for name in names}
         return {name: value for name, value in given.items() if value is not None}

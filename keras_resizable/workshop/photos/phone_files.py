@@ -9,8 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resizable import devices, export, search
+from keras_resizable import devices, export
 from keras_resizable.export.saved_model import signature_name
+from keras_resizable.search.significance import confidence_interval
 from keras_resizable.space import Configuration
 from keras_resizable.subnetworks.flops import count_flops
 from keras_resizable.utils.extras import import_extra
@@ -133,7 +134,7 @@ def measure_files(
         )
         num_right = round(accuracy.top1 * accuracy.num_images)
         right = np.arange(accuracy.num_images) < num_right
-        low, high = search.confidence_interval(right)
+        low, high = confidence_interval(right)
         rows.append(
             {
                 "file": path.name,

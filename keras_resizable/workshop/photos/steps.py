@@ -8,17 +8,16 @@ import json
 import logging
 import os
 import pathlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 
 from keras_resizable import devices, search
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.search.evaluation import evaluate_model
-from keras_resizable.search.image_results import SAMPLES
-from keras_resizable.search.query import latency_column
-from keras_resizable.search.table import without_measured, write_table
-from keras_resizable.space import Configuration, SpatialSpace
+from keras_resizable.search.query import LATENCY
+from keras_resizable.search.table import TABLE, Table
+from keras_resizable.space import ConfigLike, Configuration
 from keras_resizable.training import learning_rates
 from keras_resizable.utils.files import replacing
 from keras_resizable.utils.keras_graph import layers_of
@@ -37,9 +36,6 @@ from keras_resizable.workshop.recipes.building import (
 from keras_resizable.workshop.runs import Run, fit_resumable, save_network
 from keras_resizable.workshop.runs.folders import count_epochs
 from keras_resizable.workshop.runs.keras_files import load_model
-
-if TYPE_CHECKING:
-    import pandas
 
 _LOG = logging.getLogger(__name__)
 RATES = "learning_rates.json"
@@ -66,7 +62,7 @@ class Choice(NamedTuple):
         neighbours: It and the best ones that cost a little less and more.
     """
 
-    table: "pandas.DataFrame"
+    table: Table
     network: ResizableNetwork
     config: Configuration
     neighbours: list[Configuration]
@@ -146,7 +142,7 @@ def better(
     """The trained model, or the given one if training did not improve it."""
     batches = recipes.test_data(recipe, images)
     old, new = (
-        evaluate_model(model, batches, "source").right.mean()
+        evaluate_model(model, batches, "source")["source"]["top1"]
         for model in (before, after)
     )
     _LOG.info(
@@ -223,38 +219,33 @@ def choose(material: Material, run: Run, device: devices.Device) -> Choice:
     if job.max_latency_ms is not None:
         name = device.name
         _LOG.info(f"Measuring latencies on {name}")
-        new = search.latency_table(network, device, table["config"])
-        table = search.merge_tables(without_measured(table, new), new)
-        write_table(table, run.table_path)
-        cost = latency_column(table, name)
-    row = search.best(table, device=name, **job.limits)
+        table.add_latency(network, device)
+        table.save(run.table_path)
+        cost = LATENCY + name
+    row = table.best(device=name, **job.limits)
     config = network.space.config(row["config"])
     _LOG.info(f"Chosen: {config}")
-    samples = search.load_samples(run.folder / SAMPLES)
-    row = search.best(table, device=name, as_good_in=samples, **job.limits)
+    row = table.best(device=name, within_noise=True, **job.limits)
     if row["config"] != str(config):
         _LOG.info(
-            f"The {samples.right.shape[1]} validation photos cannot tell it from "
+            f"The {table.num_images} validation photos cannot tell it from "
             f"{row['config']}, which takes {row['flops'] / 1e6:.1f} M FLOPs."
         )
-    return Choice(
-        table, network, config, neighbours(table, network.space, config, cost)
-    )
+    names = neighbours(table, config, cost)
+    return Choice(table, network, config, network.space.select(names))
 
 
-def neighbours(
-    table: "pandas.DataFrame", space: SpatialSpace, chosen: Configuration, cost: str
-) -> list[Configuration]:
+def neighbours(table: Table, chosen: ConfigLike, cost: str) -> list[str]:
     """The chosen configuration and the best that cost a little less and more."""
-    costs = table.set_index("config")[cost]
-    middle = costs[str(chosen)]
-    configs = [chosen]
+    rows, middle = table.to_frame(), table[chosen][cost]
+    found = [table[chosen]]
     for low, high in ((0, middle / _STEP), (middle * 1.0001, middle * _STEP)):
-        rows = table[(table[cost] > low) & (table[cost] <= high)]
-        if len(rows):
-            best = rows.sort_values(["top1", cost], ascending=[False, True]).iloc[0]
-            configs.append(space.config(best["config"]))
-    return sorted(configs, key=lambda config: -costs[str(config)])
+        near = rows[(rows[cost] > low) & (rows[cost] <= high)]
+        if len(near):
+            order = near.sort_values(["top1", cost], ascending=[False, True])
+            found.append(order.iloc[0])
+    found.sort(key=lambda row: -row[cost])
+    return [row["config"] for row in found]
 
 
 def fine_tune(
@@ -271,7 +262,7 @@ def fine_tune(
     known = {"config": list(choice.config)} | how
     done = [
         Run(path.parent)
-        for path in run.folder.glob(f"finetuned/*/{SAMPLES}")
+        for path in run.folder.glob(f"finetuned/*/{TABLE}")
         if known.items() <= Run(path.parent).settings.items()
     ]
     if done:
@@ -282,8 +273,7 @@ def fine_tune(
         tuned = runs.fine_tune(
             run, choice.config, teacher=teacher, images=material.images, **how
         ).run
-    samples = search.load_samples(tuned.folder / SAMPLES)
-    before, after = samples.right.mean(axis=1)
+    before, after = (tuned.table()[name]["top1"] for name in ("before", "after"))
     _LOG.info(
         f"Fine-tuning: {100 * before:.2f} -> {100 * after:.2f} % of the validation "
         "photos"

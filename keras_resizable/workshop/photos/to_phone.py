@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from keras_resizable import devices, search
-from keras_resizable.search.table import write_table
+from keras_resizable import devices
+from keras_resizable.search import Table
 from keras_resizable.space import Configuration
 from keras_resizable.utils.extras import import_extra
+from keras_resizable.utils.files import replacing
 from keras_resizable.workshop.photos.job import Job
 from keras_resizable.workshop.photos.material import read, settings_of
 from keras_resizable.workshop.photos.phone_files import (
@@ -67,7 +68,7 @@ class ForPhone:
     folder: pathlib.Path
     run: Run
     config: Configuration
-    table: "pandas.DataFrame"
+    table: Table
     files: "pandas.DataFrame"
     notes: list[str]
 
@@ -153,8 +154,9 @@ def to_phone(
         _replace_files(folder, {one.path for one in made})
         write_label_lines(material.images.class_names, folder / "labels.txt")
         title = f"{choice.network.name}: chosen {config}"
-        search.write_report(table, folder, title, run.settings, files=files)
-        write_table(files, folder / FILES)
+        table.report(folder, title, run.settings, files=files)
+        with replacing(folder / FILES) as path:
+            files.to_csv(path, index=False)
         write_json(choice_settings, folder / CHOICE)
     return ForPhone(
         folder=folder,

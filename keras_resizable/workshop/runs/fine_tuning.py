@@ -5,9 +5,8 @@ import logging
 
 import keras
 
-from keras_resizable import search
 from keras_resizable.search.evaluation import evaluate_model
-from keras_resizable.search.image_results import SAMPLES, join_samples, save_samples
+from keras_resizable.search.table import TABLE, Table
 from keras_resizable.space import ConfigLike
 from keras_resizable.training import cut_outs
 from keras_resizable.utils.digests import digest_of_weights
@@ -27,14 +26,12 @@ class FineTuned:
 
     Attributes:
         run: The `Run` of the sub-network, whose `model_path` is a stock Keras model.
-        before: A `SampleResults` on the images that the run is evaluated with, before
-            training.
-        after: The same after it.
+        table: A `search.Table` with rows `"before"` and `"after"` training, on the
+            images that the run is evaluated with.
     """
 
     run: Run
-    before: search.SampleResults
-    after: search.SampleResults
+    table: Table
 
 
 def fine_tune(
@@ -116,7 +113,7 @@ def _fine_tune(run, config, epochs, learning_rate, weights, teacher, seed, image
     folder = open_run(
         config.key,
         settings,
-        lambda folder: (folder / SAMPLES).exists(),
+        lambda folder: (folder / TABLE).exists(),
         root=run.folder / "finetuned",
         new=new,
     )
@@ -129,6 +126,6 @@ def _fine_tune(run, config, epochs, learning_rate, weights, teacher, seed, image
         epochs=epochs,
         folder=folder,
     )
-    after = evaluate_model(model, test, "after")
-    save_samples(join_samples(before, after), folder / SAMPLES)
-    return FineTuned(tuned, before, after)
+    table = before.merge(evaluate_model(model, test, "after"))
+    table.save(tuned.table_path)
+    return FineTuned(tuned, table)

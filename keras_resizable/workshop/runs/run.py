@@ -4,15 +4,15 @@ import functools
 import os
 import pathlib
 import shlex
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
 from keras_resizable import search
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.search.table import TABLE
-from keras_resizable.space import ConfigLike, SpatialSpace
+from keras_resizable.space import ConfigLike
 from keras_resizable.workshop import recipes
 from keras_resizable.workshop.data import ImageSet
 from keras_resizable.workshop.data.image_set import describe
@@ -32,9 +32,6 @@ from keras_resizable.workshop.runs.folders import (
     write_labels,
 )
 from keras_resizable.workshop.runs.keras_files import load_network
-
-if TYPE_CHECKING:
-    import pandas
 
 # Images to evaluate files with: what one of ResNet-50 takes 10 seconds for.
 _MAX_EVALUATED = 1000
@@ -121,7 +118,7 @@ class Run:
         """
         network, configs = self.network(), list(configs)
         if self.table_path.exists():
-            configs += list(self.table()["config"])
+            configs += self.table().configs
         return network.with_factors_of(configs)
 
     def images(self) -> ImageSet:
@@ -160,7 +157,7 @@ class Run:
     def unseen_top1(
         self,
         network: ResizableNetwork,
-        configs: Iterable[ConfigLike],
+        configs: Sequence[ConfigLike],
         *,
         calibrate: bool = True,
     ) -> list[float] | None:
@@ -185,7 +182,7 @@ class Run:
             raw=False,
             verbose=False,
         )
-        return table["top1"].tolist()
+        return [float(table[config]["top1"]) for config in configs]
 
     def calibration(self) -> tf.data.Dataset:
         """Batches of images to calibrate sub-networks with.
@@ -220,11 +217,8 @@ class Run:
         """The path of its lookup table."""
         return self.folder / TABLE
 
-    def table(self, space: SpatialSpace | None = None) -> "pandas.DataFrame":
+    def table(self) -> search.Table:
         """Its lookup table, see `keras_resizable.search.build_table`.
-
-        Args:
-            space: `SpatialSpace` that its configurations must belong to, if given.
 
         Raises:
             FileNotFoundError: If there is none yet.
@@ -235,7 +229,7 @@ class Run:
                 f"No {self.table_path}. keras_resizable.search.build_table makes it, "
                 f"and keras-resizable search --run={shlex.quote(str(self.folder))}"
             )
-        return search.read_table(self.table_path, space)
+        return search.Table.load(self.table_path)
 
     def preprocessing(self) -> dict[str, Any]:
         """What its networks take of a photo, for the metadata of files.

@@ -1,0 +1,28 @@
+"""What pictures of lookup tables have in common."""
+
+from typing import TYPE_CHECKING, Any
+
+from keras_resizable.search.query import pareto_front
+from keras_resizable.utils.extras import import_extra
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure, in inches, of no window."""
+    figure = import_extra("matplotlib.figure", "search").Figure
+    return figure(figsize=(width, height), layout="constrained")
+
+
+def draw_front(
+    axes: Any, table: "pandas.DataFrame", cost: str, label: str, factor: float
+) -> None:
+    """Draws all rows of a table as dots, and the Pareto front as a line."""
+    best = pareto_front(table, cost)
+    axes.plot(factor * table[cost], 100 * table["top1"], ".", alpha=0.5)
+    line = {"where": "post", "label": "Pareto front"}
+    axes.step(factor * best[cost], 100 * best["top1"], ".-", **line)
+    axes.set_xlabel(label, parse_math=False)
+    axes.grid(alpha=0.3)

@@ -1,0 +1,162 @@
+"""The lookup table of all sub-networks, or of some, evaluated on all images."""
+
+import hashlib
+import os
+import pathlib
+import warnings
+from collections.abc import Iterable
+
+import numpy as np
+
+from keras_resizable.network import ResizableNetwork
+from keras_resizable.search.evaluation import evaluate_configs, table_of
+from keras_resizable.search.table import TABLE, Table
+from keras_resizable.space import ConfigLike
+from keras_resizable.subnetworks.pieces import count_flops_of_configs
+from keras_resizable.subnetworks.scales import digest_of_network
+from keras_resizable.training.distribution import is_chief
+from keras_resizable.utils.batches import (
+    Batches,
+    images_in_random_order,
+    labelled_batches,
+)
+from keras_resizable.utils.digests import digest_of_data
+from keras_resizable.utils.extras import import_extra
+from keras_resizable.utils.files import check_writable
+
+_HARM = 0.02  # Accuracy that calibrating the largest may cost without a warning.
+
+
+def build_table(
+    network: ResizableNetwork,
+    dataset: Batches,
+    configs: Iterable[ConfigLike] | None = None,
+    *,
+    calibrate_with: Batches | None = None,
+    folder: str | os.PathLike | None = None,
+    raw: bool = True,
+    verbose: bool = True,
+) -> Table:
+    """The lookup table: FLOPs, parameters and accuracy of sub-networks.
+
+    Resizable Neural Networks, section 3.3. All are evaluated in one pass over the
+    data, in which those that begin with the same scale factors share computations, on
+    the devices of the network's strategy. The network is not changed.
+
+    Args:
+        network: A `ResizableNetwork` that classifies.
+        dataset: `tf.data.Dataset` of batches of images and labels, integers or
+            one-hot, to evaluate with; or both as a tuple of arrays.
+        configs: Configurations; all if absent.
+        calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
+            statistics of each configuration with.
+        folder: Folder for `table.npz`, in which rows are kept and an interrupted
+            evaluation resumes. The data sets are first read once more, and must give
+            the same batches whenever they are read.
+        raw: Whether to evaluate with the statistics that training left as well, which
+            takes as long again if sub-networks are calibrated.
+        verbose: Whether to show progress.
+
+    Returns:
+        A `Table` with a row per configuration, including those of the folder: `config`
+        as text, such as `"0.75,0.5,1.0"`; `flops`; `params`; `top1_raw` with the
+        statistics that training left (NaN without `raw`); and after calibration, if
+        any, `top1` with its 95 % confidence interval from `top1_low` to `top1_high`,
+        `top5` and `loss`, the cross-entropy. Accuracies are from 0 to 1; with one
+        output, they are those at 0.5. NaN outputs count as wrong.
+
+    Raises:
+        ValueError: If the network does not classify; if a configuration's statistics
+            were never estimated and it is not calibrated; or if the folder holds a
+            table that is damaged, or of another network or other data.
+        OSError: If the folder cannot be written.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_resizable import ResNet20, search
+    >>> network = ResNet20(scales=(1.0, 0.5), width=0.25)
+    >>> data = np.zeros((8, 32, 32, 3), np.float32), np.arange(8)
+    >>> table = search.build_table(network, data, ["1.0", "0.5"], verbose=False)
+    >>> table.to_frame()[["config", "flops"]]
+            config    flops
+    0  1.0,1.0,1.0  2633888
+    1  0.5,1.0,1.0   741536
+    """
+    import_extra("pandas", "search")
+    import_extra("scipy", "search")
+    selected = network.space.select(configs)
+    dataset = labelled_batches(dataset, network)
+    if calibrate_with is not None:
+        calibrate_with = images_in_random_order(calibrate_with, network)
+    known = partial = origin = None
+    if folder is not None:
+        folder = pathlib.Path(folder)
+        if verbose:
+            print("Reading the images, to know them again")
+        origin = {
+            "network": digest_of_network(network),
+            "data": digest_of_data(dataset),
+            "calibration": digest_of_data(calibrate_with),
+        }
+        if (folder / TABLE).exists():
+            known = _load(folder / TABLE, origin)
+            selected = [config for config in selected if str(config) not in known]
+            if not selected:
+                return known
+    if calibrate_with is None:
+        for config in selected:
+            network.require_statistics(config)
+    flops = count_flops_of_configs(network, selected)
+    if folder is not None:
+        if is_chief(network.distribute_strategy):
+            check_writable(folder)  # Before the work.
+        # Named by its settings, so that a call with others does not replace it.
+        asked = hashlib.sha256(repr((origin, selected)).encode()).hexdigest()[:8]
+        partial = folder / f"table.partial-{asked}.npz"
+    of_raw, scores = evaluate_configs(
+        network, dataset, selected, calibrate_with, partial, origin, raw, verbose
+    )
+    new = table_of(
+        list(map(str, selected)),
+        scores,
+        origin or {},
+        flops=flops,
+        params=network.count_params() - network.extra_params,
+        top1_raw=np.nan if of_raw is None else of_raw.means["top1"],
+    )
+    if calibrate_with is not None and raw and network.space.largest in new:
+        _warn_of_harm(new[network.space.largest], new.num_images)
+    table = new if known is None else known.merge(new)
+    if partial is not None and is_chief(network.distribute_strategy):
+        table.save(partial.with_name(TABLE))
+        partial.unlink(missing_ok=True)
+    return table
+
+
+def _warn_of_harm(largest, num_images):
+    """Warns if calibrating made the largest sub-network worse, beyond chance."""
+    raw, top1 = largest["top1_raw"], largest["top1"]
+    if raw - top1 > _HARM + 2 * (0.5 / num_images) ** 0.5:
+        warnings.warn(
+            f"Calibrating took the largest sub-network from {100 * raw:.1f} to "
+            f"{100 * top1:.1f} %: `calibrate_with` should be a few thousand images "
+            "that the network was trained with, of all classes, in random order.",
+            stacklevel=3,
+        )
+
+
+def _load(path, origin):
+    """The table of a folder, if it is of this origin."""
+    table = Table.load(path)
+    meanings = {
+        "network": "another network",
+        "data": "other test images, or they come in another order",
+        "calibration": "sub-networks that were calibrated otherwise, or not",
+    }
+    for name, meaning in meanings.items():
+        if table.origin.get(name) != origin[name]:
+            raise ValueError(
+                f"{path} is of {meaning}. Delete it, or choose another folder."
+            )
+    return table

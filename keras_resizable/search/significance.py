@@ -1,0 +1,70 @@
+"""How certain accuracies are, and differences between them."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_resizable.utils.extras import import_extra
+
+
+def confidence_interval(right: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's interval of an accuracy, from boolean `(images,)`.
+
+    >>> low, high = confidence_interval([True] * 80 + [False] * 20)
+    >>> f"{low:.3f} to {high:.3f}"
+    '0.711 to 0.867'
+    """
+    stats = import_extra("scipy.stats", "search")
+    counted = stats.binomtest(int(np.sum(right)), len(right))
+    interval = counted.proportion_ci(level, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+@dataclasses.dataclass(frozen=True)
+class PairedTest:
+    """The difference of two accuracies on the same images.
+
+    Only images on which exactly one is right tell two classifiers apart, so the test
+    detects smaller differences than two confidence intervals do.
+
+    Attributes:
+        difference: The first accuracy minus the second.
+        standard_error: Its standard error.
+        p_value: The probability of a difference at least as far from zero if both are
+            equally accurate (McNemar's exact test, two-sided).
+
+    Example:
+
+    >>> test = PairedTest.of([True] * 20 + [False] * 4, [True] * 12 + [False] * 12)
+    >>> round(test.difference, 3), round(test.p_value, 4)
+    (0.333, 0.0078)
+    """
+
+    difference: float
+    standard_error: float
+    p_value: float
+
+    @classmethod
+    def of(cls, right: np.ndarray, other_right: np.ndarray) -> "PairedTest":
+        """Compares by whether each answer is right, boolean `(images,)` each."""
+        right, other_right = np.asarray(right, bool), np.asarray(other_right, bool)
+        if right.shape != other_right.shape:
+            raise ValueError(
+                "A paired test needs results on the same images. Received: those on "
+                f"{right.size} and on {other_right.size}."
+            )
+        stats = import_extra("scipy.stats", "search")
+        differences = right.astype(float) - other_right
+        discordant = int(np.sum(right != other_right))
+        p_value = 1.0
+        if discordant:
+            only_first = int(np.sum(right & ~other_right))
+            p_value = float(stats.binomtest(only_first, discordant).pvalue)
+        standard_error = differences.std() / np.sqrt(right.size)
+        return cls(float(differences.mean()), float(standard_error), p_value)
+
+    def __str__(self) -> str:
+        return (
+            f"{100 * self.difference:+.2f} points, standard error "
+            f"{100 * self.standard_error:.2f}, p = {self.p_value:.2g}"
+        )
