@@ -2,12 +2,12 @@
 
     python benchmarks/latency_pieces.py
 
-All 256 sub-networks at 224 px from their pieces, as
-`keras_resizable.search.latency_table` does it; and a seeded dozen cut out, converted
-and timed whole in turns, half of them before and half after. On both sides the least of
-the medians counts; pieces have 4 turns or more, the whole ones 12. Prints how far the
-sums are off, and how much longer measuring all 256 whole would take, and writes it to
-benchmarks/results/latency_pieces.json. Nothing else should run beside it.
+All 256 sub-networks at 224 px from their pieces, as `search.Table.add_latency` does it;
+and a seeded dozen cut out, converted and timed whole in turns, half of them before and
+half after. On both sides the least of the medians counts; pieces have 4 turns or more,
+the whole ones 12. Prints how far the sums are off, and how much longer measuring all
+256 whole would take, and writes it to benchmarks/results/latency_pieces.json. Nothing
+else should run beside it.
 """
 
 import json
@@ -21,7 +21,7 @@ from absl import app, flags
 from keras_resizable import ResNet50
 from keras_resizable.devices import Host
 from keras_resizable.export.tflite import convert
-from keras_resizable.search import latency_table
+from keras_resizable.search import Table
 from keras_resizable.utils.files import replacing
 
 FLAGS = flags.FLAGS
@@ -29,7 +29,7 @@ flags.DEFINE_integer("image_size", 224, "Height and width of the images.")
 flags.DEFINE_integer("threads", 1, "Threads of each model.")
 flags.DEFINE_integer("configs", 12, "Sub-networks to measure whole.")
 
-ROUNDS = 4  # Those of `latency_table`.
+ROUNDS = 4  # Those of `Table.add_latency`.
 TURNS = 12
 RESULTS = pathlib.Path(__file__).parent / "results" / "latency_pieces.json"
 
@@ -61,21 +61,22 @@ def main(argv):
         # Of these, as many as the pieces have rounds would do.
         seconds_of_whole += (time.perf_counter() - start) * ROUNDS / (TURNS // 2)
 
+        table = Table.of(network)
         start = time.perf_counter()
         options = {"threads": FLAGS.threads, "cache": folder / "cache.json"}
-        table = latency_table(network, device, rounds=ROUNDS, **options)
+        table.add_latency(network, device, rounds=ROUNDS, **options)
         seconds_of_pieces = time.perf_counter() - start
         start = time.perf_counter()
-        latency_table(network, device, rounds=ROUNDS, **options)
+        table.add_latency(network, device, rounds=ROUNDS, **options)
         seconds_of_known = time.perf_counter() - start
 
         for _ in range(TURNS // 2):
             measure_whole()
         bytes_of_whole = [path.stat().st_size for path in paths]
     seconds_of_whole *= space.size / FLAGS.configs
-    table = table.set_index("config")
-    sums = table["latency_ms_host"]
-    size_errors = table["size_bytes"][list(chosen)] / bytes_of_whole - 1
+    of_pieces = table.to_frame().set_index("config")
+    sums = of_pieces["latency_ms_host"]
+    size_errors = of_pieces["size_bytes"][list(chosen)] / bytes_of_whole - 1
     rows = [
         {
             "config": config,

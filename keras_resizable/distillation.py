@@ -5,13 +5,16 @@ from labels by the loss of `compile`, and from the teacher's class probabilities
 cross-entropy with them. Teachers get no gradient from it.
 """
 
+import abc
+
 import keras
 import tensorflow as tf
 
+from keras_resizable.utils.arguments import number
 from keras_resizable.utils.classifier_outputs import Classifier
 
 
-class _Distillation:
+class _Distillation(abc.ABC):
     """What the kinds of distillation share.
 
     Args:
@@ -19,23 +22,21 @@ class _Distillation:
     """
 
     def __init__(self, weight: float = 0.5) -> None:
-        if not 0 <= weight <= 1:
-            raise ValueError(f"`weight` is from 0 to 1. Received: weight={weight!r}")
-        self.weight = float(weight)
+        self.weight = float(number("weight", weight, 0, 1))
 
+    @abc.abstractmethod
     def has_teacher(self, number: tf.Tensor) -> tf.Tensor:
         """Whether there is a teacher for the sub-network in this place of the plan."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def first_teacher(self, images: tf.Tensor, classes: int) -> tf.Tensor:
         """The teacher before the first sub-network of the plan has run."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def next_teacher(
         self, teacher: tf.Tensor, number: tf.Tensor, probabilities: tf.Tensor
     ) -> tf.Tensor:
         """The teacher after a sub-network of the plan has run."""
-        raise NotImplementedError
 
     def get_config(self):
         return {"weight": self.weight}

@@ -23,10 +23,10 @@ from keras_resizable.subnetworks.parts import (
 from keras_resizable.subnetworks.scales import with_scales
 from keras_resizable.training.checks import (
     check_batches,
+    check_compiler,
     check_distillation,
     check_layers,
     check_penalties,
-    check_settings,
 )
 from keras_resizable.training.distribution import MultiWorkerTraining
 from keras_resizable.training.records import DivergenceRecord, StatisticsRecord
@@ -225,7 +225,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         >>> network.sampler
         SandwichSampler(seed=0, num_draws=1)
         """
-        check_settings(split_batch, jit_compile)
+        check_compiler(jit_compile)
         sampler = samplers.get(sampler)
         if isinstance(sampler, samplers.Sampler):
             sampler = sampler.for_space(self.space)

@@ -9,7 +9,6 @@ network's configurations.
 """
 
 import copy
-import numbers
 from collections.abc import Callable, Iterable
 from typing import Self
 
@@ -17,6 +16,7 @@ import keras
 import tensorflow as tf
 
 from keras_resizable.space import ConfigLike, Configuration, SpatialSpace
+from keras_resizable.utils.arguments import integer
 
 
 class Sampler:
@@ -69,9 +69,7 @@ class _RandomSampler(Sampler):
     """What the samplers that draw share: a seed."""
 
     def __init__(self, seed: int = 0) -> None:
-        if not isinstance(seed, numbers.Integral):
-            raise ValueError(f"`seed` is an integer. Received: seed={seed!r}")
-        self.seed: int = int(seed)
+        self.seed: int = int(integer("seed", seed))
 
     def _random(self, step, shape, maxval=None):
         """Integers below `maxval`, or any, seeded by the seed and the step."""
@@ -143,7 +141,7 @@ class UniformSampler(_RandomSampler):
 
     def __init__(self, seed: int = 0, num_draws: int = 1) -> None:
         super().__init__(seed)
-        self.num_draws = _check_draws(num_draws, least=1)
+        self.num_draws = integer("num_draws", num_draws, 1)
 
     @property
     def length(self) -> int:
@@ -177,7 +175,7 @@ class SandwichSampler(_RandomSampler):
 
     def __init__(self, seed: int = 0, num_draws: int = 1) -> None:
         super().__init__(seed)
-        self.num_draws = _check_draws(num_draws, least=0)
+        self.num_draws = integer("num_draws", num_draws, 0)
 
     @property
     def length(self) -> int:
@@ -203,9 +201,6 @@ class FixedSampler(Sampler):
     Args:
         configs: Configurations, at least one.
 
-    Raises:
-        ValueError: If there is no configuration; or later, if one is not of the space.
-
     Example:
 
     >>> from keras_resizable import FixedSampler, SpatialSpace
@@ -215,13 +210,7 @@ class FixedSampler(Sampler):
     """
 
     def __init__(self, configs: Iterable[ConfigLike]) -> None:
-        if isinstance(configs, (str, SpatialSpace)):
-            raise ValueError(
-                f"`configs` is a list of configurations. Received: configs={configs!r}"
-            )
-        self.configs = list(configs)
-        if not self.configs:
-            raise ValueError("`configs` must hold at least one configuration.")
+        self.configs = [configs] if isinstance(configs, str) else list(configs)
 
     @property
     def length(self) -> int:
@@ -250,14 +239,9 @@ class FixedSampler(Sampler):
 class SwitchingSampler(Sampler):
     """Draws from one sampler up to a step, and then from another.
 
-    The training step is not traced again. Two uses:
-
-    - Scheduled switching (Resizable Neural Networks, section 3.4): `FairSampler`,
-      then a `FixedSampler` of the target alone. Batch normalisation of other scale
-      factors stays as it is.
-    - Delayed shrinking (DepS, 2024, https://arxiv.org/abs/2407.06167): a
-      `FixedSampler` of the largest, then `FairSampler`, with the callback
-      `StartFromLargest`.
+    The training step is not traced again. With `FairSampler`, then a `FixedSampler` of
+    the target alone, it is the paper's scheduled switching (Resizable Neural Networks,
+    section 3.4): batch normalisation of other scale factors stays as it is.
 
     Args:
         sampler: The sampler to start with, one of this module or its name.
@@ -272,7 +256,8 @@ class SwitchingSampler(Sampler):
     """
 
     def __init__(self, sampler: Sampler | str, then: Sampler | str, step: int) -> None:
-        self.sampler, self.then = _of_this_module(sampler), _of_this_module(then)
+        self.sampler: Sampler = get(sampler)  # type: ignore[assignment]
+        self.then: Sampler = get(then)  # type: ignore[assignment]
         self.step = int(step)
 
     @property
@@ -337,25 +322,7 @@ def get(
     return sampler
 
 
-def _of_this_module(sampler):
-    sampler = get(sampler)
-    if not isinstance(sampler, Sampler):
-        raise ValueError(
-            f"A SwitchingSampler takes samplers of this library. Received: {sampler!r}"
-        )
-    return sampler
-
-
 def _plain(config):
     return (
         config if isinstance(config, str) else [float(str(scale)) for scale in config]
     )
-
-
-def _check_draws(num_draws, least):
-    if not isinstance(num_draws, int) or num_draws < least:
-        raise ValueError(
-            f"`num_draws` must be an integer of at least {least}. "
-            f"Received: num_draws={num_draws!r}"
-        )
-    return num_draws

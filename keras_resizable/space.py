@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
-import numbers
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import TypeAlias
+
+from keras_resizable.utils.arguments import integer
 
 # The exact fraction of a scale, times the size of a feature map, has to fit
 # in 64 bits.
@@ -44,35 +45,23 @@ def resized(size: int, scale: float) -> int:
 
 def check_scales(scales: Iterable[float]) -> tuple[float, ...]:
     """Returns scale factors as floats, largest first, or raises `ValueError`."""
-    advice = (
-        "Scale factors must be distinct numbers in (0, 1], such as "
-        "(1.0, 0.9, 0.8, 0.7)."
-    )
-    if isinstance(scales, str) or not isinstance(scales, Iterable):
-        raise ValueError(f"{advice} Received: scales={scales!r}")
-    scales = list(scales)
-    if not scales:
-        raise ValueError(f"{advice} Received an empty list.")
-    checked: list[float] = []
-    for scale in scales:
-        if isinstance(scale, bool) or not isinstance(scale, numbers.Real):
-            raise ValueError(
-                f"{advice} {scale!r} is not a number. Received: scales={scales}"
-            )
+    try:
+        given = list(scales)
         # Through the text: NumPy's float32 of 0.7 is meant as 0.7.
-        value = float(str(scale))
-        if not 0 < value <= 1:
-            raise ValueError(f"{advice} {value} is outside. Received: scales={scales}")
-        if fraction(value).denominator > 10**MAX_DECIMALS:
-            raise ValueError(
-                f"Scale factors have at most {MAX_DECIMALS} decimals, so that "
-                f"sizes are exact: use {round(value, 4)} instead of {value}. "
-                f"Received: scales={scales}"
-            )
-        if value in checked:
-            raise ValueError(f"{advice} {value} is repeated. Received: scales={scales}")
-        checked.append(value)
-    return tuple(sorted(checked, reverse=True))
+        values = [float(str(scale)) for scale in given]
+        is_valid = all(
+            0 < value <= 1 and fraction(value).denominator <= 10**MAX_DECIMALS
+            for value in values
+        )
+    except (TypeError, ValueError):
+        is_valid = False
+    if not is_valid or isinstance(scales, str) or not 0 < len({*values}) == len(values):
+        raise ValueError(
+            "Scale factors must be distinct numbers in (0, 1], of at most "
+            f"{MAX_DECIMALS} decimals, such as (1.0, 0.9, 0.8, 0.7). "
+            f"Received: scales={given if is_valid else scales!r}"
+        )
+    return tuple(sorted(values, reverse=True))
 
 
 def mixture(scales: Sequence[float], scale: float) -> dict[int, float]:
@@ -174,16 +163,7 @@ class SpatialSpace:
 
     def __init__(self, scales: Iterable[float], num_stages: int) -> None:
         self.scales = check_scales(scales)
-        if (
-            isinstance(num_stages, bool)
-            or not hasattr(num_stages, "__index__")
-            or num_stages < 1
-        ):
-            raise ValueError(
-                "`num_stages` must be a positive integer. "
-                f"Received: num_stages={num_stages!r}"
-            )
-        self.num_stages = int(num_stages)
+        self.num_stages = int(integer("num_stages", num_stages, 1))
 
     @property
     def size(self) -> int:
@@ -253,31 +233,19 @@ class SpatialSpace:
         >>> SpatialSpace(scales=(1.0, 0.5), num_stages=2).factors("0.83")
         (0.83, 1.0)
         """
-        if isinstance(config, numbers.Real):
+        try:
+            parts = config.split(",") if isinstance(config, str) else config
+            values = tuple(float(str(part)) for part in parts)
+            is_valid = all(map(math.isfinite, values))
+        except (TypeError, ValueError):
+            is_valid = False
+        if not is_valid or len(values) > self.num_stages:
             raise ValueError(
-                "A configuration is a sequence of scale factors, one per "
-                f"stage, such as {self.largest!r}. Received: config={config!r}"
-            )
-        if isinstance(config, str):
-            values = self._read(config)
-        else:
-            values = tuple(map(self._factor, itertools.count(), config))
-        if len(values) > self.num_stages:
-            raise ValueError(
-                f"A configuration has one scale factor for each of the "
-                f"{self.num_stages} stages. "
-                f"Received {len(values)}: config={values}"
+                "A configuration is one scale factor for each of the "
+                f"{self.num_stages} stages, such as {self.largest!r} or "
+                f"{str(self.largest)!r}. Received: config={config!r}"
             )
         return values + (self.scales[0],) * (self.num_stages - len(values))
-
-    def _factor(self, stage, scale):
-        try:
-            return float(str(scale))
-        except ValueError:
-            raise ValueError(
-                f"Scale factor {scale!r} of stage {stage + 1} is not one of "
-                f"{self.scales}, nor another number."
-            ) from None
 
     def select(self, configs: Iterable[ConfigLike] | None) -> list[Configuration]:
         """Reads several configurations, in order and without repeats; None means all.
@@ -312,19 +280,6 @@ class SpatialSpace:
                 f"{len(self.scales) - 1}. Received: indices={indices}"
             )
         return Configuration((self.scales[index] for index in indices), indices)
-
-    def _read(self, text):
-        try:
-            values = tuple(float(entry) for entry in text.split(","))
-        except ValueError:
-            values = ()
-        if not values or not all(map(math.isfinite, values)):
-            raise ValueError(
-                "A configuration is written as scale factors with commas "
-                f"between them, such as {str(self.largest)!r}, each "
-                f"one of {self.scales}. Received: {text!r}"
-            )
-        return values
 
     def __eq__(self, other: object) -> bool:
         return (

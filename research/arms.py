@@ -149,7 +149,6 @@ ARMS = {
     ),
     "sandwich": Arm(changes={"sampler": "sandwich"}),
     "in-place": Arm(changes={"sampler": "sandwich", "distillation": "in_place"}),
-    "delayed shrinking": Arm(changes={"shrink": 0.5}),
 }
 RATES = (0.05, 0.1, 0.2, 0.4, 0.8)
 for _rate in RATES:

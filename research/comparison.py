@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_resizable.search.image_results import PairedTest
+from keras_resizable.search import PairedTest
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.files import replacing
 

@@ -82,7 +82,7 @@ class Conversion:
             calibrate_with=self.calibration,
             verbose=False,
         )
-        return dict(zip(table["config"], 100 * table["top1"]))
+        return {config: 100 * float(table[config]["top1"]) for config in table}
 
     def none(self, rate, seed, split):
         return self.evaluate(self.converted(), split)
@@ -118,8 +118,8 @@ class Conversion:
             self.fit(model, rate, seed, steps)
             keras_resizable.calibrate(model, self.calibration)
             name = str(network.space.config(config))
-            result = evaluate_model(model, self.splits[split], name)
-            found[name] = 100 * float(result.right.mean())
+            table = evaluate_model(model, self.splits[split], name)
+            found[name] = 100 * float(table[name]["top1"])
         return found
 
 

@@ -26,12 +26,7 @@ from one_row import copy_to_all_rows
 import keras_resizable
 from keras_resizable import data, recipes, runs, search
 from keras_resizable.search.evaluation import evaluate_model
-from keras_resizable.search.image_results import (
-    SAMPLES,
-    require_same_images,
-    save_samples,
-)
-from keras_resizable.search.table import TABLE, write_table
+from keras_resizable.search.table import TABLE
 from keras_resizable.workshop.commands.command_line import run_script
 from keras_resizable.workshop.data.image_set import hold_out
 from keras_resizable.workshop.recipes.building import (
@@ -39,7 +34,6 @@ from keras_resizable.workshop.recipes.building import (
     compile_sub_network,
     make_network,
     train_data,
-    training_callbacks,
 )
 from keras_resizable.workshop.runs import Run
 from keras_resizable.workshop.runs.folders import SETTINGS
@@ -150,7 +144,7 @@ def train(name, seed):
             model = network.sub_network(arm.config, calibration)
             fit(model, arm, recipe, images, unfinished)
             text = str(network.space.config(arm.config))
-            save_samples(evaluate_model(model, test, text), unfinished / SAMPLES)
+            evaluate_model(model, test, text).save(unfinished / TABLE)
         else:
             network = network_of(arm, recipe)
             fit(network, arm, recipe, images, unfinished)
@@ -170,7 +164,6 @@ def require_settings(folder, settings):
 def fit(model, arm, recipe, images, folder):
     """Trains, from the last epoch that the folder holds."""
     steps = data.steps_per_epoch(images, recipe.batch_size)
-    added = []
     if arm.fine_tuned_from is not None:
         compile_sub_network(
             model,
@@ -180,14 +173,12 @@ def fit(model, arm, recipe, images, folder):
         )
     else:
         compile_network(model, recipe, arm.mode, arm.config, steps_per_epoch=steps)
-        added = training_callbacks(recipe, arm.mode)
     runs.fit_resumable(
         model,
         lambda step: train_data(recipe, images, start_step=step),
         steps_per_epoch=steps,
         epochs=recipe.epochs,
         folder=folder,
-        callbacks=added,
         verbose=FLAGS.progress,
     )
 
@@ -215,38 +206,42 @@ def evaluate(network, arm, recipe, test, calibration, folder):
     )
 
 
-def read(arm, config, seeds):
+def read(arm, seeds):
+    """The lookup tables of an arm, one for each seed."""
+    tables = [search.Table.load(folder_of(arm, seed) / TABLE) for seed in seeds]
+    for other in tables[1:]:
+        tables[0].require_images(other.origin.get("data"), other.num_images)
+    return tables
+
+
+def rights_of(tables, config):
     """Whether a sub-network is right, or how many of all are, `(seeds, images)`."""
-    folders = [folder_of(arm, seed) for seed in seeds]
-    samples = [search.load_samples(folder / SAMPLES) for folder in folders]
-    for other in samples[1:]:
-        require_same_images(samples[0], other)
     if config is None:
-        return [one.right.mean(axis=0) for one in samples]
-    return [one.right_of(str(config)) for one in samples]
+        return [np.mean([*map(table.right, table)], axis=0) for table in tables]
+    return [table.right(config) for table in tables]
 
 
-def read_raw(arm, config, seeds):
+def raw_of(tables, config):
     """Top-1 with the batch statistics that training left, for each seed, if known."""
-    paths = [folder_of(arm, seed) / TABLE for seed in seeds]
-    if not all(path.exists() for path in paths):
+    rows = [table.to_frame().set_index("config") for table in tables]
+    if not all("top1_raw" in each for each in rows):  # One that was fine-tuned.
         return None
-    tables = [search.read_table(path).set_index("config") for path in paths]
     if config is None:
-        return [float(table["top1_raw"].mean()) for table in tables]
-    return [float(table.loc[str(config), "top1_raw"]) for table in tables]
+        return [each["top1_raw"].mean() for each in rows]
+    return [each["top1_raw"][str(config)] for each in rows]
 
 
 def compare(claim, seeds):
     """The table of a claim, from what was trained."""
+    tables = {arm: read(arm, seeds) for arm in {row.arm for row in claim.rows}}
     return comparison.comparison_table(
         comparison.Comparison(
             row.arm,
             "mean of all" if row.config is None else str(row.config),
-            read(row.arm, row.config, seeds),
-            read_raw(row.arm, row.config, seeds),
+            rights_of(tables[row.arm], row.config),
+            raw_of(tables[row.arm], row.config),
             row.against,
-            row.against and read(row.against, row.config, seeds),
+            row.against and rights_of(tables[row.against], row.config),
         )
         for row in claim.rows
     )
@@ -257,7 +252,8 @@ def write(table, name, plot, title):
     if FLAGS.seed:
         return
     path = pathlib.Path(FLAGS.results_dir) / name
-    write_table(table, path.with_suffix(".csv"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(path.with_suffix(".csv"), index=False)
     plot(table, path.with_suffix(".png"), title)
     print(f"Wrote {path}.csv and .png")
 

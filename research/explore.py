@@ -20,7 +20,6 @@ from absl import app, flags
 
 from keras_resizable import search
 from keras_resizable.search.exploring import EXPLORED, NARROWED
-from keras_resizable.search.image_results import SAMPLES
 from keras_resizable.search.table import TABLE
 
 FLAGS = flags.FLAGS
@@ -29,41 +28,38 @@ flags.DEFINE_integer("seeds", 5, "Of what is drawn by chance.")
 RESULTS = pathlib.Path(__file__).parent / "results"
 
 
-def lost(names, accuracies, truth):
-    """Mean points lost of the most accurate rows, by `accuracies`, within budgets."""
-    flops = truth.loc[names, "flops"].to_numpy()
+def lost(found, truth):
+    """Mean points lost by the most accurate rows of what was found, within budgets."""
     losses = []
-    for budget in np.quantile(truth["flops"], np.linspace(0.1, 1, 10)):
-        within = np.flatnonzero(flops <= budget)
-        best = truth.loc[truth["flops"] <= budget, "top1"].max()
-        if len(within):
-            chosen = names[within[np.argmax(accuracies[within])]]
-            losses.append(best - truth.loc[chosen, "top1"])
+    cheapest = found.to_frame()["flops"].min()
+    for budget in np.quantile(truth.to_frame()["flops"], np.linspace(0.1, 1, 10)):
+        if cheapest <= budget:
+            chosen, best = (table.best(max_flops=budget) for table in (found, truth))
+            losses.append(best["top1"] - truth[chosen["config"]]["top1"])
     return 100 * np.mean(losses)
 
 
 def explored(folder, truth):
     """Of each seed of `explore`."""
     for path in sorted(folder.glob("explore*")):
-        table = search.read_table(path / TABLE)
-        names = table["config"].to_numpy()
-        yield {"what": "explore", "lost": lost(names, table["top1"].to_numpy(), truth)}
+        table = search.Table.load(path / TABLE)
+        yield {"what": "explore", "lost": lost(table, truth)}
 
 
 def as_many(folder):
     """How many sub-networks on all images take as many images as `explore` took."""
     folders = [folder / EXPLORED, folder / NARROWED, folder]
-    shapes = [search.load_samples(each / SAMPLES).right.shape for each in folders]
+    tables = [search.Table.load(each / TABLE) for each in folders]
+    shapes = [(len(table), table.num_images) for table in tables]
     print("Sub-networks and images of the rounds:", shapes)
     return sum(rows * images for rows, images in shapes) // shapes[-1][1]
 
 
 def by_chance(truth, count):
     for seed in range(FLAGS.seeds):
-        names = truth.sample(count, random_state=seed).index.to_numpy()
-        accuracies = truth.loc[names, "top1"].to_numpy()
+        drawn = truth.to_frame()["config"].sample(count, random_state=seed)
         what = f"{count} by chance, all images"
-        yield {"what": what, "lost": lost(names, accuracies, truth)}
+        yield {"what": what, "lost": lost(truth.only(drawn), truth)}
 
 
 def evolved(truth, count):
@@ -71,35 +67,33 @@ def evolved(truth, count):
 
     Where that is known, another by chance.
     """
-    factors = sorted({factor for name in truth.index for factor in name.split(",")})
+    factors = sorted({factor for config in truth for factor in config.split(",")})
     for seed in range(FLAGS.seeds):
         generator = np.random.default_rng(seed)
-        known = truth.sample(count // 4, random_state=seed)
+        drawn = truth.to_frame()["config"].sample(count // 4, random_state=seed)
+        known = drawn.tolist()
         while len(known) < count:
-            front = search.pareto_front(known.reset_index(), "flops")
+            front = truth.only(known).front()
             child = generator.choice(front["config"]).split(",")
             child[generator.integers(len(child))] = generator.choice(factors)
-            new = truth[truth.index == ",".join(child)]
-            if new.empty or new.index[0] in known.index:
-                others = truth.drop(known.index)
-                new = others.iloc[[generator.integers(len(others))]]
-            known = pd.concat([known, new])
-        names, accuracies = known.index.to_numpy(), known["top1"].to_numpy()
+            new = ",".join(child)
+            if new not in truth or new in known:
+                others = [config for config in truth if config not in known]
+                new = others[generator.integers(len(others))]
+            known.append(new)
         what = f"{count} by evolution, all images"
-        yield {"what": what, "lost": lost(names, accuracies, truth)}
+        yield {"what": what, "lost": lost(truth.only(known), truth)}
 
 
 def main(argv):
     (folder,) = map(pathlib.Path, argv[1:])
-    truth = search.read_table(folder / "truth" / TABLE).set_index("config")
-    samples = search.load_samples(folder / "truth" / SAMPLES)
+    truth = search.Table.load(folder / "truth" / TABLE)
     rows = list(explored(folder, truth))
     count = as_many(folder / "explore0")
     rows += [*by_chance(truth, count), *evolved(truth, count)]
-    halves = np.random.default_rng(0).permutation(samples.right.shape[1])
-    one, other = (
-        samples.right[:, part].mean(axis=1) for part in np.array_split(halves, 2)
-    )
+    rights = np.stack([*map(truth.right, truth)])
+    halves = np.random.default_rng(0).permutation(truth.num_images)
+    one, other = (rights[:, part].mean(axis=1) for part in np.array_split(halves, 2))
     tau = scipy.stats.kendalltau(one, other)[0]
     rows.append({"what": "tau of the two halves of the images", "tau": tau})
     result = pd.DataFrame(rows)

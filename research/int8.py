@@ -20,7 +20,6 @@ from absl import app, flags
 
 from keras_resizable import export
 from keras_resizable.export.saved_model import signature_name
-from keras_resizable.search.table import write_table
 from keras_resizable.workshop.runs import Run
 from keras_resizable.workshop.runs.folders import LATEST
 
@@ -79,7 +78,7 @@ def measure(run):
 def main(argv):
     runs = [Run(path) for path in argv[1:] or [LATEST]]
     table = pandas.DataFrame([row for run in runs for row in measure(run)])
-    write_table(table, RESULTS)
+    table.to_csv(RESULTS, index=False)
     print(table.drop(columns=["num_images", "top5"]).round(4).to_string(index=False))
 
 

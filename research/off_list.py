@@ -9,14 +9,12 @@ their standard errors over images. Writes research/results/off_list_<network>.cs
 """
 
 import pathlib
-import tempfile
 
 import numpy as np
 import pandas as pd
 from absl import app, flags
 
 from keras_resizable import runs, search
-from keras_resizable.search.image_results import SAMPLES
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("run", "runs/latest", "Folder of a run.")
@@ -47,29 +45,21 @@ def main(argv):
     rows = drawn(network.space)
     configs = [config for row in rows for config in row]
     finer = network.with_factors_of(configs)
-    with tempfile.TemporaryDirectory() as folder:
-        table = search.build_table(
-            finer,
-            run.test_data(),
-            configs,
-            calibrate_with=run.calibration(),
-            folder=folder,
-        ).set_index("config")
-        samples = search.load_samples(pathlib.Path(folder) / SAMPLES)
+    table = search.build_table(
+        finer, run.test_data(), configs, calibrate_with=run.calibration()
+    )
     result = pd.DataFrame(
         {
-            f"{name} {column}": [table.loc[row[place], column] for row in rows]
+            f"{name} {column}": [table[row[place]][column] for row in rows]
             for column in ("top1", "flops")
-            for place, name in enumerate(
-                ("off the list", "next larger", "next smaller")
-            )
+            for place, name in enumerate(COLUMNS)
         },
         index=[row[0] for row in rows],
     ).rename_axis("config")
     print((100 * result.filter(like="top1")).round(1).to_string())
     right = [
-        np.mean([samples.right_of(row[place]) for row in rows], axis=0)
-        for place in range(3)
+        np.mean([table.right(row[place]) for row in rows], axis=0)
+        for place in range(len(COLUMNS))
     ]
     for name, other in (("larger", right[1]), ("smaller", right[2])):
         difference = 100 * (right[0] - other)

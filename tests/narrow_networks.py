@@ -6,7 +6,7 @@ import keras
 
 from keras_resizable import MobileNetV1, MobileNetV2
 from keras_resizable.models import assemble, resnet
-from keras_resizable.models.convolutions import conv, drop_branch
+from keras_resizable.models.convolutions import conv
 from keras_resizable.models.shufflenet_v2 import ShuffleNet
 
 _shufflenet = functools.partial(
@@ -18,7 +18,7 @@ _shufflenet = functools.partial(
 )
 
 
-def convolutions(filters, drop_path=0.0, **options):
+def convolutions(filters, **options):
     """A stem, and stages of a convolution each; the first has a stride of 2."""
 
     def block(number, stride):
@@ -26,8 +26,7 @@ def convolutions(filters, drop_path=0.0, **options):
 
         def build(x, norm, regularizer):
             x = conv(x, filters[number], 3, stride, regularizer, f"{name}_conv")
-            x = keras.layers.ReLU()(norm(x, f"{name}_bn"))
-            return drop_branch(x, drop_path, f"{name}_drop")
+            return keras.layers.ReLU()(norm(x, f"{name}_bn"))
 
         return build
 

@@ -2,11 +2,9 @@ import keras
 import numpy as np
 import pytest
 from conftest import small_network
-from row_weights import row_weights
 
-from keras_resizable import FairSampler, FixedSampler, SwitchingSampler, calibrate
-from keras_resizable.callbacks import StartFromLargest, SubNetworkAccuracy
-from keras_resizable.subnetworks.parts import norms_by_stage
+from keras_resizable import calibrate
+from keras_resizable.callbacks import SubNetworkAccuracy
 
 MAKE_NETWORK = small_network
 
@@ -70,31 +68,3 @@ def test_under_a_strategy(strategy, make_network, batch, tf_dataset, synchronize
     model.compile(loss="sparse_categorical_crossentropy")
     loss = model.evaluate(tf_dataset, verbose=0)
     assert history["val_loss_smallest"][-1] == pytest.approx(loss, rel=1e-4)
-
-
-def test_others_start_from_the_largest_once(trained, batch, randomize):
-    randomize(trained)
-    space = trained.space
-    largest = FixedSampler([space.largest])
-    trained.compile(
-        keras.optimizers.SGD(0.05),
-        "sparse_categorical_crossentropy",
-        sampler=SwitchingSampler(largest, FairSampler(), step=1),
-    )
-    norms = [norm for _, norm in norms_by_stage(trained.parts)]
-    rows = []
-
-    class Remember(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            rows.append([row_weights(norm) for norm in norms])
-
-    callbacks = [StartFromLargest(epoch=1), Remember()]
-    trained.fit(*batch, epochs=2, verbose=0, callbacks=callbacks)
-    before, after = rows
-    assert any(np.ptp(table, axis=0).any() for table in before)
-    assert not any(np.ptp(table, axis=0).any() for table in after)
-    # A run that goes on in the middle of that epoch keeps what it has learned.
-    learned = [row_weights(norm) for norm in norms]
-    callbacks[0].on_epoch_begin(1)
-    for norm, value in zip(norms, learned):
-        np.testing.assert_array_equal(row_weights(norm), value)

@@ -18,7 +18,6 @@ from odd_networks import (
 
 import keras_resizable
 from keras_resizable import ScaleAwareBatchNorm, export
-from keras_resizable.layers import DropPath
 from keras_resizable.subnetworks import shapes
 from keras_resizable.subnetworks.parts import norms_by_stage
 
@@ -83,7 +82,7 @@ def test_outputs_keep_their_structure(images, tmp_path):
     model = assert_cut_out_equals(network, images)
     assert model.output["b"] is not model.output["a"][0]
     assert not np.allclose(model(images)["b"], model(images)["a"][0])
-    with pytest.raises(ValueError, match="has 1 and 3: convert a keras.Model of each"):
+    with pytest.raises(ValueError, match="one for each output"):
         export.to_tflite(model, tmp_path / "x.tflite")
     one = keras.Model(model.input, model.output["b"])
     export.to_tflite(one, tmp_path / "x.tflite", calibrate_with=images)
@@ -94,7 +93,7 @@ def nested(x, scale_index):
     inputs = keras.Input((None, None, 3))
     index = keras.Input(batch_shape=(), dtype="int32")
     y = layers.Conv2D(3, 1, name="conv")(inputs)
-    y = DropPath(0.5)(ScaleAwareBatchNorm(2, name="bn")(y, index))
+    y = layers.Dropout(0.5)(ScaleAwareBatchNorm(2, name="bn")(y, index))
     block = keras.Model([inputs, index], layers.Add()([inputs, y]))
     return block([block([x, scale_index]), scale_index])
 
@@ -273,7 +272,7 @@ def test_a_configuration_of_any_kind(make_network):
         network.config = config
         cut = network.sub_network(config)
         assert network.config == (0.7, 1.0) and cut.count_params() > 0
-    with pytest.raises(ValueError, match="'small' of stage 1 is not one of"):
+    with pytest.raises(ValueError, match="config=.'small'"):
         network.sub_network(["small"])
 
 

@@ -195,7 +195,7 @@ def test_the_commands_have_flags_that_exist(name, monkeypatch):
     own = flags.FlagValues()
     monkeypatch.setattr(flags, "FLAGS", own)
     for definition in dir(flags):
-        if definition.startswith("DEFINE_"):
+        if definition.startswith(("DEFINE_", "mark_", "register_")):
             define = functools.partial(getattr(flags, definition), flag_values=own)
             monkeypatch.setattr(flags, definition, define)
     modules = [f"keras_resizable.workshop.commands.{name}"]

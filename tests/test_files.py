@@ -99,15 +99,13 @@ def test_network_round_trip(make_network, tmp_path, batch):
 
 def test_bad_network_files_are_named(make_network, tmp_path):
     path = tmp_path / "network.keras"
-    with pytest.raises(
-        FileNotFoundError, match=r"network.keras.*keras-resizable train"
-    ):
+    with pytest.raises(FileNotFoundError, match="network.keras"):
         load_network(path)
     make_network().save(path)
     content = path.read_bytes()
     for damaged in (b"", b"something else", content[: len(content) // 2]):
         path.write_bytes(damaged)
-        with pytest.raises(ValueError, match=f"{path} is damaged or not"):
+        with pytest.raises(ValueError, match=f"{path} is damaged or something else"):
             load_network(path)
     inputs = keras.Input((2,))
     keras.Model(inputs, keras.layers.Dense(1)(inputs)).save(path)

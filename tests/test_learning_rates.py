@@ -80,7 +80,7 @@ def test_losses_are_those_of_the_steps(make_network, batch):
     """At rates so low that nothing changes but batch statistics."""
     network = compile_network(make_network())
     dataset = tf.data.Dataset.from_tensors(batch)
-    with pytest.raises(ValueError, match="nowhere lower than at first.*from 1e-18 to"):
+    with pytest.raises(ValueError, match="lower than at first.*from 1e-18 to"):
         find_learning_rate(network, dataset, steps=10, lowest=1e-18, highest=1e-17)
 
 
@@ -90,7 +90,7 @@ def test_bad_arguments_are_named(make_network, batch):
         find_learning_rate(make_network(), dataset)
     network = compile_network(make_network())
     for options in ({"steps": 3}, {"lowest": 0.0}, {"lowest": 1.0, "highest": 0.1}):
-        with pytest.raises(ValueError, match="range test takes 10 steps or more"):
+        with pytest.raises(ValueError, match=f"{next(iter(options))}="):
             find_learning_rate(network, dataset, **options)
 
 
@@ -109,5 +109,5 @@ def test_a_loss_that_is_no_number_is_told(make_network, batch):
     network = compile_network(make_network())
     images, labels = batch
     dataset = tf.data.Dataset.from_tensors((np.nan * images, labels))
-    with pytest.raises(ValueError, match="not finite at the first step"):
+    with pytest.raises(ValueError, match="nowhere finite"):
         find_learning_rate(network, dataset, steps=10)

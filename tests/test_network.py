@@ -163,7 +163,7 @@ def test_bad_configurations_are_named(network, batch):
     ):
         with pytest.raises(ValueError, match="0.6 of stage 2 is not one of"):
             use((1.0, 0.6))
-        with pytest.raises(ValueError, match="2 stages. Received 3"):
+        with pytest.raises(ValueError, match="of the 2 stages"):
             use((1.0, 1.0, 1.0))
 
 
@@ -175,9 +175,7 @@ def test_numpy_configurations(network, batch):
 
 def test_layers_of_other_scales_are_refused(make_network):
     two = make_network(scales=[1.0, 0.5])
-    with pytest.raises(
-        ValueError, match=r"Stage 1: Layer 'resize0' resizes by \(1.0, 0.5\)"
-    ):
+    with pytest.raises(ValueError, match=r"Stage 1: .*resize0.*\(1.0, 0.75\)"):
         ResizableNetwork(two.stem, two.stages, two.head, (1.0, 0.75))
 
 
@@ -196,8 +194,7 @@ def test_sampler_of_ones_own_is_saved_by_name(network, batch, tmp_path):
     "weights", [3, "imagenet2", "x.h5", "missing.weights.h5", keras.Sequential()]
 )
 def test_weights_that_are_no_file_are_named(make_network, weights):
-    message = r"`weights` must be None or the path.*load_stock_weights.*Received"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, FileNotFoundError), match=f"{weights}"):
         make_network(weights=weights)
 
 
@@ -205,7 +202,7 @@ def test_weights_of_another_model_are_named(make_network, tmp_path):
     other = keras.applications.MobileNet((32, 32, 3), 0.25, weights=None, classes=3)
     path = tmp_path / "mobilenet.weights.h5"
     other.save_weights(path)
-    with pytest.raises(ValueError, match="does not hold the weights of a 'small'"):
+    with pytest.raises(ValueError, match="mobilenet.*must be .*weights of a 'small'"):
         make_network(weights=path)
     network = make_network()
     network.save(tmp_path / "network.keras")

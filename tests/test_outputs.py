@@ -128,7 +128,7 @@ def test_several_labels_of_an_image_are_trained_but_not_taught(loss, labelled):
     assert np.isfinite(network.train_on_batch(labelled[0], targets))
     teacher = tiny_network(head=head_of(SOFTMAX["layer"])).sub_network("1.0")
     for teaching in ("in_place", TeacherDistillation(teacher)):
-        with pytest.raises(ValueError, match="one class.*leave `distillation` out"):
+        with pytest.raises(ValueError, match="one class"):
             network.compile("sgd", loss, sampler="sandwich", distillation=teaching)
 
 
@@ -166,7 +166,7 @@ def test_one_output_may_be_in_a_structure(structure, labelled):
         keras.utils.set_random_seed(0)
         network.fit(images, labels, batch_size=9, verbose=0)
     tables = [
-        search.build_table(n, labelled, calibrate_with=images, verbose=False)
+        search.build_table(n, labelled, calibrate_with=images, verbose=False).to_frame()
         for n in networks
     ]
     pandas.testing.assert_frame_equal(*tables)
@@ -197,7 +197,7 @@ def test_nan_is_never_right_and_told(labelled):
 def test_teachers_give_probabilities():
     network = tiny_network()
     student = tiny_network(head=head_of(lambda x: x)).sub_network((1.0,))
-    with pytest.raises(ValueError, match="gives logits: add a softmax"):
+    with pytest.raises(ValueError, match="needs a softmax"):
         cut_outs.taught_by(student, network.sub_network((1.0,)))
 
 

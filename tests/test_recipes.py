@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 
 import keras_resizable
-from keras_resizable import recipes
+from keras_resizable import errors, recipes
 from keras_resizable.distillation import InPlaceDistillation
-from keras_resizable.layers import DropPath
 from keras_resizable.workshop.recipes.building import (
     compile_network,
     make_network,
     size_of_set,
-    training_callbacks,
 )
 from keras_resizable.workshop.recipes.recipe import FIELDS
 from keras_resizable.workshop.recipes.resolving import resolve_run
@@ -72,50 +70,54 @@ def test_values_are_replaced_and_read_back(tmp_path):
     assert resolve_run(str(path)) == (recipe, "individual", None)
     told = resolve_run(recipe, config="0.5,1", overrides={"epochs": 191})
     assert told[1:] == ("resizable", (0.5, 1.0)) and told[0].epochs == 191
-    for text, named in (("{", "is damaged"), ("[]", "is not the recipe.json of a run")):
+    for text in ("{", "[]", "{}"):
         path.write_text(text)
-        with pytest.raises(ValueError, match=named):
+        with pytest.raises(errors.DamagedFileError, match="recipe.json is damaged"):
             recipes.resolve(str(path))
 
 
 @pytest.mark.parametrize(
     ("key", "value", "named"),
     [
-        ("epoch", "3", "no 'epoch'. It has: augmentation, batch_size"),
-        ("epochs", "many", "^epochs: .* valid integer.*Received: 'many'$"),
-        ("epochs", "0", "^epochs: .* greater than 0. Received: '0'$"),
-        ("nesterov", "maybe", "^nesterov: .* valid boolean.*Received: 'maybe'$"),
-        ("decay_epochs", "3,x", "^decay_epochs.1: .* valid number.*Received: 'x'$"),
-        ("learning_rate", "nan", "^learning_rate: .* finite number.*Received: 'nan'$"),
-        ("dropout", "1.5", "^dropout: .* less than 1. Received: '1.5'$"),
-        ("dropout", 1, "^dropout: .* less than 1. Received: 1$"),
-        ("momentum", 1.5, "^momentum: .* less than 1. Received: 1.5$"),
-        ("epochs", 1.9, "^epochs: .* valid integer.*Received: 1.9$"),
-        ("num_images", 100.9, "^num_images: .* valid integer.*Received: 100.9$"),
-        ("decay_epochs", (-1, 60), r"decay_epochs before the last of .*\(-1.0, 60.0"),
-        ("schedule", "slow", "^schedule: .*'step', 'linear' or 'cosine'.*'slow'$"),
-        ("network", "VGG", "network is one of MobileNetV1.*'VGG'"),
-        ("epochs", "10", r"decay_epochs before the last of 10 .*\(60.0, 120.0"),
-        ("decay_epochs", "", r"needs decay_epochs .*\(\)"),
-        ("warmup", "0.1", "Only the schedule 'cosine' has a warmup"),
-        ("cutmix", "2", "^cutmix: .* less than or equal to 1. Received: '2'$"),
-        ("precision", "int8", "^precision: .*'float32', .*'int8'$"),
-        ("sampler", "all", "^sampler: .*'fair', 'uniform' or 'sandwich'.*'all'$"),
-        ("distillation", "up", "^distillation: .*'none' or 'in_place'.*'up'$"),
-        ("draws", "0", "^draws: .* greater than 0. Received: '0'$"),
-        ("image_size", "0", "^image_size: .* greater than 0. Received: '0'$"),
-        ("num_images", "-1", "^num_images: .* greater than 0. Received: '-1'$"),
-        ("ema", "1.5", "^ema: .* less than or equal to 1. Received: '1.5'$"),
+        ("epoch", "3", r"^epoch\s.*Unexpected keyword.*'3'"),
+        ("epochs", "many", r"^epochs\s.* valid integer.*input_value='many'"),
+        ("epochs", "0", r"^epochs\s.* greater than 0.*input_value='0'"),
+        ("nesterov", "maybe", r"^nesterov\s.* valid boolean.*input_value='maybe'"),
+        ("decay_epochs", "3,x", r"^decay_epochs.1\s.* valid number.*input_value='x'"),
+        (
+            "learning_rate",
+            "nan",
+            r"^learning_rate\s.* finite number.*input_value='nan'",
+        ),
+        ("dropout", "1.5", r"^dropout\s.* less than 1.*input_value='1.5'"),
+        ("dropout", 1, r"^dropout\s.* less than 1.*input_value=1"),
+        ("momentum", 1.5, r"^momentum\s.* less than 1.*input_value=1.5"),
+        ("epochs", 1.9, r"^epochs\s.* valid integer.*input_value=1.9"),
+        ("num_images", 100.9, r"^num_images\s.* valid integer.*input_value=100.9"),
+        ("decay_epochs", (-1, 60), r"decay_epochs=\(-1.0, 60.0"),
+        ("schedule", "slow", r"^schedule\s.*'step', 'linear' or 'cosine'.*'slow'"),
+        ("network", "VGG", "`network` .* 'MobileNetV1', .*network='VGG'"),
+        ("epochs", "10", r"epochs=10, decay_epochs=\(60.0, 120.0"),
+        ("decay_epochs", "", r"decay_epochs=\(\)"),
+        ("warmup", "0.1", "only 'cosine' has a `warmup`.*=0.1"),
+        ("cutmix", "2", r"^cutmix\s.* less than or equal to 1.*input_value='2'"),
+        ("precision", "int8", r"^precision\s.*'float32', .*'int8'"),
+        ("sampler", "all", r"^sampler\s.*'fair', 'uniform' or 'sandwich'.*'all'"),
+        ("distillation", "up", r"^distillation\s.*'none' or 'in_place'.*'up'"),
+        ("draws", "0", r"^draws\s.* greater than 0.*input_value='0'"),
+        ("image_size", "0", r"^image_size\s.* greater than 0.*input_value='0'"),
+        ("num_images", "-1", r"^num_images\s.* greater than 0.*input_value='-1'"),
+        ("ema", "1.5", r"^ema\s.* less than or equal to 1.*input_value='1.5'"),
     ],
 )
 def test_bad_values_are_named(key, value, named):
-    with pytest.raises(ValueError, match=named):
+    with pytest.raises(ValueError, match=f"(?sm){named}"):
         recipes.resolve("resnet50", overrides={key: value})
 
 
 def test_unknown_names_list_the_valid():
     with pytest.raises(
-        ValueError, match="no recipe 'vgg'.*sample_resnet20, .*resnet50"
+        ValueError, match="'sample_resnet20', .*'resnet50'.*recipe='vgg'"
     ):
         recipes.resolve("vgg")
     with pytest.raises(ValueError, match="'individual', 'resizable'.*'both'"):
@@ -180,7 +182,7 @@ def test_weight_decay_is_on_every_kernel(name):
 
 def test_switching_and_synchronized_statistics_exclude_each_other():
     recipe = recipes.resolve("sample_resnet20", overrides={"synchronized": "true"})
-    with pytest.raises(ValueError, match="'resizable_aug' and `shrink` do not"):
+    with pytest.raises(ValueError, match="synchronized=True"):
         make_network(recipe, "resizable_aug", None, image_shape=(32, 32, 1), classes=10)
 
 
@@ -188,35 +190,30 @@ def compiled(mode="resizable", network="sample_resnet20", **changes):
     recipe = recipes.resolve(network, mode, {"epochs": 4, **changes})
     network = make_network(recipe, mode, None, image_shape=(64, 64, 1), classes=10)
     compile_network(network, recipe, mode, None, steps_per_epoch=10)
-    return network, training_callbacks(recipe, mode)
+    return network
 
 
 def test_what_recipes_have_beyond_the_paper():
-    network, _ = compiled(
+    network = compiled(
         sampler="sandwich", draws=2, distillation="in_place", distillation_weight=0.3
     )
     assert isinstance(network.training_step.distillation, InPlaceDistillation)
     assert network.training_step.distillation.weight == 0.3
     assert np.shape(network.sampler(0)) == (4, 3)
-    network, callbacks = compiled("resizable_aug", shrink=0.25)
-    plans = [np.shape(network.sampler(step)) for step in (0, 9, 10, 19, 20)]
-    assert plans == [(1, 3), (1, 3), (3, 3), (3, 3), (1, 3)]
-    assert [callback.epoch for callback in callbacks] == [1]
-    network, callbacks = compiled(drop_path=0.1, ema=0.99)
-    assert not callbacks
+    network = compiled("resizable_aug")
+    plans = [np.shape(network.sampler(step)) for step in (0, 19, 20)]
+    assert plans == [(3, 3), (3, 3), (1, 3)]
+    network = compiled(ema=0.99)
     assert network.optimizer.use_ema and network.optimizer.ema_momentum == 0.99
-    drops = [layer for part in network.stages for layer in part.layers]
-    rates = [layer.rate for layer in drops if isinstance(layer, DropPath)]
-    assert len(rates) == 9 and max(rates) == pytest.approx(0.1)
-    with pytest.raises(ValueError, match="MobileNetV1 has no drop_path"):
-        compiled(network="sample_mobilenet_v1", drop_path=0.1)
-    with pytest.raises(ValueError, match="'in_place' with the mode 'individual'"):
-        compiled("individual", distillation="in_place")
+    with pytest.raises(ValueError, match="ResNet50 has no width"):
+        compiled(network="resnet50", width=0.3)
+    network = compiled("individual", distillation="in_place")
+    assert network.training_step.distillation is None  # There is none to learn from.
 
 
 def test_widths_belong_to_networks_that_have_them():
     recipe = recipes.resolve("resnet50", overrides={"width": "0.5"})
-    with pytest.raises(ValueError, match="ResNet50 has no width. Received: 0.5"):
+    with pytest.raises(ValueError, match="ResNet50 has no width .*width=0.5"):
         make_network(recipe, "resizable", None, image_shape=(32, 32, 3), classes=10)
     recipe = recipes.resolve("sample_mobilenet_v1")
     network = make_network(
@@ -230,7 +227,7 @@ def test_widths_belong_to_networks_that_have_them():
 def test_a_plan_refuses_more_images_than_there_are(dataset):
     changes = {"dataset": dataset, "num_images": 60_001}
     recipe = recipes.resolve("sample_resnet20", overrides=changes)
-    with pytest.raises(ValueError, match="to train with. Received: 60001"):
+    with pytest.raises(ValueError, match="num_images=60001"):
         size_of_set(recipe)
     recipe = dataclasses.replace(recipe, num_images=36)
     assert size_of_set(recipe) == (36, 10, (28, 28, 1))
@@ -247,7 +244,7 @@ def test_what_is_wrong_with_a_network_of_ones_own_is_one_sentence():
             recipe, "resizable", None, image_shape=(28, 28, 1), classes=10
         )
 
-    with pytest.raises(ValueError, match="has to take weights, dropout, kernel_reg"):
+    with pytest.raises(TypeError, match="unexpected keyword .*kernel_regularizer"):
         make(f"{__name__}:lacks_arguments")
     for name in ("no_such_module:make", f"{__name__}:no_such"):
         with pytest.raises(ValueError, match=f"no network '{name}'.*PYTHONPATH"):

@@ -117,14 +117,10 @@ def test_bad_arguments_are_named():
         UniformSampler(num_draws=0)
     with pytest.raises(ValueError, match="at least 0.*num_draws=-1"):
         SandwichSampler(num_draws=-1)
-    with pytest.raises(ValueError, match="at least one"):
-        FixedSampler([])
     with pytest.raises(ValueError, match="0.6 of stage 2"):
         FixedSampler([(0.5, 0.6)]).for_space(SPACE)
-    with pytest.raises(ValueError, match="list of configurations.*'0.5,0.5'"):
-        FixedSampler("0.5,0.5")
     for seed in ("a", None, 1.5, SPACE):
-        with pytest.raises(ValueError, match="`seed` is an integer. Received"):
+        with pytest.raises(ValueError, match="`seed` must be an integer. Received"):
             FairSampler(seed)
     with pytest.raises(ValueError, match=r"FairSampler\(seed=2\) does not know"):
         FairSampler(2)(0)
@@ -155,8 +151,6 @@ def test_names_are_taken_for_samplers():
     for bad in ("fare", FairSampler, 3):
         with pytest.raises(ValueError, match="one of 'fair', 'uniform', 'sandwich'"):
             samplers.get(bad)
-    with pytest.raises(ValueError, match="takes samplers of this library"):
-        SwitchingSampler(lambda step: [[0, 0]], "fair", 3)
 
 
 def test_switching_trains_one_configuration_from_a_step_on():

@@ -39,7 +39,7 @@ LARGEST, SMALLEST = (1.0, 1.0), (0.5, 0.5)
 @pytest.fixture(scope="module")
 def networks():
     """Networks by what is special about them."""
-    network = narrow_resnet(scales=(1.0, 0.5), drop_path=0.1)
+    network = narrow_resnet(scales=(1.0, 0.5))
     fixed = keras_resizable.FixedSampler([LARGEST])
     fair = keras_resizable.FairSampler()
     adaptive = adapt.AdaptiveNetwork(network, [LARGEST, SMALLEST])
@@ -58,7 +58,7 @@ def networks():
     }
     networks = {"adaptive": adaptive, "cascade": cascade, "router": router}
     for name, (sampler, teaching) in compiled.items():
-        networks[name] = narrow_resnet(scales=(1.0, 0.5), drop_path=0.1)
+        networks[name] = narrow_resnet(scales=(1.0, 0.5))
         networks[name].compile(
             "sgd",
             "sparse_categorical_crossentropy",

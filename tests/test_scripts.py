@@ -241,7 +241,7 @@ def test_adapt(folder):
     adaptive = keras.saving.load_model(results / "adaptive.keras")
     assert isinstance(adaptive, AdaptiveNetwork)
     error = run("train/adapt.py", folder=folder, fails=True)
-    assert "A cascade is chosen by --max_flops" in error
+    assert "Give --max_flops for a cascade, or --router" in error
 
     guide = (GUIDES / "each_image.md").read_text()
     (program,) = re.findall(r"```python\n(from ai_edge.*?)```", guide, re.DOTALL)
@@ -257,24 +257,23 @@ def test_bad_input_is_one_clear_error(folder, tmp_path):
     folder, _ = folder
     error = run("tflite/convert.py", "--config=0.3", folder=folder, fails=True)
     assert "[0.3] are not all between the scale factors 1.0 and 0.5" in error
-    assert "Valid is: keras-resizable convert --config 0.5,0.5,0.5" in error
     error = run("tflite/convert.py", "--output=x.lite", folder=folder, fails=True)
     assert "x.lite" in error
     error = run("tflite/convert.py", "--all", "--config=1.0", folder=folder, fails=True)
     assert "either --config or --all" in error
     error = run("tflite/convert.py", folder=tmp_path, fails=True)
-    assert "No network at runs/latest/supernet.keras" in error
+    assert "runs/latest/supernet.keras" in error
     error = run("tflite/benchmark.py", folder=tmp_path, fails=True)
     assert "No .tflite files in runs/latest" in error
     error = run("train/supernet.py", "--dataset=.", folder=tmp_path, fails=True)
     assert "No images in" in error
     error = run("train/supernet.py", "--recipe=vgg", folder=tmp_path, fails=True)
-    assert "no recipe 'vgg'. The recipes are: sample_resnet20" in error
+    assert "one of 'sample_resnet20', " in error and "recipe='vgg'" in error
     error = run("train/supernet.py", "--dataset=photos/", folder=tmp_path, fails=True)
     assert f"error: There is no folder {tmp_path}/photos.\n" in error
     arguments = ("--dry_run", "--num_images=36")
     error = run("train/supernet.py", *arguments, folder=tmp_path, fails=True)
-    assert "A batch of 64 images is more than the 36 there are" in error
+    assert "at most 36. Received: batch_size=64" in error
     error = run("train/supernet.py", "--epoch=3", folder=tmp_path, fails=True)
     assert (
         "There is no flag --epoch. Did you mean --epochs? There are: alpha, " in error
@@ -294,20 +293,20 @@ def test_bad_input_is_one_clear_error(folder, tmp_path):
     assert set(listed) == beside | set(FIELDS) - {"ours"}
     both = ("--from=MobileNetV2", "--network=ResNet20")
     error = run("train/supernet.py", *both, folder=tmp_path, fails=True)
-    assert "Give either --from or --network" in error
+    assert "At most one of (from, network)" in error
     error = run("train/search.py", "--min_top1=80", folder=tmp_path, fails=True)
-    assert "`min_top1` is from 0 to 1. Received: 80" in error
+    assert "min_top1: " in error and "Received: 80" in error
     error = run("train/search.py", "--max_latency_ms=9", folder=tmp_path, fails=True)
-    assert "--max_latency_ms needs latencies: --measure=host" in error
+    assert "need measurements: --measure=host" in error
     error = run("train/search.py", "--max_size_bytes=9", folder=tmp_path, fails=True)
-    assert "--max_size_bytes needs sizes: --measure=host" in error
+    assert "need measurements: --measure=host" in error
     error = run("train/finetune.py", folder=tmp_path, fails=True)
     assert "Give either --config, or limits" in error
     error = run("train/compare.py", "runs/latest", folder=tmp_path, fails=True)
     assert "Give two sub-networks" in error
     both = ("runs/a b:1.0", "runs/latest")
     error = run("train/compare.py", *both, folder=tmp_path, fails=True)
-    assert "Make it: keras-resizable search --run='runs/a b'" in error
+    assert "keras-resizable search --run='runs/a b'" in error
     error = run("train/adapt.py", "--epochs=0", folder=tmp_path, fails=True)
     assert "epochs" in error
     assert not list(tmp_path.iterdir())
@@ -347,7 +346,7 @@ def test_exploring_makes_a_table_of_the_best(folder, tmp_path):
         assert len(Table.load(tmp_path / "run" / name / "table.npz")) == rows
     both = ("--explore=24", "--config=0.5")
     error = run("train/search.py", *both, folder=tmp_path, fails=True)
-    assert "Give --config or --explore, not both" in error
+    assert "At most one of (config, explore)" in error
 
 
 def test_one_sub_network_alone_then_the_same_command_is_a_new_run(folder, tmp_path):
@@ -391,7 +390,7 @@ def test_one_sub_network_alone_then_the_same_command_is_a_new_run(folder, tmp_pa
         folder=tmp_path,
         fails=True,
     )
-    assert "config needs 3 scale factors" in error
+    assert "a scale factor for each of 3 stages" in error
 
 
 def test_a_folder_with_odd_files_is_told_and_trained_with(tmp_path):

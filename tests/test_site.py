@@ -1,11 +1,10 @@
 """The site is built without a warning, has all that is public; notebooks were run."""
 
 import pathlib
-import subprocess
-import sys
 import types
 
 import nbformat
+import processes
 import pytest
 from sphinx.util.inventory import InventoryFile
 
@@ -18,12 +17,12 @@ NOTEBOOKS = sorted((DOCS / "notebooks").glob("*.ipynb"))
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
-    done = subprocess.run(
-        [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet"]
-        + ["-d", folder / "doctrees", "-b", "html", DOCS, folder / "html"],
-        capture_output=True,
-        text=True,
+    program = (
+        "import sys; from sphinx.cmd.build import main; sys.exit(main(sys.argv[1:]))"
     )
+    options = ("--fail-on-warning", "--keep-going", "--quiet", "-b", "html")
+    folders = ("-d", folder / "doctrees", DOCS, folder / "html")
+    done = processes.run("-c", program, *options, *folders, folder=folder)
     assert done.returncode == 0, done.stderr
     return folder / "html"
 

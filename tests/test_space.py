@@ -2,6 +2,7 @@ import copy
 import fractions
 import math
 import pickle
+import re
 
 import keras
 import numpy as np
@@ -84,24 +85,25 @@ def test_numpy_numbers_are_what_their_text_says():
 
 
 @pytest.mark.parametrize(
-    ("bad", "named"),
+    "bad",
     [
-        ([], "empty"),
-        ([1.0, 0.0], "0.0 is outside"),
-        ([1.0, 1.5], "1.5 is outside"),
-        ([1.0, -0.5], "-0.5 is outside"),
-        ([1.0, float("nan")], "nan is outside"),
-        ([1.0, 0.5, 0.5], "0.5 is repeated"),
-        ([1.0, "0.5"], "'0.5' is not a number"),
-        ([1.0, None], "None is not a number"),
-        ([1.0, True], "True is not a number"),
-        ([1.0, 2 / 3], "use 0.6667"),
-        (0.5, "0.5"),
-        ("1.0", "'1.0'"),
+        [],
+        [1.0, 0.0],
+        [1.0, 1.5],
+        [1.0, -0.5],
+        [1.0, float("nan")],
+        [1.0, 0.5, 0.5],
+        [1.0, "half"],
+        [1.0, None],
+        [1.0, True],
+        [1.0, 2 / 3],
+        0.5,
+        "1.0",
     ],
+    ids=str,
 )
-def test_bad_scales_are_named(bad, named):
-    with pytest.raises(ValueError, match=named):
+def test_bad_scales_are_named(bad):
+    with pytest.raises(ValueError, match=re.escape(f"Received: scales={bad!r}")):
         SpatialSpace(bad, 2)
 
 
@@ -111,27 +113,19 @@ def test_bad_number_of_stages_is_named(bad):
         SpatialSpace([1.0], bad)
 
 
-@pytest.mark.parametrize(
-    ("bad", "named"),
-    [
-        (
-            (1.0, 0.5, 0.5),
-            r"each of the 2 stages. Received 3: config=\(1.0, 0.5, 0.5\)",
-        ),
-        ((1.0, 0.6), r"0.6 of stage 2 is not one of \(1.0, 0.5\)"),
-        (("big",), r"'big' of stage 1 is not one of \(1.0, 0.5\)"),
-        (0.5, "config=0.5"),
-        ("1.0,0.6", "0.6 of stage 2 is not one of"),
-    ],
-)
-def test_bad_configurations_are_named(bad, named):
-    with pytest.raises(ValueError, match=named):
+@pytest.mark.parametrize("bad", [(1.0, 0.6), "1.0,0.6"])
+def test_a_factor_off_the_list_is_named(bad):
+    with pytest.raises(ValueError, match=r"0.6 of stage 2 is not one of \(1.0, 0.5\)"):
         SpatialSpace([1.0, 0.5], 2).config(bad)
 
 
-@pytest.mark.parametrize("bad", ["", "a", "0.5,", "nan", "0.5;1.0"])
-def test_bad_text_is_named(bad):
-    with pytest.raises(ValueError, match=f"'1.0,1.0'.*Received: {bad!r}"):
+@pytest.mark.parametrize(
+    "bad",
+    [(1.0, 0.5, 0.5), ("big",), 0.5, "", "a", "0.5,", "nan", "0.5;1.0"],
+    ids=str,
+)
+def test_bad_configurations_are_named(bad):
+    with pytest.raises(ValueError, match=re.escape(f"Received: config={bad!r}")):
         SpatialSpace([1.0, 0.5], 2).config(bad)
 
 

@@ -222,8 +222,6 @@ def test_what_cannot_be_split_is_named(make_network, batch):
     network = make_network()
     with pytest.raises(ValueError, match="can teach another: use TeacherDistillation"):
         compile_network(network, sampler="sandwich", distillation="in_place")
-    with pytest.raises(ValueError, match="`split_batch` is True or False.*'all'"):
-        compile_network(network, split_batch="all")
     compile_network(network, [(1.0, 1.0)] * 9)
     with pytest.raises(ValueError, match="each of the 9 sub-networks.*has 8 on a dev"):
         network.fit(*batch, verbose=0)

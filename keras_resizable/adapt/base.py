@@ -1,5 +1,6 @@
 """Networks that choose a sub-network for each image: what they share."""
 
+import abc
 import dataclasses
 import os
 import pathlib
@@ -33,7 +34,7 @@ from keras_resizable.utils.classifier_outputs import (
 from keras_resizable.utils.keras_graph import as_graph
 
 
-class Candidates(keras.Model):
+class Candidates(keras.Model, abc.ABC):
     """Frozen sub-networks that share the parts with which they begin alike.
 
     Subclasses define `run` and set `route_flops`: the multiply-adds for an image that
@@ -47,8 +48,6 @@ class Candidates(keras.Model):
     ) -> None:
         super().__init__(**kwargs)
         configs = network.space.select(candidates)
-        if len(configs) < 2:
-            raise ValueError(f"Two candidates are needed. Received: {configs}")
         self.classifier = Classifier(network.head)
         self.space = network.space
         # As text, since Keras turns configurations into plain tuples.
@@ -80,9 +79,9 @@ class Candidates(keras.Model):
         """Shape of a batch of outputs."""
         return self.parts(self.candidates[0])[-1].output_shape
 
+    @abc.abstractmethod
     def run(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Outputs `(batch, classes)`, and the number of each image's candidate."""
-        raise NotImplementedError
 
     def call(self, images, training=None):
         return self.run(images)[0]

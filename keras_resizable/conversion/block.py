@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_resizable.layers import HasStockForm, ScaleAwareBatchNorm
-from keras_resizable.layers.context import run_with
+from keras_resizable.layers.context import at_scale
 from keras_resizable.subnetworks.cutting import copy_state
 from keras_resizable.utils.keras_graph import layers_of, replace_layers
 
@@ -41,7 +41,7 @@ class ScaleAwareBlock(HasStockForm, keras.layers.Layer):
         )
 
     def call(self, inputs, scale_index=0, training=None):
-        with run_with(scale_index=scale_index):
+        with at_scale(scale_index):
             return self.layer(inputs, training=training)
 
     def _replace(self):
@@ -65,12 +65,8 @@ class ScaleAwareBlock(HasStockForm, keras.layers.Layer):
     ) -> keras.KerasTensor:
         return self.layer.compute_output_spec(inputs)
 
-    def check_scales(self, scales: tuple[float, ...]) -> None:
-        if self.num_scales not in (1, len(scales)):
-            raise ValueError(
-                f"Layer {self.name!r} has num_scales={self.num_scales}, but the scales "
-                f"are {scales}."
-            )
+    def fits(self, scales: tuple[float, ...]) -> bool:
+        return self.num_scales in (1, len(scales))
 
     def get_config(self):
         layer = copy.deepcopy(dict(self._serialized))

@@ -95,12 +95,6 @@ class Builder:
     def _copy(self, call, num_rows):
         operation = call.operation
         if isinstance(operation, layers.BatchNormalization):
-            if type(operation) is not layers.BatchNormalization:
-                raise ValueError(
-                    f"Layer {call.name!r} is a {type(operation).__name__}: only "
-                    "keras.layers.BatchNormalization itself can have a row for each "
-                    "scale factor."
-                )
             copy = ScaleAwareBatchNorm.from_stock(operation, num_rows)
         else:
             copy = _copy_of(call)
@@ -180,19 +174,17 @@ def _copy_of(call):
         return layers.GlobalAveragePooling2D(
             keepdims=True, name=operation.name, dtype=operation.dtype_policy
         )
+    cause, reason = None, "its layers there are not serialized, and would be shared"
     try:
         config = operation.get_config()
         copy = type(operation).from_config({**config, **call.changes})
+        both = [x for x in (operation, copy) if isinstance(x, keras.layers.Layer)]
+        inner = [id(layer) for one in both for layer in layers_of(one)]
+        if len(inner) == len(set(inner)):
+            return copy
     except Exception as error:  # A third-party layer may raise anything.
-        raise ValueError(
-            f"Layer {call.name!r}, a {type(operation).__name__}, cannot be copied by "
-            f"its `get_config` and `from_config`: {first_line(error)}"
-        ) from error
-    if isinstance(copy, keras.layers.Layer):
-        own = {id(inner) for inner in layers_of(operation)}
-        if any(id(inner) in own for inner in layers_of(copy)):
-            raise ValueError(
-                f"Layer {call.name!r}, a {type(operation).__name__}, has layers in its "
-                "`get_config` that are not serialized: a copy would share them."
-            )
-    return copy
+        cause, reason = error, first_line(error)
+    raise ValueError(
+        f"Layer {call.name!r}, a {type(operation).__name__}, cannot be copied by its "
+        f"`get_config` and `from_config`: {reason}"
+    ) from cause

@@ -66,10 +66,7 @@ def read(
     model: keras.Model, input_shape: tuple[int | None, int | None, int] | None = None
 ) -> Graph:
     """The calls of a model and of the models inside it, none of which is made."""
-    _check_model(model)
-    taken = tuple(model.inputs[0].shape)
-    shape = (None, *(taken[1:] if input_shape is None else input_shape))
-    _check_images(taken, shape)
+    shape = (None, *_input_shape(model, input_shape))
     sizes = [size or NOMINAL_SIZE for size in shape[1:3]]
     images = keras.KerasTensor((None, *sizes, shape[3]), model.inputs[0].dtype)
     calls: list[Call] = []
@@ -245,36 +242,40 @@ def _outputs_of(operation, args, kwargs):
     )
 
 
-def _check_model(model):
-    if not isinstance(model, keras.Model):
-        raise ValueError(f"A keras.Model is needed. Received: {model!r}")
-    if not is_graph(model):
+def _input_shape(model, given):
+    """The shape of the images of a model, given for one that takes any size."""
+    inputs = getattr(model, "inputs", []) if is_graph(model) else []
+    shapes = [tuple(tensor.shape) for tensor in inputs]
+    if len(shapes) != 1 or len(shapes[0]) != 4:
         raise ValueError(
-            f"{model.name!r} is a {type(model).__name__} with a `call` of its own: its "
-            "layers cannot be seen, as those of functional and sequential models can."
+            "`model` must be a functional or sequential keras.Model, without a `call` "
+            "of its own and built, that takes images (batch, height, width, channels) "
+            f"alone. Received: model={model!r}, which takes {shapes}"
         )
-    if not model.built:
+    own = shapes[0][1:]
+    shape = own if given is None else tuple(given)
+    if (
+        len(shape) != 3
+        or shape[2] is None
+        or any(
+            size is not None and known is not None and size != known
+            for known, size in zip(own, shape)
+        )
+    ):
         raise ValueError(
-            f"{model.name!r} has no input shape yet: "
-            "`model.build((None, height, width, channels))`."
+            "`input_shape` must be (height, width, channels) as the model takes them, "
+            f"{own}, with the number of channels. Received: input_shape={shape}"
         )
-    if len(model.inputs) != 1:
-        raise ValueError(
-            f"{model.name!r} takes {len(model.inputs)} inputs; a resizable network "
-            "takes images alone."
-        )
+    return shape
 
 
 def _check_layer(layer):
-    if isinstance(layer, keras.Model):
+    data_format = getattr(layer, "data_format", None)
+    if isinstance(layer, keras.Model) or data_format == "channels_first":
         raise ValueError(
-            f"{layer.name!r} in the model is a {type(layer).__name__} with a `call` of "
-            "its own: its layers cannot be seen, and a resize cannot go there."
-        )
-    if getattr(layer, "data_format", None) == "channels_first":
-        raise ValueError(
-            f"Layer {layer.name!r} has data_format='channels_first'. A resizable "
-            "network takes images (batch, height, width, channels)."
+            "A model inside must be functional or sequential, without a `call` of its "
+            "own, and images (batch, height, width, channels). Received: the layer "
+            f"{layer.name!r}, a {type(layer).__name__} with data_format={data_format!r}"
         )
 
 
@@ -289,21 +290,3 @@ def _check_weights(calls):
                     f"Layers {owner.name!r} and {call.name!r} share the weight "
                     f"{weight.path}, which copies of them would not."
                 )
-
-
-def _check_images(taken, shape):
-    if len(taken) != 4:
-        raise ValueError(
-            "A resizable network takes images (batch, height, width, channels). The "
-            f"model takes {taken}."
-        )
-    if len(shape) != 4 or any(
-        size is not None and own is not None and size != own
-        for own, size in zip(taken[1:], shape[1:])
-    ):
-        raise ValueError(
-            f"`input_shape` does not fit: the model takes {taken[1:]}. Received: "
-            f"input_shape={shape[1:]}"
-        )
-    if shape[3] is None:
-        raise ValueError(f"The number of channels must be known. Received: {shape[1:]}")

@@ -201,20 +201,14 @@ def _place_before(layer, graph, places):
     """The place before the layer with a name."""
     names = [call.name for call in graph.calls]
     named = {layer} & {*names} or {n for n in names if n.endswith(f"/{layer}")}
-    if len(named) > 1:
+    found = [cut for cut in places if names[cut.position] in named]
+    if len(named) != 1 or not found:
         raise ValueError(
-            f"Several layers have the name {layer!r}: {', '.join(sorted(named))}."
+            "`resize_before` must be names of layers before which a single map of "
+            "features passes, as keras_resizable.resize_points(model) lists them. "
+            f"Received: {layer!r}, of which there are: {sorted(named)}"
         )
-    for cut in places:
-        if names[cut.position] in named:
-            return cut
-    why = "there is no such"
-    if named:
-        why = "no single map of features passes there, or it is the first or last"
-    raise ValueError(
-        f"There is no place for a resize before the layer {layer!r}: {why}. "
-        "Those of keras_resizable.resize_points(model) are possible."
-    )
+    return found[0]
 
 
 def _plan(model, input_shape):

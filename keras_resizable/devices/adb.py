@@ -14,12 +14,12 @@ _SECONDS = 60  # Timeout of commands that answer at once.
 
 
 def run_program(
-    command: Sequence[str], timeout: float | None, if_missing: str, if_late: str
+    command: Sequence[str], timeout: float | None, advice: str
 ) -> subprocess.CompletedProcess[str]:
     """Runs a program without input; its output is safe for a terminal.
 
-    Raises a DeviceError with `if_missing` or `if_late` if there is no such program, or
-    it does not end in `timeout` seconds.
+    Raises a DeviceError with advice if there is no such program, or it does not end in
+    `timeout` seconds.
     """
     try:
         done = subprocess.run(
@@ -30,10 +30,10 @@ def run_program(
             stdin=subprocess.DEVNULL,
             timeout=timeout,
         )
-    except FileNotFoundError as error:
-        raise DeviceError(if_missing) from error
-    except subprocess.TimeoutExpired as error:
-        raise DeviceError(if_late) from error
+    except (FileNotFoundError, subprocess.TimeoutExpired) as error:
+        raise DeviceError(
+            f"`{command[0]}` is missing or does not answer: {error}. {advice}"
+        ) from error
     done.stdout = printable(done.stdout, keep="\n\r\t")
     done.stderr = printable(done.stderr, keep="\n\r\t")
     return done
@@ -49,10 +49,8 @@ def adb(
     done = run_program(
         ["adb", *arguments],
         timeout,
-        if_missing="There is no `adb`. Install Android's platform-tools (Debian: adb) "
-        "and have it on the PATH.",
-        if_late=f"`adb {arguments[-1]}` gave no answer in {timeout} seconds. Is the "
-        "device asleep? Try: adb kill-server",
+        "Install Android's platform-tools (Debian: adb) and have them on the PATH; if "
+        "the device is asleep, wake it and try: adb kill-server",
     )
     if done.returncode and check:
         raise DeviceError(_explain(arguments, done, what))
@@ -64,7 +62,11 @@ def _explain(arguments, done, what):
     said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()
     last = "\n".join(said[-5:])
     # `adb` itself writes to stderr; the output of programs on the device is in stdout.
-    if _GONE.search(done.stderr):
+    # When the cable is pulled out during a run, it may print nothing.
+    if _GONE.search(done.stderr) or (
+        what != "adb"
+        and adb(*arguments[:2], "get-state", check=False).strip() != "device"
+    ):
         return f"The device is gone: {said[-1]}. Connect it and start again."
     if "No space left" in last:
         return f"The device has no space left: {said[-1]}"
@@ -80,26 +82,14 @@ def find_serial(serial: str | None) -> str:
     """The serial number of the one device that is ready, or `serial` if it is."""
     lines = adb("devices").splitlines()
     states = dict(line.split("\t")[:2] for line in lines if "\t" in line)
-    if serial is None and not states:
-        raise DeviceError(
-            "No Android device. Connect one by USB with USB debugging on (in its "
-            "developer options), or: adb connect <address>"
-        )
-    if serial is None and len(states) > 1:
-        raise DeviceError(
-            f"There are several devices: {', '.join(states)}. Choose one by its "
-            "`serial` (--serial on the command line)."
-        )
-    if serial is None:
+    if serial is None and len(states) == 1:
         (serial,) = states
-    state = states.get(serial)
-    if state == "device":
+    if serial is not None and states.get(serial) == "device":
         return serial
+    known = ", ".join(f"{name} ({state})" for name, state in states.items())
     raise DeviceError(
-        {
-            None: f"No device has the serial number {serial!r}. There are: "
-            f"{', '.join(states) or 'none'}.",
-            "unauthorized": f"The device {serial} has not authorised this computer: "
-            "unlock it, and allow USB debugging in the dialog that it shows.",
-        }.get(state, f"The device {serial} is {state}. Reconnect it: adb reconnect")
+        "An Android device must be connected by USB, with USB debugging on (in its "
+        "developer options) and allowed in the dialog that it shows, or by `adb "
+        "connect <address>`. Of several, choose one by its `serial` (--serial). "
+        f"Received: serial={serial!r}, with {known or 'none'} connected"
     )

@@ -15,6 +15,7 @@ from keras_resizable.devices.host import check_numbers
 from keras_resizable.devices.names import check_name, clean_name, printable
 from keras_resizable.errors import DeviceError
 from keras_resizable.export import read_metadata
+from keras_resizable.utils.arguments import one_of
 
 # Only flags that differ from the tool's defaults, as not every version knows them all.
 _DELEGATE_FLAGS: dict[str, list[str]] = {
@@ -25,9 +26,7 @@ _DELEGATE_FLAGS: dict[str, list[str]] = {
 }
 DELEGATES = tuple(_DELEGATE_FLAGS)
 FOLDER = "/data/local/tmp/keras_resizable"
-# Machine numbers of ELF files, by Android's names.
-_MACHINES = {"arm64-v8a": 183, "armeabi-v7a": 40, "x86_64": 62, "x86": 3}
-_MASK = re.compile("(0x)?0*[1-9a-f][0-9a-f]*", re.IGNORECASE)
+_ABIS = ("arm64-v8a", "armeabi-v7a", "x86_64", "x86")
 _HOT_CELSIUS = 40.0
 
 
@@ -55,8 +54,8 @@ class Android:
 
     Raises:
         DeviceError: If there is no `adb`, not exactly one device that is ready, or no
-            tool for it.
-        ValueError: If `name`, `delegate` or `affinity` is not valid.
+            tool for it, or if it has no such cores.
+        ValueError: If `name` or `delegate` is not valid.
     """
 
     def __init__(
@@ -69,19 +68,13 @@ class Android:
         affinity: str | None = None,
         profile: bool = False,
     ) -> None:
-        if delegate not in DELEGATES:
-            raise ValueError(
-                f"`delegate` must be one of {DELEGATES}. Received: {delegate!r}"
-            )
-        if affinity is not None and not _MASK.fullmatch(affinity):
-            raise ValueError(
-                "`affinity` is a mask of cores in hexadecimal, such as 'f0'. "
-                f"Received: {affinity!r}"
-            )
+        one_of("delegate", delegate, DELEGATES)
         if name is not None:
             check_name(name)
         self.delegate, self.affinity, self.profile = delegate, affinity, profile
         self.serial = find_serial(serial)
+        if affinity is not None:
+            self._shell("taskset", affinity, "true")  # Fails here if it is not valid.
         model = self._property("ro.product.model")
         abi = self._property("ro.product.cpu.abi")
         self.name = name or clean_name(model) or clean_name(self.serial) or "android"
@@ -168,32 +161,21 @@ class Android:
             self._adb("push", str(path.absolute()), partial, timeout=None)
             self._shell("chmod", "755", partial)
             self._shell("mv", partial, target)
-        except BaseException:
+        finally:
             self._shell("rm", "-f", partial, check=False)
-            raise
         return target
 
     def _run(self, *command):
         """Runs the tool on the device; returns its output."""
         if self.affinity is not None:
             command = ("taskset", self.affinity, *command)
-        # Its process number is kept to end it after an interruption here.
+        # Its process number is kept to end it if it runs on after an interruption.
         number = f"{FOLDER}/running"
         line = f"echo $$ > {number}; exec {shlex.join(command)} 2>&1"
         try:
             return self._adb("shell", line, timeout=None, what="benchmark_model")
-        except KeyboardInterrupt:
-            self._adb("shell", f"kill $(cat {number})", check=False)
-            raise
-        except DeviceError as error:
-            # When the cable is pulled out during a run, `adb` may print nothing.
-            if self._adb("get-state", check=False).strip() != "device":
-                raise DeviceError(
-                    f"The device is gone. Connect it and start again. {error}"
-                ) from error
-            raise
         finally:
-            self._shell("rm", "-f", number, check=False)
+            self._adb("shell", f"kill $(cat {number}); rm -f {number}", check=False)
 
     def _warn_if_hot(self):
         status = self._find_number("thermalservice", "Thermal Status:")
@@ -229,34 +211,21 @@ class Android:
 
 
 def _find_binary(path, abi):
-    """The path of the tool for a device, checked before it is sent."""
-    if path is None:
-        home = os.path.expanduser("~")
-        path = pathlib.Path(home, ".cache/litert-cli/binaries", abi, "benchmark_model")
-        # An unknown name from the device must not become part of a path.
-        if abi not in _MACHINES or not path.is_file():
-            raise DeviceError(
-                f"The tool benchmark_model for {abi} is needed: give its path by "
-                "`benchmark_binary` (--benchmark_binary on the command line). `pip "
-                "install litert-cli` and one `litert benchmark --android` leave it "
-                "where it is found; or download it as described in "
-                "https://ai.google.dev/edge/litert/models/measurement."
-            )
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no benchmark_model at {path}.")
-    with path.open("rb") as file:
-        header = file.read(20)
-    machine = int.from_bytes(header[18:20], "little")
-    if header[:4] != b"\x7fELF":
-        raise DeviceError(f"{path} is no program, and the device is {abi}.")
-    if _MACHINES.get(abi, machine) != machine:
-        built_for = {number: name for name, number in _MACHINES.items()}
-        raise DeviceError(
-            f"{path} is built for {built_for.get(machine, 'something else')}, and the "
-            f"device is {abi}."
-        )
-    return path
+    """The path of the tool for a device."""
+    if path is not None:
+        return pathlib.Path(path)
+    home = os.path.expanduser("~")
+    path = pathlib.Path(home, ".cache/litert-cli/binaries", abi, "benchmark_model")
+    # An unknown name from the device must not become part of a path.
+    if abi in _ABIS and path.is_file():
+        return path
+    raise DeviceError(
+        f"The tool benchmark_model for {abi} is needed: give its path by "
+        "`benchmark_binary` (--benchmark_binary on the command line). `pip install "
+        "litert-cli` and one `litert benchmark --android` leave it where it is found; "
+        "or download it as described in "
+        "https://ai.google.dev/edge/litert/models/measurement."
+    )
 
 
 def _signatures(path):

@@ -4,17 +4,17 @@ The lines are printed by its sources `benchmark_model.cc`, `stats_calculator.cc`
 `profile_summarizer.cc`; percentiles only since 2024.
 """
 
-import math
 import re
 from typing import Any
 
-_NUMBER = r"([-+.\deE]+)"
-_TIMINGS = re.compile(
+# Neither negative nor infinite.
+_NUMBER = r"(?<![-\w.])(\d+(?:\.\d+)?(?:e[-+]?\d\d)?)(?![\w.])"
+_TIMINGS = (
     rf"Inference timings in us: Init: {_NUMBER}, First inference: {_NUMBER}, "
     rf"Warmup \(avg\): {_NUMBER}, Inference \(avg\): {_NUMBER}"
 )
-_PERCENTILES = re.compile(rf"p5={_NUMBER} median={_NUMBER} p95={_NUMBER}")
-_PEAK = re.compile(rf"Overall peak memory footprint \(MB\).*: {_NUMBER}")
+_PERCENTILES = rf"p5={_NUMBER} median={_NUMBER} p95={_NUMBER}"
+_PEAK = rf"Overall peak memory footprint \(MB\).*: {_NUMBER}"
 
 
 def parse(output: str) -> dict[str, Any]:
@@ -23,20 +23,15 @@ def parse(output: str) -> dict[str, Any]:
     These are `mean_ms`, `first_ms` and `init_ms`; `median_ms`, `p5_ms` and `p95_ms`, or
     the mean as the median where no percentiles are printed; and if they were asked for,
     `peak_memory_mb` and `operators`, milliseconds per run by kind. Raises a ValueError
-    with the line if one is missing or not understood.
+    with the line that is not understood, the last one if the timings are missing.
     """
-    lines = output.replace("\r", "").splitlines()
+    lines = [line for line in output.splitlines() if line.strip()] or ["nothing"]
     ends = [n for n, line in enumerate(lines) if "Inference timings in us" in line]
-    if not ends:
-        last = next((line for line in reversed(lines) if line.strip()), "nothing")
-        raise ValueError(
-            "The output of benchmark_model has no line 'Inference timings in us'. Its "
-            f"last one is: {last}"
-        )
-    init, first, _, mean = _numbers(_TIMINGS, lines[ends[-1]])
+    end = (ends or [-1])[-1]
+    init, first, _, mean = _numbers(_TIMINGS, lines[end])
     results = {"median_ms": mean, "mean_ms": mean, "first_ms": first, "init_ms": init}
     # The last line with counts is about the runs, the one before about the warm-up.
-    counts = [line for line in lines[: ends[-1]] if "count=" in line]
+    counts = [line for line in lines[:end] if "count=" in line]
     if counts and "median=" in counts[-1]:
         p5, median, p95 = _numbers(_PERCENTILES, counts[-1])
         results |= {"median_ms": median, "p5_ms": p5, "p95_ms": p95}
@@ -59,26 +54,16 @@ def _operators(lines):
             in_table = in_runs
         elif in_table and len(cells) >= 3:
             if not cells[0].startswith("["):  # Skip the heading.
-                operators[cells[0]] = _float(cells[2], line)
+                (operators[cells[0]],) = _numbers(_NUMBER, cells[2])
         else:
             in_table = False
     return operators
 
 
-def _numbers(pattern, line):
-    found = pattern.search(line)
+def _numbers(pattern, text):
+    found = re.search(pattern, text)
     if not found:
-        raise ValueError(f"A line of benchmark_model is not understood: {line.strip()}")
-    return [_float(text, line) for text in found.groups()]
-
-
-def _float(text, line):
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
         raise ValueError(
-            f"A line of benchmark_model is not understood, {text!r} in: {line.strip()}"
+            f"The output of benchmark_model is not understood at: {text.strip()}"
         )
-    return value
+    return list(map(float, found.groups()))

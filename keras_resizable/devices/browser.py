@@ -1,6 +1,7 @@
 """A browser as a device."""
 
-import json
+import contextlib
+import logging
 import os
 import pathlib
 import re
@@ -16,8 +17,10 @@ from keras_resizable.devices.page_server import PageServer
 from keras_resizable.errors import DeviceError
 from keras_resizable.export import read_metadata
 from keras_resizable.export.interpreters import open_tflite
+from keras_resizable.utils.arguments import number, one_of
 from keras_resizable.utils.extras import import_extra
 
+_LOG = logging.getLogger(__name__)
 ACCELERATORS = ("wasm", "webgpu")
 _NUMBERS = ("median_ms", "p5_ms", "p95_ms", "first_ms", "init_ms")
 _MOST_MS = 1e7
@@ -46,8 +49,8 @@ class Browser:
         description: The browser, the version of LiteRT.js and the accelerator, as text.
 
     Raises:
-        DeviceError: If the runtime cannot be fetched, the port is in use, or no page
-            answers.
+        DeviceError: If the runtime cannot be fetched, or no page answers.
+        OSError: If the port is in use.
         ValueError: If `name` or `accelerator` is not valid.
 
     Example::
@@ -67,11 +70,7 @@ class Browser:
     ) -> None:
         if name is not None:
             check_name(name)
-        if accelerator not in ACCELERATORS:
-            raise ValueError(
-                f"`accelerator` is one of {', '.join(ACCELERATORS)}. "
-                f"Received: {accelerator!r}"
-            )
+        one_of("accelerator", accelerator, ACCELERATORS)
         self._name = name
         self._accelerator = accelerator
         self._timeout_s = timeout_s
@@ -89,8 +88,10 @@ class Browser:
         return f"{agent}, LiteRT.js {self._version}, {self._accelerator}"
 
     def __enter__(self) -> Self:
-        try:
-            print(f"Open this page in the browser to measure on:\n  {self.address}")
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._server.stop)
+            # A warning, as nothing goes on before somebody does.
+            _LOG.warning(f"Open this page in a browser:\n  {self.address}")
             if "127.0.0.1" not in self.address:  # Show it to a phone's camera, too.
                 code = import_extra("segno", "tflite").make(self.address)
                 code.terminal(compact=True)
@@ -100,9 +101,7 @@ class Browser:
                     "seconds. A phone has to be on the same network, and the server "
                     'on it (host="0.0.0.0", --host=0.0.0.0).'
                 )
-        except BaseException:
-            self._server.stop()
-            raise
+            stack.pop_all()  # It serves until `__exit__`.
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -129,8 +128,7 @@ class Browser:
             open_tflite(path)  # A damaged file is found before anything is timed.
         for path in map(pathlib.Path, paths):
             settings = {"threads": threads, "warmup": warmup, "runs": runs}
-            answer = self._ask(path, results, **settings)
-            for signature in _checked(answer.get("signatures"), path):
+            for signature in self._ask(path, results, _latencies, **settings):
                 size = path.stat().st_size
                 results.append({"path": str(path), **signature, "size_bytes": size})
         return results
@@ -155,11 +153,11 @@ class Browser:
         open_tflite(path)
         images = np.ascontiguousarray(images, np.float32)
         settings = {"signature": signature, "count": len(images)}
-        answer = self._ask(pathlib.Path(path), [], images, **settings)
-        outputs = np.array(answer.get("outputs"), np.float32)
-        if outputs.ndim != 2 or len(outputs) != len(images):
-            raise DeviceError(f"The page answered outputs of shape {outputs.shape}.")
-        return outputs
+
+        def read(answer):
+            return np.array(answer["outputs"], np.float32).reshape(len(images), -1)
+
+        return self._ask(pathlib.Path(path), [], read, images, **settings)
 
     def show(self, path: str | os.PathLike, results: Results) -> None:
         """Has the page run a bundle on its camera's images, within a frame time.
@@ -197,8 +195,8 @@ class Browser:
         }
         self._server.show({"model": pathlib.Path(path).read_bytes()}, settings)
 
-    def _ask(self, path, results, images=None, **settings):
-        """The answer of the page to a job."""
+    def _ask(self, path, results, read, images=None, **settings):
+        """What `read` makes of the page's answer to a job."""
         files = {"model": path.read_bytes()}
         if images is not None:
             files["images"] = images.tobytes()
@@ -210,39 +208,26 @@ class Browser:
                 f"{self.address} again, keep it in front, and start again.",
                 results,
             )
-        if "error" in answer:
-            said = printable(str(answer["error"]))[:300]
+        try:
+            return read(answer)
+        except (LookupError, TypeError, ValueError) as error:
+            said = printable(str(answer.get("error", answer)))[:300]
             hint = ""
             if "INT8" in said.upper():
                 hint = " Browsers take float32: convert with --io=float32."
-            raise DeviceError(f"{path}: the browser says: {said}.{hint}", results)
-        return answer
+            message = f"{path}: the browser says: {said}.{hint}"
+            raise DeviceError(message, results) from error
 
 
-def _checked(signatures: Any, path: pathlib.Path) -> Results:
-    """The latencies that a page sent of a file, checked."""
-    is_list = isinstance(signatures, list) and signatures
-    if not (is_list and all(map(_is_measured, signatures))):
-        raise DeviceError(
-            f"The page answered no latencies of {path}: "
-            f"{printable(json.dumps(signatures))[:200]}"
-        )
+def _latencies(answer: dict[str, Any]) -> Results:
+    """The latencies that a page sent of a file."""
     return [
         {
             "signature": one["signature"] and printable(one["signature"])[:200],
-            **{name: one[name] for name in _NUMBERS},
+            **{name: number(name, one[name], 0, _MOST_MS) for name in _NUMBERS},
         }
-        for one in signatures
+        for one in answer["signatures"]
     ]
-
-
-def _is_measured(one):
-    return (
-        isinstance(one, dict)
-        and isinstance(one.get("signature", 0), str | None)
-        and all(type(one.get(name)) in (int, float) for name in _NUMBERS)
-        and all(0 <= one[name] <= _MOST_MS for name in _NUMBERS)
-    )
 
 
 def _browser_of(agent):

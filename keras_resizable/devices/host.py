@@ -12,6 +12,7 @@ import numpy as np
 from keras_resizable.devices.device import Paths, Results
 from keras_resizable.devices.names import check_name
 from keras_resizable.export.interpreters import open_tflite
+from keras_resizable.utils.arguments import integer
 from keras_resizable.utils.extras import import_extra, version_of
 
 
@@ -90,11 +91,9 @@ class Host:
 
 def check_numbers(threads: int, warmup: int, runs: int) -> None:
     """Raises for numbers that `measure` does not support."""
-    if threads < 1 or warmup < 0 or runs < 1:
-        raise ValueError(
-            "`threads` and `runs` must be at least 1, `warmup` at least 0. "
-            f"Received: threads={threads}, warmup={warmup}, runs={runs}"
-        )
+    integer("threads", threads, 1)
+    integer("warmup", warmup, 0)
+    integer("runs", runs, 1)
 
 
 def _open(path, threads):

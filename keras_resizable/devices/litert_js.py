@@ -1,12 +1,14 @@
 """LiteRT.js, which runs `.tflite` files in browsers, from npm."""
 
 import json
+import logging
 import pathlib
 
 from keras_resizable.devices.adb import run_program
 from keras_resizable.errors import DeviceError
 from keras_resizable.utils.files import cache_folder
 
+_LOG = logging.getLogger(__name__)
 PACKAGE = "@litertjs/core"
 VERSION = "2.5.3"
 _SECONDS = 300
@@ -18,17 +20,14 @@ def runtime_folder() -> tuple[pathlib.Path, str]:
     folder = root / "node_modules" / "@litertjs"
     package = folder / "core" / "package.json"
     if not package.exists():
-        print(f"Fetching LiteRT.js {VERSION} by npm into {root}")
+        _LOG.info(f"Fetching LiteRT.js {VERSION} by npm into {root}")
         root.mkdir(parents=True, exist_ok=True)
         command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"]
         command += ["--prefix", str(root), f"{PACKAGE}@{VERSION}"]
         done = run_program(
             command,
             _SECONDS,
-            if_missing="There is no `npm`, which fetches LiteRT.js "
-            f"({PACKAGE}). Install it (Debian: npm), and start again.",
-            if_late=f"npm has not fetched {PACKAGE} in {_SECONDS} seconds. "
-            "Is there a network?",
+            f"It fetches {PACKAGE}: install npm (Debian: npm), and have a network.",
         )
         if done.returncode:
             said = (" ".join(done.stderr.split()) or "nothing")[:300]

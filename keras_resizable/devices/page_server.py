@@ -10,8 +10,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from keras_resizable.errors import DeviceError
-
 PAGE = pathlib.Path(__file__).parent / "page"
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -40,13 +38,7 @@ class PageServer(http.server.ThreadingHTTPServer):
     """
 
     def __init__(self, runtime: pathlib.Path, host: str, port: int) -> None:
-        try:
-            super().__init__((host, port), _Handler)
-        except OSError as error:
-            raise DeviceError(
-                f"{host}:{port} cannot be served on: {error.strerror or error}. "
-                "Choose another port (--port)."
-            ) from error
+        super().__init__((host, port), _Handler)
         self._folders = {"litert": runtime, "page": PAGE}
         self._token = secrets.token_urlsafe(16)
         self._changed = threading.Condition()

@@ -7,6 +7,7 @@ from typing import Any
 
 from keras_resizable.export.flatbuffer import bundled, read_metadata
 from keras_resizable.export.interpreters import open_tflite
+from keras_resizable.utils.arguments import with_suffix
 from keras_resizable.utils.files import replacing
 
 
@@ -33,31 +34,20 @@ def to_bundle(
         ValueError: If `path` or a file is not valid, two have the same configuration,
             or they are of several networks.
     """
-    path = pathlib.Path(path)
-    if path.suffix != ".tflite":
-        raise ValueError(f"A bundle is a `.tflite` file. Received: path={str(path)!r}")
-    if isinstance(paths, (str, os.PathLike)):
-        raise ValueError(f"`paths` are several. Received: paths={str(paths)!r}")
-    signatures: dict[str, dict[str, Any]] = {}
-    contents = []
-    network = None
-    for source in paths:
-        metadata = read_metadata(source) or {}
-        name = _signature_of(metadata)
-        if not name:
-            raise ValueError(
-                f"{source} is no sub-network of this library: its metadata has no "
-                "`config` and no `signature` that are texts."
-            )
-        if name in signatures:
-            raise ValueError(f"{source} has the name of another file's signature.")
-        network = network or metadata.get("network")
-        if metadata.get("network", network) != network:
-            raise ValueError(f"{source} is of another network than the files before.")
-        signatures[name] = metadata
-        contents.append(pathlib.Path(source).read_bytes())
-    if not signatures:
-        raise ValueError("A bundle needs at least one file.")
+    path = with_suffix(path, ".tflite")
+    sources = list(map(pathlib.Path, paths))
+    abouts = [read_metadata(source) or {} for source in sources]
+    signatures = dict(zip(map(_signature_of, abouts), abouts))
+    networks = {about["network"] for about in abouts if "network" in about}
+    are_different = 0 < len(sources) == len(signatures)
+    if not are_different or not all(signatures) or len(networks) > 1:
+        found = [(_signature_of(about), about.get("network")) for about in abouts]
+        raise ValueError(
+            "`paths` must be files of different sub-networks of one network, whose "
+            "metadata have a `config` or a `signature` that is a text. Received: "
+            f"{list(zip(map(str, sources), found))}"
+        )
+    contents = [source.read_bytes() for source in sources]
     content = bundled(zip(signatures, contents), {"signatures": signatures})
     with replacing(path) as temporary:
         temporary.write_bytes(content)

@@ -14,6 +14,7 @@ import flatbuffers
 import numpy as np
 
 from keras_resizable.utils.extras import import_extra
+from keras_resizable.utils.files import reading
 
 _METADATA = "keras_resizable"
 _OLDEST_RUNTIME = b"min_runtime_version"
@@ -118,22 +119,14 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any] | None:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If this library wrote it, and its metadata is damaged.
+        DamagedFileError: If this library wrote it, and its metadata is damaged.
     """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"No model at {path}. keras_resizable.export.to_tflite makes one, and "
-            "keras-resizable convert."
-        )
-    content = path.read_bytes()
+    content = pathlib.Path(path).read_bytes()
     if _MARK.encode() not in content:
         return None
-    try:
+    with reading(path):
         start = content.index(f'{{"file": "{_MARK}"'.encode())
         metadata = json.loads(content[start : content.index(b"\0", start)])
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
     del metadata["file"]
     return metadata
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_resizable.export.flatbuffer import read_metadata
+from keras_resizable.utils.arguments import one_of
 from keras_resizable.utils.extras import import_extra
-from keras_resizable.utils.messages import first_line
+from keras_resizable.utils.files import reading
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
@@ -17,21 +18,18 @@ if TYPE_CHECKING:
 def open_tflite(path: str | os.PathLike, threads: int = 1) -> "Interpreter":
     """An interpreter of a `.tflite` file, ready to run.
 
-    Raises `FileNotFoundError`, or `ValueError` if LiteRT cannot run it.
+    Raises `FileNotFoundError`, or `DamagedFileError` if LiteRT cannot run it.
     """
     litert = import_extra("ai_edge_litert.interpreter", "tflite")
-    metadata = read_metadata(path) or {}
-    try:
+    advice = ""
+    if (read_metadata(path) or {}).get("quantize") == "int8":
+        advice = (
+            "Ranges of int8 features may be too far apart, as in a network that has "
+            "hardly been trained: train it further, or choose another precision."
+        )
+    with reading(path, advice):
         interpreter = litert.Interpreter(str(path), num_threads=threads)
         interpreter.allocate_tensors()
-    except (RuntimeError, ValueError) as error:
-        reason = first_line(error).rstrip(".")
-        if metadata.get("quantize") == "int8":
-            reason += (
-                ". Ranges of int8 features may be too far apart, as in a network that "
-                "has hardly been trained: train it further, or choose another precision"
-            )
-        raise ValueError(f"LiteRT cannot run {path}: {reason}.") from error
     return interpreter
 
 
@@ -65,11 +63,7 @@ def open_runner(
     signature = names[0] if names and signature is None else signature
     owner: Any = interpreter  # A third-party file may have no signatures.
     if signature is not None:
-        if signature not in names:
-            raise ValueError(
-                f"{path} has the signatures {names}. Received: {signature!r}"
-            )
-        owner = interpreter.get_signature_runner(signature)
+        owner = interpreter.get_signature_runner(one_of("signature", signature, names))
     inputs, outputs = owner.get_input_details(), owner.get_output_details()
     if len(inputs) != 1 or len(outputs) != 1:
         raise ValueError(

@@ -11,14 +11,6 @@ _TOLERANCE_OF_DTYPE = {"float16": 0.02, "bfloat16": 0.1, "float64": 0.0}
 
 def float32_twin(model: keras.Model) -> keras.Model:
     """A model with the same weights that computes in float32; maybe itself."""
-    for layer in layers_of(model):
-        if getattr(layer, "quantization_mode", None):
-            raise ValueError(
-                f"Keras has quantized the layer {layer.name!r}. Convert the model from "
-                "before that: to_tflite(model, path, 'int8') quantizes all of it."
-            )
-    if not _others_in(model):
-        return model
 
     def clone(layer):
         config = layer.get_config()
@@ -26,14 +18,18 @@ def float32_twin(model: keras.Model) -> keras.Model:
             config["dtype"] = "float32"
         return type(layer).from_config(config)
 
-    twin = keras.models.clone_model(model, clone_function=clone, recursive=True)
-    for layer in _others_in(twin):
+    twin = model
+    if _others_in(model):
+        twin = keras.models.clone_model(model, clone_function=clone, recursive=True)
+    quantized = [one for one in layers_of(twin) if getattr(one, "quantization_mode", 0)]
+    for layer in quantized + _others_in(twin):
         raise ValueError(
             f"Layer {layer.name!r}, a {type(layer).__name__}, computes in "
-            f"{layer.compute_dtype} inside of another. Make the model in float32, "
-            "and give it the weights of this one."
+            f"{layer.dtype_policy.name}, and cannot be converted. Make the model in "
+            "float32 with these weights, or take it from before Keras quantized it."
         )
-    copy_state(model, twin)
+    if twin is not model:
+        copy_state(model, twin)
     return twin
 
 

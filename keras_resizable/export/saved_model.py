@@ -15,7 +15,7 @@ from keras_resizable.subnetworks.calibration import scope_of
 from keras_resizable.subnetworks.parts import cut_out
 from keras_resizable.utils.batches import Batches
 from keras_resizable.utils.files import replacing_folder
-from keras_resizable.utils.keras_graph import require_graph
+from keras_resizable.utils.keras_graph import require_fixed_size, require_graph
 
 _TOLERANCE = 1e-6  # For scale factors, which come in float32.
 
@@ -63,13 +63,7 @@ def to_saved_model(
     is_ours = isinstance(network, ResizableNetwork)
     if not is_ours:
         require_graph(network)
-    shape = network.input_shape[1:]
-    if None in shape:
-        raise ValueError(
-            f"A SavedModel has a fixed input shape, but the network's is {shape}. Make "
-            "a network with a fixed `input_shape`, and load the weights of this one "
-            "into it."
-        )
+    require_fixed_size(network.input_shape)
     if not is_ours:
         if configs is not None or calibrate_with is not None:
             raise ValueError(

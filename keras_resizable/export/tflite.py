@@ -18,10 +18,14 @@ import tensorflow as tf
 from keras_resizable.export.accuracy import evaluate_tflite, kind_of_outputs
 from keras_resizable.export.flatbuffer import count_operators, with_metadata
 from keras_resizable.export.interpreters import run_tflite
-from keras_resizable.export.precision import float32_twin, tolerance_of
+from keras_resizable.export.precision import (
+    float32_twin,
+    tolerance_of,
+)
 from keras_resizable.export.quantization import IO, on_int8_grid, quantized
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import ConfigLike
+from keras_resizable.utils.arguments import number, one_of, with_suffix
 from keras_resizable.utils.batches import (
     Batches,
     check_not_empty,
@@ -35,7 +39,7 @@ from keras_resizable.utils.classifier_outputs import (
 )
 from keras_resizable.utils.extras import import_extra, version_of
 from keras_resizable.utils.files import replacing
-from keras_resizable.utils.keras_graph import require_graph
+from keras_resizable.utils.keras_graph import require_fixed_size, require_graph
 from keras_resizable.utils.quiet import quiet_libraries
 
 QUANTIZE = ("none", "float16", "dynamic", "int8")
@@ -102,6 +106,7 @@ def to_tflite(
     Raises:
         ValueError: If an argument is not valid, the model has several inputs or outputs
             or takes images of any size, or the file loses too much.
+        TypeError: If JSON cannot hold the metadata.
         OSError: If the folder cannot be written.
 
     Example:
@@ -113,11 +118,7 @@ def to_tflite(
     >>> export.to_tflite(model, path)["operators"]["CONV_2D"]
     21
     """
-    path = pathlib.Path(path)
-    if path.suffix != ".tflite":
-        raise ValueError(
-            f"A converted model is a `.tflite` file. Received: path={str(path)!r}"
-        )
+    path = with_suffix(path, ".tflite")
     check_options(quantize, io, calibrate_with, max_loss, metadata)
     _check_model(model)
     import_extra("ai_edge_litert", "tflite")  # Before the work.
@@ -140,9 +141,6 @@ def to_tflite(
             content = quantized(content, quantize, io, _images(model, calibrate_with))
         else:
             content = _converted(model, quantize)
-        operators = count_operators(content)
-        if "CUSTOM" in operators:
-            raise ValueError("The model has operators that TFLite does not have.")
         temporary.write_bytes(with_metadata(content, about))
         accuracy = None
         if evaluate_with is not None:
@@ -154,7 +152,7 @@ def to_tflite(
                 tolerance = np.inf  # The accuracy is a better check.
         difference = _check_outputs(reference, temporary, images, tolerance)
     return {
-        "operators": operators,
+        "operators": count_operators(content),
         "size_bytes": path.stat().st_size,
         "accuracy": accuracy,
         "difference": difference,
@@ -169,49 +167,28 @@ def check_options(
     metadata: dict[str, Any] | None,
 ) -> None:
     """Raises if these options of `to_tflite` are not valid."""
-    if quantize not in QUANTIZE:
-        raise ValueError(
-            f"`quantize` must be one of {QUANTIZE}. Received: quantize={quantize!r}"
-        )
-    if io not in IO:
-        raise ValueError(f"`io` must be one of {IO}. Received: io={io!r}")
+    one_of("quantize", quantize, QUANTIZE)
+    one_of("io", io, IO)
+    number("max_loss", max_loss, 0, 1)
+    json.dumps(metadata)  # Fails here if it cannot.
     if quantize == "int8" and calibrate_with is None:
         raise ValueError(
             "int8 needs `calibrate_with`: images to estimate the ranges of features."
         )
-    if not 0 <= max_loss <= 1:
-        raise ValueError(f"`max_loss` is from 0 to 1. Received: {max_loss}")
-    for name, value in (metadata or {}).items():
-        try:
-            json.dumps(value)
-        except (TypeError, ValueError):
-            raise ValueError(
-                f"`metadata` holds what JSON can. Received: {name}={value!r}"
-            ) from None
 
 
 def _check_model(model):
     """Raises if a model has not one input of a fixed size and one output."""
-    if isinstance(model, ResizableNetwork):
+    is_ours = isinstance(model, ResizableNetwork)
+    if not is_ours:
+        require_graph(model)
+    if is_ours or len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ValueError(
-            "A `.tflite` file is of a sub-network: `network.sub_network(config)`, or "
-            "`to_tflite_files` for several. Received: the resizable network "
-            f"{model.name!r}"
+            "`model` must be a keras.Model of one input and one output, such as "
+            "`network.sub_network(config)`, or one for each output of a model. "
+            f"Received: model={model!r}"
         )
-    require_graph(model)
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ValueError(
-            "A `.tflite` file has one input and one output. The model has "
-            f"{len(model.inputs)} and {len(model.outputs)}: convert a keras.Model of "
-            "each output."
-        )
-    shape = model.inputs[0].shape
-    if None in shape[1:]:
-        raise ValueError(
-            f"A `.tflite` file has a fixed input shape, but the model's is {shape}. "
-            "Make one with a fixed `input_shape`, and load the weights of this one "
-            "into it."
-        )
+    require_fixed_size(model.input_shape)
 
 
 def convert(model: keras.Model, path: str | os.PathLike) -> None:

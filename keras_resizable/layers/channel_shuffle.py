@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from keras_resizable.layers.stock_form import HasStockForm, Shape, StockForm
+from keras_resizable.utils.arguments import integer
 
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
@@ -32,11 +33,7 @@ class ChannelShuffle(HasStockForm, keras.layers.Layer):
 
     def __init__(self, groups: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not isinstance(groups, int) or groups < 1:
-            raise ValueError(
-                f"`groups` must be a positive integer. Received: groups={groups!r}"
-            )
-        self.groups = groups
+        self.groups = integer("groups", groups, 1)
 
     def build(self, inputs_shape):
         if inputs_shape[-1] % self.groups:

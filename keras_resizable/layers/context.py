@@ -1,40 +1,24 @@
-"""Which sub-network runs, for the layers that it calls."""
+"""Which sub-network runs, for layers that are not called with its scale index."""
 
 import contextlib
 import contextvars
 from collections.abc import Iterator
-from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-
-class RunningSubNetwork(NamedTuple):
-    """What layers may know of the sub-network that runs.
-
-    Attributes:
-        scale_index: The scale index of the stage, scalar int32.
-        is_largest: Whether it is the largest one of a training step, boolean; None
-            outside of training steps.
-    """
-
-    scale_index: int | tf.Tensor = 0
-    is_largest: tf.Tensor | None = None
+_scale_index: contextvars.ContextVar = contextvars.ContextVar("scale_index", default=0)
 
 
-_NONE = RunningSubNetwork()
-_running = contextvars.ContextVar("running", default=_NONE)
-
-
-def running() -> RunningSubNetwork:
-    """The sub-network that runs."""
-    return _running.get()
+def running_scale_index() -> int | tf.Tensor:
+    """The scale index of the stage that runs, scalar int32; 0 outside of stages."""
+    return _scale_index.get()
 
 
 @contextlib.contextmanager
-def run_with(**facts: Any) -> Iterator[None]:
-    """Sets attributes of the `RunningSubNetwork` for the layers called inside."""
-    token = _running.set(_running.get()._replace(**facts))
+def at_scale(scale_index: tf.Tensor) -> Iterator[None]:
+    """Sets the scale index for the layers that are called inside."""
+    token = _scale_index.set(scale_index)
     try:
         yield
     finally:
-        _running.reset(token)
+        _scale_index.reset(token)

@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 from keras import initializers, ops, regularizers
 
-from keras_resizable.layers.context import running
+from keras_resizable.layers.context import running_scale_index
 from keras_resizable.layers.stock_form import HasStockForm, Shape
+from keras_resizable.utils.arguments import integer
 
 # Below this, cuDNN's fused kernel raises the epsilon.
 _MIN_FUSED_EPSILON = 1.001e-5
@@ -76,12 +77,7 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not isinstance(num_scales, int) or num_scales < 1:
-            raise ValueError(
-                "`num_scales` must be a positive integer. "
-                f"Received: num_scales={num_scales!r}"
-            )
-        self.num_scales = num_scales
+        self.num_scales = integer("num_scales", num_scales, 1)
         self.momentum = float(momentum)
         self.epsilon = float(epsilon)
         self.center = center
@@ -129,7 +125,7 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
 
     def call(self, inputs, scale_index=None, training=None):
         if scale_index is None:
-            scale_index = running().scale_index
+            scale_index = running_scale_index()
         scale_index = self.row_of(scale_index)
         dtype = keras.backend.result_type(inputs.dtype, "float32")
         channels = (inputs.shape[-1],)
@@ -182,8 +178,8 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
             A `ScaleAwareBatchNorm` with the same name, settings and weights, if any.
 
         Raises:
-            ValueError: If `stock` has an unsupported setting: another axis, a
-                constraint or renormalization.
+            ValueError: If `stock` is of another class, or has an unsupported setting:
+                another axis, a constraint or renormalization.
 
         Example:
 
@@ -199,25 +195,23 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
             config["axis"] = -1
         ours = inspect.signature(cls).parameters.keys() | {"name", "trainable", "dtype"}
         defaults = keras.layers.BatchNormalization().get_config()
-        for setting in sorted(config.keys() - ours):
-            if config[setting] != defaults[setting]:
-                raise ValueError(
-                    f"Layer {stock.name!r} has {setting}={config[setting]!r}, which a "
-                    "ScaleAwareBatchNorm cannot have."
-                )
-            del config[setting]
+        others = {name: config.pop(name) for name in config.keys() - ours}
+        odd = {name: x for name, x in others.items() if x != defaults.get(name)}
+        if odd or type(stock) is not keras.layers.BatchNormalization:
+            raise ValueError(
+                "To have a row for each scale factor, a layer must be a "
+                "keras.layers.BatchNormalization of the last axis, without constraints "
+                f"or renormalization. Received: {stock.name!r}, a "
+                f"{type(stock).__name__} with {odd}"
+            )
         layer = cls(num_scales=num_scales, **config)
         if stock.built:
             layer.build((None,) * last + stock.moving_mean.shape)
             layer.set_row_weights(stock.get_weights())
         return layer
 
-    def check_scales(self, scales: tuple[float, ...]) -> None:
-        if self.num_scales not in (1, len(scales)):
-            raise ValueError(
-                f"Layer {self.name!r} has num_scales={self.num_scales}, but the "
-                f"scales are {scales}."
-            )
+    def fits(self, scales: tuple[float, ...]) -> bool:
+        return self.num_scales in (1, len(scales))
 
     def get_row_weights(self, scale_index: int) -> list[np.ndarray]:
         """The weights of a scale factor, as in `keras.layers.BatchNormalization`.

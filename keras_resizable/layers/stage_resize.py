@@ -99,12 +99,8 @@ class StageResize(HasStockForm, keras.layers.Layer):
             height, width = (size and resized(size, scale) for size in (height, width))
         return keras.KerasTensor((batch, height, width, channels), inputs.dtype)
 
-    def check_scales(self, scales: tuple[float, ...]) -> None:
-        if self.scales != scales:
-            raise ValueError(
-                f"Layer {self.name!r} resizes by {self.scales}, but the scales are "
-                f"{scales}."
-            )
+    def fits(self, scales: tuple[float, ...]) -> bool:
+        return self.scales == scales
 
     def get_config(self):
         return {**super().get_config(), "scales": self.scales}

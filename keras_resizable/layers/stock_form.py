@@ -1,5 +1,6 @@
 """The interface that the layers of this library share."""
 
+import abc
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -9,7 +10,7 @@ Shape: TypeAlias = tuple[int | None, ...]
 StockForm: TypeAlias = Callable[[keras.KerasTensor], keras.KerasTensor]
 
 
-class HasStockForm:
+class HasStockForm(abc.ABC):
     """A layer that stock Keras layers can replace once its scale is known.
 
     All that other modules need to know of a layer follows from these methods. A scale
@@ -20,6 +21,7 @@ class HasStockForm:
         """The number of its form at a scale: scales with one number share a form."""
         return scale_index
 
+    @abc.abstractmethod
     def stock_form(self, scale_index: int, name: str) -> StockForm:
         """The equivalent of the layer at one scale, under some name.
 
@@ -27,7 +29,6 @@ class HasStockForm:
             A built stock layer with copies of the weights, or a function that calls
             stock layers and operations.
         """
-        raise NotImplementedError
 
     def sizes_at(
         self, inputs: keras.KerasTensor, scale_index: int | None
@@ -35,5 +36,13 @@ class HasStockForm:
         """The symbolic output at a scale, None if unknown; by default the input."""
         return inputs
 
+    def fits(self, scales: tuple[float, ...]) -> bool:
+        """Whether the layer was made for these scale factors."""
+        return True
+
     def check_scales(self, scales: tuple[float, ...]) -> None:
         """Raises a `ValueError` if the layer was made for other scale factors."""
+        if not self.fits(scales):
+            raise ValueError(
+                f"{self} is for other scale factors. Received: scales={scales}"
+            )

@@ -14,8 +14,9 @@ from keras_resizable.models.options import documented
 from keras_resizable.models.pretrained import load_stock_weights
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import check_scales
+from keras_resizable.utils.arguments import one_of
 from keras_resizable.utils.extras import fetching
-from keras_resizable.utils.messages import first_line
+from keras_resizable.utils.files import reading
 
 _POOLING = {
     None: functools.partial(layers.Identity, name="feature_maps"),
@@ -82,19 +83,8 @@ def assemble(
     4
     """
     scales = check_scales(scales)
-    if keras.config.image_data_format() != "channels_last":
-        raise ValueError(
-            "A resizable network takes images (batch, height, width, channels): "
-            "keras.config.set_image_data_format('channels_last')."
-        )
-    _check_input_shape(input_shape)
-    if pooling not in _POOLING:
-        raise ValueError(
-            f"`pooling` must be None, 'avg' or 'max'. Received: pooling={pooling!r}"
-        )
+    one_of("pooling", pooling, _POOLING)
     pretrained = imagenet if weights == "imagenet" else None
-    if weights is not None and pretrained is None:
-        _check_weights(weights, imagenet is not None)
     # The paper's networks were trained in PyTorch, with its momentum.
     norm_layer = functools.partial(
         ScaleAwareBatchNorm, momentum=0.9, epsilon=epsilon, synchronized=synchronized
@@ -104,8 +94,15 @@ def assemble(
         num_rows = len(scales) if scale_index and scale_aware else 1
         return lambda x, name: norm_layer(num_rows, name=name)(x, *scale_index)
 
-    images = keras.Input(input_shape, name="images")
-    features = images
+    features = images = keras.Input(input_shape, name="images")
+    is_last = keras.config.image_data_format() == "channels_last"
+    if len(images.shape) != 4 or images.shape[3] is None or not is_last:
+        raise ValueError(
+            "`input_shape` must be (height, width, channels), the last a number, and "
+            "images (batch, height, width, channels): keras.config."
+            "set_image_data_format('channels_last'). Received: "
+            f"input_shape={input_shape}"
+        )
     for block in stem:
         features = block(features, norm_at(), kernel_regularizer)
     parts = [keras.Model(images, features, name="stem")]
@@ -144,42 +141,11 @@ def assemble(
             )
         load_stock_weights(network, model)
     elif weights is not None:
-        try:
-            network.load_weights(weights)
-        except Exception as error:  # Its type depends on the file.
-            raise ValueError(
-                f"{weights} does not hold the weights of a {name!r} with these "
-                "arguments. To load another model of the same architecture, such as "
-                "one of keras.applications, use "
-                "keras_resizable.models.load_stock_weights(network, model). Keras "
-                f"reports: {first_line(error)}"
-            ) from error
-    return network
-
-
-def _check_weights(weights, has_imagenet):
-    """Raises unless `weights` is the path of a file of weights."""
-    is_path = isinstance(weights, (str, os.PathLike))
-    if is_path and os.fspath(weights).endswith((".weights.h5", ".keras")):
-        if os.path.exists(weights):
-            return
-    or_imagenet = ", 'imagenet'" if has_imagenet else ""
-    raise ValueError(
-        f"`weights` must be None{or_imagenet} or the path of a `.weights.h5` or "
-        "`.keras` file of such a network. To load those of a keras.Model, use "
-        "keras_resizable.models.load_stock_weights(network, model). Received: "
-        f"weights={weights!r}"
-    )
-
-
-def _check_input_shape(input_shape):
-    sizes = input_shape if isinstance(input_shape, (tuple, list)) else ()
-    are_valid = (
-        isinstance(size, int) and size > 0 or size is None and position < 2
-        for position, size in enumerate(sizes)
-    )
-    if len(sizes) != 3 or not all(are_valid):
-        raise ValueError(
-            "`input_shape` must be (height, width, channels), such as "
-            f"(224, 224, 3). Received: input_shape={input_shape!r}"
+        advice = (
+            f"`weights` must be None or a file of weights of a {name!r} with these "
+            "arguments. keras_resizable.models.load_stock_weights(network, model) "
+            "loads those of a keras.Model."
         )
+        with reading(weights, advice):
+            network.load_weights(weights)
+    return network

@@ -7,8 +7,6 @@ from typing import TypeAlias
 import keras
 from keras import layers
 
-from keras_resizable.layers import DropPath
-
 Tensor: TypeAlias = keras.KerasTensor
 Regularizer: TypeAlias = keras.regularizers.Regularizer | str | None
 # Batch normalisation at the scale of the block's stage, by its name.
@@ -59,20 +57,6 @@ def norm_relu(
 ) -> Tensor:
     """Batch normalisation `{name}_bn` and activation `{name}_relu`."""
     return layers.ReLU(max_value, name=f"{name}_relu")(norm(x, f"{name}_bn"))
-
-
-def drop_branch(x: Tensor, rate: float, name: str) -> Tensor:
-    """The branch of a residual block, dropped for a fraction `rate` of the images."""
-    return DropPath(rate, name=name)(x) if rate else x
-
-
-def drop_rates(drop_path: float, num_blocks: int) -> list[float]:
-    """Drop rates of residual blocks, rising to `drop_path` (Huang et al., 2016)."""
-    if not 0 <= drop_path < 1:
-        raise ValueError(
-            f"`drop_path` is at least 0 and below 1. Received: drop_path={drop_path!r}"
-        )
-    return [drop_path * number / num_blocks for number in range(1, num_blocks + 1)]
 
 
 def split_into_stages(blocks: Iterable[functools.partial]) -> list[list[Block]]:

@@ -14,8 +14,6 @@ from keras_resizable.models.assemble import assemble
 from keras_resizable.models.convolutions import (
     conv,
     depthwise_conv,
-    drop_branch,
-    drop_rates,
     norm_relu,
     split_into_stages,
 )
@@ -108,7 +106,6 @@ def MobileNetV2(
     *,
     width: float = 1.0,
     alpha: float | None = None,
-    drop_path: float = 0.0,
     **options: Unpack[NetworkOptions],
 ) -> ResizableNetwork:
     """A resizable MobileNetV2.
@@ -124,8 +121,6 @@ def MobileNetV2(
         width: Factor of the number of filters of every layer, which is then rounded
             to a multiple of 8.
         alpha: The name of `width` in `keras.applications`.
-        drop_path: Fraction of the images that skip the last residual branch in
-            training, less for earlier ones; see `keras_resizable.layers.DropPath`.
         {options}
 
     Example:
@@ -138,7 +133,6 @@ def MobileNetV2(
     (None, 3)
     """
     width = checked_width(width, alpha)
-    rates = drop_rates(drop_path, sum(num_blocks for _, _, num_blocks, _ in _V2_GROUPS))
     blocks: list[functools.partial] = []
     for expansion, filters, num_blocks, first_stride in _V2_GROUPS:
         for stride in (first_stride, *[1] * (num_blocks - 1)):
@@ -149,7 +143,6 @@ def MobileNetV2(
                     expansion=expansion,
                     filters=_multiple_of_8(filters * width),
                     stride=stride,
-                    drop_rate=rates[number],
                     prefix=f"block_{number}" if number else "expanded_conv",
                 )
             )
@@ -178,7 +171,7 @@ def _v2_stem(x, norm, regularizer, filters):
     return layers.ReLU(6.0, name="Conv1_relu")(norm(x, "bn_Conv1"))
 
 
-def _v2_block(x, norm, regularizer, expansion, filters, stride, drop_rate, prefix):
+def _v2_block(x, norm, regularizer, expansion, filters, stride, prefix):
     """Widens, convolves each channel, and narrows without activation."""
     inputs = x
     if expansion > 1:
@@ -191,7 +184,6 @@ def _v2_block(x, norm, regularizer, expansion, filters, stride, drop_rate, prefi
     x = conv(x, filters, 1, 1, regularizer, f"{prefix}_project")
     x = norm(x, f"{prefix}_project_BN")
     if stride == 1 and inputs.shape[-1] == filters:
-        x = drop_branch(x, drop_rate, f"{prefix}_drop")
         x = layers.Add(name=f"{prefix}_add")([inputs, x])
     return x
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, TypedDict, TypeVar
 
 from keras_resizable.models.convolutions import Regularizer
+from keras_resizable.utils.arguments import number
 
 _Make = TypeVar("_Make", bound=Callable[..., Any])
 # Replaces `{options}` in a docstring.
@@ -58,6 +59,4 @@ def documented(make: _Make) -> _Make:
 def checked_width(width: float, alpha: float | None = None) -> float:
     """`alpha`, or `width` if it is absent; raises unless it is a positive number."""
     name, value = ("width", width) if alpha is None else ("alpha", alpha)
-    if not isinstance(value, (int, float)) or not value > 0:
-        raise ValueError(f"`{name}` must be a positive number. Received: {value!r}")
-    return value
+    return number(name, value, above=0)

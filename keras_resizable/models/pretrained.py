@@ -35,13 +35,8 @@ def load_stock_weights(network: ResizableNetwork, model: keras.Model) -> None:
         parts.append(network.head)
     taken = []
     for layer in itertools.chain.from_iterable(part.layers for part in parts):
-        if layer.weights and layer.name not in stock:
-            raise ValueError(
-                f"{model.name!r} has no layer {layer.name!r}, so its architecture is "
-                f"not that of {network.name!r}."
-            )
         if layer.weights:
-            taken.append((layer, _values(layer, stock[layer.name])))
+            taken.append((layer, _values(layer, stock.get(layer.name))))
     for layer, values in taken:
         if isinstance(layer, ScaleAwareBatchNorm):
             layer.set_row_weights(values)
@@ -52,15 +47,15 @@ def load_stock_weights(network: ResizableNetwork, model: keras.Model) -> None:
 
 def _values(layer, stock):
     """The weights of a stock layer, in the shapes of ours."""
-    values = stock.get_weights()
+    values = [] if stock is None else stock.get_weights()
     if isinstance(layer, ScaleAwareBatchNorm):
         shapes = [value.shape for value in layer.get_row_weights(0)]
     else:
         shapes = [tuple(weight.shape) for weight in layer.weights]
     if list(map(np.size, values)) != list(map(np.prod, shapes)):
         raise ValueError(
-            f"Layer {layer.name!r} has weights of {shapes}, but there are "
-            f"{[value.shape for value in values]} to load: is it of the same width "
-            "and number of classes?"
+            "`model` must have the same architecture, width and number of classes, but "
+            f"layer {layer.name!r} has weights of {shapes}. Received: "
+            f"{[value.shape for value in values] if stock else 'no such layer'}"
         )
     return [value.reshape(shape) for value, shape in zip(values, shapes)]

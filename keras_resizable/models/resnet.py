@@ -12,8 +12,6 @@ from keras_resizable.models.convolutions import (
     Regularizer,
     Tensor,
     conv,
-    drop_branch,
-    drop_rates,
     norm_relu,
     split_into_stages,
 )
@@ -31,7 +29,6 @@ def ResNet20(
     scales: Iterable[float] = (1.0, 0.75, 0.5),
     *,
     width: float = 1.0,
-    drop_path: float = 0.0,
     **options: Unpack[NetworkOptions],
 ) -> ResizableNetwork:
     """A resizable ResNet-20, for images of about 32 pixels.
@@ -45,18 +42,15 @@ def ResNet20(
     Args:
         scales: Scale factors, distinct numbers in (0, 1]; 3 stages.
         width: Factor of the numbers of filters (16, 32, 64).
-        drop_path: Fraction of the images that skip the last residual branch in
-            training, less for earlier ones; see `keras_resizable.layers.DropPath`.
         {options}
     """
-    return _small_resnet("resnet20", (3, 3, 3), scales, width, drop_path, options)
+    return _small_resnet("resnet20", (3, 3, 3), scales, width, options)
 
 
 def ResNet56(
     scales: Iterable[float] = (1.0, 0.75, 0.5),
     *,
     width: float = 1.0,
-    drop_path: float = 0.0,
     **options: Unpack[NetworkOptions],
 ) -> ResizableNetwork:
     """A resizable ResNet-56: a `ResNet20` three times as deep.
@@ -64,14 +58,12 @@ def ResNet56(
     Its arguments are those of `ResNet20`. At 32 px, FLOPs are 125.7 M (all 1.0), 49.2 M
     (all 0.75) and 15.2 M (all 0.5). Of 0.86 M parameters three scale factors add 1.9 %.
     """
-    return _small_resnet("resnet56", (9, 9, 9), scales, width, drop_path, options)
+    return _small_resnet("resnet56", (9, 9, 9), scales, width, options)
 
 
 @documented
 def ResNet50(
     scales: Iterable[float] = (1.0, 0.9, 0.8, 0.7),
-    *,
-    drop_path: float = 0.0,
     **options: Unpack[NetworkOptions],
 ) -> ResizableNetwork:
     """A resizable ResNet-50, with the stride in the 3x3 convolutions.
@@ -86,8 +78,6 @@ def ResNet50(
 
     Args:
         scales: Scale factors, distinct numbers in (0, 1]; 4 stages.
-        drop_path: Fraction of the images that skip the last residual branch in
-            training, less for earlier ones; see `keras_resizable.layers.DropPath`.
         {options}
 
     Example:
@@ -97,13 +87,11 @@ def ResNet50(
     >>> network.space.size
     16
     """
-    return _imagenet_resnet("resnet50", (3, 4, 6, 3), scales, drop_path, options)
+    return _imagenet_resnet("resnet50", (3, 4, 6, 3), scales, options)
 
 
 def ResNet101(
     scales: Iterable[float] = (1.0, 0.9, 0.8, 0.7),
-    *,
-    drop_path: float = 0.0,
     **options: Unpack[NetworkOptions],
 ) -> ResizableNetwork:
     """A resizable ResNet-101: a deeper `ResNet50`.
@@ -111,13 +99,11 @@ def ResNet101(
     Its arguments are those of `ResNet50`. At 224 px, FLOPs are 7.80 G (all 1.0), 5.11 G
     (all 0.9) and 1.60 G (all 0.7). Of 44.7 M parameters four scale factors add 1.4 %.
     """
-    return _imagenet_resnet("resnet101", (3, 4, 23, 3), scales, drop_path, options)
+    return _imagenet_resnet("resnet101", (3, 4, 23, 3), scales, options)
 
 
 def ResNet152(
     scales: Iterable[float] = (1.0, 0.9, 0.8, 0.7),
-    *,
-    drop_path: float = 0.0,
     **options: Unpack[NetworkOptions],
 ) -> ResizableNetwork:
     """A resizable ResNet-152: a deeper `ResNet50`.
@@ -125,29 +111,27 @@ def ResNet152(
     Its arguments are those of `ResNet50`. At 224 px, FLOPs are 11.51 G (all 1.0), 7.45
     G (all 0.9) and 2.18 G (all 0.7). Of 60.3 M parameters four scale factors add 1.5 %.
     """
-    return _imagenet_resnet("resnet152", (3, 8, 36, 3), scales, drop_path, options)
+    return _imagenet_resnet("resnet152", (3, 8, 36, 3), scales, options)
 
 
-def _small_resnet(name, stackwise_num_blocks, scales, width, drop_path, options):
+def _small_resnet(name, stackwise_num_blocks, scales, width, options):
     width = checked_width(width)
     return ResNet(
         small_image_stem,
         basic_block,
         stackwise_num_blocks,
         stackwise_num_filters=[max(1, round(width * n)) for n in (16, 32, 64)],
-        drop_path=drop_path,
         scales=scales,
         **({"input_shape": (32, 32, 3), "classes": 10, "name": name} | options),
     )
 
 
-def _imagenet_resnet(name, stackwise_num_blocks, scales, drop_path, options):
+def _imagenet_resnet(name, stackwise_num_blocks, scales, options):
     return ResNet(
         imagenet_stem,
         bottleneck_block,
         stackwise_num_blocks,
         stackwise_num_filters=(64, 128, 256, 512),
-        drop_path=drop_path,
         scales=scales,
         **(IMAGENET | {"name": name} | options),
     )
@@ -158,21 +142,18 @@ def ResNet(
     block: Callable[..., Tensor],
     stackwise_num_blocks: Sequence[int],
     stackwise_num_filters: Sequence[int],
-    drop_path: float = 0.0,
     **kwargs: Any,
 ) -> ResizableNetwork:
     """A residual network with one stage per group; `kwargs` are those of `assemble`.
 
     The stem has as many filters as the first group.
     """
-    rates = iter(drop_rates(drop_path, sum(stackwise_num_blocks)))
     groups = zip(stackwise_num_blocks, stackwise_num_filters)
     blocks = [
         functools.partial(
             block,
             filters=filters,
             stride=2 if group > 2 and number == 1 else 1,
-            drop_rate=next(rates),
             name=f"conv{group}_block{number}",
         )
         for group, (num_blocks, filters) in enumerate(groups, start=2)
@@ -199,7 +180,7 @@ def imagenet_stem(
     return layers.MaxPooling2D(3, 2, padding="same", name="pool1_pool")(x)
 
 
-def _block(x, norm, regularizer, filters, stride, drop_rate, name, *, is_bottleneck):
+def _block(x, norm, regularizer, filters, stride, name, *, is_bottleneck):
     """A shortcut and two 3x3 convolutions, or a 1x1, a 3x3 and a wider 1x1 one."""
     convolutions = [(filters, 3, stride), (filters, 3, 1)]
     if is_bottleneck:
@@ -214,7 +195,6 @@ def _block(x, norm, regularizer, filters, stride, drop_rate, name, *, is_bottlen
             x = norm_relu(x, norm, f"{name}_{number}")
         else:
             x = norm(x, f"{name}_{number}_bn")
-    x = drop_branch(x, drop_rate, f"{name}_drop")
     x = layers.Add(name=f"{name}_add")([shortcut, x])
     return layers.ReLU(name=f"{name}_out")(x)
 

@@ -17,6 +17,7 @@ from keras_resizable.models.convolutions import (
 )
 from keras_resizable.models.options import IMAGENET, NetworkOptions, documented
 from keras_resizable.network import ResizableNetwork
+from keras_resizable.utils.arguments import one_of
 
 # Of each width: filters of the groups, and of the last convolution (table 5).
 _WIDTHS = {
@@ -46,11 +47,7 @@ def ShuffleNetV2(
         width: 0.5, 1.0, 1.5 or 2.0.
         {options}
     """
-    if width not in _WIDTHS:
-        raise ValueError(
-            f"`width` must be one of {tuple(_WIDTHS)}. Received: {width!r}"
-        )
-    stackwise_num_filters, last_filters = _WIDTHS[width]
+    stackwise_num_filters, last_filters = _WIDTHS[one_of("width", width, _WIDTHS)]
     return ShuffleNet(
         stackwise_num_units=(4, 8, 4),
         stackwise_num_filters=stackwise_num_filters,

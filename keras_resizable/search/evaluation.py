@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import logging
 import pathlib
 import time
 import warnings
@@ -21,7 +22,6 @@ from keras_resizable.subnetworks.scales import digest_of_network
 from keras_resizable.training.distribution import is_chief
 from keras_resizable.utils.batches import (
     Batches,
-    check_not_empty,
     labelled_batches,
     watched,
 )
@@ -37,6 +37,7 @@ from keras_resizable.utils.files import read_arrays, replacing
 from keras_resizable.utils.keras_graph import as_graph
 
 _SECONDS_BETWEEN_SAVES = 60
+_LOG = logging.getLogger(__name__)
 _SAVED = ("right", "confidence", "top5", "loss")
 
 
@@ -100,13 +101,13 @@ def evaluate_configs(
     origin: Mapping[str, str] | None,
     raw: bool,
     verbose: bool,
-) -> tuple[Scores | None, Scores]:
+) -> tuple[Scores | None, Scores, str]:
     """Scores of sub-networks, which share the computations they have in common.
 
     The first are with the statistics that training left, None without `raw`; the second
-    after calibration, if there is any. The data sets are those of `labelled_batches`
-    and `image_batches`. `path` is a `.npz` file that saves progress, to resume from if
-    it is of the same `origin`.
+    after calibration, if there is any. The third is the digest of the data. The data
+    sets are those of `labelled_batches` and `image_batches`. `path` is a `.npz` file
+    that saves progress, to resume from if it is of the same `origin`.
     """
     evaluation = _Evaluation(network, configs, calibrate_with is not None, raw)
     key = repr((origin, configs, raw))
@@ -124,7 +125,8 @@ def evaluate_configs(
             evaluation.save(path, key)
         raise
     scores = evaluation.done.scores  # One or both of raw and calibrated ones.
-    return (scores[0] if evaluation.kinds[0] == "raw" else None), scores[-1]
+    raw_scores = scores[0] if evaluation.kinds[0] == "raw" else None
+    return raw_scores, scores[-1], evaluation.digest.text()
 
 
 def evaluate_model(model: keras.Model, dataset: Batches, name: str) -> Table:
@@ -136,11 +138,11 @@ def evaluate_model(model: keras.Model, dataset: Batches, name: str) -> Table:
     score = _make_score(classifier, tf.distribute.get_strategy())
     run = as_graph(functools.partial(model, training=False))
     scores, seen = Scores.none(1), DataDigest()
-    for images, labels in watched(labelled_batches(dataset, model), "dataset"):
+    batches = labelled_batches(dataset, model)
+    outputs = classifier.num_outputs
+    for images, labels in watched(batches, "dataset", num_outputs=outputs):
         seen.add((images, labels))
-        check_labels(labels, classifier.num_outputs)
         scores = scores.plus(score(run(images), labels).numpy()[None])
-    check_not_empty(scores.right.size, "dataset")
     origin = {
         "network": digest_of_network(model),
         "data": seen.text(),
@@ -197,6 +199,7 @@ class _Evaluation:
         self.kinds = ["raw"] * (raw or not calibrates) + ["calibrated"] * calibrates
         scores = (Scores.none(len(configs)),) * len(self.kinds)
         self.done = _Done(0, 0, self._own_statistics, 0, scores)
+        self.digest = DataDigest()
 
     def run(self, dataset, calibrate_with, verbose):
         """Calibrates and evaluates; yields after each batch."""
@@ -207,7 +210,8 @@ class _Evaluation:
     def _calibrate(self, dataset, verbose):
         dataset = dataset.skip(self.done.calibrated)
         progress = _progress("Calibrating", dataset, 1, verbose)
-        for images in watched(dataset, "calibrate_with"):
+        before = self.done.calibrated
+        for images in watched(dataset, "calibrate_with", before=before):
             calibrated, seen, statistics, *_ = self.done
             self.done = self.done._replace(
                 calibrated=calibrated + 1,
@@ -216,7 +220,6 @@ class _Evaluation:
             )
             progress.add(1)
             yield
-        check_not_empty(self.done.seen, "calibrate_with")
 
     def _evaluate(self, dataset, verbose):
         dataset = dataset.skip(self.done.evaluated)
@@ -232,10 +235,17 @@ class _Evaluation:
         fill = _make_fill(strategy)
         distributed = strategy.experimental_distribute_dataset(dataset)
         for images, labels in watched(
-            distributed, "dataset", int(dataset.cardinality())
+            distributed,
+            "dataset",
+            cardinality=int(dataset.cardinality()),
+            before=self.done.evaluated,
         ):
-            for local in strategy.experimental_local_results(labels):
-                check_labels(local, self._network.classifier.num_outputs)
+            local = [
+                tf.concat(strategy.experimental_local_results(part), axis=0)
+                for part in (images, labels)
+            ]
+            check_labels(local[1], self._network.classifier.num_outputs)
+            self.digest.add(local)
             filled = fill(images)
             scores = []
             for old, statistics in zip(self.done.scores, all_statistics):
@@ -249,7 +259,6 @@ class _Evaluation:
                 evaluated=self.done.evaluated + 1, scores=tuple(scores)
             )
             yield
-        check_not_empty(self.done.evaluated, "dataset")
 
     def save(self, path, key):
         done = self.done
@@ -317,8 +326,7 @@ def _make_fill(strategy):
 
 def _progress(title, dataset, units, verbose):
     batches = int(dataset.cardinality())
-    if verbose:
-        print(title)
+    _LOG.info(title)
     return keras.utils.Progbar(
         batches * units if batches >= 0 else None, verbose=int(verbose)
     )

@@ -1,6 +1,7 @@
 """The lookup table of all sub-networks, or of some, evaluated on all images."""
 
 import hashlib
+import logging
 import os
 import pathlib
 import warnings
@@ -24,6 +25,7 @@ from keras_resizable.utils.digests import digest_of_data
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.files import check_writable
 
+_LOG = logging.getLogger(__name__)
 _HARM = 0.02  # Accuracy that calibrating the largest may cost without a warning.
 
 
@@ -92,8 +94,7 @@ def build_table(
     known = partial = origin = None
     if folder is not None:
         folder = pathlib.Path(folder)
-        if verbose:
-            print("Reading the images, to know them again")
+        _LOG.info("Reading the images, to know them again")
         origin = {
             "network": digest_of_network(network),
             "data": digest_of_data(dataset),
@@ -114,13 +115,13 @@ def build_table(
         # Named by its settings, so that a call with others does not replace it.
         asked = hashlib.sha256(repr((origin, selected)).encode()).hexdigest()[:8]
         partial = folder / f"table.partial-{asked}.npz"
-    of_raw, scores = evaluate_configs(
+    of_raw, scores, digest = evaluate_configs(
         network, dataset, selected, calibrate_with, partial, origin, raw, verbose
     )
     new = table_of(
         list(map(str, selected)),
         scores,
-        origin or {},
+        origin or {"data": digest},
         flops=flops,
         params=network.count_params() - network.extra_params,
         top1_raw=np.nan if of_raw is None else of_raw.means["top1"],

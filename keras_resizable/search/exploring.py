@@ -1,5 +1,6 @@
 """Finding the best sub-networks of a space that is too large to evaluate."""
 
+import logging
 import os
 import pathlib
 
@@ -11,6 +12,7 @@ from keras_resizable.network import ResizableNetwork
 from keras_resizable.search.exhaustive import build_table
 from keras_resizable.search.query import pareto_front
 from keras_resizable.search.table import Table
+from keras_resizable.utils.arguments import integer
 from keras_resizable.utils.batches import (
     Batches,
     check_not_empty,
@@ -19,6 +21,7 @@ from keras_resizable.utils.batches import (
     watched,
 )
 
+_LOG = logging.getLogger(__name__)
 EXPLORED, NARROWED = "explored", "narrowed"
 _MOST_CONFIGS = 50_000
 # The parts of those evaluated on few images that are evaluated on more and on all.
@@ -70,27 +73,16 @@ def explore(
         ones in the folder, with `top1_raw` NaN.
 
     Raises:
-        ValueError: If there are fewer than two evaluations, or as many as
-            configurations; or as `build_table`.
+        ValueError: If there are fewer than two evaluations; or as `build_table`.
 
     Example::
 
         table = search.explore(network, validation, 300, calibrate_with=images)
         table.best(max_flops=2e8)
     """
-    if evaluations < 2:
-        raise ValueError(
-            "Exploring evaluates the cheapest and the most expensive at least, which "
-            f"are two. Received: {evaluations}"
-        )
-    if num_images < 1:
-        raise ValueError(f"`num_images` is at least 1. Received: {num_images}")
+    integer("evaluations", evaluations, 2)  # The cheapest and the most expensive.
+    integer("num_images", num_images, 1)
     costs = _checked(_flops(network, seed) if costs is None else costs, cost, network)
-    if evaluations >= len(costs):
-        raise ValueError(
-            f"There are {len(costs)} sub-networks: `build_table` evaluates them all. "
-            f"Received: evaluations={evaluations}"
-        )
     dataset = labelled_batches(dataset, network)
     if calibrate_with is not None:
         calibrate_with = images_in_random_order(calibrate_with, network)
@@ -99,9 +91,8 @@ def explore(
     total = _count(dataset, "dataset")
 
     def evaluated(stride, to_calibrate, subfolder=""):
-        if verbose:
-            which = f"one of {stride} images" if stride > 1 else "all images"
-            print(f"On {which}: {len(configs)} sub-networks")
+        which = f"one of {stride} images" if stride > 1 else "all images"
+        _LOG.info(f"On {which}: {len(configs)} sub-networks")
         return build_table(
             network,
             _spread(dataset, stride) if subfolder else dataset,
@@ -142,14 +133,13 @@ def _flops(network, seed):
 def _checked(costs, cost, network):
     """The columns `config`, as this library writes them, and `cost` of a table."""
     frame = costs.to_frame()
-    if cost not in frame:
-        raise ValueError(
-            f"`costs` has no column {cost!r}. It has {', '.join(frame.columns)}."
-        )
     names = list(map(str, network.space.select(frame["config"])))
-    values = frame[cost].to_numpy(float)
+    values = np.asarray(frame.get(cost, np.nan), float)
     if not np.isfinite(values).all():
-        raise ValueError(f"`costs` has a {cost!r} that is not a number: {values}")
+        raise ValueError(
+            f"`costs` needs a number in each row of {cost!r}. It has "
+            f"{', '.join(frame.columns)}."
+        )
     return frame.assign(config=names, cost=values)[["config", "cost"]]
 
 

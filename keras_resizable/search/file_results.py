@@ -32,8 +32,6 @@ def write_measurements(
     Returns the paths of the files that were written.
     """
     check_name(device.name)
-    if not results:
-        raise ValueError("There are no results to write.")
     folder = pathlib.Path(results[0]["path"]).parent
     path = folder / f"benchmark_{device.name}.json"
     contents = {

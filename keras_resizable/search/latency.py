@@ -17,8 +17,14 @@ from keras_resizable.network import ResizableNetwork
 from keras_resizable.search.query import LATENCY, MEASURED
 from keras_resizable.space import ConfigLike
 from keras_resizable.subnetworks.pieces import content, cut_piece, pieces_of_configs
+from keras_resizable.utils.arguments import integer
 from keras_resizable.utils.extras import import_extra
-from keras_resizable.utils.files import cache_folder, check_writable, replacing
+from keras_resizable.utils.files import (
+    cache_folder,
+    check_writable,
+    reading,
+    replacing,
+)
 
 if TYPE_CHECKING:
     import pandas
@@ -37,11 +43,9 @@ def latency_rows(
     pandas = import_extra("pandas", "search")
     check_name(device.name)
     threads, warmup, runs = each_round
-    if min(threads, runs, rounds) < 1 or warmup < 0:
-        raise ValueError(
-            "`threads`, `runs` and `rounds` must be at least 1, `warmup` at least 0. "
-            f"Received: {threads=}, {runs=}, {rounds=}, {warmup=}"
-        )
+    integer("warmup", warmup, 0)
+    for name, value in {"threads": threads, "runs": runs, "rounds": rounds}.items():
+        integer(name, value, 1)
     selected = network.space.select(configs)
     settings = f"{threads} threads, {rounds} rounds of {warmup} + {runs} runs, float32"
     measured = f"{device.description}, {settings}"
@@ -143,13 +147,8 @@ def _keep(record, cache, is_default):
 def _read(cache):
     if not cache.exists():
         return {}
-    try:
+    with reading(cache, "Delete it, and what it held is measured again."):
         known = json.loads(cache.read_text())
         for record in known.values():
             min(map(float, record["turns_ms"])), int(record["size_bytes"])
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{cache} is damaged: {error!r}. Delete it, and what it held is measured "
-            "again."
-        ) from error
     return known

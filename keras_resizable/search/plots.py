@@ -37,7 +37,7 @@ def sub_networks(network: ResizableNetwork, configs: Sequence[ConfigLike]) -> "F
         A `matplotlib.figure.Figure`.
 
     Raises:
-        ValueError: If the input shape is not fixed, or there is no configuration.
+        ValueError: If the input shape is not fixed.
 
     Example:
 
@@ -46,8 +46,6 @@ def sub_networks(network: ResizableNetwork, configs: Sequence[ConfigLike]) -> "F
     >>> [text.get_text() for text in figure.axes[0].texts][:3]
     ['stage 1', 'stage 2', 'stage 3']
     """
-    if not len(configs):
-        raise ValueError("There is nothing to draw. Received: configs=[]")
     width = 1.5 * network.space.num_stages + 2.5
     figure = new_figure(width, 1.4 * len(configs) + 0.6)
     _draw_sub_networks(figure.subplots(), network, configs)
@@ -74,15 +72,11 @@ def front(
 
     Raises:
         ValueError: If the table lacks the column or a configuration, or there are
-            configurations without a network, or too many.
+            configurations without a network.
     """
     if len(configs) and network is None:
         raise ValueError(
             f"To draw sub-networks, pass `network` too. Received: configs={configs}"
-        )
-    if len(configs) > len(_LETTERS):
-        raise ValueError(
-            f"At most {len(_LETTERS)} get a letter. Received {len(configs)} configs."
         )
     names = [] if network is None else [str(network.space.config(c)) for c in configs]
     factor, label = (1e-6, "M FLOPs") if cost == "flops" else (1, cost)

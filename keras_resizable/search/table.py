@@ -18,7 +18,7 @@ from keras_resizable.search.significance import PairedTest
 from keras_resizable.space import ConfigLike, SpatialSpace
 from keras_resizable.subnetworks.pieces import count_flops_of_configs
 from keras_resizable.utils.extras import import_extra
-from keras_resizable.utils.files import read_arrays, replacing
+from keras_resizable.utils.files import read_arrays, reading, replacing
 
 if TYPE_CHECKING:
     import pandas
@@ -313,7 +313,7 @@ class Table:
         shared = old.index.intersection(new.index)
         for name in old.columns.intersection(new.columns):
             if name.startswith((LATENCY, MEASURED, "size_bytes")):
-                old[name] = old[name].mask(old.index.isin(shared))
+                old[name] = old[name].mask(new[name].reindex(old.index).notna())
                 continue
             one, two = old.loc[shared, name], new.loc[shared, name]
             differ = one.notna() & two.notna() & (one != two)
@@ -369,7 +369,7 @@ class Table:
         """
         each = threads, warmup, runs
         new = latency_rows(network, device, self, each, rounds, cache, verbose)
-        self._frame = self.merge(Table(new))._frame
+        self._frame = self.merge(Table(new.assign(config=self.configs)))._frame
 
     def require_images(self, data: str | None, count: int) -> None:
         """Raises `ValueError` if the results are not of these images.
@@ -437,11 +437,11 @@ class Table:
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If it is damaged or something else.
+            DamagedFileError: If it is damaged or something else.
         """
         pandas = import_extra("pandas", "search")
         contents = read_arrays(path)
-        try:
+        with reading(path):
             columns = {
                 name.removeprefix(_COLUMN): values
                 for name, values in contents.items()
@@ -453,8 +453,6 @@ class Table:
             parts = map(ImageResults, right.astype(bool), confidence)
             results = dict(zip(map(str, contents["evaluated"]), parts, strict=True))
             return cls(frame, results, _ORIGIN.validate_json(str(contents["origin"])))
-        except (IndexError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} is not a lookup table: {error}") from error
 
     def _results_of(self, config):
         name = self._name(config)

@@ -7,9 +7,9 @@ import keras
 import tensorflow as tf
 
 from keras_resizable.layers import ScaleAwareBatchNorm
+from keras_resizable.utils.arguments import integer
 from keras_resizable.utils.batches import (
     Batches,
-    check_not_empty,
     images_in_random_order,
     watched,
 )
@@ -65,8 +65,8 @@ def make_calibrator(model: keras.Model) -> Callable[..., None]:
         return joined(statistics, of_batch, seen, tf.shape(images)[0])
 
     def calibrate(dataset, steps=None):
-        if steps is not None and steps < 1:
-            raise ValueError(f"`steps` is at least 1. Received: steps={steps}")
+        if steps is not None:
+            integer("steps", steps, 1)
         if steps is not None and isinstance(dataset, tf.data.Dataset):
             dataset = dataset.take(steps)  # Also of a data set that never ends.
         statistics = [tf.convert_to_tensor(table) for table in tables]
@@ -75,7 +75,6 @@ def make_calibrator(model: keras.Model) -> Callable[..., None]:
         for images in watched(batches, "dataset"):
             statistics = update(images, statistics, tf.constant(float(seen)))
             seen += len(images)
-        check_not_empty(seen, "dataset")
         for table, value in zip(tables, statistics):
             table.assign(value)
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras_resizable.layers import ScaleAwareBatchNorm
 from keras_resizable.layers.stock_form import Shape
 from keras_resizable.subnetworks.shapes import outputs_of
-from keras_resizable.utils.keras_graph import is_graph
+from keras_resizable.utils.keras_graph import require_fixed_size, require_graph
 
 _TRANSPOSED = (
     keras.layers.Conv1DTranspose,
@@ -73,11 +73,7 @@ def count_flops(model: keras.Model) -> int:
     >>> keras_resizable.count_flops(model)
     960
     """
-    if not is_graph(model):
-        raise ValueError(
-            "FLOPs are counted of functional and sequential models. Received: "
-            f"{type(model).__name__}"
-        )
+    require_graph(model)
     inputs = [
         keras.KerasTensor(of_one_image(tensor.shape), tensor.dtype)
         for tensor in model.inputs
@@ -87,11 +83,7 @@ def count_flops(model: keras.Model) -> int:
 
 def of_one_image(shape: Shape) -> Shape:
     """The shape of a batch with one image."""
-    if None in shape[1:]:
-        raise ValueError(
-            "FLOPs depend on the size of the input, but the input shape is "
-            f"{tuple(shape[1:])}: make the model with a fixed `input_shape`."
-        )
+    require_fixed_size(shape)
     return (1, *shape[1:])
 
 

@@ -14,6 +14,7 @@ from keras_resizable.subnetworks.calibration import batch_norms, scope_of
 from keras_resizable.subnetworks.cutting import Cut
 from keras_resizable.subnetworks.flops import flops_and_outputs, of_one_image
 from keras_resizable.subnetworks.shapes import inputs_of, outputs_of
+from keras_resizable.utils.keras_graph import require_fixed_size
 from keras_resizable.utils.messages import first_line
 
 
@@ -73,13 +74,8 @@ def cut_out(
 ) -> tuple[keras.Model, Cut]:
     """A sub-network of stock Keras layers, and the `Cut` that has its copies."""
     (inputs,) = parts[0].model.inputs
-    input_shape = inputs.shape[1:]
-    if None in input_shape:
-        raise ValueError(
-            "A sub-network has a fixed input shape, but the network's is "
-            f"{input_shape}. Make one with a fixed `input_shape`, and load the weights."
-        )
-    features = images = keras.Input(input_shape, name="images", dtype=inputs.dtype)
+    require_fixed_size(inputs.shape)
+    features = images = keras.Input(inputs.shape[1:], name="images", dtype=inputs.dtype)
     cut = Cut()
     for part in parts:
         features = cut.part(part.model, features, part.scale_index_in(config))

@@ -48,31 +48,27 @@ def output_spec(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:
         for leaf in keras.tree.flatten((args, kwargs))
         if isinstance(leaf, keras.KerasTensor)
     ]
-    try:
-        _check_channels(operation, args)
-        if isinstance(operation, keras.layers.Concatenate):
-            _check_joined(operation, shapes)
-        return operation.compute_output_spec(*args, **kwargs)
-    except Exception as error:  # A user-defined layer may raise any type.
-        raise ValueError(
-            f"Layer {operation.name!r}, a {type(operation).__name__}, cannot run on "
-            f"{', '.join(map(str, shapes))}: {first_line(error)}"
-        ) from error
+    reason, cause = _misfit(operation, args, shapes), None
+    if reason is None:
+        try:
+            return operation.compute_output_spec(*args, **kwargs)
+        except Exception as error:  # A user-defined layer may raise any type.
+            reason, cause = first_line(error), error
+    raise ValueError(
+        f"Layer {operation.name!r}, a {type(operation).__name__}, cannot run on "
+        f"{', '.join(map(str, shapes))}: {reason}"
+    ) from cause
 
 
-def _check_channels(layer, args):
-    """Rejects inputs that do not fit a layer's kernel."""
+def _misfit(layer, args, shapes):
+    """Why inputs do not fit a layer, where Keras says so only when it runs."""
     axes = getattr(getattr(layer, "input_spec", None), "axes", None) or {}
     for axis, size in axes.items():
         if args and args[0].shape[axis] not in (None, size):
-            raise ValueError(
-                f"it takes {size} values on axis {axis}, not {args[0].shape[axis]}."
-            )
-
-
-def _check_joined(layer, shapes):
-    """Rejects maps of several sizes, which Keras does only when the layer runs."""
-    axis = layer.axis % len(shapes[0])
-    others = {shape[:axis] + shape[axis + 1 :] for shape in shapes}
-    if len(others) > 1 and not any(None in shape for shape in others):
-        raise ValueError("their sizes differ.")
+            return f"it takes {size} values on axis {axis}, not {args[0].shape[axis]}."
+    if isinstance(layer, keras.layers.Concatenate):
+        axis = layer.axis % len(shapes[0])
+        others = {shape[:axis] + shape[axis + 1 :] for shape in shapes}
+        if len(others) > 1 and not any(None in shape for shape in others):
+            return "their sizes differ."
+    return None

@@ -16,18 +16,14 @@ from keras_resizable.distillation import (
 from keras_resizable.layers import HasStockForm, ScaleAwareBatchNorm
 from keras_resizable.samplers import SwitchingSampler
 from keras_resizable.training.records import check_shares
-from keras_resizable.utils.classifier_outputs import is_multi_label
+from keras_resizable.utils.classifier_outputs import require_one_class
 from keras_resizable.utils.keras_graph import layers_of
 
 _DRAWN_STEPS = 10  # For a sampler that does not declare what it draws.
 
 
-def check_settings(split_batch: bool, jit_compile: bool | str) -> None:
-    """Rejects settings of `compile` that are not valid by themselves."""
-    if split_batch not in (True, False):
-        raise ValueError(
-            f"`split_batch` is True or False. Received: split_batch={split_batch!r}"
-        )
+def check_compiler(jit_compile: bool | str) -> None:
+    """Rejects XLA."""
     if jit_compile is True:
         raise ValueError(
             "`jit_compile=True` is not possible: XLA needs fixed sizes, but those of a "
@@ -56,12 +52,7 @@ def check_distillation(
             "Distillation needs one output of (batch, classes), two or more classes. "
             f"The head has {shapes}."
         )
-    if is_multi_label(loss):
-        raise ValueError(
-            "A teacher gives each image one class, by probabilities that sum to 1; "
-            "with this loss it may have several: leave `distillation` out. "
-            f"Received: loss={loss!r}"
-        )
+    require_one_class(loss)
     if isinstance(distillation, TeacherDistillation):
         _check_teacher(distillation.teacher, stem, head)
     step = step_without_largest(sampler) if in_place else None

@@ -3,7 +3,8 @@
 import keras
 
 from keras_resizable.training.replicas import num_replicas
-from keras_resizable.utils.classifier_outputs import Classifier, is_multi_label
+from keras_resizable.utils.arguments import one_of
+from keras_resizable.utils.classifier_outputs import Classifier, require_one_class
 from keras_resizable.utils.keras_graph import layers_of
 
 WEIGHTS = ("all", "classifier")
@@ -14,34 +15,22 @@ def train_only(model: keras.Model, weights: str) -> None:
 
     The latter suit a change of resolution (Touvron et al., 2019, arXiv:1906.06423).
     """
-    if weights not in WEIGHTS:
-        raise ValueError(
-            f"`weights` must be one of {WEIGHTS}. Received: weights={weights!r}"
-        )
+    one_of("weights", weights, WEIGHTS)
     layers = layers_of(model)
     for layer in layers:
         layer.trainable = True
     if weights == "all":
         return
-    classifier = _last(model, keras.layers.Dense)
-    behind = layers[layers.index(classifier) + 1 :]
-    others = [layer for layer in behind if layer.weights and not layers_of(layer)]
-    if others:
+    leaves = [layer for layer in layers if not layers_of(layer)]
+    *_, classifier = (layer for layer in leaves if layer.weights)
+    if not isinstance(classifier, keras.layers.Dense):
         raise ValueError(
-            f"{model.name} does not end with a dense layer: behind {classifier.name!r} "
-            f"comes {others[-1].name!r}. Train all weights."
+            f"{model.name} does not end with a dense layer, but with "
+            f"{classifier.name!r}. Train all weights."
         )
-    trained = [_last(model, keras.layers.BatchNormalization), classifier]
-    for layer in layers:
-        if not layers_of(layer):  # A layer that holds others follows them.
-            layer.trainable = layer in trained
-
-
-def _last(model, kind):
-    for layer in reversed(layers_of(model)):
-        if isinstance(layer, kind):
-            return layer
-    raise ValueError(f"{model.name} has no {kind.__name__} layer to train.")
+    norms = [x for x in leaves if isinstance(x, keras.layers.BatchNormalization)]
+    for layer in leaves:  # A layer that holds others follows them.
+        layer.trainable = layer in (classifier, *norms[-1:])
 
 
 def taught_by(model: keras.Model, teacher: keras.Model) -> keras.distillation.Distiller:
@@ -51,18 +40,12 @@ def taught_by(model: keras.Model, teacher: keras.Model) -> keras.distillation.Di
     """
     for taking_part in (model, teacher):
         classifier = Classifier(taking_part)
-        if not classifier.gives_probabilities:
+        if classifier.is_binary or not classifier.gives_probabilities:
             raise ValueError(
-                "A teacher and its student answer with probabilities. "
-                f"{taking_part.name!r} gives logits: add a softmax layer."
+                "A teacher and its student answer with probabilities of two or more "
+                f"classes: {taking_part.name!r} needs a softmax at its end."
             )
-        loss = taking_part.loss if taking_part.compiled else None
-        if classifier.is_binary or is_multi_label(loss):
-            raise ValueError(
-                "A teacher and its student answer with one of two or more classes, "
-                f"by probabilities that sum to 1. {taking_part.name!r} does not: "
-                "softmax does."
-            )
+        require_one_class(taking_part.loss if taking_part.compiled else None)
     return _Distiller(
         teacher,
         model,
@@ -86,11 +69,7 @@ class _Distiller(keras.distillation.Distiller):
     """Adds the penalties of the student's regularizers, which Keras leaves out."""
 
     def compile(self, optimizer="adam", loss=None, **kwargs):
-        if is_multi_label(loss):
-            raise ValueError(
-                "A teacher gives each image one class, and with this loss it may have "
-                f"several. Received: loss={loss!r}"
-            )
+        require_one_class(loss)
         # Keras would not average a function over replicas.
         is_function = loss is not None and not isinstance(loss, keras.losses.Loss)
         super().compile(optimizer, _Mean(loss) if is_function else loss, **kwargs)

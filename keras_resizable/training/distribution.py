@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from keras_resizable.training.replicas import sum_over_replicas
+from keras_resizable.utils.arguments import one_of
 
 STRATEGIES = ("none", "mirrored", "multi_worker")
 _MAX_TEXT = 1024
@@ -32,14 +33,13 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     >>> with keras_resizable.make_strategy("none").scope():
     ...     network = keras_resizable.ResNet20()
     """
+    one_of("strategy", name, STRATEGIES)
     if name == "none":
         return tf.distribute.get_strategy()
     if name == "mirrored":
         return tf.distribute.MirroredStrategy()
-    if name == "multi_worker":
-        _check_tf_config()
-        return tf.distribute.MultiWorkerMirroredStrategy()
-    raise ValueError(f"A strategy must be one of {STRATEGIES}. Received: {name!r}")
+    _check_tf_config()
+    return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 def _check_tf_config():

@@ -1,7 +1,6 @@
 """A first learning rate, from a minute of training."""
 
 import dataclasses
-import numbers
 import os
 
 import keras
@@ -10,6 +9,7 @@ import tensorflow as tf
 
 from keras_resizable.subnetworks.cutting import copy_state
 from keras_resizable.training.averaging import without_loss_scaling
+from keras_resizable.utils.arguments import integer, number
 from keras_resizable.utils.batches import check_not_empty, labelled_batches
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.files import replacing
@@ -97,14 +97,10 @@ def find_learning_rate(
     >>> result.suggested  # doctest: +SKIP
     0.1
     """
+    integer("steps", steps, 10)
+    number("lowest", lowest, above=0, below=highest)
     if not network.compiled:
         raise ValueError("Compile the network first, as it is to be trained.")
-    is_whole = isinstance(steps, numbers.Integral)
-    if not 0 < lowest < highest or not is_whole or steps < 10:
-        raise ValueError(
-            "A range test takes 10 steps or more, from a positive rate to a higher. "
-            f"Received: steps={steps}, lowest={lowest}, highest={highest}"
-        )
     rising = keras.optimizers.schedules.ExponentialDecay(
         lowest, decay_steps=steps - 1, decay_rate=highest / lowest
     )
@@ -129,14 +125,12 @@ def find_learning_rate(
         shuffle=False,
     )
     values = np.array(losses.averages)
-    if not len(values):
-        raise ValueError("The loss is not finite at the first step, whatever the rate.")
     rates = lowest * (highest / lowest) ** (np.arange(len(values)) / (steps - 1))
-    best = int(np.argmin(values))
+    best = int(np.argmin(values)) if len(values) else 0
     if best == 0:
         raise ValueError(
-            f"The loss is nowhere lower than at first, {values[0]:.3g}: the network "
-            f"does not learn at rates from {lowest:g} to {highest:g}."
+            "The loss is nowhere finite and lower than at first: the network does not "
+            f"learn at rates from {lowest:g} to {highest:g}. Losses: {values[:3]}"
         )
     return RangeTest(rates, values, suggested=float(f"{rates[best]:.0e}"))
 

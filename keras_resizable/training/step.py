@@ -8,7 +8,6 @@ import keras
 import tensorflow as tf
 
 from keras_resizable.distillation import Distillation, InPlaceDistillation
-from keras_resizable.layers.context import run_with
 from keras_resizable.subnetworks.parts import norms_by_stage
 from keras_resizable.training import replicas
 from keras_resizable.training.batch import Batch, Collecting
@@ -183,10 +182,7 @@ class TrainStep:
                 # An assignment in a loop cannot be reduced over replicas. So the
                 # loop hands the state on, and it is assigned afterwards.
                 before = zip(state, state_values)
-                with (
-                    Collecting(before, network.trainable_variables) as scope,
-                    run_with(is_largest=is_largest(plan[k])),
-                ):
+                with Collecting(before, network.trainable_variables) as scope:
                     outputs = network.run_stages(
                         own.features, tf.unstack(plan[k]), training=True
                     )

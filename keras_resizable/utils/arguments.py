@@ -36,17 +36,12 @@ def number(
         and (above is None or value > above)
         and (below is None or value < below)
     ):
-        limits = {
-            "at least": least,
-            "above": above,
-            "at most": most,
-            "below": below,
-        }
-        wanted = [f"{text} {x}" for text, x in limits.items() if x is not None]
+        limits = {"of at least": least, "above": above, "of at most": most}
+        limits["below"] = below
+        wanted = [f" {text} {x}" for text, x in limits.items() if x is not None]
         what = "an integer" if kind is numbers.Integral else "a number"
         raise ValueError(
-            f"`{name}` must be {what} {' and '.join(wanted)}".rstrip()
-            + f". Received: {name}={value!r}"
+            f"`{name}` must be {what}{' and'.join(wanted)}. Received: {name}={value!r}"
         )
     return value
 

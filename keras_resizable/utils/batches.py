@@ -1,5 +1,6 @@
 """Batches of images in the forms that users pass them, checked once."""
 
+import logging
 import warnings
 from collections.abc import Iterator
 from typing import Any, TypeAlias
@@ -8,13 +9,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resizable.utils.classifier_outputs import integer_labels
+from keras_resizable.utils.classifier_outputs import check_labels, integer_labels
 from keras_resizable.utils.keras_graph import require_graph
 
 # Batches of images or of images and labels, or all of them as arrays.
 Batches: TypeAlias = (
     tf.data.Dataset | np.ndarray | tf.Tensor | tuple[np.ndarray | tf.Tensor, ...]
 )
+_LOG = logging.getLogger(__name__)
 _ARRAY_BATCH = 32  # Images of a batch of an array.
 _BATCHES_LOOKED_AT = 8
 _BATCHES_TO_TELL, _BATCHES_TO_WARN = 1000, 5000
@@ -77,20 +79,35 @@ def _warn_of_order(dataset, name):
     )
 
 
-def watched(batches: Any, name: str, cardinality: int | None = None) -> Iterator[Any]:
-    """Yields batches, and reports progress if their number is unknown (negative)."""
+def watched(
+    batches: Any,
+    name: str,
+    *,
+    num_outputs: int | None = None,
+    cardinality: int | None = None,
+    before: int = 0,
+) -> Iterator[Any]:
+    """Yields batches, and checks what only reading them shows.
+
+    That there are some, with those read `before`; that labels are of `num_outputs`
+    classes, if given; and that they end: warns after many of an unknown number.
+    """
     if cardinality is None:
         cardinality = int(batches.cardinality())
+    number = 0
     for number, batch in enumerate(batches, 1):
+        if num_outputs is not None:
+            check_labels(batch[1], num_outputs, name)
         yield batch
         if cardinality < 0 and number % _BATCHES_TO_TELL == 0:
-            print(f"{number:,} batches of `{name}`, and it goes on")
+            _LOG.info(f"{number:,} batches of `{name}`, and it goes on")
         if cardinality < 0 and number == _BATCHES_TO_WARN:
             warnings.warn(
                 f"`{name}` has given {number:,} batches, and does not say how many "
                 f"there are. If it never ends, pass `{name}.take(batches)`.",
                 stacklevel=3,
             )
+    check_not_empty(number + before, name)
 
 
 def labelled_batches(
@@ -99,17 +116,17 @@ def labelled_batches(
     """Batches of images, in the dtype of a model, and labels, integers or one-hot."""
     dataset = _ending(data, name)
     spec = dataset.element_spec
-    if not (isinstance(spec, tuple) and len(spec) == 2):
+    if not (
+        isinstance(spec, tuple)
+        and len(spec) == 2
+        and _is_numeric(spec[1])
+        and spec[1].shape.rank in (None, 1, 2)
+    ):
         raise ValueError(
-            f"`{name}` has batches of images and labels. Received batches of "
-            f"{_described(spec)}."
+            f"`{name}` has batches of images and labels, integers (batch,) or one-hot "
+            f"(batch, classes). Received batches of {_described(spec)}."
         )
     dtype = _dtype_for(model, spec[0], name)
-    if not _is_numeric(spec[1]) or spec[1].shape.rank not in (None, 1, 2):
-        raise ValueError(
-            f"Labels are integers (batch,) or one-hot (batch, classes). `{name}` has "
-            f"{_described(spec[1])}."
-        )
     return dataset.map(lambda images, labels: (tf.cast(images, dtype), labels))
 
 
@@ -126,39 +143,32 @@ def _ending(data, name):
         check_not_empty(data.cardinality() != 0, name)
         return data
     parts = data if isinstance(data, tuple) else (data,)
-    if not all(isinstance(part, (np.ndarray, tf.Tensor)) for part in parts):
+    are_arrays = all(isinstance(part, (np.ndarray, tf.Tensor)) for part in parts)
+    lengths = {len(part) for part in parts} if are_arrays else set()
+    if len(lengths) != 1:
         raise ValueError(
             f"`{name}` is a tf.data.Dataset of batches, or an array (images, height, "
-            f"width, channels). Received: {type(data).__name__}"
+            "width, channels), or images and as many labels. Received: "
+            f"{type(data).__name__} of lengths {sorted(lengths)}"
         )
-    lengths = {len(part) for part in parts}
-    if len(lengths) > 1:
-        raise ValueError(
-            f"`{name}` has {sorted(lengths)} images and labels: they belong "
-            "together one by one."
-        )
-    check_not_empty(max(lengths, default=0), name)
+    check_not_empty(max(lengths), name)
     return tf.data.Dataset.from_tensor_slices(data).batch(_ARRAY_BATCH)
 
 
 def _dtype_for(model, spec, name):
     """The dtype that a model takes, or images have; checks the spec of the images."""
-    if not _is_numeric(spec) or spec.shape.rank not in (None, 4):
+    expected, dtype = (None, None, None), getattr(spec, "dtype", None)
+    if model is not None:
+        stem = getattr(model, "stem", model)  # A super-network gets images by its stem.
+        require_graph(stem)
+        expected, dtype = stem.inputs[0].shape[1:], stem.inputs[0].dtype
+    if not _is_numeric(spec) or not spec.shape.is_compatible_with((None, *expected)):
         raise ValueError(
-            f"Batches of images are (batch, height, width, channels). `{name}` has "
+            f"`{name}` needs batches of images (batch, "
+            f"{str(tuple(expected))[1:-1].replace('None', 'any')}). It has batches of "
             f"{_described(spec)}."
         )
-    if model is None:
-        return spec.dtype
-    stem = getattr(model, "stem", model)  # A super-network gets images by its stem.
-    require_graph(stem)
-    expected = stem.inputs[0].shape[1:]
-    if spec.shape.rank is not None and not spec.shape[1:].is_compatible_with(expected):
-        raise ValueError(
-            f"The network takes images of {tuple(expected)}. `{name}` has images of "
-            f"{tuple(spec.shape[1:])}."
-        )
-    return stem.inputs[0].dtype
+    return dtype
 
 
 def _is_numeric(spec):

@@ -89,36 +89,34 @@ def integer_labels(labels: tf.Tensor) -> tf.Tensor:
     return tf.cast(labels, tf.int32)
 
 
-def check_labels(labels: np.ndarray | tf.Tensor, num_outputs: int) -> None:
+def check_labels(
+    labels: np.ndarray | tf.Tensor, num_outputs: int, name: str = "dataset"
+) -> None:
     """Rejects labels that are not a class, and images with several labels."""
     labels, num_classes = np.asarray(labels), max(num_outputs, 2)
     if labels.ndim == 2 and labels.shape[1] > 1:
         sums = labels.sum(axis=-1, dtype=np.float64)
-        wrong = sums[abs(sums - 1) > _TOLERANCE]
-        if len(wrong):
-            raise ValueError(
-                "Labels are numbers of classes or one-hot rows, and an image has one. "
-                f"`dataset` has a row with a sum of {wrong[0]:g}."
-            )
-        if labels.shape[1] != num_classes:
-            raise ValueError(
-                f"One-hot rows are of {num_classes} classes. `dataset` has rows of "
-                f"{labels.shape[1]}."
-            )
-    numbers = integer_labels(tf.convert_to_tensor(labels)).numpy()
-    wrong = numbers[(numbers < 0) | (numbers >= num_classes)]
-    if len(wrong):
+        wrong = (abs(sums - 1) > _TOLERANCE) | (labels.shape[1] != num_classes)
+    else:
+        labels = labels.reshape(len(labels))
+        wrong = (labels < 0) | (labels >= num_classes)
+    if wrong.any():
         raise ValueError(
-            f"Labels are from 0 to {num_classes - 1}. `dataset` has {wrong[0]}."
+            f"Labels are classes from 0 to {num_classes - 1}, or one-hot rows of "
+            f"{num_classes}. `{name}` has {labels[wrong][0]}."
         )
 
 
-def is_multi_label(loss: Any) -> bool:
-    """Whether a loss, as `compile` takes it, has a separate answer for each output."""
-    losses, loss = keras.losses, _loss_of(loss)
-    return isinstance(
-        loss, (losses.BinaryCrossentropy, losses.BinaryFocalCrossentropy)
-    ) or loss in (losses.binary_crossentropy, losses.binary_focal_crossentropy)
+def require_one_class(loss: Any) -> None:
+    """Rejects a loss with which an image may have several classes, for teachers."""
+    losses, given = keras.losses, _loss_of(loss)
+    if isinstance(
+        given, (losses.BinaryCrossentropy, losses.BinaryFocalCrossentropy)
+    ) or given in (losses.binary_crossentropy, losses.binary_focal_crossentropy):
+        raise ValueError(
+            "A teacher gives each image one class, by probabilities that sum to 1; "
+            f"with this loss it may have several. Received: loss={loss!r}"
+        )
 
 
 def _loss_of(loss):

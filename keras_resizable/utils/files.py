@@ -85,7 +85,8 @@ def reading(path: str | os.PathLike, advice: str = "") -> Iterator[None]:
     except (FileNotFoundError, PermissionError, MemoryError):
         raise
     except Exception as error:  # NumPy, zipfile and json raise many types.
-        reason = first_line(error)
+        is_lacking = isinstance(error, KeyError)
+        reason = f"it has no {error}" if is_lacking else first_line(error).rstrip(".")
         message = f"{path} is damaged or something else: {reason}. {advice}"
         raise DamagedFileError(message.rstrip()) from error
 

@@ -118,3 +118,13 @@ def as_graph(
         return graph(first, *others)
 
     return run
+
+
+def require_fixed_size(shape: Sequence[int | None]) -> None:
+    """Rejects the shape of a batch of images whose size is not known."""
+    if None in shape[1:]:
+        raise ValueError(
+            "Costs and files depend on the size of the images, but the input shape is "
+            f"{tuple(shape[1:])}: make the model with a fixed `input_shape`, and load "
+            "the weights of this one into it."
+        )

@@ -94,7 +94,7 @@ def test_a_claim_is_regenerated_and_goes_on(tmp_path):
 
     # As if it had been stopped when a trained network was being evaluated.
     stopped = runs / "alone_0.5" / "seed0"
-    (stopped / "table.csv").unlink()
+    (stopped / "table.npz").unlink()
     stopped.rename(stopped.with_name("seed0.unfinished"))
     result = run("tiny", "--results_dir=results")
     assert "Resuming from step 3" in result.stdout

@@ -98,14 +98,14 @@ def channels_first():
 
 
 REFUSED = {
-    "subclassed": (Subclassed, "Subclassed with a `call` of its own.*functional"),
+    "subclassed": (Subclassed, "must be a functional or sequential.*Subclassed"),
     "subclassed inside": (
         lambda: of(lambda x: Subclassed()(body(x))),
-        "in the model is a Subclassed with a `call` of its own",
+        "A model inside must be functional.*, a Subclassed",
     ),
     "not built": (
         lambda: keras.Sequential([layers.Conv2D(4, 3)]),
-        r"has no input shape yet: `model.build\(\(None, height, width",
+        "of its own and built.*built=False",
     ),
     "tokens": (tokens, "no place for a resize in .*resize_before"),
     "cells": (cells, "no place for a resize in .*all that follows goes through"),
@@ -137,22 +137,22 @@ REFUSED = {
         lambda: with_layer(layers.Lambda(lambda x: 2 * x)),
         "Layer 'lambda.*', a Lambda, cannot be copied",
     ),
-    "channels first": (channels_first, "Layer 'conv2d.*' has data_format='channels_f"),
+    "channels first": (channels_first, "'conv2d.*data_format='channels_first'"),
     "norm of another axis": (
         lambda: with_layer(layers.BatchNormalization(axis=1)),
-        "Layer 'batch_norm.*' has axis=1",
+        "'batch_norm.*', a BatchNormalization with {'axis': 1}",
     ),
     "norm with a constraint": (
         lambda: with_layer(layers.BatchNormalization(gamma_constraint="non_neg")),
-        "Layer 'batch_norm.*' has gamma_constraint=",
+        "'batch_norm.*', a BatchNormalization with {'gamma_constraint'",
     ),
-    "norm of another class": (lambda: with_layer(Norm()), "Layer 'norm.*' is a Norm:"),
-    "two inputs": (two_inputs, "takes 2 inputs; a resizable network takes images"),
+    "norm of another class": (lambda: with_layer(Norm()), "Received: 'norm.*', a Norm"),
+    "two inputs": (two_inputs, r"images \(batch.*alone.*\), \(None, 24, 24, 3\)"),
     "no images": (
         lambda: keras.Sequential([keras.Input((8,)), layers.Dense(2)]),
-        r"takes images \(batch, height, width, channels\). The model takes \(None, 8\)",
+        r"images \(batch, height, width, channels\).*\(None, 8\)",
     ),
-    "no model": (lambda: "EfficientNetB0", "A keras.Model is needed.*EfficientNetB0"),
+    "no model": (lambda: "EfficientNetB0", "keras.Model.*model='EfficientNetB0'"),
 }
 
 
@@ -177,18 +177,16 @@ def test_images_that_are_too_small_are_named():
 def test_wrong_places_are_named():
     model = plain()
     names = [point.layer for point in resize_points(model)]
-    with pytest.raises(
-        ValueError, match="before the layer 'no_such': there is no such"
-    ):
+    with pytest.raises(ValueError, match="`resize_before` must be .*'no_such'"):
         from_keras(model, SCALES, resize_before="no_such")
     inside = [layer.name for layer in model.layers if layer.name.startswith("conv2d")]
     inside = [name for name in inside if name not in names][1]
-    with pytest.raises(ValueError, match=f"{inside}': no single map of features"):
+    with pytest.raises(ValueError, match=f"a single map.* '{inside}'"):
         from_keras(model, SCALES, resize_before=[inside])
 
 
 def test_a_wrong_size_is_named():
-    with pytest.raises(ValueError, match=r"takes \(24, 24, 3\). Received: .*32, 32, 3"):
+    with pytest.raises(ValueError, match=r"takes them, \(24, 24, 3\).*=\(32, 32, 3\)"):
         from_keras(plain(), SCALES, input_shape=(32, 32, 3))
     with pytest.raises(ValueError, match=r"input_shape=\(24, 24\)"):
         from_keras(plain(), SCALES, input_shape=(24, 24))

@@ -210,32 +210,27 @@ def test_height_and_width_may_differ(images):
 
 
 def test_bad_arguments_are_named(images):
-    with pytest.raises(
-        ValueError, match=r"'none', 'pad_crop_flip', 'inception'.*'cut'"
-    ):
-        data.train_dataset(images, BATCH, augmentation="cut")
-    with pytest.raises(ValueError, match="batch of 23 images is more than the 22"):
-        data.train_dataset(images, 23)
-    with pytest.raises(ValueError, match="batch of 23 images is more than the 22"):
+    with pytest.raises(ValueError, match="at most 22. Received: batch_size=23"):
         data.steps_per_epoch(22, 23)
     with pytest.raises(ValueError, match="4 images cannot be dealt to 3 workers"):
         data.train_dataset(images, BATCH, num_shards=3)
     for options, error in (
-        ({"mixup": -1.0}, "`mixup` is at least 0. Received: mixup=-1.0"),
-        ({"mixup": float("nan")}, "`mixup` is at least 0"),
-        ({"cutout": -0.5}, "`cutout` is from 0 to 1. Received: cutout=-0.5"),
-        ({"cutmix": 2.0}, "`cutmix` is from 0 to 1"),
-        ({"rand_augment": 2.0}, "`rand_augment` is from 0 to 1"),
-        ({"start_step": -5}, "Received: start_step=-5"),
-        ({"shard": 3}, "Received: start_step=0, shard=3, num_shards=1"),
+        ({"augmentation": "cut"}, "'inception'. Received: augmentation='cut'"),
+        ({"mixup": -1.0}, "mixup=-1.0"),
+        ({"mixup": float("nan")}, "mixup=nan"),
+        ({"cutout": -0.5}, "cutout=-0.5"),
+        ({"cutmix": 2.0}, "cutmix=2.0"),
+        ({"rand_augment": 2.0}, "rand_augment=2.0"),
+        ({"start_step": -5}, "start_step=-5"),
+        ({"shard": 3}, "below 1. Received: shard=3"),
         ({"num_shards": 0}, "num_shards=0"),
-        ({"image_size": 0}, "one or two numbers of pixels. Received: image_size=0"),
-        ({"image_size": (8, 8, 8)}, "one or two numbers of pixels"),
-        ({"image_size": 8.5}, "one or two numbers of pixels"),
+        ({"image_size": 0}, "image_size=0"),
+        ({"image_size": (8, 8, 8)}, r"\(3,\) .*requested shape \(2,\)"),
+        ({"image_size": 8.5}, "image_size=8.5"),
     ):
         with pytest.raises(ValueError, match=error):
             data.train_dataset(images, BATCH, **options)
-    with pytest.raises(ValueError, match="`batch_size` is at least 1. Received: 0"):
+    with pytest.raises(ValueError, match="batch_size=0"):
         data.train_dataset(images, 0)
     with pytest.raises(ValueError, match="several sizes: give an `image_size`"):
         resolved_shape((None, None, 3))
@@ -255,7 +250,7 @@ def test_kept_images_come_back(images, tmp_path):
     save_images(images.train, path, (8, 6, 3), max_images=7)
     assert len(take(load_images(path), -1)[0][0]) == 7
     np.savez(path, images=np.zeros((3, 8, 6, 3), np.uint8), labels=np.zeros(2, int))
-    with pytest.raises(ValueError, match="a label for each image"):
+    with pytest.raises(ValueError, match="one for each image"):
         load_images(path)
 
 

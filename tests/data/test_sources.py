@@ -112,17 +112,15 @@ def test_a_set_of_tensorflow_datasets(tfds_dir):
 
 
 def test_sets_of_tensorflow_datasets_that_do_not_fit_are_named(tfds_dir):
-    with pytest.raises(ValueError, match="'tiny_moods' is not a set of labelled"):
+    with pytest.raises(ValueError, match="'tiny_moods' .* not a set of labelled"):
         data.load("tiny_moods", str(tfds_dir))
-    with pytest.raises(ValueError, match="'no_such_set' is neither a folder nor"):
-        data.load("no_such_set", str(tfds_dir))
 
 
 @pytest.mark.parametrize(
     ("name", "error", "told"),
     [
-        ("cifar11", ValueError, "neither a folder nor a set .* Similar are: cifar10"),
-        ("photos/cats", ValueError, "'photos/cats' is neither a folder nor a set"),
+        ("cifar11", ValueError, "no folder, and .* not found. Similar are: cifar10"),
+        ("photos/cats", ValueError, "'photos/cats' is no folder, and .* not found"),
         ("cifar10/large", ValueError, "'cifar10/large' is no folder, and .* not found"),
         ("cifar10:9.0.0", ValueError, "'cifar10:9.0.0' is no folder, and .* only: "),
         ("./photos", FileNotFoundError, "There is no folder .*/photos"),
@@ -131,7 +129,7 @@ def test_sets_of_tensorflow_datasets_that_do_not_fit_are_named(tfds_dir):
         ("photos.2", FileNotFoundError, "There is no folder .*/photos.2"),
         ("my photos", FileNotFoundError, "There is no folder .*/my photos"),
         ("~/no_photos", FileNotFoundError, "There is no folder /.*/no_photos"),
-        ("a_file", NotADirectoryError, "is a folder, and a_file is a file"),
+        ("a_file", FileNotFoundError, "There is no folder .*/a_file"),
     ],
 )
 def test_what_is_no_set_is_one_line(name, error, told, tmp_path, monkeypatch):
@@ -178,9 +176,9 @@ def test_a_seed_alone_decides_the_order(source, request):
 def test_labels_and_channels_that_do_not_fit_are_told():
     images, labels = np.zeros((4, 8, 8, 3), np.uint8), np.arange(4) % 2
     for test, message in (
-        ((images[..., :1], labels), "as many channels. Received: 3 and 1"),
-        ((images, labels + 0.7), "Labels are integers. Received: float64"),
-        ((images, labels.astype(str)), "Labels are integers. Received: <U"),
+        ((images[..., :1], labels), r"as many .*uint8 \(4, 8, 8, 1\)"),
+        ((images, labels + 0.7), "Labels are integers .* float64"),
+        ((images, labels.astype(str)), "Labels are integers .* <U"),
     ):
         with pytest.raises(ValueError, match=message):
             data.from_arrays((images, labels), test)
@@ -194,9 +192,9 @@ def test_arrays_that_are_no_images_are_told():
     for wrong, message in (
         ((images / 255, labels), "uint8, from 0 to 255.*float64"),
         ((images[0, 0], labels), r"uint8 \(8, 3\)"),
-        ((images, labels[:4]), r"6 images, and labels \(4,\)"),
-        ((images, labels + 1), "Labels are from 0 to 2. Received: from 0 to 3"),
-        ((images, labels - 1), "Received: from -1 to 2"),
+        ((images, labels[:4]), r"6 images, and labels int64 \(4,\)"),
+        ((images, labels + 1), r"classes - 1.* \[1 2 3\]"),
+        ((images, labels - 1), r"classes - 1.* \[-1  0  1\]"),
     ):
         with pytest.raises(ValueError, match=message):
             data.from_arrays(wrong, (images, labels), class_names=["a", "b", "c"])

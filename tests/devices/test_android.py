@@ -20,8 +20,6 @@ from keras_resizable.search.file_results import write_measurements
 
 ROOT = pathlib.Path(__file__).parents[2]
 STAND_IN = pathlib.Path(__file__).with_name("stand_in_adb.py")
-# What an ELF file begins with; at 18 the machine: 183 is arm64-v8a, 62 x86_64.
-ARM64 = b"\x7fELF".ljust(18, b"\0") + (183).to_bytes(2, "little") + b"\0" * 12
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +41,7 @@ def model(tmp_path, model_bytes):
 @pytest.fixture
 def binary(tmp_path):
     path = tmp_path / "benchmark_model"
-    path.write_bytes(ARM64)
+    path.write_bytes(b"ELF")  # The stand-in runs in its place.
     return path
 
 
@@ -192,37 +190,33 @@ def test_a_device_is_found_or_named(device, binary):
         return str(error.value)
 
     device(states={})
-    assert "Connect one by USB with USB debugging on" in message()
-    assert "No device has the serial number 'R5CT'" in message(serial="R5CT")
+    assert "connected by USB, with USB debugging on" in message()
+    assert "serial='R5CT', with none connected" in message(serial="R5CT")
     device(states={"R5CT": "device", "emulator-5554": "device"})
-    assert (
-        "several devices: R5CT, emulator-5554. Choose one by its `serial`" in message()
-    )
+    assert "choose one by its `serial`" in message()
+    assert "R5CT (device), emulator-5554 (device) connected" in message()
     assert Android(serial="R5CT", benchmark_binary=binary).serial == "R5CT"
     device(states={"R5CT": "unauthorized"})
-    assert "unlock it, and allow USB debugging" in message()
+    assert "allowed in the dialog that it shows" in message()
+    assert "R5CT (unauthorized)" in message(serial="R5CT")
     device(states={"R5CT": "offline"})
-    assert "R5CT is offline" in message()
+    assert "R5CT (offline)" in message()
 
 
-def test_the_tool_has_to_be_there_and_for_the_device(device, tmp_path, binary):
+def test_the_tool_has_to_be_there(device, tmp_path, binary):
     with pytest.raises(DeviceError, match="--benchmark_binary.*litert-cli"):
         Android()
     cached = tmp_path / "home/.cache/litert-cli/binaries/arm64-v8a/benchmark_model"
     cached.parent.mkdir(parents=True)
     shutil.copy(binary, cached)
     Android()
-    with pytest.raises(FileNotFoundError, match="no benchmark_model at none"):
+    with pytest.raises(FileNotFoundError, match="none"):
         Android(benchmark_binary="none")
-    binary.write_bytes(ARM64[:18] + (62).to_bytes(2, "little"))
-    with pytest.raises(DeviceError, match="built for x86_64, and .* is arm64-v8a"):
-        Android(benchmark_binary=binary)
-    binary.write_text("#!/bin/sh")
-    with pytest.raises(DeviceError, match="no program, and the device is arm64-v8a"):
-        Android(benchmark_binary=binary)
-    for options in ({"delegate": "npu"}, {"affinity": "f0; reboot"}):
-        with pytest.raises(ValueError, match=next(iter(options.values()))):
-            Android(benchmark_binary=binary, **options)
+    with pytest.raises(ValueError, match="npu"):
+        Android(benchmark_binary=binary, delegate="npu")
+    for affinity in ("f0; reboot", "0", ""):
+        with pytest.raises(DeviceError, match="taskset(?s:.*)taskset: "):
+            Android(benchmark_binary=binary, affinity=affinity)
 
 
 @pytest.mark.parametrize(
@@ -230,12 +224,9 @@ def test_the_tool_has_to_be_there_and_for_the_device(device, tmp_path, binary):
     [
         ({"full": True}, "no space left: .*failed to copy"),
         ({"fault": "crash"}, "signal 11 on the device(?s:.*)apply the delegate"),
-        ({"fault": "garbled"}, "not understood: .*Inference \\(avg\\): much"),
-        (
-            {"fault": "silent"},
-            "no line 'Inference timings in us'.* last one is: .*curr",
-        ),
-        ({"gone_after": 0}, "The device is gone. Connect it and start again"),
+        ({"fault": "garbled"}, "not understood at: .*Inference \\(avg\\): much"),
+        ({"fault": "silent"}, "not understood at: .*curr"),
+        ({"gone_after": 0}, "The device is gone: nothing. Connect it"),
     ],
 )
 def test_what_fails_on_the_device_is_told(device, model, binary, settings, message):
@@ -304,7 +295,7 @@ def wait_until(condition, seconds=60):
 
 @pytest.mark.skipif(shutil.which("adb") is None, reason="adb is not installed")
 def test_the_real_adb_has_no_device(binary):
-    with pytest.raises(DeviceError, match="No Android device. Connect one by USB"):
+    with pytest.raises(DeviceError, match="An Android device must be connected"):
         Android(benchmark_binary=binary)
     subprocess.run(["adb", "kill-server"], capture_output=True)
 

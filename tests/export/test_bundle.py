@@ -30,9 +30,7 @@ def test_files_of_two_networks_are_refused(make_network, randomize, tmp_path):
         randomize(network, seed=number)
         ((_, path, _),) = to_tflite_files(network, [config], tmp_path)
         paths.append(path)
-    with pytest.raises(
-        ValueError, match="narrow_resnet_0.5_1.0.tflite is of another n"
-    ):
+    with pytest.raises(ValueError, match="of one network.*narrow_resnet_0.5_1.0.tfl"):
         to_bundle(paths, tmp_path / "bundle.tflite")
     assert not (tmp_path / "bundle.tflite").exists()
 
@@ -43,10 +41,8 @@ def test_files_of_two_networks_are_refused(make_network, randomize, tmp_path):
 def test_files_without_a_name_are_refused(make_network, tmp_path, metadata):
     path = tmp_path / "model.tflite"
     to_tflite(make_network().sub_network("0.5"), path, metadata=metadata)
-    with pytest.raises(ValueError, match="no `config` and no `signature` that are te"):
+    with pytest.raises(ValueError, match="`config` or a `signature`.*model.tflite"):
         to_bundle([path], tmp_path / "bundle.tflite")
-    with pytest.raises(ValueError, match="`paths` are several"):
-        to_bundle(path, tmp_path / "bundle.tflite")
 
 
 def test_a_bundle_of_one_is_of_its_sub_network(make_network, tmp_path):

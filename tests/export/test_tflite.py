@@ -181,7 +181,7 @@ def test_images_that_are_none_are_named_before_the_work(
     for bad, message in (
         (nothing, "holds no batch of images"),
         ([np.zeros((1, 12, 12, 2))], "Received: list"),
-        (np.zeros((1, 9, 12, 2)), "takes images of"),
+        (np.zeros((1, 9, 12, 2)), "9, 12, 2"),
         (tf.data.Dataset.from_tensors(np.zeros((1, 12, 12, 2))).repeat(), "never"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -286,7 +286,7 @@ def test_a_bundle_has_the_same_sub_networks(
     np.testing.assert_array_equal(  # The first is the one that runs if not told.
         run_tflite(bundle, images), run_tflite(paths[0], images)
     )
-    with pytest.raises(ValueError, match=r"signatures \['scale_0.75.*'other'"):
+    with pytest.raises(ValueError, match=r"'scale_0.75.*'other'"):
         run_tflite(bundle, images, "other")
     if quantize != "none":  # All weights are the same bytes: they are stored once.
         weights = [
@@ -320,11 +320,11 @@ def test_what_is_no_bundle_is_refused(make_network, tmp_path):
     ((_, path, _),) = to_tflite_files(network, [()], tmp_path)
     to_tflite(network.sub_network(()), tmp_path / "other.tflite")
     output = tmp_path / "bundle.tflite"
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match=r"different sub-networks.*Received: \[\]"):
         to_bundle([], output)
-    with pytest.raises(ValueError, match="name of another file's signature"):
+    with pytest.raises(ValueError, match="different sub-networks.*scale.*scale"):
         to_bundle([path, path], output)
-    with pytest.raises(ValueError, match="other.tflite is no sub-network"):
+    with pytest.raises(ValueError, match="other.tflite', .None"):
         to_bundle([tmp_path / "other.tflite"], output)
     with pytest.raises(ValueError, match="bundle.lite"):
         to_bundle([path], tmp_path / "bundle.lite")
@@ -348,10 +348,13 @@ def test_bad_arguments_are_named(small_model, tmp_path):
         to_tflite(model, tmp_path / "model.lite")
     with pytest.raises(ValueError, match="quantize='int4'"):
         to_tflite(model, tmp_path / "model.tflite", quantize="int4")
-    with pytest.raises(ValueError, match=r"of a sub-network: `network.sub_network"):
+    with pytest.raises(ValueError, match=r"`network.sub_network.*narrow_resnet"):
         to_tflite(narrow_resnet(), tmp_path / "model.tflite")
+    images = keras.Input((4, 4, 2))
+    with pytest.raises(ValueError, match="`model` must be .* one output"):
+        to_tflite(keras.Model(images, [images, 2 * images]), tmp_path / "model.tflite")
     images = keras.Input((None, None, 2))
-    with pytest.raises(ValueError, match="has a fixed input shape, but the model's is"):
+    with pytest.raises(ValueError, match=r"fixed input shape.*\(None, None, 2\)"):
         to_tflite(keras.Model(images, 2 * images), tmp_path / "model.tflite")
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError):
@@ -377,9 +380,7 @@ def tflite_file(tmp_path_factory):
 
 
 def test_a_file_that_is_missing_is_named(tmp_path):
-    with pytest.raises(
-        FileNotFoundError, match=r"none.tflite.*keras-resizable convert"
-    ):
+    with pytest.raises(FileNotFoundError, match="none.tflite"):
         open_tflite(tmp_path / "none.tflite")
 
 
@@ -559,5 +560,5 @@ def test_what_keras_has_quantized_is_told(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keras, of layers that it cannot quantize.
         model.quantize("int8")
-    with pytest.raises(ValueError, match="Keras has quantized the layer 'dense"):
+    with pytest.raises(ValueError, match="Layer 'dense.*computes in int8.*quantized"):
         to_tflite(model, tmp_path / "model.tflite")

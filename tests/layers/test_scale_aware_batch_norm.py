@@ -133,6 +133,14 @@ def test_bad_number_of_scales_is_named(bad):
         ScaleAwareBatchNorm(bad)
 
 
+def test_other_scales_are_refused():
+    layer = ScaleAwareBatchNorm(2, name="norm")
+    layer.check_scales((1.0, 0.5))
+    ScaleAwareBatchNorm(1).check_scales((1.0, 0.5))
+    with pytest.raises(ValueError, match=r"norm.*scales=\(1.0, 0.5, 0.25\)"):
+        layer.check_scales((1.0, 0.5, 0.25))
+
+
 def run_replicas(strategy, synchronized, inputs):
     """Outputs and layer after a training call on halves of a batch."""
     with strategy.scope():
@@ -220,9 +228,9 @@ def test_a_stock_layer_that_is_not_built_keeps_its_settings():
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"axis": 1}, "'odd' has axis=1"),
-        ({"gamma_constraint": "non_neg"}, "'odd' has gamma_constraint="),
-        ({"renorm": True}, "'odd' has renorm=True"),
+        ({"axis": 1}, "'odd', a .*'axis': 1"),
+        ({"gamma_constraint": "non_neg"}, "'odd', a .*'gamma_constraint'"),
+        ({"renorm": True}, "'odd', a .*'renorm': True"),
     ],
 )
 def test_a_stock_layer_that_cannot_be_ours_is_named(settings, named):

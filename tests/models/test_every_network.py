@@ -110,8 +110,8 @@ def test_mixed_precision_trains(name, dtype):
 
 
 def test_widths_that_do_not_exist_are_named():
-    with pytest.raises(ValueError, match=r"one of \(0.5, 1.0, 1.5, 2.0\).*0.7"):
+    with pytest.raises(ValueError, match=r"`width` must be one of 0.5.*0.7"):
         keras_resizable.ShuffleNetV2(width=0.7)
     for make in (keras_resizable.MobileNetV1, keras_resizable.MobileNetV2):
-        with pytest.raises(ValueError, match="`alpha` must be a positive.*-1"):
+        with pytest.raises(ValueError, match="alpha=-1"):
             make(alpha=-1)

@@ -228,13 +228,11 @@ def test_an_interrupted_search_goes_on(number, tmp_path, monkeypatch, randomize)
 
 
 def test_what_cannot_be_explored_is_one_sentence(evaluated):
-    with pytest.raises(ValueError, match="at least, which are two. Received: 1"):
+    with pytest.raises(ValueError, match="evaluations=1"):
         explore(1)
-    with pytest.raises(ValueError, match="are 1296 sub-networks: `build_table` eval"):
-        explore(1296)
-    with pytest.raises(ValueError, match="`num_images` is at least 1. Received: 0"):
+    with pytest.raises(ValueError, match="num_images=0"):
         explore(num_images=0)
-    with pytest.raises(ValueError, match="no column 'latency'. It has config, flops"):
+    with pytest.raises(ValueError, match="row of 'latency'. It has config, flops"):
         explore(cost="latency")
 
 

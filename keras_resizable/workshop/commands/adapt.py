@@ -22,7 +22,7 @@ from keras_resizable import adapt, search
 from keras_resizable.export.tflite import QUANTIZE
 from keras_resizable.search.evaluation import evaluate_model
 from keras_resizable.workshop import data, recipes, runs
-from keras_resizable.workshop.commands.command_line import refuse_arguments
+from keras_resizable.workshop.commands.command_line import refuse_arguments, say
 from keras_resizable.workshop.runs import Run
 from keras_resizable.workshop.runs.folders import LATEST
 
@@ -36,25 +36,27 @@ flags.DEFINE_bool("unused", False, "Take images that the run has not trained wit
 flags.DEFINE_integer("epochs", 20, "Passes of a router over these images.", 1)
 flags.DEFINE_enum("quantize", None, QUANTIZE, "Write a .tflite file in this precision.")
 flags.DEFINE_integer("seed", 0, "Seed of the router and of the images' order.")
+flags.register_multi_flags_validator(
+    ["router", "max_flops", "config"],
+    lambda given: (
+        given["router"] == (given["max_flops"] is None)
+        and (given["router"] or not given["config"])
+    ),
+    "Give --max_flops for a cascade, or --router and its --config.",
+)
 
 
 def choose_cascade(run, network):
     """The best cascade by the lookup table of a run."""
-    if FLAGS.max_flops is None or FLAGS.config:
-        raise ValueError(
-            "A cascade is chosen by --max_flops; --config is for a --router."
-        )
     cascade = adapt.Cascade.choose(network, run.table(), FLAGS.max_flops)
     first, second = cascade.candidates
-    print(f"First {first}; below a confidence of {cascade.thresholds[0]:.3f}, {second}")
+    say(f"First {first}; below a confidence of {cascade.thresholds[0]:.3f}, {second}")
     cascade.calibrate(run.calibration())
     return cascade
 
 
 def train_router(run, network, folder):
     """A router between the configurations of the flags."""
-    if FLAGS.max_flops is not None:
-        raise ValueError("--max_flops is for a cascade, without --router.")
     adaptive = adapt.AdaptiveNetwork(network, FLAGS.config or [])
     adaptive.calibrate(run.calibration())
     recipe, skip = run.recipe, 0
@@ -66,7 +68,7 @@ def train_router(run, network, folder):
     count = min(FLAGS.num_samples, images.train.num_images - skip)
     split = data.take_train(images, count, skip).train
     train = recipes.test_data(recipe, images, split=split)
-    print(f"Evaluating the candidates on {count} training images")
+    say(f"Evaluating the candidates on {count} training images")
     evaluated = folder / f"{'unused' if FLAGS.unused else 'train'}_{count}"
     table = search.build_table(
         network,
@@ -87,12 +89,10 @@ def print_comparison(run, network, adaptive):
     if test is None:
         test, which = run.test_data(), "the images of the lookup table"
     result = adapt.evaluate(adaptive, test)
-    print(f"On {which}:")
-    print(
-        f"top-1    {100 * result.top1:.2f} % at {result.mean_flops / 1e6:.2f} M FLOPs"
-    )
+    say(f"On {which}:")
+    say(f"top-1    {100 * result.top1:.2f} % at {result.mean_flops / 1e6:.2f} M FLOPs")
     for number, config in enumerate(adaptive.candidates):
-        print(f"  {100 * (result.routes == number).mean():5.1f} % by {config}")
+        say(f"  {100 * (result.routes == number).mean():5.1f} % by {config}")
     table = run.table()
     if result.mean_flops < table.to_frame()["flops"].min():
         return
@@ -100,7 +100,7 @@ def print_comparison(run, network, adaptive):
     model = network.sub_network(config, calibrate_with=run.calibration())
     fixed = evaluate_model(model, test, config).right(config)
     difference = search.PairedTest.of(result.right, fixed)
-    print(f"single   {100 * fixed.mean():.2f} %, {config}: difference {difference}")
+    say(f"single   {100 * fixed.mean():.2f} %, {config}: difference {difference}")
 
 
 def main(argv):
@@ -115,7 +115,7 @@ def main(argv):
         adaptive = choose_cascade(run, network)
     runs.save_network(adaptive, folder / "adaptive.keras")
     print_comparison(run, network, adaptive)
-    print(f"Wrote {folder}/adaptive.keras")
+    say(f"Wrote {folder}/adaptive.keras")
     if FLAGS.quantize is not None:
         path = folder / f"adaptive_{FLAGS.quantize}.tflite"
         adapt.to_tflite(
@@ -125,4 +125,4 @@ def main(argv):
             quantize=FLAGS.quantize,
             metadata=run.preprocessing() | {"labels": run.labels()},
         )
-        print(f"Wrote {path}")
+        say(f"Wrote {path}")

@@ -33,6 +33,7 @@ from keras_resizable.search.file_results import (
     result_name,
     write_measurements,
 )
+from keras_resizable.workshop.commands.command_line import say
 from keras_resizable.workshop.runs.folders import LATEST
 
 FLAGS = flags.FLAGS
@@ -90,16 +91,16 @@ def print_results(results):
     names = [result_name(result) for result in results]
     width = max(map(len, names))
     heading = "".join(f"{title:>10}" for title in (*columns, "size"))
-    print(f"{'':{width}}{heading}")
+    say(f"{'':{width}}{heading}")
     for name, result in zip(names, results):
         values = [result.get(column) for column in columns.values()]
         values.append(result["size_bytes"] / 1e6)
         cells = "".join(f"{'-' if v is None else f'{v:.2f}':>10}" for v in values)
         of = metadata_of(result)
         what = "  ".join(of[key] for key in ("config", "quantize") if key in of)
-        print(f"{name:{width}}{cells}  {what}")
+        say(f"{name:{width}}{cells}  {what}")
         for kind, milliseconds in result.get("operators", {}).items():
-            print(f"{'':{width}}{milliseconds:10.2f}  {kind}")
+            say(f"{'':{width}}{milliseconds:10.2f}  {kind}")
 
 
 def show(device, results):
@@ -108,7 +109,7 @@ def show(device, results):
     if FLAGS.device != "browser" or not bundles:
         raise ValueError("--show takes --device=browser, and a bundle.")
     device.show(bundles[0], results)
-    print(f"{bundles[0]} runs on {device.address} until Ctrl-C.")
+    say(f"{bundles[0]} runs on {device.address} until Ctrl-C.")
     threading.Event().wait()
 
 
@@ -121,7 +122,7 @@ def main(argv):
             f"No .tflite files in {LATEST}. Make one: keras-resizable convert"
         )
     with open_device() as device:
-        print(
+        say(
             f"{device.name}: {device.description}; {FLAGS.threads} threads, "
             f"{FLAGS.warmup} warm-up runs, {FLAGS.runs} runs; milliseconds, MB"
         )
@@ -139,7 +140,7 @@ def main(argv):
                 warmup=FLAGS.warmup,
                 runs=FLAGS.runs,
             )
-            print(f"Wrote {', '.join(map(str, written))}")
+            say(f"Wrote {', '.join(map(str, written))}")
         if error is not None:
             raise error
         if FLAGS.show:

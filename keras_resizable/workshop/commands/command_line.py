@@ -17,6 +17,8 @@ from absl.flags import FLAGS, Error, UnrecognizedFlagError
 
 from keras_resizable.utils.messages import in_one_line
 
+# What commands answer goes to the log, which `run_script` shows on standard output.
+say = logging.getLogger("keras_resizable.commands").info
 _INTERRUPTED = 130  # 128 and the number of the signal, as shells have it.
 _WHERE = "(--verbosity=1 shows where.)"
 # What TensorFlow says around the reason: where in its graph, not where in the world.
@@ -46,28 +48,24 @@ def run_script(main: Callable[[list[str]], Any]) -> None:
         log.setLevel(logging.INFO)
         log.addHandler(logging.StreamHandler(sys.stdout))
         log.propagate = False
+        if absl_logging.level_debug():
+            main(argv)
+            return
+        # Not what TensorFlow says of every file it writes.
+        absl_logging.set_verbosity(absl_logging.WARNING)
         try:
-            if not absl_logging.level_debug():
-                # Not what TensorFlow says of every file it writes.
-                absl_logging.set_verbosity(absl_logging.WARNING)
             main(argv)
         except KeyboardInterrupt:
-            if absl_logging.level_debug():
-                raise
             print(
                 "Interrupted. The same command resumes from what was saved.",
                 file=sys.stderr,
             )
             sys.exit(_INTERRUPTED)
+        except pydantic.ValidationError as error:
+            sys.exit(f"error: {in_one_line(error)}")
         except (ArithmeticError, ImportError, OSError, ValueError) as error:
-            if absl_logging.level_debug():
-                raise
-            if isinstance(error, pydantic.ValidationError):
-                sys.exit(f"error: {in_one_line(error)}")
             sys.exit(f"error: {error}")
         except (RuntimeError, tf.errors.OpError) as error:
-            if absl_logging.level_debug():
-                raise
             sys.exit(f"error: {_reason(error)} {_WHERE}")
 
     app.run(run, flags_parser=_parse_flags)

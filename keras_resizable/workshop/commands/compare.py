@@ -9,6 +9,7 @@ omitted at the end are the largest.
 """
 
 from keras_resizable.search import PairedTest
+from keras_resizable.workshop.commands.command_line import say
 from keras_resizable.workshop.runs import Run
 
 
@@ -26,9 +27,9 @@ def main(argv):
     one.require_images(two.origin.get("data"), two.num_images)
     for argument, (_, row) in zip(argv[1:], results):
         low, high = 100 * row["top1_low"], 100 * row["top1_high"]
-        print(
+        say(
             f"{100 * row['top1']:6.2f} %  (95 %: {low:.2f} to {high:.2f})"
             f"  {argument.partition(':')[0]}:{row['config']}"
         )
     rights = (table.right(row["config"]) for table, row in results)
-    print(f"difference {PairedTest.of(*rights)} (exact McNemar)")
+    say(f"difference {PairedTest.of(*rights)} (exact McNemar)")

@@ -27,7 +27,8 @@ from keras_resizable import export
 from keras_resizable.export.quantization import IO
 from keras_resizable.export.tflite import QUANTIZE, suffix_of
 from keras_resizable.utils import files
-from keras_resizable.workshop.commands.command_line import refuse_arguments
+from keras_resizable.utils.arguments import with_suffix
+from keras_resizable.workshop.commands.command_line import refuse_arguments, say
 from keras_resizable.workshop.runs import Run
 from keras_resizable.workshop.runs.folders import SUB_NETWORK, write_label_lines
 from keras_resizable.workshop.runs.keras_files import load_model
@@ -58,20 +59,19 @@ flags.DEFINE_float(
     "max_loss", 0.02, "Accuracy that a file may lose, 0.02 for two points.", 0.0
 )
 flags.DEFINE_string("output", None, "File to write; beside the network if absent.")
+flags.register_multi_flags_validator(
+    ["all", "config"],
+    lambda given: not (given["all"] and given["config"]),
+    "Give either --config or --all.",
+)
 
 
 def choose_configs(network):
     """The configurations of the flags, and a network that has their scale factors."""
     if FLAGS.all:
         return network, list(network.space.configs())
-    try:
-        network = network.with_factors_of(FLAGS.config or ())
-        return network, network.space.select(FLAGS.config or [network.space.largest])
-    except ValueError as error:
-        valid = network.space.smallest
-        raise ValueError(
-            f"{error}\nValid is: keras-resizable convert --config {valid}"
-        ) from error
+    network = network.with_factors_of(FLAGS.config or ())
+    return network, network.space.select(FLAGS.config or [network.space.largest])
 
 
 def options_of(run, quantize):
@@ -87,30 +87,30 @@ def options_of(run, quantize):
     if run.has_calibration():
         options["calibrate_with"] = run.calibration()
     else:
-        print(
+        say(
             f"No images in {run.folder}: batch statistics are those of training, and "
             "int8 is out of reach."
         )
     if FLAGS.evaluate and run.has_evaluation():
         options["evaluate_with"] = run.evaluation()
     elif FLAGS.evaluate:
-        print(f"No labelled images in {run.folder}: outputs are compared instead.")
+        say(f"No labelled images in {run.folder}: outputs are compared instead.")
     return options
 
 
 def print_result(result):
     """What is in a file, and how accurate it is."""
     counts = result["operators"].most_common()
-    print("  " + ", ".join(f"{count} {name}" for name, count in counts))
+    say("  " + ", ".join(f"{count} {name}" for name, count in counts))
     if FLAGS.quantize == "dynamic" and result["operators"]["DEPTHWISE_CONV_2D"]:
-        print(
+        say(
             "  Depthwise convolutions are slow with dynamic ranges: a MobileNetV2 took "
             "four times the time of float32. See keras-resizable benchmark"
         )
     if result["accuracy"] is not None:
-        print(f"  {result['accuracy']}")
+        say(f"  {result['accuracy']}")
     else:
-        print(f"  off by {result['difference']:.1g} of the largest output of Keras")
+        say(f"  off by {result['difference']:.1g} of the largest output of Keras")
 
 
 def convert(network, configs, folder, options):
@@ -121,13 +121,13 @@ def convert(network, configs, folder, options):
     ):
         paths.append(path)
         (flops,) = keras_resizable.count_flops_of_configs(network, [config])
-        print(
+        say(
             f"[{len(paths)}/{len(configs)}] {path.name}: "
             f"{config}, {flops / 1e6:.1f} M FLOPs, "
             f"{path.stat().st_size / 1e6:.2f} MB"
         )
         if result is None:
-            print("  as it was")
+            say("  as it was")
         else:
             print_result(result)
     return paths
@@ -151,20 +151,16 @@ def convert_sub_network(model, run, output, options):
         of_it = {"config": ",".join(map(str, config))}
         options = options | {"metadata": options["metadata"] | of_it}
     result = export.to_tflite(model, output, **options)
-    print(f"{output.name}: {result['size_bytes'] / 1e6:.2f} MB")
+    say(f"{output.name}: {result['size_bytes'] / 1e6:.2f} MB")
     print_result(result)
     print_written(output, run)
 
 
 def main(argv):
     refuse_arguments(argv)
-    if FLAGS.all and FLAGS.config:
-        raise ValueError("Give either --config or --all.")
     quantize = FLAGS.quantize or ("int8" if FLAGS.bundle else "none")
     path = pathlib.Path(FLAGS.model)
-    output = pathlib.Path(FLAGS.output) if FLAGS.output else None
-    if output is not None and output.suffix != ".tflite":
-        raise ValueError(f"--output is a `.tflite` file. Received: {FLAGS.output}")
+    output = with_suffix(FLAGS.output, ".tflite") if FLAGS.output else None
     model, run = load_model(path), Run(path.parent)
     options = options_of(run, quantize)
     if not isinstance(model, keras_resizable.ResizableNetwork):
@@ -192,18 +188,16 @@ def main(argv):
 
 def print_written(path, run):
     """Where the files are, and the names of their classes beside them."""
-    print(f"Wrote {path}")
+    say(f"Wrote {path}")
     if (labels := run.labels()) is not None:
         lines = pathlib.Path(path).with_suffix(".labels.txt")
         if path == run.folder:
             lines = run.folder / "labels.txt"
         write_label_lines(labels, lines)
-        print(f"Wrote {lines}: the names of the classes in order")
+        say(f"Wrote {lines}: the names of the classes in order")
 
 
 def print_bundle(bundle, paths):
     """How much of several files is the same."""
     largest = max(path.stat().st_size for path in paths)
-    print(
-        f"\nA bundle of {len(paths)}: {bundle['size_bytes'] / largest:.2f} x one file"
-    )
+    say(f"\nA bundle of {len(paths)}: {bundle['size_bytes'] / largest:.2f} x one file")

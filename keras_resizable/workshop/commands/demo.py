@@ -15,10 +15,13 @@ from keras_resizable import devices, export, search
 from keras_resizable.export.tflite import file_name
 from keras_resizable.workshop import runs
 from keras_resizable.workshop.commands import train as supernet
-from keras_resizable.workshop.commands.command_line import refuse_arguments
+from keras_resizable.workshop.commands.command_line import refuse_arguments, say
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(supernet)
+flags.register_validator(
+    "strategy", lambda strategy: strategy != "multi_worker", "It runs on one machine."
+)
 
 
 def main(argv):
@@ -29,14 +32,12 @@ def main(argv):
     if FLAGS.find_learning_rate:
         supernet.find_learning_rate()
         return
-    if FLAGS.strategy == "multi_worker":
-        raise ValueError("The demo runs on one machine. See keras-resizable train.")
-    print("Training the super-network")
+    say("Training the super-network")
     run = supernet.train()
     network = run.network()
     space = network.space
 
-    print(f"Evaluating {space.size} sub-networks")
+    say(f"Evaluating {space.size} sub-networks")
     calibration = run.calibration()
     table = search.build_table(
         network,
@@ -50,12 +51,12 @@ def main(argv):
     chosen = table.best(max_flops=largest["flops"] / 2)
     names = {"largest": largest["config"], "chosen": chosen["config"]}
 
-    print("Evaluating these two on the test images")
+    say("Evaluating these two on the test images")
     top1 = run.unseen_top1(network, [*names.values()])
     if top1 is None:
         top1 = [largest["top1"], chosen["top1"]]
 
-    print("Cutting out and converting")
+    say("Cutting out and converting")
     paths = []
     for config in map(space.config, names.values()):
         sub_network = network.sub_network(config, calibrate_with=calibration)
@@ -65,20 +66,20 @@ def main(argv):
     runs.save_network(sub_network, run.folder / "chosen.keras")
     latencies = devices.Host().measure(paths)
 
-    print("\n         config            top-1   M FLOPs   latency    size")
+    say("\n         config            top-1   M FLOPs   latency    size")
     for (name, config), right, latency, path in zip(
         names.items(), top1, latencies, paths
     ):
-        print(
+        say(
             f"{name:8} {config:15} {100 * right:6.1f} %"
             f" {table[config]['flops'] / 1e6:9.1f} {latency['median_ms']:6.2f} ms"
             f" {path.stat().st_size / 1e6:4.1f} MB"
         )
     all_top1 = 100 * table.to_frame()["top1"]
-    print(
+    say(
         f"All {len(table)} sub-networks, on the validation images: top-1 from "
         f"{all_top1.min():.1f} to {all_top1.max():.1f} %."
     )
-    print(f"\nWrote to {run.folder}:")
+    say(f"\nWrote to {run.folder}:")
     for path in sorted(run.folder.glob("[!.]*")):
-        print(f"  {path.name}")
+        say(f"  {path.name}")

@@ -22,7 +22,7 @@ import keras_resizable
 from keras_resizable import export
 from keras_resizable.export.saved_model import signature_name
 from keras_resizable.workshop import data
-from keras_resizable.workshop.commands.command_line import refuse_arguments
+from keras_resizable.workshop.commands.command_line import refuse_arguments, say
 from keras_resizable.workshop.recipes.building import has_center_crop
 from keras_resizable.workshop.runs import Run
 from keras_resizable.workshop.runs.folders import LATEST
@@ -61,5 +61,5 @@ def main(argv):
     output = pathlib.Path(FLAGS.output or run.folder / "saved_model")
     export.to_saved_model(network, output, preprocess=preprocess, **options)
     size = sum(path.stat().st_size for path in output.rglob("*"))
-    print(f"Wrote {output}, {size / 1e6:.1f} MB")
-    print(f"Signatures: {', '.join(names)}")
+    say(f"Wrote {output}, {size / 1e6:.1f} MB")
+    say(f"Signatures: {', '.join(names)}")

@@ -20,7 +20,7 @@ from keras_resizable.search.evaluation import evaluate_model
 from keras_resizable.search.query import Limits
 from keras_resizable.training import cut_outs
 from keras_resizable.workshop import runs
-from keras_resizable.workshop.commands.command_line import refuse_arguments
+from keras_resizable.workshop.commands.command_line import refuse_arguments, say
 from keras_resizable.workshop.runs import Run
 from keras_resizable.workshop.runs.folders import LATEST
 from keras_resizable.workshop.runs.keras_files import load_model
@@ -43,6 +43,14 @@ flags.DEFINE_bool(
     "deterministic", False, "Compute the same bits in every run; slower on GPUs."
 )
 flags.DEFINE_bool("new_run", False, "Start a new run, even if one was interrupted.")
+flags.register_multi_flags_validator(
+    ["config", "max_flops", "max_latency_ms"],
+    lambda given: (
+        (given["config"] is None)
+        == any(given[name] is not None for name in ("max_flops", "max_latency_ms"))
+    ),
+    "Give either --config, or limits: --max_flops, --max_latency_ms.",
+)
 
 
 def read_limits():
@@ -52,10 +60,6 @@ def read_limits():
         for name in ("max_flops", "max_latency_ms")
         if FLAGS[name].value is not None
     }
-    if (FLAGS.config is None) == (not limits):
-        raise ValueError(
-            "Give either --config, or limits: --max_flops, --max_latency_ms."
-        )
     Limits(**limits)
     return limits
 
@@ -87,16 +91,16 @@ def main(argv):
         new=FLAGS.new_run,
     )
     for name in tuned.table:
-        print(f"top-1 {name:6} {100 * tuned.table[name]['top1']:.2f} %")
-    print(f"difference   {tuned.table.compare('after', 'before')}")
+        say(f"top-1 {name:6} {100 * tuned.table[name]['top1']:.2f} %")
+    say(f"difference   {tuned.table.compare('after', 'before')}")
     path = tuned.run.model_path
     unseen = run.unseen_data()
     if unseen is not None:
         network = run.finer_network([config])
         cut_out = network.sub_network(config, calibrate_with=run.calibration())
-        print("On test images, which nothing was chosen with:")
+        say("On test images, which nothing was chosen with:")
         for name, model in (("before", cut_out), ("after", load_model(path))):
             top1 = evaluate_model(model, unseen, name)[name]["top1"]
-            print(f"top-1 {name:6} {100 * top1:.2f} %")
-    print(f"Wrote {path}")
-    print(f"Convert it: keras-resizable convert --model {shlex.quote(str(path))}")
+            say(f"top-1 {name:6} {100 * top1:.2f} %")
+    say(f"Wrote {path}")
+    say(f"Convert it: keras-resizable convert --model {shlex.quote(str(path))}")

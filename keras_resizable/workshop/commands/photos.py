@@ -20,7 +20,7 @@ from absl import flags
 
 from keras_resizable import devices
 from keras_resizable.workshop import photos
-from keras_resizable.workshop.commands.command_line import refuse_arguments
+from keras_resizable.workshop.commands.command_line import refuse_arguments, say
 from keras_resizable.workshop.photos.job import FIELDS
 
 FLAGS = flags.FLAGS
@@ -71,27 +71,27 @@ def open_device():
 
 def print_estimate(job):
     """What would be done."""
-    print("Reading the photos, and timing a few steps", flush=True)
+    say("Reading the photos, and timing a few steps")
     found = photos.estimate(job, root=FLAGS.runs_dir)
     names = ", ".join(found.classes[:5]) + (", ..." if len(found.classes) > 5 else "")
-    print(f"classes        {len(found.classes)}: {names}")
-    print(
+    say(f"classes        {len(found.classes)}: {names}")
+    say(
         f"photos         {found.num_train:,} to train, {found.num_validation:,} to "
         f"choose, {found.num_test:,} to test"
     )
-    print(f"size           {' x '.join(map(str, found.image_shape))}")
-    print(f"sub-networks   {found.num_sub_networks:,}")
+    say(f"size           {' x '.join(map(str, found.image_shape))}")
+    say(f"sub-networks   {found.num_sub_networks:,}")
     least, most = (flops / 1e6 for flops in found.flops)
-    print(f"FLOPs          {least:,.1f} to {most:,.1f} million multiply-adds")
+    say(f"FLOPs          {least:,.1f} to {most:,.1f} million multiply-adds")
     for part, seconds in found.seconds.items():
         of_steps = f", at most {found.steps[part]:,} steps"
-        print(f"{part:14} about {seconds / 60:.1f} minutes{of_steps}")
-    print(
+        say(f"{part:14} about {seconds / 60:.1f} minutes{of_steps}")
+    say(
         f"training       about {sum(found.seconds.values()) / 60:.0f} minutes in all; "
         "evaluating sub-networks and writing files comes on top"
     )
     if found.folder is not None and not FLAGS.new_run:
-        print(f"resumes        {found.folder}, which keeps what is done")
+        say(f"resumes        {found.folder}, which keeps what is done")
 
 
 def main(argv):
@@ -106,25 +106,25 @@ def main(argv):
         result = photos.to_phone(
             job, device=device, root=FLAGS.runs_dir, new=FLAGS.new_run
         )
-    print(f"\nTop-1 on the test photos, latency on {device.name}:\n")
+    say(f"\nTop-1 on the test photos, latency on {device.name}:\n")
     width = max(len(row["file"]) for row in result.files.to_dict("records"))
-    print(
+    say(
         f"{'file':{width}}   top-1   (95 %)   M FLOPs   latency      size   sub-network"
     )
     for row in result.files.to_dict("records"):
         latency = row[f"latency_ms_{device.name}"]
-        print(
+        say(
             f"{row['file']:{width}} {100 * row['top1']:5.1f} % "
             f"({100 * row['top1_low']:.0f} to {100 * row['top1_high']:.0f}) "
             f"{row['flops'] / 1e6:9.1f} {latency:6.2f} ms "
             f"{row['size_bytes'] / 1e6:6.2f} MB   {row['config'] or 'the whole model'}"
         )
-    print("\nThe files take pixels from -1 to 1, whatever the model took.")
+    say("\nThe files take pixels from -1 to 1, whatever the model took.")
     if FLAGS.io == "int8":
-        print("As int8 these are round(pixel / scale + zero_point), both in the file.")
+        say("As int8 these are round(pixel / scale + zero_point), both in the file.")
     for note in result.notes:
-        print(note)
-    print(
+        say(note)
+    say(
         f"\nWrote {result.folder}: the .tflite files, labels.txt with the names of "
         "their classes in order, report.html and files.csv"
     )

@@ -27,7 +27,9 @@ from keras_resizable import devices, search
 from keras_resizable.search.query import Limits
 from keras_resizable.search.table import Table
 from keras_resizable.training import distribution
-from keras_resizable.workshop.commands.command_line import refuse_arguments
+from keras_resizable.utils.arguments import one_of
+from keras_resizable.utils.files import replacing
+from keras_resizable.workshop.commands.command_line import refuse_arguments, say
 from keras_resizable.workshop.runs import Run
 from keras_resizable.workshop.runs.folders import LATEST
 
@@ -66,6 +68,7 @@ flags.DEFINE_bool("calibrate", True, "Re-estimate batch statistics.")
 flags.DEFINE_enum(
     "strategy", "none", ["none", "mirrored"], "Which devices to evaluate on."
 )
+flags.mark_flags_as_mutual_exclusive(["config", "explore"])
 
 SHOWN = ["config", "top1", "flops"]
 
@@ -81,15 +84,14 @@ def read_limits(run):
     tables = [Table.load(path) for path in FLAGS.merge]
     tables += [run.table()] if run.table_path.exists() else []
     known = sorted({name for table in tables for name in table.devices})
-    if "max_latency_ms" in limits:
-        if not known:
-            raise ValueError("--max_latency_ms needs latencies: --measure=host.")
-        if FLAGS.device not in known and (FLAGS.device or len(known) > 1):
-            raise ValueError(f"--device is one of {', '.join(known)}.")
-    if "max_size_bytes" in limits and not any(
-        "size_bytes" in table.to_frame() for table in tables
-    ):
-        raise ValueError("--max_size_bytes needs sizes: --measure=host.")
+    has_sizes = any("size_bytes" in table.to_frame() for table in tables)
+    lacks_latencies = "max_latency_ms" in limits and not known
+    if lacks_latencies or ("max_size_bytes" in limits and not has_sizes):
+        raise ValueError(
+            "--max_latency_ms and --max_size_bytes need measurements: --measure=host."
+        )
+    if "max_latency_ms" in limits and (FLAGS.device or len(known) > 1):
+        one_of("device", FLAGS.device, known)
     return limits
 
 
@@ -126,7 +128,7 @@ def build_table(run):
     if FLAGS.measure is not None:
         with open_device() as device:
             name = device.name
-            print(f"Measuring latencies on {name}")
+            say(f"Measuring latencies on {name}")
             table.add_latency(network, device, threads=FLAGS.threads)
     table.save(run.table_path)
     return network, table, name
@@ -134,34 +136,33 @@ def build_table(run):
 
 def main(argv):
     refuse_arguments(argv)
-    if FLAGS.explore is not None and FLAGS.config:
-        raise ValueError("Give --config or --explore, not both.")
     run = Run(FLAGS.run)
     limits = read_limits(run)
     network, table, device = build_table(run)
     table.report(run.folder, network.name, run.settings)
-    table.to_frame().to_csv(run.folder / "table.csv", index=False)
+    with replacing(run.folder / "table.csv") as path:
+        table.to_frame().to_csv(path, index=False)
     front = table.front()
     latencies = [f"latency_ms_{device}" for device in table.devices]
-    print(f"\n{len(table)} sub-networks; those that no other is both cheaper and as")
-    print("accurate as:\n")
-    print(front[[*SHOWN, *latencies]].to_string(index=False))
-    print(f"\nWrote {run.folder}/table.npz, table.csv, pareto.png and report.html")
+    say(f"\n{len(table)} sub-networks; those that no other is both cheaper and as")
+    say("accurate as:\n")
+    say(front[[*SHOWN, *latencies]].to_string(index=False))
+    say(f"\nWrote {run.folder}/table.npz, table.csv, pareto.png and report.html")
     if limits:
         row = table.best(device=device, **limits)
-        print(f"\nBest within the limits: {row['config']}")
-        print(row[[*SHOWN[1:], *latencies]].to_string())
+        say(f"\nBest within the limits: {row['config']}")
+        say(row[[*SHOWN[1:], *latencies]].to_string())
         unseen = run.unseen_top1(
             network,
             [row["config"]],
             calibrate=FLAGS.calibrate,
         )
         if unseen is None:
-            print("top1 is of the images that it was chosen with: see --validation of")
-            print("`keras-resizable train`.")
+            say("top1 is of the images that it was chosen with: see --validation of")
+            say("`keras-resizable train`.")
         else:
-            print(f"On test images, which nothing was chosen with: {unseen[0]:.6g}")
+            say(f"On test images, which nothing was chosen with: {unseen[0]:.6g}")
         where = ""
         if run.folder != LATEST:
             where = f" --model {shlex.quote(str(run.network_path))}"
-        print(f"Convert it: keras-resizable convert{where} --config {row['config']}")
+        say(f"Convert it: keras-resizable convert{where} --config {row['config']}")

@@ -22,7 +22,7 @@ from absl import flags
 import keras_resizable
 from keras_resizable.training import distribution, learning_rates
 from keras_resizable.workshop import data, recipes, runs
-from keras_resizable.workshop.commands.command_line import refuse_arguments
+from keras_resizable.workshop.commands.command_line import refuse_arguments, say
 from keras_resizable.workshop.data.pipeline import resolved_shape
 from keras_resizable.workshop.recipes.building import (
     compile_network,
@@ -75,6 +75,7 @@ flags.DEFINE_string(
 for _name, _about in FIELDS.items():
     if _name != "ours":
         flags.DEFINE_string(_name, None, f"{_about} (The recipe's if absent.)")
+flags.mark_flags_as_mutual_exclusive(["from", "network"])
 flags.DEFINE_alias("alpha", "width")  # As the MobileNets have it.
 
 
@@ -86,8 +87,6 @@ def settings():
         if name in FLAGS and FLAGS[name].value is not None
     }
     if (source := FLAGS["from"].value) is not None:
-        if "network" in overrides:
-            raise ValueError("Give either --from or --network.")
         is_file = source.endswith(".keras")
         overrides["network"] = source if is_file else APPLICATIONS + source
     return resolve_run(FLAGS.recipe, FLAGS.mode, FLAGS.config, overrides)
@@ -107,15 +106,15 @@ def print_plan():
     for name in FIELDS:
         if name != "ours":
             mark = "  (ours)" if name in recipe.ours else ""
-            print(f"{name:20} {getattr(recipe, name)}{mark}")
+            say(f"{name:20} {getattr(recipe, name)}{mark}")
     space = network.space
     configs = {"largest": space.largest, "smallest": space.smallest}
     for name, config in configs.items():
         (flops,) = keras_resizable.count_flops_of_configs(network, [config])
-        print(f"FLOPs, {name:13} {flops / 1e6:,.1f} M  ({config})")
-    print(f"{'sub-networks':20} {space.size}")
-    print(f"{'parameters':20} {network.count_params() / 1e6:,.2f} M")
-    print(f"{'steps':20} {steps:,} an epoch, {recipe.epochs * steps:,} in all")
+        say(f"FLOPs, {name:13} {flops / 1e6:,.1f} M  ({config})")
+    say(f"{'sub-networks':20} {space.size}")
+    say(f"{'parameters':20} {network.count_params() / 1e6:,.2f} M")
+    say(f"{'steps':20} {steps:,} an epoch, {recipe.epochs * steps:,} in all")
 
 
 def find_learning_rate():
@@ -137,7 +136,7 @@ def find_learning_rate():
     path = pathlib.Path(FLAGS.runs_dir) / "learning_rate.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     result.plot(path)
-    print(f"Suggested: --learning_rate={result.suggested:g}. Wrote {path}")
+    say(f"Suggested: --learning_rate={result.suggested:g}. Wrote {path}")
 
 
 def train():
@@ -164,4 +163,4 @@ def main(argv):
         find_learning_rate()
         return
     run = train()
-    print(f"Wrote {run.network_path}")
+    say(f"Wrote {run.network_path}")

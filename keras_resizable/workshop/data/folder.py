@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 import tensorflow as tf
 
+from keras_resizable.utils.arguments import number
 from keras_resizable.workshop.data.image_files import (
     SUFFIXES,
     begins_as_image,
@@ -54,10 +55,7 @@ def load_folder(folder: str | os.PathLike, *, validation: float = 0.0) -> ImageS
         ValueError: If a class has only test images, or there are no test images or
             no validation images.
     """
-    if not 0 <= validation < 0.5:
-        raise ValueError(
-            f"`validation` is at least 0 and less than 0.5. Received: {validation}"
-        )
+    number("validation", validation, 0, below=0.5)
     folder = pathlib.Path(folder)
     train_folder = folder / "train"
     tests = [folder / name for name in _TEST_FOLDERS if (folder / name).is_dir()]
@@ -71,7 +69,11 @@ def load_folder(folder: str | os.PathLike, *, validation: float = 0.0) -> ImageS
         fewest = 2 if validation else 10
         advice = "add images, or a folder of validation images."
     else:
-        _check_is_no_part(folder, train_folder, tests)
+        if any(map(_holds_classes, (train_folder, *tests))):
+            raise FileNotFoundError(
+                f"{folder.resolve()} has only one of train/ and a folder of test "
+                f"images next to it: {', '.join(_TEST_FOLDERS)}."
+            )
         train = _by_class(folder)
         if validation:
             train, test, chosen = _parted(train, validation, 2)
@@ -99,20 +101,6 @@ def load_folder(folder: str | os.PathLike, *, validation: float = 0.0) -> ImageS
         (None, None, 3),
         validation=None if chosen is None else _split(chosen, names),
     )
-
-
-def _check_is_no_part(folder, train_folder, tests):
-    """Raises if a folder has only training or only test folders of classes."""
-    if _holds_classes(train_folder):
-        raise FileNotFoundError(
-            f"{folder.resolve()} has train/, but no folder of test images next to it: "
-            f"one of {', '.join(_TEST_FOLDERS)}."
-        )
-    if tests and _holds_classes(tests[0]):
-        raise FileNotFoundError(
-            f"{folder.resolve()} has {tests[0].name}/, but no train/ with training "
-            "images next to it."
-        )
 
 
 def _holds_classes(folder):

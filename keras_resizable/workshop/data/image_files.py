@@ -4,6 +4,7 @@ import concurrent.futures
 import hashlib
 import io
 import json
+import logging
 import os
 import pathlib
 import time
@@ -18,6 +19,7 @@ from PIL import ExifTags, Image
 from keras_resizable.utils.files import cache_folder, replacing
 from keras_resizable.utils.quiet import quiet_libraries
 
+_LOG = logging.getLogger(__name__)
 # Names of files that are read, if this version of TensorFlow knows the format.
 SUFFIXES = {
     *(".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg"),
@@ -87,7 +89,9 @@ def check_images(
             results += pool.map(_check, paths[first : first + _AT_ONCE])
             now = time.monotonic()
             if now - told > _SECONDS_TO_TELL and len(results) < len(paths):
-                print(f"Checked {len(results):,} of {len(paths):,} images of {folder}")
+                _LOG.info(
+                    f"Checked {len(results):,} of {len(paths):,} images of {folder}"
+                )
                 told = now
     if time.monotonic() - start > _SECONDS_TO_TELL:
         try:

@@ -6,10 +6,13 @@ import hashlib
 import json
 import numbers
 from collections.abc import Iterable
+from itertools import starmap
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+from keras_resizable.utils.arguments import integer, number
 
 Arrays = tuple[np.ndarray, np.ndarray]  # Images and labels.
 
@@ -72,13 +75,8 @@ def take_train(image_set: ImageSet, count: int, skip: int = 0) -> ImageSet:
     Raises:
         ValueError: If there are fewer.
     """
-    left = image_set.train.num_images - skip
-    are_whole = all(isinstance(number, numbers.Integral) for number in (count, skip))
-    if not (are_whole and skip >= 0 and 1 <= count <= left):
-        of = f" after the first {skip}" if skip else ""
-        raise ValueError(
-            f"There are {max(left, 0)} images to train with{of}. Received: {count}"
-        )
+    left = image_set.train.num_images - integer("skip", skip, 0)
+    number("count", count, 1, left, kind=numbers.Integral)
 
     def read(seed=None):
         return shuffled(image_set.train.read(0).skip(skip).take(count), count, seed)
@@ -93,11 +91,7 @@ def hold_out(image_set: ImageSet, count: int) -> ImageSet:
     look better than they are.
     """
     num_images = image_set.train.num_images
-    if not (isinstance(count, numbers.Integral) and 0 < count < num_images):
-        raise ValueError(
-            f"Of {num_images} training images, 1 to {num_images - 1} can be held out. "
-            f"Received: {count}"
-        )
+    number("count", count, 1, below=num_images, kind=numbers.Integral)
     held_out = take_train(image_set, count).train
     rest = take_train(image_set, num_images - count, skip=count)
     return dataclasses.replace(rest, test=held_out)
@@ -128,7 +122,7 @@ def from_arrays(
 
     Raises:
         ValueError: If images are not uint8 or differ in channels, or labels are not
-            integers, not as many, or of no class.
+            class numbers, one for each image.
 
     Example:
 
@@ -138,47 +132,35 @@ def from_arrays(
     >>> data.from_arrays(part, part, class_names=["cat", "dog"]).class_names
     ('cat', 'dog')
     """
-    (images, labels), (test_images, test_labels) = map(_checked, (train, test))
-    if images.shape[3] != test_images.shape[3]:
-        raise ValueError(
-            "All images have as many channels. Received: "
-            f"{images.shape[3]} and {test_images.shape[3]}"
-        )
-    lowest = int(min(labels.min(), test_labels.min()))
-    highest = int(max(labels.max(), test_labels.max()))
-    if class_names is None:
-        class_names = map(str, range(highest + 1))
-    class_names = tuple(class_names)
-    if not 0 <= lowest <= highest < len(class_names):
-        raise ValueError(
-            f"Labels are from 0 to {len(class_names) - 1}. Received: from {lowest} to "
-            f"{highest}"
-        )
-    return ImageSet(
-        _split(images, labels),
-        _split(test_images, test_labels),
-        class_names,
-        images.shape[1:],
-    )
-
-
-def _checked(arrays):
-    """Images with channels, and labels of one axis."""
-    images, labels = map(np.asarray, arrays)
-    if images.dtype != np.uint8 or images.ndim not in (3, 4):
-        raise ValueError(
-            "Images are uint8, from 0 to 255, (images, height, width) or with channels "
-            f"last. Received: {images.dtype} {images.shape}"
-        )
-    if labels.shape not in ((len(images),), (len(images), 1)) or not len(labels):
-        raise ValueError(
-            f"There is a label for each image. Received: {len(images)} images, and "
-            f"labels {labels.shape}"
-        )
-    if labels.dtype.kind not in "biu":
-        raise ValueError(f"Labels are integers. Received: {labels.dtype}")
-    images = images[..., np.newaxis] if images.ndim == 3 else images
-    return images, labels.reshape(-1)
+    names = None if class_names is None else tuple(class_names)
+    parts = []
+    for part in (train, test):
+        images, labels = map(np.asarray, part)
+        images = images[..., np.newaxis] if images.ndim == 3 else images
+        labels = labels[:, 0] if labels.shape[1:] == (1,) else labels
+        parts.append((images, labels))
+        channels = parts[0][0].shape[3:]
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3:] != channels:
+            raise ValueError(
+                "Images are uint8, from 0 to 255, (images, height, width) or with "
+                "channels last, as many to train as to test. Received: "
+                f"{images.dtype} {images.shape}"
+            )
+        known = np.unique(labels)
+        is_valid = labels.shape == images.shape[:1] and labels.dtype.kind in "biu"
+        if not (is_valid and known.size and known[0] >= 0) or (
+            names is not None and known[-1] >= len(names)
+        ):
+            raise ValueError(
+                "Labels are integers from 0 to the number of classes - 1, one for each "
+                f"image. Received: {len(images)} images, and labels {labels.dtype} "
+                f"{labels.shape}, {np.array2string(known, threshold=6)}"
+            )
+    if names is None:
+        highest = max(int(labels.max()) for _, labels in parts)
+        names = tuple(map(str, range(highest + 1)))
+    train_split, test_split = starmap(_split, parts)
+    return ImageSet(train_split, test_split, names, parts[0][0].shape[1:])
 
 
 def _split(images, labels):

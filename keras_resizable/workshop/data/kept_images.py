@@ -5,7 +5,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from keras_resizable.utils.files import read_arrays, replacing
+from keras_resizable.utils.files import read_arrays, reading, replacing
 from keras_resizable.workshop.data.image_set import Split, from_arrays
 from keras_resizable.workshop.data.pipeline import eval_dataset, resolved_shape
 
@@ -36,13 +36,11 @@ def save_images(
 def load_images(path: str | os.PathLike, batch_size: int = 250) -> tf.data.Dataset:
     """Reads what `save_images` wrote, as `eval_dataset` returns it.
 
-    Raises a FileNotFoundError, or a ValueError if the file is damaged.
+    Raises a FileNotFoundError, or a DamagedFileError.
     """
     arrays = read_arrays(path)
-    try:
+    with reading(path):
         labelled = arrays["images"], arrays["labels"]
         image_set = from_arrays(labelled, labelled)
-    except (KeyError, ValueError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
     shape = resolved_shape(image_set.image_shape)
     return eval_dataset(image_set.test, shape, batch_size)

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 
+from keras_resizable.utils.arguments import number
 from keras_resizable.workshop.data.folder import load_folder
 from keras_resizable.workshop.data.image_set import (
     Arrays,
@@ -48,7 +49,6 @@ def load(
 
     Raises:
         FileNotFoundError: If there is no such folder, or it holds no images.
-        NotADirectoryError: If it is a file.
         ValueError: If there is no such set, or it is damaged.
         ImportError: If it needs an extra that is not installed.
 
@@ -59,18 +59,13 @@ def load(
     >>> images.train.num_images, images.image_shape
     (8000, (28, 28, 1))
     """
-    if not 0 <= validation < 1:
-        raise ValueError(
-            f"`validation` is at least 0 and less than 1. Received: {validation}"
-        )
+    number("validation", validation, 0, below=1)
     folder = pathlib.Path(dataset).expanduser()
     if dataset == "sample":
         images = from_arrays(*load_sample(), _SAMPLE_CLASSES)
     elif folder.is_dir():
         return load_folder(folder, validation=validation)
-    elif folder.exists():
-        raise NotADirectoryError(f"A data set is a folder, and {dataset} is a file.")
-    elif not _NAME_OF_SET.fullmatch(str(dataset)):
+    elif folder.exists() or not _NAME_OF_SET.fullmatch(str(dataset)):
         raise FileNotFoundError(f"There is no folder {folder.absolute()}.")
     else:
         try:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from keras_resizable.utils.arguments import number
+
 
 def make_image_augmenter(
     rand_augment: float,
@@ -15,8 +17,7 @@ def make_image_augmenter(
     RandAugment (Cubuk et al., 2019, https://arxiv.org/abs/1909.13719) replaces the
     paper's AutoAugment, which Keras does not have.
     """
-    _check_fractions(rand_augment=rand_augment)
-    if not rand_augment:
+    if not number("rand_augment", rand_augment, 0, 1):
         return lambda image, seed: image
     layer = keras.layers.RandAugment(factor=rand_augment, dtype="float32")
     return lambda image, seed: _call(layer, image, seed)
@@ -31,11 +32,8 @@ def make_batch_augmenter(
     al., 2017, https://arxiv.org/abs/1710.09412) and CutMix (Yun et al., 2019,
     https://arxiv.org/abs/1905.04899).
     """
-    _check_fractions(cutout=cutout, cutmix=cutmix)
-    if not 0 <= mixup < math.inf:
-        raise ValueError(f"`mixup` is at least 0. Received: mixup={mixup}")
     augmenters = []
-    if cutout:
+    if number("cutout", cutout, 0, 1):
         augmenters.append(
             keras.layers.RandomErasing(
                 factor=(1.0, 1.0),  # Always; the scale is that of the area.
@@ -44,9 +42,9 @@ def make_batch_augmenter(
                 dtype="float32",
             )
         )
-    if mixup:
+    if number("mixup", mixup, 0, below=math.inf):
         augmenters.append(keras.layers.MixUp(alpha=mixup, dtype="float32"))
-    if cutmix:
+    if number("cutmix", cutmix, 0, 1):
         augmenters.append(keras.layers.CutMix(factor=(cutmix, cutmix), dtype="float32"))
 
     def augment(images, labels, seed):
@@ -57,12 +55,6 @@ def make_batch_augmenter(
         return data["images"], data["labels"]
 
     return augment
-
-
-def _check_fractions(**values):
-    for name, value in values.items():
-        if not 0 <= value <= 1:
-            raise ValueError(f"`{name}` is from 0 to 1. Received: {name}={value}")
 
 
 def _call(layer, data, seed):

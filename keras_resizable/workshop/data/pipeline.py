@@ -1,8 +1,11 @@
 """Batches of images in [-1, 1], for `fit` and `evaluate`."""
 
+import numbers
+
 import numpy as np
 import tensorflow as tf
 
+from keras_resizable.utils.arguments import integer, number, one_of
 from keras_resizable.workshop.data import preprocessing
 from keras_resizable.workshop.data.image_set import ImageSet, Split
 from keras_resizable.workshop.data.mixing import (
@@ -72,17 +75,11 @@ def train_dataset(
     (TensorShape([32, 28, 28, 1]), TensorShape([32, 10]))
     """
     shape = resolved_shape(image_set.image_shape, image_size)
-    if augmentation not in preprocessing.AUGMENTATIONS:
-        raise ValueError(
-            f"`augmentation` must be one of {preprocessing.AUGMENTATIONS}. Received: "
-            f"{augmentation!r}"
-        )
+    one_of("augmentation", augmentation, preprocessing.AUGMENTATIONS)
     steps = steps_per_epoch(image_set, batch_size)
-    if start_step < 0 or not 0 <= shard < num_shards:
-        raise ValueError(
-            "`start_step` is at least 0, and `shard` from 0 to `num_shards` - 1. "
-            f"Received: start_step={start_step}, shard={shard}, num_shards={num_shards}"
-        )
+    integer("start_step", start_step, 0)
+    integer("num_shards", num_shards, 1)
+    number("shard", shard, 0, below=num_shards, kind=numbers.Integral)
     if batch_size % num_shards:
         raise ValueError(
             f"A batch of {batch_size} images cannot be dealt to {num_shards} workers."
@@ -132,18 +129,10 @@ def steps_per_epoch(images: ImageSet | int, batch_size: int) -> int:
         batch_size: Images per step.
 
     Raises:
-        ValueError: If there is none, or `batch_size` is less than 1.
+        ValueError: If `batch_size` is less than 1, or more than these images.
     """
     count = images.train.num_images if isinstance(images, ImageSet) else images
-    if batch_size < 1:
-        raise ValueError(f"`batch_size` is at least 1. Received: {batch_size}")
-    steps = count // batch_size
-    if steps < 1:
-        raise ValueError(
-            f"A batch of {batch_size} images is more than the {count} there are to "
-            "train with."
-        )
-    return steps
+    return count // number("batch_size", batch_size, 1, count, kind=numbers.Integral)
 
 
 def eval_dataset(
@@ -229,14 +218,10 @@ def resolved_shape(
     """The shape of a set's images after resizing to `image_size`, if it is given."""
     height, width, channels = image_shape
     if image_size is not None:
-        sizes = np.ravel(image_size).tolist()
-        are_valid = all(isinstance(size, int) and size > 0 for size in sizes)
-        if len(sizes) not in (1, 2) or not are_valid:
-            raise ValueError(
-                "`image_size` is one or two numbers of pixels. Received: "
-                f"image_size={image_size!r}"
-            )
-        height, width = sizes[0], sizes[-1]
+        height, width = (
+            integer("image_size", size, 1)
+            for size in np.broadcast_to(image_size, 2).tolist()
+        )
     if height is None or width is None:
         raise ValueError(
             "The images are of several sizes: give an `image_size` to resize them to."

@@ -27,41 +27,30 @@ def load_tfds(name: str, data_dir: str | os.PathLike | None = None) -> ImageSet:
         is one, else `"test"`.
 
     Raises:
-        ValueError: If there is no such set, its images have no labels, or it cannot
-            be prepared.
+        ValueError: If there is no such set, it cannot be prepared, or it is not one of
+            labelled images to train and to test with.
         ImportError: If the extra `data` is not installed.
     """
     tfds = import_extra("tensorflow_datasets", "data")
     try:
         builder = tfds.builder(name, data_dir=data_dir)
-    except tfds.core.DatasetNotFoundError as error:
-        base = re.split("[/:]", name)[0]
-        similar = ", ".join(difflib.get_close_matches(base, tfds.list_builders()))
-        raise ValueError(
-            f"{name!r} is neither a folder nor a set of TensorFlow Datasets."
-            f"{similar and f' Similar are: {similar}.'}"
-        ) from error
-    except (AssertionError, ValueError) as error:  # In its version or configuration.
-        raise ValueError(
-            f"{name!r} is no folder, and TensorFlow Datasets rejects it: "
-            f"{first_line(error)}"
-        ) from error
-    image, label = _keys(tfds, builder)
-    try:
+        image, label = _keys(tfds, builder)
         builder.download_and_prepare(file_format="tfrecord")
-    except AssertionError as error:  # Some have to be downloaded by hand.
-        raise ValueError(f"{name!r} cannot be prepared: {error}") from error
-    if builder.info.file_format.value != "tfrecord":
+    except (AssertionError, ValueError) as error:  # Some are downloaded by hand.
+        base = re.split("[/:]", name)[0]
+        similar = difflib.get_close_matches(base, tfds.list_builders())
         raise ValueError(
-            f"{name!r} in {builder.data_path} has the format "
-            f"{builder.info.file_format.value!r}. Prepare it as 'tfrecord'."
-        )
-    splits = builder.info.splits
+            f"{name!r} is no folder, and TensorFlow Datasets cannot load it: "
+            f"{first_line(error)}"
+            + (f" Similar are: {', '.join(similar)}." if similar else "")
+        ) from error
+    splits, file_format = builder.info.splits, builder.info.file_format.value
     test = next((s for s in ("validation", "test") if s in splits), None)
-    if "train" not in splits or test is None:
+    if "train" not in splits or test is None or file_format != "tfrecord":
         raise ValueError(
-            f"{name!r} has the splits {sorted(splits)}, but needs 'train' and "
-            "'validation' or 'test'."
+            f"{name!r} in {builder.data_path} needs the splits 'train' and "
+            f"'validation' or 'test', as 'tfrecord'. Received: {sorted(splits)}, as "
+            f"{file_format!r}"
         )
     features = builder.info.features
     decoders = {image: tfds.decode.SkipDecoding()}
@@ -84,7 +73,7 @@ def _keys(tfds, builder):
     features = [builder.info.features[key] for key in keys if isinstance(key, str)]
     kinds = (tfds.features.Image, tfds.features.ClassLabel)
     if len(features) != 2 or not all(map(isinstance, features, kinds)):
-        raise ValueError(f"{builder.name!r} is not a set of labelled images.")
+        raise ValueError("It is not a set of labelled images.")
     return keys
 
 

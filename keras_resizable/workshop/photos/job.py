@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 import keras
 import pydantic
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, FilePath, NonNegativeInt, PositiveInt
 
 from keras_resizable.models import NETWORKS
 from keras_resizable.search.query import Maximum, Share
@@ -18,6 +18,7 @@ from keras_resizable.workshop.recipes.recipe import (
     OrNone,
     descriptions_of,
 )
+from keras_resizable.workshop.recipes.source_models import APPLICATIONS, is_source
 
 # The defaults: as many epochs, or with few photos as many steps.
 EPOCHS = {
@@ -27,10 +28,13 @@ EPOCHS = {
     "tuning_epochs": (5, 100),
 }
 Path = Annotated[str, pydantic.BeforeValidator(os.fspath)]
+WeightsFile = Annotated[FilePath, pydantic.AfterValidator(os.fspath)]
 
 
 @pydantic.dataclasses.dataclass(
-    frozen=True, kw_only=True, config={"use_attribute_docstrings": True}
+    frozen=True,
+    kw_only=True,
+    config={"use_attribute_docstrings": True, "extra": "forbid"},
 )
 class Job:
     """The settings of `to_phone`. Text is read as values.
@@ -47,7 +51,7 @@ class Job:
     """The model to start from: a name of keras.applications; a .keras file, whose
     classifier is replaced if it has other classes; or a network of this library that is
     not in keras.applications, such as ResNet20, with random weights."""
-    weights: Annotated[str | None, OrNone] = "imagenet"
+    weights: Annotated[Literal["imagenet"] | WeightsFile | None, OrNone] = "imagenet"
     """Weights of a keras.applications model: imagenet, a .weights.h5 file without the
     classifier, or None for random weights: then the resizable network is trained at
     once, without a teacher."""
@@ -86,21 +90,8 @@ class Job:
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Self:
-        if self.model.endswith(".h5"):
-            raise ValueError(
-                f"A model is a .keras file. Received: model={self.model!r}"
-            )
-        weights = self.weights
-        if weights not in (None, "imagenet") and not pathlib.Path(weights).is_file():
-            raise ValueError(
-                "`weights` is None, 'imagenet' or the path of a file. Received: "
-                f"weights={weights!r}"
-            )
-        if self.input_range is not None and len({*self.input_range}) < 2:
-            raise ValueError(
-                "`input_range` is two numbers, the values of pixels 0 and 255. "
-                f"Received: {self.input_range}"
-            )
+        if self.is_application:
+            is_source(APPLICATIONS + self.model)  # It is there.
         check_scales(self.scales)
         return self
 

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from keras_resizable.conversion import from_keras
+from keras_resizable.errors import NotWithinLimitsError
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import Configuration, SpatialSpace
 from keras_resizable.subnetworks.pieces import count_flops_of_configs
@@ -20,8 +21,7 @@ from keras_resizable.workshop.data.pipeline import resolved_shape
 from keras_resizable.workshop.photos.job import Job
 from keras_resizable.workshop.photos.source import make_source
 from keras_resizable.workshop.recipes.building import make_network
-from keras_resizable.workshop.recipes.source_models import APPLICATIONS
-from keras_resizable.workshop.runs.keras_files import load_model
+from keras_resizable.workshop.recipes.source_models import APPLICATIONS, load_stock
 
 # These settings may change without another training.
 _CHOICES = ("max_latency_ms", "max_flops", "min_top1", "io", "max_loss")
@@ -95,8 +95,8 @@ class Material:
         """The resizable network, to count and to time.
 
         Raises:
-            ValueError: If the model cannot be converted, or no sub-network is within
-                the limit of FLOPs.
+            ValueError: If the model cannot be converted.
+            NotWithinLimitsError: If no sub-network is within the limit of FLOPs.
         """
         if self.job.is_pretrained:
             job = dataclasses.replace(self.job, weights=None)
@@ -119,7 +119,7 @@ class Material:
         flops = dict(zip(configs, count_flops_of_configs(network, configs)))
         nearest = min(flops, key=flops.__getitem__)
         if limit < flops[nearest]:
-            raise ValueError(
+            raise NotWithinLimitsError(
                 f"No sub-network has flops of at most {limit:.4g}. The nearest is "
                 f"'{nearest}': flops {flops[nearest]:.4g}."
             )
@@ -137,7 +137,8 @@ def read(job: Job) -> Material:
 
     Raises:
         FileNotFoundError: If photos or model are not there.
-        ValueError: If there are too few photos, or only one class.
+        ValueError: If there are too few photos, only one class, or no stock Keras
+            model in the file.
     """
     photos = data.load(job.images, validation=job.validation)
     if len(photos.class_names) < 2:
@@ -145,11 +146,7 @@ def read(job: Job) -> Material:
             f"{job.images} has one class, {photos.class_names[0]!r}: there is nothing "
             "to tell apart."
         )
-    model = None
-    if job.model.endswith(".keras"):
-        if not pathlib.Path(job.model).is_file():
-            raise FileNotFoundError(f"There is no file {job.model}.")
-        model = load_model(job.model)
+    model = load_stock(job.model) if job.model.endswith(".keras") else None
     return Material(job, photos, model)
 
 

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_resizable.network import ResizableNetwork
 from keras_resizable.utils.classifier_outputs import Classifier
 from keras_resizable.utils.keras_graph import is_graph, layers_of
 from keras_resizable.workshop.photos.job import Job
@@ -23,26 +22,13 @@ def make_source(
     """The model to start from, for images in [-1, 1] and the classes of a job.
 
     Raises:
-        ValueError: If there is none, it takes other images, or its classifier cannot be
-            replaced.
+        ValueError: If it takes other images, or its classifier cannot be replaced.
     """
     if not job.model.endswith(".keras"):
         return application_model(
             job.model, input_shape=image_shape, classes=classes, weights=job.weights
         )
     assert model is not None
-    if isinstance(model, ResizableNetwork):
-        raise ValueError(
-            f"{job.model} holds a resizable network already. A sub-network of it is a "
-            "model of Keras."
-        )
-    taken = [tuple(tensor.shape[1:]) for tensor in model.inputs]
-    fits = len(taken) == 1 and len(taken[0]) == 3
-    if not fits or any(a not in (None, b) for a, b in zip(taken[0], image_shape)):
-        raise ValueError(
-            f"{job.model} takes {', '.join(map(str, taken))}, and the images are "
-            f"{image_shape}. Their size is `image_size`: leave it out for the model's."
-        )
     low, high = job.input_range or _range_of(model)
     images = keras.Input(image_shape, name="images")
     scale = (high - low) / 2

@@ -3,17 +3,19 @@
 import dataclasses
 import importlib
 import inspect
+from collections.abc import Collection
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from keras_resizable import samplers
-from keras_resizable.callbacks import StartFromLargest
 from keras_resizable.conversion import from_keras
 from keras_resizable.distillation import InPlaceDistillation, TeacherDistillation
 from keras_resizable.models import NETWORKS
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import ConfigLike
+from keras_resizable.utils.arguments import number
 from keras_resizable.workshop import data
 from keras_resizable.workshop.data.image_set import count_validation
 from keras_resizable.workshop.data.pipeline import resolved_shape
@@ -44,11 +46,9 @@ def size_of_set(
     if recipe.dataset in KNOWN_SETS:
         count, classes, shape = KNOWN_SETS[recipe.dataset]
         count -= count_validation(count, recipe.validation)
-        if recipe.num_images is not None and recipe.num_images > count:
-            raise ValueError(
-                f"There are {count} images to train with. Received: {recipe.num_images}"
-            )
-        return min(count, recipe.num_images or count), classes, shape
+        if recipe.num_images is not None:
+            count = number("num_images", recipe.num_images, 1, count)
+        return count, classes, shape
     images = load_data(recipe)
     return images.train.num_images, len(images.class_names), images.image_shape
 
@@ -142,20 +142,10 @@ def make_network(
     classes: int,
 ) -> ResizableNetwork:
     """The network of a recipe."""
-    if recipe.synchronized and (mode == "resizable_aug" or recipe.shrink):
+    if recipe.synchronized and mode == "resizable_aug":
         raise ValueError(
-            "With synchronized batch statistics all steps train the same number of "
-            "sub-networks, which the mode 'resizable_aug' and `shrink` do not."
-        )
-    if mode == "resizable_aug" and recipe.shrink and recipe.shrink >= recipe.switch:
-        raise ValueError(
-            "The target would be trained alone before all sub-networks are: shrink is "
-            f"less than switch. Received: {recipe.shrink} and {recipe.switch}"
-        )
-    if mode == "individual" and recipe.distillation != "none":
-        raise ValueError(
-            f"One sub-network alone has none to learn from. Received: distillation="
-            f"{recipe.distillation!r} with the mode 'individual'."
+            "`synchronized` needs steps with equally many sub-networks, which "
+            f"resizable_aug does not have. Received: synchronized=True, mode={mode!r}"
         )
     scales = recipe.scales if mode != "individual" else tuple(set(config or (1.0,)))
     make = _convert if is_source(recipe.network) else _call
@@ -163,32 +153,24 @@ def make_network(
     stages = network.space.num_stages
     if mode == "individual" and config is not None and len(config) != stages:
         raise ValueError(
-            f"To train it alone, config needs {stages} scale factors, one for each "
-            f"stage. Received: {config}"
+            "In the mode 'individual', `config` must have a scale factor for each of "
+            f"{stages} stages. Received: config={config}"
         )
     return network
 
 
 def _convert(recipe, scales, image_shape, classes):
     """The network of a model of others."""
-    name, options = recipe.network, {"width": recipe.width, "dropout": recipe.dropout}
-    if recipe.drop_path:
-        raise ValueError(f"{name} has no residual branches to drop.")
-    if name.startswith(APPLICATIONS):
+    if recipe.network.startswith(APPLICATIONS):
         model = application_model(
-            name.removeprefix(APPLICATIONS),
+            recipe.network.removeprefix(APPLICATIONS),
             input_shape=image_shape,
             classes=classes,
-            weights=recipe.weights,
-            **options,
-        )
-    elif options != {"width": 1.0, "dropout": 0.0} or recipe.weights is not None:
-        raise ValueError(
-            f"The width, the weights and the dropout of {name} are its own. Received: "
-            f"weights={recipe.weights!r}, {options}"
+            **_options(recipe, ("weights", "width", "dropout")),
         )
     else:
-        model = load_source(name, classes)
+        _options(recipe, ())
+        model = load_source(recipe.network, classes)
     regularizer = keras.regularizers.L2(recipe.weight_decay)
     set_options(model, regularizer, recipe.synchronized)
     return from_keras(model, scales, input_shape=image_shape)
@@ -197,28 +179,28 @@ def _convert(recipe, scales, image_shape, classes):
 def _call(recipe, scales, image_shape, classes):
     """A network of this library, or of a function like those that make them."""
     make = _find_network(recipe.network)
-    options = {
-        "input_shape": image_shape,
-        "classes": classes,
-        "weights": recipe.weights,
-        "dropout": recipe.dropout,
-        "kernel_regularizer": keras.regularizers.L2(recipe.weight_decay),
-        "synchronized": recipe.synchronized,
-    }
     taken = inspect.signature(make).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in taken.values())
-    if missing := [name for name in options if name not in taken and not takes_any]:
-        raise ValueError(
-            f"The network {recipe.network!r} has to take {', '.join(missing)}, as "
-            "those of keras_resizable do."
-        )
-    for name, absent in (("width", 1.0), ("drop_path", 0.0)):
-        value = getattr(recipe, name)
-        if name in taken:
-            options[name] = value
-        elif value != absent:
-            raise ValueError(f"{recipe.network} has no {name}. Received: {value}")
-    return make(scales, **options)
+    return make(
+        scales,
+        input_shape=image_shape,
+        classes=classes,
+        kernel_regularizer=keras.regularizers.L2(recipe.weight_decay),
+        synchronized=recipe.synchronized,
+        **_options(recipe, (*taken, *(("weights", "dropout") if takes_any else ()))),
+    )
+
+
+def _options(recipe: Recipe, taken: Collection[str]) -> dict[str, Any]:
+    """The options in a recipe that a network takes, of those that not all have."""
+    absent = {"weights": None, "width": 1.0, "dropout": 0.0}
+    values = {name: getattr(recipe, name) for name in absent}
+    for name, value in values.items():
+        if name not in taken and value != absent[name]:
+            raise ValueError(
+                f"{recipe.network} has no {name} to choose. Received: {name}={value!r}"
+            )
+    return {name: value for name, value in values.items() if name in taken}
 
 
 def compile_network(
@@ -232,7 +214,7 @@ def compile_network(
     """Compiles a network by a recipe, for one-hot labels."""
     steps = recipe.epochs * steps_per_epoch
     teaching: InPlaceDistillation | TeacherDistillation | None = None
-    if recipe.distillation != "none":
+    if recipe.distillation != "none" and mode != "individual":
         teaching = InPlaceDistillation(recipe.distillation_weight)
     if recipe.teacher is not None:
         (classes,) = network.output_shape[1:]
@@ -273,17 +255,6 @@ def compile_sub_network(
     )
 
 
-def training_callbacks(recipe: Recipe, mode: str) -> list[keras.callbacks.Callback]:
-    """The callbacks that a recipe needs to be trained as it says."""
-    if mode == "individual" or not recipe.shrink:
-        return []
-    return [StartFromLargest(_first_shrunk_epoch(recipe))]
-
-
-def _first_shrunk_epoch(recipe):
-    return round(recipe.shrink * recipe.epochs)
-
-
 def _sampler(space, recipe, mode, config, steps_per_epoch):
     alone = samplers.FixedSampler([space.config(config or ())])
     if mode == "individual":
@@ -292,10 +263,6 @@ def _sampler(space, recipe, mode, config, steps_per_epoch):
     if "num_draws" in inspect.signature(kind).parameters:
         options["num_draws"] = recipe.draws
     sampler = kind(**options)
-    if recipe.shrink:
-        largest = samplers.FixedSampler([space.largest])
-        step = _first_shrunk_epoch(recipe) * steps_per_epoch
-        sampler = samplers.SwitchingSampler(largest, sampler, step)
     if mode == "resizable_aug":
         step = round(recipe.switch * recipe.epochs * steps_per_epoch)
         sampler = samplers.SwitchingSampler(sampler, alone, step)

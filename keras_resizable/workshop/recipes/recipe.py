@@ -6,6 +6,7 @@ import pydantic
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
 from keras_resizable.models import NETWORKS
+from keras_resizable.utils.arguments import one_of
 from keras_resizable.workshop.recipes.source_models import APPLICATIONS, is_source
 
 MODES = ("individual", "resizable", "resizable_aug")
@@ -36,7 +37,9 @@ FiniteRate = Annotated[NonNegativeFloat, Field(allow_inf_nan=False)]
 
 
 @pydantic.dataclasses.dataclass(
-    frozen=True, kw_only=True, config={"use_attribute_docstrings": True}
+    frozen=True,
+    kw_only=True,
+    config={"use_attribute_docstrings": True, "extra": "forbid"},
 )
 class Recipe:
     """Training settings, each a field and a flag. Text is read as values.
@@ -101,8 +104,6 @@ class Recipe:
     """Label smoothing."""
     dropout: BelowOne = 0.0
     """Dropout before the classifier."""
-    drop_path: Fraction = 0.0
-    """Drop-path in the largest sub-network."""
     ema: Fraction = 0.0
     """Momentum of averaged weights, 0 for none."""
     sampler: Literal["fair", "uniform", "sandwich"] = "fair"
@@ -115,8 +116,6 @@ class Recipe:
     """A .keras file of a model that teaches every sub-network."""
     distillation_weight: Fraction = 0.5
     """The teacher's share of the loss."""
-    shrink: Fraction = 0.0
-    """Fraction of epochs that train the largest alone."""
     switch: Fraction = 0.5
     """Fraction of steps before 'resizable_aug' switches."""
     split_batch: bool = False
@@ -132,29 +131,24 @@ class Recipe:
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Self:
-        name, is_own = self.network, ":" in self.network
-        if name not in NETWORKS and not is_own and not is_source(name):
-            raise ValueError(
-                f"network is one of {', '.join(NETWORKS)}; a model of Keras, as "
-                f"{APPLICATIONS}EfficientNetB0; a .keras file; or your own function "
-                f"that makes one, as package.module:function. Received: {name!r}"
-            )
-        if self.warmup and self.schedule != "cosine":
-            raise ValueError(
-                f"Only the schedule 'cosine' has a warmup. Received: {self.warmup} "
-                f"with {self.schedule!r}"
-            )
+        if ":" not in self.network and not is_source(self.network):
+            others = (f"{APPLICATIONS}<name>", "<file>.keras", "<module>:<function>")
+            one_of("network", self.network, (*NETWORKS, *others))
         if self.teacher is not None and self.distillation != "none":
             raise ValueError(
-                "Sub-networks have one teacher. Received: teacher="
-                f"{self.teacher!r} and distillation={self.distillation!r}"
+                "Only one of `teacher` and `distillation` can teach. Received: teacher="
+                f"{self.teacher!r}, distillation={self.distillation!r}"
             )
         decays = self.decay_epochs
         is_within = decays and 0 < min(decays) and max(decays) < self.epochs
-        if self.schedule == "step" and not is_within:
+        if (self.schedule == "step" and not is_within) or (
+            self.warmup and self.schedule != "cosine"
+        ):
             raise ValueError(
-                "The schedule 'step' needs decay_epochs before the last of "
-                f"{self.epochs} epochs. Received: {decays}"
+                "The schedule 'step' needs `decay_epochs` between 0 and `epochs`, and "
+                "only 'cosine' has a `warmup`. Received: "
+                f"schedule={self.schedule!r}, epochs={self.epochs}, "
+                f"decay_epochs={decays}, warmup={self.warmup}"
             )
         return self
 

@@ -7,12 +7,11 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-import pydantic
-
 from keras_resizable.space import ConfigLike
-from keras_resizable.utils.messages import in_one_line
+from keras_resizable.utils.arguments import one_of
+from keras_resizable.utils.files import reading
 from keras_resizable.workshop.recipes.known import RECIPES
-from keras_resizable.workshop.recipes.recipe import FIELDS, MODES, Recipe
+from keras_resizable.workshop.recipes.recipe import MODES, Recipe
 
 
 def resolve(
@@ -39,29 +38,15 @@ def resolve(
     >>> recipes.resolve("resnet50", "individual").epochs
     100
     """
-    if mode not in MODES:
-        raise ValueError(f"A mode is one of {MODES}. Received: {mode!r}")
+    one_of("mode", mode, MODES)
     name = name if isinstance(name, Recipe) else os.fspath(name)
     if isinstance(name, Recipe):
         values = dataclasses.asdict(name)
     elif is_run(name):
         values = dict(read_run(name)["recipe"])
-    elif name in RECIPES:
-        values = dataclasses.asdict(RECIPES[name][mode])
     else:
-        raise ValueError(
-            f"There is no recipe {name!r}. The recipes are: {', '.join(RECIPES)}."
-        )
-    values |= overrides or {}
-    for key in values:
-        if key not in FIELDS:
-            raise ValueError(
-                f"A recipe has no {key!r}. It has: {', '.join(sorted(FIELDS))}."
-            )
-    try:
-        return Recipe(**values)
-    except pydantic.ValidationError as error:
-        raise ValueError(in_one_line(error)) from error
+        values = dataclasses.asdict(RECIPES[one_of("recipe", name, RECIPES)][mode])
+    return Recipe(**{**values, **(overrides or {})})
 
 
 def resolve_run(
@@ -93,10 +78,6 @@ def is_run(name: str) -> bool:
 
 def read_run(path: str | os.PathLike) -> dict[str, Any]:
     """What the `recipe.json` of a run holds: `recipe`, `mode`, `config`."""
-    try:
+    with reading(path):
         contents = json.loads(pathlib.Path(path).read_text())
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
-    if not isinstance(contents, dict) or not contents.keys() >= {"recipe", "mode"}:
-        raise ValueError(f"{path} is not the recipe.json of a run.")
-    return contents
+        return {"recipe": contents["recipe"], "mode": contents["mode"], **contents}

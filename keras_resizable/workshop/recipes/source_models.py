@@ -4,6 +4,7 @@ import inspect
 import os
 import sys
 import types
+import zipfile
 from typing import Any
 
 import keras
@@ -11,9 +12,10 @@ import numpy as np
 from keras import layers
 
 from keras_resizable.network import ResizableNetwork
+from keras_resizable.utils.arguments import one_of
 from keras_resizable.utils.extras import fetching
+from keras_resizable.utils.files import reading
 from keras_resizable.utils.keras_graph import layers_of
-from keras_resizable.utils.messages import first_line
 
 APPLICATIONS = "keras.applications."
 _REGULARIZERS = ("kernel_regularizer", "depthwise_regularizer", "pointwise_regularizer")
@@ -69,19 +71,21 @@ def classifier(classes: int) -> layers.Layer:
     )
 
 
-def load_source(path: str | os.PathLike, classes: int) -> keras.Model:
-    """A stock Keras model with this number of outputs, from a `.keras` file."""
-    try:
+def load_stock(path: str | os.PathLike) -> keras.Model:
+    """A stock Keras model, from a `.keras` file."""
+    with reading(path), zipfile.ZipFile(path):
         model = keras.saving.load_model(path, compile=False)
-    except Exception as error:  # Of any type, depending on the file.
-        raise ValueError(
-            f"{path} cannot be loaded as a Keras model: {first_line(error)}"
-        ) from error
     if isinstance(model, ResizableNetwork):
         raise ValueError(
             f"{path} holds a resizable network already. A sub-network of it is a model "
             "of Keras."
         )
+    return model
+
+
+def load_source(path: str | os.PathLike, classes: int) -> keras.Model:
+    """A stock Keras model with this number of outputs, from a `.keras` file."""
+    model = load_stock(path)
     shapes = [tuple(output.shape) for output in model.outputs]
     if shapes != [(None, classes)]:
         raise ValueError(
@@ -94,12 +98,8 @@ def load_source(path: str | os.PathLike, classes: int) -> keras.Model:
 def _module_of(name: str) -> types.ModuleType:
     """The module that a model of `keras.applications` is from."""
     known = vars(keras.applications)
-    names = [key for key, value in known.items() if inspect.isfunction(value)]
-    if name not in names:
-        raise ValueError(
-            f"keras.applications has no {name!r}. It has {', '.join(sorted(names))}."
-        )
-    return sys.modules[known[name].__module__]
+    names = sorted(key for key, value in known.items() if inspect.isfunction(value))
+    return sys.modules[known[one_of("model", name, names)].__module__]
 
 
 def _preprocessed(module, images):

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.training.distribution import is_chief
-from keras_resizable.utils.files import read_arrays, replacing
+from keras_resizable.utils.files import reading, replacing
 
 _FILE = "checkpoint.npz"
 _PREVIOUS = "checkpoint.previous.npz"
@@ -92,20 +92,12 @@ def _read(
         path = previous  # Stopped between the two renamings.
     if not path.exists():
         return None
-    try:
-        values = read_arrays(path)
-        state = json.loads(str(values.pop("state")))
-    except (KeyError, ValueError) as error:
-        other = (
-            f"goes on from {previous.name}, the one before"
-            if path != previous and previous.exists()
-            else "starts anew"
-        )
-        raise ValueError(
-            f"{path} is damaged: {error.__cause__ or error}. Delete it, and the same "
-            f"command {other}."
-        ) from error
-    return path, state, values
+    has_other = path != previous and previous.exists()
+    other = f"goes on from {previous.name}" if has_other else "starts anew"
+    with reading(path, f"Delete it, and the same command {other}."):
+        with path.open("rb") as file, np.load(file) as contents:
+            values = {name: contents[name] for name in contents.files}
+        return path, json.loads(str(values.pop("state"))), values
 
 
 def update_state(folder: str | os.PathLike, **changes: Any) -> None:

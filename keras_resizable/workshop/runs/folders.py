@@ -11,7 +11,7 @@ from typing import Any
 import filelock
 
 from keras_resizable.utils.extras import version_of
-from keras_resizable.utils.files import replacing
+from keras_resizable.utils.files import reading, replacing
 
 LATEST = pathlib.Path("runs") / "latest"
 # What is in the folder of a run; see `keras_resizable.runs.Run`.
@@ -54,14 +54,8 @@ def open_run(
 
 
 def check_root(root: str | os.PathLike) -> None:
-    """Refuses a folder for runs that TensorFlow cannot write to."""
-    try:
-        os.path.abspath(root).encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(
-            "TensorFlow writes only to folders whose names are UTF-8. Received: "
-            f"{os.fspath(root)!r}"
-        ) from error
+    """Raises a `UnicodeEncodeError` for a folder that TensorFlow cannot write to."""
+    os.path.abspath(root).encode()
 
 
 def find_run(
@@ -153,10 +147,8 @@ def read_labels(folder: str | os.PathLike) -> list[str] | None:
     path = pathlib.Path(folder) / LABELS
     if not path.exists():
         return None
-    try:
+    with reading(path):
         names = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
-    if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
-        raise ValueError(f"{path} is damaged: it holds no list of names.")
-    return names
+        if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+            raise ValueError("It holds no list of names")
+        return names

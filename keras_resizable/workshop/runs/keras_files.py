@@ -1,14 +1,13 @@
 """Reading and writing networks as `.keras` files."""
 
 import os
-import pathlib
 import zipfile
 
 import keras
 
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.utils.files import replacing
-from keras_resizable.utils.messages import first_line
+from keras_resizable.utils.arguments import with_suffix
+from keras_resizable.utils.files import reading, replacing
 
 
 def save_network(network: keras.Model, path: str | os.PathLike) -> None:
@@ -22,12 +21,7 @@ def save_network(network: keras.Model, path: str | os.PathLike) -> None:
         ValueError: If `path` does not end in `.keras`.
         OSError: If the folder cannot be written.
     """
-    path = pathlib.Path(path)
-    if path.suffix != ".keras":
-        raise ValueError(
-            f"A network is saved as a `.keras` file. Received: path={str(path)!r}"
-        )
-    with replacing(path) as temporary:
+    with replacing(with_suffix(path, ".keras")) as temporary:
         network.save(temporary)
 
 
@@ -42,7 +36,8 @@ def load_network(path: str | os.PathLike) -> ResizableNetwork:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, Keras cannot load it, or it holds something else.
+        DamagedFileError: If it is damaged, or Keras cannot load it.
+        ValueError: If it holds another model.
 
     Example:
 
@@ -63,17 +58,5 @@ def load_network(path: str | os.PathLike) -> ResizableNetwork:
 
 def load_model(path: str | os.PathLike) -> keras.Model:
     """Reads what `save_network` has written: a resizable network, or a sub-network."""
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"No network at {path}. keras_resizable.runs.train trains one, and "
-            "keras-resizable train."
-        )
-    try:
+    with reading(path), zipfile.ZipFile(path):
         return keras.saving.load_model(path)
-    except Exception as error:  # Of many types, depending on what is wrong.
-        if not zipfile.is_zipfile(path):  # Of which Keras says that it is not there.
-            raise ValueError(f"{path} is damaged or not a `.keras` file.") from error
-        raise ValueError(
-            f"{path} cannot be loaded. Keras says: {first_line(error)}"
-        ) from error

@@ -18,6 +18,7 @@ from keras_resizable.training.distribution import (
     is_multi_worker,
 )
 from keras_resizable.training.variables import create_variables
+from keras_resizable.utils.arguments import integer
 from keras_resizable.utils.files import remove_temporaries
 from keras_resizable.workshop.runs.callback_states import continue_logs
 from keras_resizable.workshop.runs.checkpoint_callback import Checkpoint
@@ -73,8 +74,7 @@ def fit_resumable(
         ValueError: If the checkpoint is damaged or of another network, the network
             cannot be saved, or `steps_per_execution` does not divide an epoch.
     """
-    if epochs < 1:
-        raise ValueError(f"`epochs` is at least 1. Received: epochs={epochs}")
+    integer("epochs", epochs, 1)
     checkpoint = Checkpoint(
         folder,
         steps_per_epoch,

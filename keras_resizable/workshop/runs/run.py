@@ -68,12 +68,7 @@ class Run:
             FileNotFoundError: If the folder is not that of a run.
             ValueError: If they are damaged.
         """
-        path = self.folder / SETTINGS
-        if not self.has_settings():
-            raise FileNotFoundError(
-                f"{self.folder} is not a run: it has no {SETTINGS}."
-            )
-        return read_run(path)
+        return read_run(self.folder / SETTINGS)
 
     def has_settings(self) -> bool:
         """Whether it says what it was started with."""

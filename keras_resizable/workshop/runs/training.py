@@ -20,7 +20,6 @@ from keras_resizable.workshop.recipes.building import (
     compile_network,
     make_network,
     train_data,
-    training_callbacks,
 )
 from keras_resizable.workshop.recipes.resolving import resolve_run
 from keras_resizable.workshop.runs.folders import check_root, count_epochs, open_run
@@ -141,7 +140,7 @@ def _train(recipe, mode, config, root, new, images, about, strategy, checkpoint_
         images.train.num_images,
         after_images=_STEPS_BEFORE_JUDGING * recipe.batch_size,
     )
-    added = [*training_callbacks(recipe, mode), learning, accuracy]
+    added = [learning, accuracy]
     if is_chief:
         added.append(
             keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False)
