@@ -58,10 +58,11 @@ def differences(name, folder):
     to_saved_model(network, folder / "saved_model", configs)
     signatures = tf.saved_model.load(str(folder / "saved_model")).signatures
     found = {}
-    for config, path, _ in to_tflite_files(network, configs, folder):
+    for file in to_tflite_files(network, configs, folder):
+        config = network.space.config(file.config)
         expected = network(images, config=config).numpy()
         outputs = {
-            "tflite": run_tflite(path, images),
+            "tflite": run_tflite(file, images),
             "saved_model": signatures[signature_name(network.space, config)](
                 images=tf.constant(images)
             )["outputs"].numpy(),

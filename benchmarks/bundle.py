@@ -52,8 +52,8 @@ def train(images):
 
 def bundle(network, configs, folder, calibration):
     paths = [
-        path
-        for _, path, _ in to_tflite_files(
+        file.path
+        for file in to_tflite_files(
             network, configs, folder, quantize="int8", calibrate_with=calibration
         )
     ]
@@ -83,7 +83,7 @@ def measure_accuracy(network, configs, images, folder, calibration):
         )
         print(rows[-1], flush=True)
     size = max(alone.stat().st_size for alone in paths)
-    return {"times_one_file": result["size_bytes"] / size, "signatures": rows}
+    return {"times_one_file": result.size_bytes / size, "signatures": rows}
 
 
 def measure_latency(network, configs, folder, calibration):

@@ -80,7 +80,7 @@ def main(argv):
             evaluate_with=(images, np.arange(8)),  # It is not trained.
             max_loss=1.0,
         )
-        paths = [path for _, path, _ in files]
+        paths = [file.path for file in files]
         bundle = pathlib.Path(folder) / "bundle.tflite"
         to_bundle(paths, bundle)
         results = {

@@ -278,7 +278,7 @@ def try_all(name, folder):
     result = to_tflite(
         largest, folder / "int8.tflite", quantize="int8", calibrate_with=images
     )
-    row["int8 off by"] = result["difference"]
+    row["int8 off by"] = result.difference
     if all(len(output.shape) == 2 for output in keras.tree.flatten(expected)):
         network.compile(keras.optimizers.SGD(1e-3), "mse", split_batch=True)
         history = network.fit(images, np.zeros((4, CLASSES)), verbose=0).history

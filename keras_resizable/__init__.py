@@ -1,7 +1,7 @@
 """Resizable neural networks for Keras: one CNN, cut to any size.
 
-The functions that make networks return a `ResizableNetwork`. Everything else is in the
-modules listed here. Packages that only one part needs are imported when it is used.
+Functions such as `ResNet50` and `from_keras` return a `ResizableNetwork`. The modules
+listed here hold the rest. Optional packages are imported on first use.
 """
 
 import sys as _sys
@@ -50,7 +50,7 @@ from keras_resizable.workshop.runs import load_network, train
 
 __version__ = "0.1.0"
 
-# So that `from keras_resizable.runs import Run` works, as users of Keras write it.
+# So that `from keras_resizable.runs import Run` works.
 for _module in (data, photos, recipes, runs):
     _sys.modules[f"{__name__}.{_module.__name__.rpartition('.')[2]}"] = _module
 

@@ -13,14 +13,15 @@ class NotWithinLimitsError(ValueError):
 
 
 class DamagedFileError(ValueError):
-    """A file was cut off or changed, or is not what it should be."""
+    """A file is incomplete, was changed, or is of another kind."""
 
 
 class DeviceError(OSError):
-    """A device that measures files is missing, or does not do what it should.
+    """A device for measuring files is missing or failed.
 
     Attributes:
-        results: What was measured before, as `Device.measure` returns it.
+        results: The measurements made before the error, as `Device.measure` returns
+            them.
     """
 
     def __init__(self, message: str, results: list[dict[str, Any]] | None = None):

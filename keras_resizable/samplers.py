@@ -1,11 +1,10 @@
 """Samplers: which sub-networks an optimizer step trains.
 
-A sampler is any callable from the optimizer step, a scalar int64 tensor, to the
-plan of that step: scale indices, int32 `(sub-networks, num_stages)`. It is
-called while a graph is traced, so what changes from step to step has to come
-from the tensor. Those below draw from stateless random numbers, so every replica
-and every resumed run draws the same plan at the same step. `compile` gives them the
-network's configurations.
+A sampler is any callable from the optimizer step, a scalar int64 tensor, to the plan of
+that step: scale indices, int32 `(sub-networks, num_stages)`. It is called while a graph
+is traced, so anything that changes from step to step must be computed from the tensor.
+The samplers below use stateless random numbers: every replica and every resumed run
+draws the same plan at the same step. `compile` gives them the network's configurations.
 """
 
 import copy
@@ -20,13 +19,13 @@ from keras_resizable.utils.arguments import integer
 
 
 class Sampler:
-    """What the samplers of this module share."""
+    """The base class of samplers."""
 
     _space: SpatialSpace | None = None
 
     @property
     def length(self) -> int | None:
-        """Number of sub-networks of a plan; None if it changes or is not known yet."""
+        """Number of sub-networks of a plan; None if it varies or is unknown."""
         return None
 
     @property
@@ -40,7 +39,7 @@ class Sampler:
         if self._space is None:
             raise ValueError(
                 f"{self} does not know the configurations yet: "
-                "`network.compile(sampler=...)` or `sampler.for_space(space)` tells it."
+                "use `network.compile(sampler=...)` or `sampler.for_space(space)`."
             )
         return self._space
 
@@ -66,13 +65,13 @@ class Sampler:
 
 
 class _RandomSampler(Sampler):
-    """What the samplers that draw share: a seed."""
+    """The base class of samplers with a seed."""
 
     def __init__(self, seed: int = 0) -> None:
         self.seed: int = int(integer("seed", seed))
 
     def _random(self, step, shape, maxval=None):
-        """Integers below `maxval`, or any, seeded by the seed and the step."""
+        """Random integers, below `maxval` if given, from the seed and the step."""
         seed = tf.stack([tf.cast(self.seed, tf.int64), tf.cast(step, tf.int64)])
         return tf.random.stateless_uniform(
             shape,
@@ -84,7 +83,7 @@ class _RandomSampler(Sampler):
         )
 
     def _draw(self, step, count):
-        """Configurations that are drawn independently."""
+        """Independently drawn configurations."""
         shape = (count, self.space.num_stages)
         return self._random(step, shape, maxval=len(self.space.scales))
 
@@ -96,12 +95,11 @@ class _RandomSampler(Sampler):
 class FairSampler(_RandomSampler):
     """Trains every scale factor of every stage exactly once a step.
 
-    One sub-network per scale factor; the scale factors of a stage are a random
-    permutation over them (Resizable Neural Networks, section 3.2, "Fair
-    Sampling").
+    A step has one sub-network per scale factor. In each stage they get the scale
+    factors in random order (Resizable Neural Networks, section 3.2, "Fair Sampling").
 
     Args:
-        seed: An integer. With the optimizer step it decides the plan.
+        seed: An integer; the seed and the optimizer step determine the plan.
 
     Example:
 
@@ -122,13 +120,12 @@ class FairSampler(_RandomSampler):
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
 class UniformSampler(_RandomSampler):
-    """Trains independently drawn configurations: the naive way.
+    """Trains independently drawn configurations.
 
-    The paper's baseline of fair sampling (Resizable Neural Networks, section
-    3.2).
+    The paper compares fair sampling with this (Resizable Neural Networks, section 3.2).
 
     Args:
-        seed: An integer. With the optimizer step it decides the plan.
+        seed: An integer; the seed and the optimizer step determine the plan.
         num_draws: Configurations per step.
 
     Example:
@@ -159,10 +156,10 @@ class SandwichSampler(_RandomSampler):
     """Trains the largest, the smallest, and independently drawn configurations.
 
     The sandwich rule (Yu & Huang, 2019, https://arxiv.org/abs/1903.05134, section
-    3.2). Its plans have the largest, which `InPlaceDistillation` needs.
+    3.2). Every plan contains the largest, as `InPlaceDistillation` requires.
 
     Args:
-        seed: An integer. With the optimizer step it decides the plan.
+        seed: An integer; the seed and the optimizer step determine the plan.
         num_draws: Configurations per step besides the largest and the smallest.
 
     Example:
@@ -237,16 +234,16 @@ class FixedSampler(Sampler):
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
 class SwitchingSampler(Sampler):
-    """Draws from one sampler up to a step, and then from another.
+    """Draws from one sampler up to a step, and from another after it.
 
-    The training step is not traced again. With `FairSampler`, then a `FixedSampler` of
-    the target alone, it is the paper's scheduled switching (Resizable Neural Networks,
-    section 3.4): batch normalisation of other scale factors stays as it is.
+    The training step is not traced again. `FairSampler` followed by a `FixedSampler` of
+    the target alone is the paper's scheduled switching (Resizable Neural Networks,
+    section 3.4); batch normalisation of other scale factors then no longer changes.
 
     Args:
-        sampler: The sampler to start with, one of this module or its name.
+        sampler: The sampler to start with: one of this module, or its name.
         then: The sampler to switch to.
-        step: The first optimizer step that draws from the second.
+        step: The first optimizer step that uses `then`.
 
     Example:
 
@@ -311,12 +308,12 @@ SAMPLERS: dict[str, type[Sampler]] = {
 def get(
     sampler: Callable[[tf.Tensor], tf.Tensor] | str,
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A sampler, from its name or as it is."""
+    """A sampler, from its name or as given."""
     if isinstance(sampler, str) and sampler in SAMPLERS:
         return SAMPLERS[sampler]()
     if isinstance(sampler, type) or not callable(sampler):
         raise ValueError(
-            f"`sampler` is one of {', '.join(map(repr, SAMPLERS))}, or a callable such "
+            f"`sampler` must be one of {', '.join(map(repr, SAMPLERS))}, or a callable such "
             f"as FairSampler(seed=1). Received: sampler={sampler!r}"
         )
     return sampler

@@ -10,8 +10,7 @@ from typing import TypeAlias
 
 from keras_resizable.utils.arguments import integer
 
-# The exact fraction of a scale, times the size of a feature map, has to fit
-# in 64 bits.
+# A scale's numerator times the size of a feature map must fit in 64 bits.
 MAX_DECIMALS = 9
 
 
@@ -29,8 +28,8 @@ def resized(size: int, scale: float) -> int:
     """The size of a feature map after a resize: `size * scale`, rounded.
 
     It is computed in integers, halves are rounded up, and it is at least 1.
-    `StageResize` uses the same formula on tensors, so that sizes agree in
-    Python and in graphs, which floating point does not give.
+    `StageResize` uses the same formula on tensors, so that sizes in Python and in
+    graphs agree; in floating point they would not.
 
     >>> from keras_resizable.space import resized
     >>> resized(45, 0.7)
@@ -47,7 +46,7 @@ def check_scales(scales: Iterable[float]) -> tuple[float, ...]:
     """Returns scale factors as floats, largest first, or raises `ValueError`."""
     try:
         given = list(scales)
-        # Through the text: NumPy's float32 of 0.7 is meant as 0.7.
+        # Through the text, so that NumPy's float32 0.7 becomes 0.7.
         values = [float(str(scale)) for scale in given]
         is_valid = all(
             0 < value <= 1 and fraction(value).denominator <= 10**MAX_DECIMALS
@@ -65,9 +64,9 @@ def check_scales(scales: Iterable[float]) -> tuple[float, ...]:
 
 
 def mixture(scales: Sequence[float], scale: float) -> dict[int, float]:
-    """What a scale factor is a mixture of, among others.
+    """A scale factor as a mixture of its neighbours in a list.
 
-    The two neighbours, in proportion to their distance; outside of all the nearest.
+    Outside of the list's range it is the nearest one alone.
 
     >>> from keras_resizable.space import mixture
     >>> mixture((1.0, 0.75, 0.5), 0.75)
@@ -80,7 +79,7 @@ def mixture(scales: Sequence[float], scale: float) -> dict[int, float]:
         scale: A scale factor.
 
     Returns:
-        Positions in `scales` and parts, which add up to 1.
+        Shares, which add up to 1, by position in `scales`.
     """
     smaller = sum(other >= scale for other in scales)
     if smaller in (0, len(scales)) or scales[smaller - 1] == scale:
@@ -91,9 +90,9 @@ def mixture(scales: Sequence[float], scale: float) -> dict[int, float]:
 
 
 class Configuration(tuple[float, ...]):
-    """One scale factor per stage, a tuple of floats; made by `SpatialSpace.config`.
+    """One scale factor per stage, a tuple of floats from `SpatialSpace.config`.
 
-    It equals the plain tuple, and prints in the form that command lines take.
+    It equals the plain tuple, and prints as command lines accept it.
 
     >>> from keras_resizable import SpatialSpace
     >>> config = SpatialSpace(scales=(1.0, 0.75, 0.5), num_stages=2).config("0.75")
@@ -109,7 +108,7 @@ class Configuration(tuple[float, ...]):
     Attributes:
         indices: Its scale indices: the positions of its scale factors in
             `SpatialSpace.scales`.
-        key: Its text for names of files and signatures.
+        key: Its text in names of files and signatures.
     """
 
     indices: tuple[int, ...]
@@ -118,8 +117,8 @@ class Configuration(tuple[float, ...]):
         cls, scale_factors: Iterable[float], indices: Iterable[int] | None = None
     ) -> Configuration:
         config = super().__new__(cls, scale_factors)
-        # A model that gets it as an attribute makes another one of it alone: that is
-        # for `SpatialSpace.config` to read, and has no `indices`.
+        # Keras copies an attribute of a model from its values alone. Such a copy has no
+        # `indices`; `SpatialSpace.config` reads it.
         if indices is not None:
             config.indices = tuple(indices)
         return config
@@ -132,7 +131,7 @@ class Configuration(tuple[float, ...]):
         return ",".join(map(str, self))
 
 
-# What is taken wherever a configuration is given.
+# Accepted wherever a configuration is expected.
 ConfigLike: TypeAlias = Sequence[float] | str
 
 
@@ -179,17 +178,16 @@ class SpatialSpace:
         return self.from_indices([len(self.scales) - 1] * self.num_stages)
 
     def configs(self) -> Iterator[Configuration]:
-        """All configurations, the largest first, the last stage fastest."""
+        """All configurations, the largest first; the last stage varies fastest."""
         rows = itertools.product(range(len(self.scales)), repeat=self.num_stages)
         return map(self.from_indices, rows)
 
     def config(self, config: ConfigLike) -> Configuration:
-        """Reads a configuration, however it is written.
+        """Reads a configuration in any form.
 
         Args:
-            config: Scale factors, one per stage, as a sequence of numbers or as a
-                command line has them: `"0.75,0.5"`. Stages omitted at the end are at
-                the largest scale.
+            config: Scale factors, one per stage, as a sequence of numbers or as text:
+                `"0.75,0.5"`. Stages omitted at the end are at the largest scale.
 
         Returns:
             A `Configuration`.
@@ -221,11 +219,11 @@ class SpatialSpace:
         """Reads scale factors, one per stage, that need not be in `scales`.
 
         Args:
-            config: As `config` takes it.
+            config: As in `config`.
 
         Raises:
-            ValueError: If it has more entries than there are stages, or is no text of
-                numbers.
+            ValueError: If it has more entries than there are stages, or entries that
+                are not numbers.
 
         Example:
 
@@ -241,7 +239,7 @@ class SpatialSpace:
             is_valid = False
         if not is_valid or len(values) > self.num_stages:
             raise ValueError(
-                "A configuration is one scale factor for each of the "
+                "A configuration must have one scale factor for each of the "
                 f"{self.num_stages} stages, such as {self.largest!r} or "
                 f"{str(self.largest)!r}. Received: config={config!r}"
             )
@@ -251,7 +249,7 @@ class SpatialSpace:
         """Reads several configurations, in order and without repeats; None means all.
 
         Raises:
-            ValueError: If there is none, or one is not a configuration of this space.
+            ValueError: If `configs` is empty, or has a configuration of another space.
 
         Example:
 

@@ -51,7 +51,7 @@ def measure(run):
                 io=io,
                 calibrate_with=calibration,
             )
-            paths = [path for _, path, _ in files]
+            paths = [file.path for file in files]
             bundle = pathlib.Path(folder) / "bundle.tflite"
             made = export.to_bundle(paths, bundle)
             largest = max(path.stat().st_size for path in paths)
@@ -69,7 +69,7 @@ def measure(run):
                     **accuracy.as_metadata(),
                     "top1_in_bundle": of_bundle.top1,
                     "size_bytes": path.stat().st_size,
-                    "bundle_over_largest_file": made["size_bytes"] / largest,
+                    "bundle_over_largest_file": made.size_bytes / largest,
                 }
                 print(f"{network.name} {row['config']} {quantize:8} {accuracy}")
                 yield row

@@ -53,8 +53,8 @@ def test_state_beyond_weights_is_copied(images, wrap, tmp_path):
     model.save(tmp_path / "sub.keras")
     loaded = keras.saving.load_model(tmp_path / "sub.keras")
     np.testing.assert_array_equal(loaded(images), model(images))
-    for _, path, _ in export.to_tflite_files(network, [(0.5,)], tmp_path):
-        got = export.run_tflite(path, images)
+    for file in export.to_tflite_files(network, [(0.5,)], tmp_path):
+        got = export.run_tflite(file, images)
     np.testing.assert_allclose(got, network(images, config=(0.5,)), atol=1e-5)
 
 
@@ -176,8 +176,8 @@ def test_inputs_keep_their_dtype(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8)
     model = assert_cut_out_equals(network, pixels)
     assert model.inputs[0].dtype == "uint8"
-    for _, path, _ in export.to_tflite_files(network, [(0.5,)], tmp_path):
-        got = export.run_tflite(path, pixels)
+    for file in export.to_tflite_files(network, [(0.5,)], tmp_path):
+        got = export.run_tflite(file, pixels)
     np.testing.assert_allclose(got, model(pixels), atol=1e-5)
 
 
@@ -231,13 +231,13 @@ def test_other_precisions_are_converted_as_float32(
         network = make_network()
     finally:
         keras.config.set_dtype_policy("float32")
-    ((_, path, result),) = export.to_tflite_files(
+    (result,) = export.to_tflite_files(
         network, [(0.5, 0.5)], tmp_path, quantize="none", calibrate_with=batch[0]
     )
-    assert result["difference"] < 0.02
+    assert result.difference < 0.02
     model = network.sub_network((0.5, 0.5), calibrate_with=batch[0])
     np.testing.assert_allclose(
-        export.run_tflite(path, batch[0]), model(batch[0]), atol=0.02
+        export.run_tflite(result, batch[0]), model(batch[0]), atol=0.02
     )
 
 

@@ -52,7 +52,7 @@ def network():
 @pytest.fixture(scope="module")
 def tflite_files(network, tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
-    paths = [path for _, path, _ in to_tflite_files(network, [(1.0,), (0.5,)], folder)]
+    paths = [file.path for file in to_tflite_files(network, [(1.0,), (0.5,)], folder)]
     to_bundle(paths, folder / "bundle.tflite")
     return paths[0], folder / "bundle.tflite"
 

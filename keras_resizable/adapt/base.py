@@ -21,13 +21,11 @@ from keras_resizable.subnetworks.pieces import cut_piece, pieces_of_configs
 from keras_resizable.subnetworks.prefix_tree import nodes_of
 from keras_resizable.utils.batches import (
     Batches,
-    check_not_empty,
     labelled_batches,
     watched,
 )
 from keras_resizable.utils.classifier_outputs import (
     Classifier,
-    check_labels,
     integer_labels,
     only_output,
 )
@@ -168,12 +166,12 @@ def evaluate(adaptive: Candidates, dataset: Batches) -> AdaptiveResults:
     run, classifier = as_graph(adaptive.run), adaptive.classifier
     rights, routes = [], []
     batches = labelled_batches(dataset, adaptive.sub_network(adaptive.candidates[0]))
-    for images, labels in watched(batches, "dataset"):
-        check_labels(labels, classifier.num_outputs)
+    for images, labels in watched(
+        batches, "dataset", num_outputs=classifier.num_outputs
+    ):
         outputs, route = run(images)
         rights.append(classifier.is_right(outputs, integer_labels(labels)).numpy())
         routes.append(route.numpy())
-    check_not_empty(len(rights), "dataset")
     taken = np.concatenate(routes)
     flops = float(np.take(adaptive.route_flops, taken).mean())
     return AdaptiveResults(np.concatenate(rights), taken, flops)
@@ -187,7 +185,7 @@ def to_tflite(
     quantize: str = "int8",
     io: str = "int8",
     metadata: dict[str, Any] | None = None,
-) -> dict[str, Any]:
+) -> export.TFLiteFile:
     """Writes the candidates as the signatures of one `.tflite` file.
 
     Each signature starts from the image. The metadata of the first has `routes`, the

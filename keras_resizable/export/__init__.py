@@ -9,10 +9,12 @@ from keras_resizable.export.flatbuffer import read_metadata
 from keras_resizable.export.interpreters import run_tflite
 from keras_resizable.export.saved_model import to_saved_model
 from keras_resizable.export.tflite import to_tflite
+from keras_resizable.export.tflite_file import TFLiteFile
 from keras_resizable.export.tflite_files import to_tflite_files
 
 __all__ = [
     "FileAccuracy",
+    "TFLiteFile",
     "evaluate_tflite",
     "read_metadata",
     "run_tflite",

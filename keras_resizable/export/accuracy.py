@@ -14,7 +14,6 @@ from keras_resizable.export.interpreters import open_runner
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.utils.batches import (
     Batches,
-    check_not_empty,
     labelled_batches,
     watched,
 )
@@ -155,7 +154,6 @@ def evaluate_tflite(
         labels.append(integer_labels(batch_labels).numpy())
         if compare_with is not None:
             compared.append(np.asarray(only_output(compare_with(images)), np.float32))
-    check_not_empty(len(labels), "dataset")
     output, label = np.concatenate(outputs), np.concatenate(labels)
     threshold = _threshold(path, signature, output) if output.shape[1] == 1 else None
     answers = _answers(output, threshold)

@@ -3,17 +3,17 @@
 import os
 import pathlib
 from collections.abc import Iterable
-from typing import Any
 
 from keras_resizable.export.flatbuffer import bundled, read_metadata
 from keras_resizable.export.interpreters import open_tflite
+from keras_resizable.export.tflite_file import TFLiteFile
 from keras_resizable.utils.arguments import with_suffix
 from keras_resizable.utils.files import replacing
 
 
 def to_bundle(
     paths: Iterable[str | os.PathLike], path: str | os.PathLike
-) -> dict[str, Any]:
+) -> TFLiteFile:
     """Joins several `.tflite` files into one, each as a signature.
 
     A signature has the name of its file's configuration, such as
@@ -27,7 +27,7 @@ def to_bundle(
         path: Path of the `.tflite` file to write. An existing one is replaced.
 
     Returns:
-        A dictionary: `size_bytes`.
+        A `TFLiteFile`.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -52,7 +52,7 @@ def to_bundle(
     with replacing(path) as temporary:
         temporary.write_bytes(content)
         open_tflite(temporary)
-    return {"size_bytes": len(content)}
+    return TFLiteFile(path)
 
 
 def _signature_of(metadata):

@@ -16,21 +16,22 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resizable.export.accuracy import evaluate_tflite, kind_of_outputs
-from keras_resizable.export.flatbuffer import count_operators, with_metadata
+from keras_resizable.export.flatbuffer import with_metadata
 from keras_resizable.export.interpreters import run_tflite
 from keras_resizable.export.precision import (
     float32_twin,
     tolerance_of,
 )
 from keras_resizable.export.quantization import IO, on_int8_grid, quantized
+from keras_resizable.export.tflite_file import TFLiteFile
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import ConfigLike
 from keras_resizable.utils.arguments import number, one_of, with_suffix
 from keras_resizable.utils.batches import (
     Batches,
-    check_not_empty,
     image_batches,
     labelled_batches,
+    watched,
 )
 from keras_resizable.utils.classifier_outputs import (
     Classifier,
@@ -60,7 +61,7 @@ def to_tflite(
     max_loss: float = 0.02,
     metadata: dict[str, Any] | None = None,
     reference: Callable[[tf.Tensor], tf.Tensor] | None = None,
-) -> dict[str, Any]:
+) -> TFLiteFile:
     """Converts a model to TFLite, and checks that it gives the same answers.
 
     The file has a batch size of 1, static shapes and builtin operators only. Models in
@@ -99,9 +100,7 @@ def to_tflite(
             super-network that the model was cut out of; the model itself if absent.
 
     Returns:
-        A dictionary: `operators`, a `collections.Counter`; `size_bytes`; `accuracy`, a
-        `FileAccuracy`, which is in the metadata too, or None; and `difference`, how far
-        the outputs are from Keras's, as a share of the largest, on average.
+        A `TFLiteFile`; its metadata have the accuracy.
 
     Raises:
         ValueError: If an argument is not valid, the model has several inputs or outputs
@@ -115,7 +114,7 @@ def to_tflite(
     >>> from keras_resizable import ResNet20, export
     >>> model = ResNet20(scales=(1.0, 0.5)).sub_network("0.5")
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "sub.tflite"
-    >>> export.to_tflite(model, path)["operators"]["CONV_2D"]
+    >>> export.to_tflite(model, path).operators["CONV_2D"]
     21
     """
     path = with_suffix(path, ".tflite")
@@ -142,7 +141,6 @@ def to_tflite(
         else:
             content = _converted(model, quantize)
         temporary.write_bytes(with_metadata(content, about))
-        accuracy = None
         if evaluate_with is not None:
             accuracy = evaluate_tflite(temporary, evaluate_with, compare_with=reference)
             _check_accuracy(accuracy, max_loss, path.name, about)
@@ -151,12 +149,7 @@ def to_tflite(
             if quantize in ("dynamic", "int8"):
                 tolerance = np.inf  # The accuracy is a better check.
         difference = _check_outputs(reference, temporary, images, tolerance)
-    return {
-        "operators": count_operators(content),
-        "size_bytes": path.stat().st_size,
-        "accuracy": accuracy,
-        "difference": difference,
-    }
+    return TFLiteFile(path, difference)
 
 
 def check_options(
@@ -251,11 +244,8 @@ def _images(model, dataset):
         integer = tf.as_dtype(inputs.dtype).is_integer
         yield (255 * noise if integer else noise).astype(inputs.dtype)
         return
-    count = 0
-    for images in image_batches(dataset, model):
-        count += len(images)
+    for images in watched(image_batches(dataset, model), "calibrate_with"):
         yield from images.numpy()[:, np.newaxis]
-    check_not_empty(count, "calibrate_with")
 
 
 def _check_accuracy(accuracy, max_loss, name, metadata):

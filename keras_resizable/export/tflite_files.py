@@ -10,6 +10,7 @@ from keras_resizable.export.accuracy import FileAccuracy, kind_of_outputs
 from keras_resizable.export.flatbuffer import read_metadata
 from keras_resizable.export.interpreters import open_tflite
 from keras_resizable.export.tflite import check_options, file_name, to_tflite
+from keras_resizable.export.tflite_file import TFLiteFile
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import ConfigLike
 from keras_resizable.subnetworks.parts import as_super_network, cut_out
@@ -33,7 +34,7 @@ def to_tflite_files(
     evaluate_with: Batches | None = None,
     max_loss: float = 0.02,
     metadata: dict[str, Any] | None = None,
-) -> Iterator[tuple[tuple[float, ...], pathlib.Path, dict[str, Any] | None]]:
+) -> Iterator[TFLiteFile]:
     """Converts sub-networks to TFLite, one after the other.
 
     One is in memory at a time. The outputs are compared with the super-network's. An
@@ -54,8 +55,8 @@ def to_tflite_files(
             factors, and digests of the network's weights and of the data.
 
     Yields:
-        For each configuration, when it is done: the configuration, the path of its
-        file, and what `to_tflite` returned, None if the file existed.
+        A `TFLiteFile` for each configuration, when it is done; its `difference` is None
+        if the file existed.
 
     Raises:
         As `to_tflite`; `ValueError` for an invalid configuration.
@@ -81,14 +82,14 @@ def to_tflite_files(
         path = pathlib.Path(folder) / file_name(network, config, quantize, io)
         written = {**of_all, "config": str(config), "quantize": quantize}
         if _has(path, written, max_loss):
-            yield config, path, None
+            yield TFLiteFile(path)
             continue
         if calibrate_with is None:
             network.require_statistics(config)
         model, cut = cut_out(network.parts, config, network.name)
         if calibrate_with is not None:
             network.calibrate_sub_network(model, config, calibrate_with)
-        result = to_tflite(
+        yield to_tflite(
             model,
             path,
             quantize,
@@ -99,7 +100,6 @@ def to_tflite_files(
             metadata=written,
             reference=as_super_network(network.parts, config, cut),
         )
-        yield config, path, result
 
 
 def _has(path, written, max_loss):

@@ -262,7 +262,7 @@ def test_int8_stores_weights_once(network, tf_dataset, tmp_path):
             tmp_path / "alone.tflite",
             "int8",
             calibrate_with=tf_dataset,
-        )["size_bytes"]
+        ).size_bytes
         for config in adaptive.candidates
     ]
     assert path.stat().st_size < 0.9 * sum(alone)

@@ -101,12 +101,12 @@ def test_search_export_and_routing_take_them(make, tmp_path):
     configs = [network.space.largest, smallest]
     for quantize in ("none", "int8"):  # Each is checked against the super-network.
         paths = [
-            path
-            for _, path, _ in to_tflite_files(
+            file.path
+            for file in to_tflite_files(
                 network, configs, tmp_path, quantize=quantize, calibrate_with=dataset
             )
         ]
-    assert to_bundle(paths, tmp_path / "bundle.tflite")["size_bytes"] > 0
+    assert to_bundle(paths, tmp_path / "bundle.tflite").size_bytes > 0
     to_saved_model(network, tmp_path / "saved", configs, calibrate_with=dataset)
 
     adaptive = AdaptiveNetwork(network, configs)

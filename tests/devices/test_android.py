@@ -164,7 +164,7 @@ def test_delegates_and_profiles_are_asked_for(device, model, binary, delegate, f
 def test_each_signature_of_a_bundle_is_measured(device, tmp_path, make_network, binary):
     network = make_network()
     files = to_tflite_files(network, [(1.0,), (0.5,)], tmp_path)
-    to_bundle([path for _, path, _ in files], tmp_path / "bundle.tflite")
+    to_bundle([file.path for file in files], tmp_path / "bundle.tflite")
     with Android(benchmark_binary=binary) as android:
         results = android.measure([tmp_path / "bundle.tflite"], runs=2)
     names = [result["signature"] for result in results]

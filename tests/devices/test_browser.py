@@ -49,7 +49,7 @@ def folder(tmp_path_factory, images):
     )
     configs = ("1.0,1.0,1.0", "0.5,0.5,0.5")
     files = to_tflite_files(network, configs, folder, calibrate_with=images[:50])
-    paths = [path for _, path, _ in files]
+    paths = [file.path for file in files]
     to_bundle(paths, folder / "bundle.tflite")
     for config, path in zip(configs, paths):
         path.rename(folder / f"{config}.tflite")

@@ -29,7 +29,7 @@ def test_latencies_are_measured(path):
 
 def test_each_signature_is_measured(make_network, tmp_path):
     files = to_tflite_files(make_network(), [(1.0,), (0.5,)], tmp_path)
-    to_bundle([path for _, path, _ in files], tmp_path / "bundle.tflite")
+    to_bundle([file.path for file in files], tmp_path / "bundle.tflite")
     results = Host().measure([tmp_path / "bundle.tflite"], warmup=0, runs=3)
     names = [result["signature"] for result in results]
     assert names == ["scale_1.0_1.0", "scale_0.5_1.0"]

@@ -63,7 +63,7 @@ def test_int8_keeps_what_a_moving_average_cuts_off(model, tmp_path, io):
         calibrate_with=calibration,
         evaluate_with=(3 * images, labels),
     )
-    accuracy = result["accuracy"]
+    accuracy = result.accuracy
     assert accuracy.agreement >= 0.98 and abs(accuracy.difference) <= 0.01
     metadata = read_metadata(path)
     assert metadata["io"] == io
@@ -111,7 +111,7 @@ def test_a_file_that_loses_too_much_is_not_written(model, tmp_path):
         to_tflite(model, path, "int8", **options)
     assert not list(tmp_path.iterdir())
     result = to_tflite(model, path, "int8", max_loss=1.0, **options)
-    assert result["accuracy"].difference < -0.1
+    assert result.accuracy.difference < -0.1
 
 
 def test_signatures_of_a_bundle(make_network, tmp_path, batch):
@@ -125,7 +125,7 @@ def test_signatures_of_a_bundle(make_network, tmp_path, batch):
         evaluate_with=batch,
         max_loss=1.0,
     )
-    paths = [path for _, path, _ in files]
+    paths = [file.path for file in files]
     to_bundle(paths, tmp_path / "bundle.tflite")
     for config, path in zip(("1.0", "0.5"), paths):
         name = signature_name(network.space, config)
@@ -191,18 +191,18 @@ def test_a_stricter_limit_holds_for_files_that_are_there(make_network, tmp_path,
     network = make_network()
 
     def convert(**options):
-        ((_, _, result),) = to_tflite_files(
+        (file,) = to_tflite_files(
             network, ["0.5"], tmp_path, evaluate_with=batch, **options
         )
-        return result
+        return file
 
-    assert convert() is not None and convert() is None
+    assert convert().difference is not None and convert().difference is None
     (path,) = tmp_path.glob("*.tflite")
     metadata = read_metadata(path)
     metadata["accuracy"] |= {"difference": -0.5, "standard_error": 0.0}
     path.write_bytes(with_metadata(path.read_bytes(), metadata))
-    assert convert(max_loss=0.6) is None
-    assert convert(max_loss=0.4)["accuracy"].difference == 0  # It was made anew.
+    assert convert(max_loss=0.6).difference is None
+    assert convert(max_loss=0.4).accuracy.difference == 0  # It was made anew.
 
 
 def test_an_argument_that_is_none(model, tmp_path):
@@ -271,7 +271,7 @@ def test_one_output_is_what_the_loss_says(tmp_path, activation, from_logits):
             calibrate_with=images,
             evaluate_with=(images, labels),
         )
-        assert result["accuracy"].top1 == result["accuracy"].agreement == 1
+        assert result.accuracy.top1 == result.accuracy.agreement == 1
         assert evaluate_tflite(path, (images, labels)).top1 == 1
         kind = "logits" if from_logits else "probabilities"
         assert read_metadata(path)["outputs"] == kind
@@ -315,8 +315,8 @@ def test_probabilities_of_many_classes_are_not_to_be_int8(tmp_path):
     result = to_tflite(
         model, tmp_path / "model.tflite", "int8", io="float32", max_loss=0.5, **options
     )
-    assert result["accuracy"].top5 > 0.8
-    assert f"top-5 {100 * result['accuracy'].top5:.2f} %" in str(result["accuracy"])
+    assert result.accuracy.top5 > 0.8
+    assert f"top-5 {100 * result.accuracy.top5:.2f} %" in str(result.accuracy)
 
 
 def test_files_are_of_the_images_that_are_given(make_network, tmp_path):
@@ -329,13 +329,11 @@ def test_files_are_of_the_images_that_are_given(make_network, tmp_path):
     others[32:] = (labels[32:] + 1) % 3
     for given_labels, is_new in ((others, True), (labels, True), (labels, False)):
         data = images, given_labels
-        ((_, path, result),) = to_tflite_files(
+        (file,) = to_tflite_files(
             network, ["0.5"], tmp_path, calibrate_with=images, evaluate_with=data
         )
-        assert (result is not None) == is_new
-        assert read_metadata(path)["accuracy"]["top1"] == np.mean(
-            given_labels == labels
-        )
+        assert (file.difference is not None) == is_new
+        assert file.accuracy.top1 == np.mean(given_labels == labels)
 
 
 @pytest.mark.parametrize(
@@ -378,7 +376,7 @@ def test_a_dictionary_of_one_output(tmp_path):
     path = tmp_path / "model.tflite"
     result = to_tflite(model, path, evaluate_with=(some, labels))
     expected = model.predict(some, verbose=0)["kind"].argmax(axis=1) == labels
-    assert result["accuracy"].top1 == expected.mean()
+    assert result.accuracy.top1 == expected.mean()
 
 
 def test_images_that_are_too_few_to_tell_a_loss_are_told(model, tmp_path):

@@ -18,8 +18,8 @@ def test_a_generator_of_paths(make_network, tmp_path):
     network = make_network()
     files = to_tflite_files(network, ["1.0", "0.5"], tmp_path)
     path = tmp_path / "bundle.tflite"
-    bundle = to_bundle((path for _, path, _ in files), path)
-    assert bundle["size_bytes"] == path.stat().st_size
+    bundle = to_bundle((file.path for file in files), path)
+    assert bundle.size_bytes == path.stat().st_size
     assert list(read_metadata(path)["signatures"]) == ["scale_1.0_1.0", "scale_0.5_1.0"]
 
 
@@ -28,8 +28,7 @@ def test_files_of_two_networks_are_refused(make_network, randomize, tmp_path):
     for number, config in enumerate(["1.0", "0.5"]):
         network = make_network()
         randomize(network, seed=number)
-        ((_, path, _),) = to_tflite_files(network, [config], tmp_path)
-        paths.append(path)
+        paths += to_tflite_files(network, [config], tmp_path)
     with pytest.raises(ValueError, match="of one network.*narrow_resnet_0.5_1.0.tfl"):
         to_bundle(paths, tmp_path / "bundle.tflite")
     assert not (tmp_path / "bundle.tflite").exists()
@@ -48,7 +47,7 @@ def test_files_without_a_name_are_refused(make_network, tmp_path, metadata):
 def test_a_bundle_of_one_is_of_its_sub_network(make_network, tmp_path):
     """LiteRT runs it as a file without signatures."""
     network = make_network()
-    ((_, path, _),) = to_tflite_files(network, ["0.5"], tmp_path)
+    (path,) = to_tflite_files(network, ["0.5"], tmp_path)
     bundle = tmp_path / "bundle.tflite"
     to_bundle([path], bundle)
     assert metadata_of({"path": bundle, "signature": None})["config"] == "0.5,1.0"
@@ -60,7 +59,7 @@ def test_what_a_file_takes_is_in_its_name(make_network, tmp_path):
     network = make_network()
     images = np.random.default_rng(0).random((4, 12, 12, 2), np.float32)
     for io in ("int8", "float32"):
-        ((config, path, _),) = to_tflite_files(
+        (file,) = to_tflite_files(
             network,
             ["0.5"],
             tmp_path,
@@ -68,7 +67,8 @@ def test_what_a_file_takes_is_in_its_name(make_network, tmp_path):
             io=io,
             calibrate_with=images,
         )
-        assert path.name == file_name(network, config, "int8", io)
+        config = network.space.config("0.5")
+        assert file.path.name == file_name(network, config, "int8", io)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {
         "narrow_resnet_0.5_1.0_int8.tflite",

@@ -115,7 +115,7 @@ def whole(tmp_path_factory):
     network = ResNet20(input_shape=(12, 12, 2), width=0.5)
     model = network.sub_network((0.75,))
     result = to_tflite(model, tmp_path_factory.mktemp("whole") / "whole.tflite")
-    return model, result["size_bytes"]
+    return model, result.size_bytes
 
 
 @pytest.mark.parametrize(
@@ -128,8 +128,8 @@ def test_quantized_files_are_small_and_agree(
     before = [weight.numpy() for weight in model.weights]
     path = tmp_path / "quantized.tflite"
     result = to_tflite(model, path, quantize, calibrate_with=calibration)
-    assert result["size_bytes"] == path.stat().st_size < part * size
-    assert result["difference"] < 0.02
+    assert result.size_bytes == path.stat().st_size < part * size
+    assert result.difference < 0.02
     for weight, old in zip(model.weights, before):
         np.testing.assert_array_equal(weight, old)
     (images,) = calibration.unbatch().batch(20)
@@ -165,7 +165,7 @@ def test_images_to_calibrate_with_come_as_people_have_them(
     }[kind]
     path = tmp_path / "x.tflite"
     result = to_tflite(small_model, path, "int8", calibrate_with=given)
-    assert result["difference"] < 0.1
+    assert result.difference < 0.1
 
 
 def test_images_that_are_none_are_named_before_the_work(
@@ -242,21 +242,21 @@ def test_sub_networks_convert_one_after_the_other(
         return list(to_tflite_files(network, configs, tmp_path, **options))
 
     first = next(to_tflite_files(network, configs, tmp_path))
-    assert first[0] == (1.0, 1.0) and first[2]["operators"]["ADD"] == 3
-    results = convert()  # The first is there.
-    assert [result is None for _, _, result in results] == [True, False]
-    assert all(result is None for _, _, result in convert())
-    _, path, _ = results[1]
-    metadata = read_metadata(path)
+    assert first.config == "1.0,1.0" and first.operators["ADD"] == 3
+    files = convert()  # The first is there.
+    assert [file.difference is None for file in files] == [True, False]
+    assert all(file.difference is None for file in convert())
+    path, metadata = files[1].path, files[1].metadata
     assert metadata["config"] == "0.5,0.75" and metadata["scales"] == [1.0, 0.75, 0.5]
     # What is damaged, or of other settings or weights, is converted again.
     path.write_bytes(path.read_bytes()[:-1])
-    assert [result is None for _, _, result in convert()] == [True, False]
-    assert all(r for _, _, r in convert(configs[:1], metadata={"labels": ["a"]}))
-    one = configs[:1]
-    assert all(r for _, _, r in convert(one, calibrate_with=calibration))
+    assert [file.difference is None for file in convert()] == [True, False]
+    for options in ({"metadata": {"labels": ["a"]}}, {"calibrate_with": calibration}):
+        (file,) = convert(configs[:1], **options)
+        assert file.difference is not None
     network.head.weights[0].assign_add(tf.ones_like(network.head.weights[0]))
-    assert all(r for _, _, r in convert(one, calibrate_with=calibration))
+    (file,) = convert(configs[:1], calibrate_with=calibration)
+    assert file.difference is not None
     with pytest.raises(ValueError, match="0.3"):
         convert([(1.0,), (0.3,)])
 
@@ -271,10 +271,10 @@ def test_a_bundle_has_the_same_sub_networks(
     files = to_tflite_files(
         network, configs, tmp_path, quantize=quantize, calibrate_with=calibration
     )
-    paths = [path for _, path, _ in files]
+    paths = [file.path for file in files]
     bundle = tmp_path / "bundle.tflite"
     result = to_bundle(paths, bundle)
-    assert result["size_bytes"] == bundle.stat().st_size
+    assert result.size_bytes == bundle.stat().st_size
     metadata = read_metadata(bundle)["signatures"]
     assert list(metadata) == ["scale_0.75_0.5", "scale_1.0_1.0", "scale_0.5_0.5"]
     (images,) = calibration.unbatch().batch(20)
@@ -317,7 +317,7 @@ def assert_written_once(path):
 
 def test_what_is_no_bundle_is_refused(make_network, tmp_path):
     network = make_network()
-    ((_, path, _),) = to_tflite_files(network, [()], tmp_path)
+    (path,) = to_tflite_files(network, [()], tmp_path)
     to_tflite(network.sub_network(()), tmp_path / "other.tflite")
     output = tmp_path / "bundle.tflite"
     with pytest.raises(ValueError, match=r"different sub-networks.*Received: \[\]"):
@@ -543,8 +543,8 @@ def test_a_global_policy_changes_nothing(policy, tmp_path):
                 io="float32",
                 calibrate_with=images,
             )
-            for _, path, _ in files:
-                assert path.exists()
+            for file in files:
+                assert file.path.exists()
         piece = pieces_of_configs(network, [config])[0][1]
         convert(cut_piece(network, piece), tmp_path / "piece.tflite")
     finally:

@@ -266,6 +266,7 @@ def test_what_cannot_be_is_told_before_training(folder, tmp_path, monkeypatch):
         ({"input_range": ("0", "x")}, ValueError, "input_range.*valid number"),
         ({"validation": 0.5}, ValueError, "validation.*less than 0.5"),
         ({"input_range": (255.0,)}, ValueError, "input_range.*Field required"),
+        ({"input_range": (1.0, 1.0)}, ValueError, "input_range=.1.0, 1.0."),
         ({"max_loss": 2.0}, ValueError, "max_loss.*less than or equal to 1"),
     ):
         with pytest.raises(error, match=f"(?s){message}"):

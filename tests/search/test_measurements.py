@@ -36,7 +36,7 @@ def files(tmp_path_factory):
     network.head.weights[0].assign_add(np.ones(network.head.weights[0].shape))
     network.name = "other"
     files += to_tflite_files(network, [(1.0, 0.5)], folder)
-    return folder, [path.name for _, path, _ in files]
+    return folder, [file.path.name for file in files]
 
 
 @pytest.fixture

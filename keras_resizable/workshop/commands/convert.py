@@ -98,39 +98,38 @@ def options_of(run, quantize):
     return options
 
 
-def print_result(result):
+def print_result(file):
     """What is in a file, and how accurate it is."""
-    counts = result["operators"].most_common()
+    operators = file.operators
+    counts = operators.most_common()
     say("  " + ", ".join(f"{count} {name}" for name, count in counts))
-    if FLAGS.quantize == "dynamic" and result["operators"]["DEPTHWISE_CONV_2D"]:
+    if FLAGS.quantize == "dynamic" and operators["DEPTHWISE_CONV_2D"]:
         say(
             "  Depthwise convolutions are slow with dynamic ranges: a MobileNetV2 took "
             "four times the time of float32. See keras-resizable benchmark"
         )
-    if result["accuracy"] is not None:
-        say(f"  {result['accuracy']}")
+    if file.accuracy is not None:
+        say(f"  {file.accuracy}")
     else:
-        say(f"  off by {result['difference']:.1g} of the largest output of Keras")
+        say(f"  off by {file.difference:.1g} of the largest output of Keras")
 
 
 def convert(network, configs, folder, options):
-    """Converts, says so, and returns the paths."""
-    paths = []
-    for config, path, result in export.to_tflite_files(
-        network, configs, folder, **options
-    ):
-        paths.append(path)
+    """Converts, says so, and returns the files."""
+    files = []
+    made = export.to_tflite_files(network, configs, folder, **options)
+    for config, file in zip(configs, made):
+        files.append(file)
         (flops,) = keras_resizable.count_flops_of_configs(network, [config])
         say(
-            f"[{len(paths)}/{len(configs)}] {path.name}: "
-            f"{config}, {flops / 1e6:.1f} M FLOPs, "
-            f"{path.stat().st_size / 1e6:.2f} MB"
+            f"[{len(files)}/{len(configs)}] {file.path.name}: "
+            f"{config}, {flops / 1e6:.1f} M FLOPs, {file.size_bytes / 1e6:.2f} MB"
         )
-        if result is None:
+        if file.difference is None:
             say("  as it was")
         else:
-            print_result(result)
-    return paths
+            print_result(file)
+    return files
 
 
 def convert_sub_network(model, run, output, options):
@@ -150,9 +149,9 @@ def convert_sub_network(model, run, output, options):
     if config is not None:
         of_it = {"config": ",".join(map(str, config))}
         options = options | {"metadata": options["metadata"] | of_it}
-    result = export.to_tflite(model, output, **options)
-    say(f"{output.name}: {result['size_bytes'] / 1e6:.2f} MB")
-    print_result(result)
+    file = export.to_tflite(model, output, **options)
+    say(f"{output.name}: {file.size_bytes / 1e6:.2f} MB")
+    print_result(file)
     print_written(output, run)
 
 
@@ -174,15 +173,15 @@ def main(argv):
         if output is not None:
             temporary = stack.enter_context(tempfile.TemporaryDirectory())
             folder = pathlib.Path(temporary)
-        paths = convert(network, configs, folder, options)
+        parts = convert(network, configs, folder, options)
         if FLAGS.bundle:
             suffix = suffix_of(quantize, FLAGS.io)
             name = f"{network.name}_bundle{suffix}.tflite"
             output = output or path.with_name(name)
-            print_bundle(export.to_bundle(paths, output), paths)
+            print_bundle(export.to_bundle(parts, output), parts)
         elif output is not None:
             with files.replacing(output) as written:
-                written.write_bytes(paths[0].read_bytes())
+                written.write_bytes(parts[0].path.read_bytes())
     print_written(output or run.folder, run)
 
 
@@ -197,7 +196,7 @@ def print_written(path, run):
         say(f"Wrote {lines}: the names of the classes in order")
 
 
-def print_bundle(bundle, paths):
+def print_bundle(bundle, parts):
     """How much of several files is the same."""
-    largest = max(path.stat().st_size for path in paths)
-    say(f"\nA bundle of {len(paths)}: {bundle['size_bytes'] / largest:.2f} x one file")
+    largest = max(file.size_bytes for file in parts)
+    say(f"\nA bundle of {len(parts)}: {bundle.size_bytes / largest:.2f} x one file")

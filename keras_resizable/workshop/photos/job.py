@@ -93,6 +93,8 @@ class Job:
         if self.is_application:
             is_source(APPLICATIONS + self.model)  # It is there.
         check_scales(self.scales)
+        if self.input_range is not None and self.input_range[0] == self.input_range[1]:
+            raise ValueError(f"Two values. Received: input_range={self.input_range}")
         return self
 
     @property

@@ -68,19 +68,19 @@ def write_files(
     new = folder / "new"
     path = new / f"{network.name}_{config.key}_int8.tflite"
     _LOG.info("Writing int8 files")
-    result = export.to_tflite(
+    file = export.to_tflite(
         tuned,
         path,
         metadata=about | {"config": str(config)},
         max_loss=job.max_loss,
         **options,
     )
-    _LOG.info(f"{path.name}: {result['accuracy']}")
+    _LOG.info(f"{path.name}: {file.accuracy}")
     made = [Made(path, None, config, tuned)]
     parts: dict[Configuration, pathlib.Path] = {}
     for neighbour in choice.neighbours:
         try:
-            ((_, parts[neighbour], _),) = export.to_tflite_files(
+            (file,) = export.to_tflite_files(
                 network,
                 [neighbour],
                 folder / "bundle",
@@ -88,6 +88,7 @@ def write_files(
                 max_loss=job.max_loss,
                 **options,
             )
+            parts[neighbour] = file.path
         except ValueError as error:
             _LOG.info(f"Without {neighbour} in the bundle: {error}")
     if len(parts) < 2:

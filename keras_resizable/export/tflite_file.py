@@ -1,0 +1,68 @@
+"""What is known of a `.tflite` file."""
+
+import collections
+import dataclasses
+import os
+import pathlib
+from typing import Any
+
+from keras_resizable.export.accuracy import FileAccuracy
+from keras_resizable.export.flatbuffer import count_operators, read_metadata
+
+
+@dataclasses.dataclass(frozen=True)
+class TFLiteFile:
+    """A `.tflite` file, which can be given wherever a path can.
+
+    Args:
+        path: Its path.
+
+    Attributes:
+        difference: How far its outputs are from Keras's, as a share of the largest, on
+            average; None if they were not compared.
+
+    Example:
+
+    >>> from keras_resizable import export
+    >>> file = export.TFLiteFile("sub.tflite")
+    >>> file.size_bytes, file.config, file.accuracy  # doctest: +SKIP
+    (1136192, '0.75,0.5,1.0', FileAccuracy(num_images=1000, top1=0.894, ...))
+    """
+
+    path: pathlib.Path
+    difference: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", pathlib.Path(self.path))
+
+    def __fspath__(self) -> str:
+        return os.fspath(self.path)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def size_bytes(self) -> int:
+        """Its size."""
+        return self.path.stat().st_size
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The metadata that `to_tflite` wrote; empty for files from elsewhere."""
+        return read_metadata(self.path) or {}
+
+    @property
+    def config(self) -> str | None:
+        """The configuration of its sub-network, as text, if it is of one."""
+        return self.metadata.get("config")
+
+    @property
+    def accuracy(self) -> FileAccuracy | None:
+        """Its `FileAccuracy` on `evaluate_with`, if it was evaluated."""
+        known = self.metadata.get("accuracy")
+        return FileAccuracy(**known) if known else None
+
+    @property
+    def operators(self) -> collections.Counter[str]:
+        """How often it has an operator, such as `"CONV_2D"`."""
+        return count_operators(self.path.read_bytes())
