@@ -1,4 +1,4 @@
-"""The command `keras-resizable`, whose own help imports no TensorFlow."""
+"""The command `keras-resizable`, which shows its help without TensorFlow."""
 
 import contextlib
 import importlib
@@ -10,21 +10,21 @@ from collections.abc import Iterator
 
 COMMANDS = {
     "photos": "from a folder of photos to int8 files for a phone",
-    "train": "train a resizable network, also of a model of yours",
-    "search": "evaluate its sub-networks, and find the best within limits",
+    "train": "train a resizable network, new or from your own model",
+    "search": "evaluate all sub-networks, and find the best within limits",
     "finetune": "train one sub-network further",
     "convert": "write sub-networks as .tflite files",
     "benchmark": "measure .tflite files here, on Android or in a browser",
     "export": "write sub-networks as a SavedModel",
     "adapt": "choose a sub-network for each image",
     "compare": "compare two sub-networks on the same images",
-    "demo": "all of it, on images that come with the library",
+    "demo": "all steps, on images that come with the library",
 }
-_INTERRUPTED = 130  # 128 and the number of the signal, as shells have it.
+_INTERRUPTED = 130  # 128 and the number of the signal, as in shells.
 
 
 def main() -> None:
-    """What `keras-resizable` runs."""
+    """Runs `keras-resizable`."""
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name in ("-h", "--help", "help"):
         print("keras-resizable <command> <flags>; <command> --help lists the flags.\n")
@@ -55,20 +55,20 @@ def run(name: str) -> None:
 def import_quietly() -> None:
     """Imports TensorFlow without the log of its C++ libraries.
 
-    The log is about missing GPUs and processor instructions. Errors that end a program
-    raise an exception as well. With --verbosity=1 everything is shown.
+    The log reports missing GPUs and processor instructions. Errors that end a program
+    also raise an exception. With --verbosity=1 everything is shown.
     """
     if {"--verbosity=1", "-v=1"} & set(sys.argv):
         return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Only what is fatal.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Fatal messages only.
     if "keras" not in sys.modules:
         _import_keras()
 
 
 def _import_keras():
-    """Imports Keras and TensorFlow, unless a user sees that a flag is wrong.
+    """Imports Keras and TensorFlow; Ctrl-C ends it at once.
 
-    An exception is no way out, as modules that are imported may catch it.
+    It does not raise an exception, which imported modules might catch.
     """
     with _quiet_stderr() as stderr:
 
@@ -85,10 +85,10 @@ def _import_keras():
 
 @contextlib.contextmanager
 def _quiet_stderr() -> Iterator[int]:
-    """Keeps the standard error to itself, that of C++ too, if all goes well.
+    """Discards the standard error, including C++'s, unless an exception is raised.
 
-    A part of the log is written before any setting of it counts. Gives the descriptor
-    of the standard error itself.
+    A part of the log is written before its settings take effect. Yields the descriptor
+    of the real standard error.
     """
     sys.stderr.flush()
     stderr = os.dup(2)

@@ -1,8 +1,8 @@
-// Answers an image by a cheap sub-network, or by a more expensive one: to copy.
+// Classifies an image by a cheap sub-network or a more expensive one; copy it.
 
-// For a file that `adapt.to_tflite` has written of a `Cascade`: `thresholds` are those of
-// its metadata, and `run` takes the number of a sub-network, in the order of `routes`,
-// and returns a promise of its probabilities.
+// For a file that `adapt.to_tflite` wrote from a `Cascade`: `thresholds` are in its
+// metadata; `run` takes the number of a sub-network, in the order of `routes`, and returns
+// a promise of its probabilities.
 export async function cascade(run, thresholds) {
   for (let number = 0; ; number++) {
     const scores = await run(number);

@@ -1,9 +1,9 @@
-"""Answers an image by a cheap sub-network, or by a more expensive one: to copy.
+"""Classifies an image by a cheap sub-network or a more expensive one; copy it.
 
     python cascade.py adaptive_int8.tflite photo.jpg another.jpg
 
-For a file that `adapt.to_tflite` has written of a `Cascade`. See classify.py for how a
-photo becomes pixels.
+For a file that `adapt.to_tflite` wrote from a `Cascade`. See classify.py for the
+preprocessing of photos.
 """
 
 import sys
@@ -13,7 +13,7 @@ from classify import Classifier, read_metadata
 
 
 class Cascade:
-    """Asks sub-networks one after the other, until one is confident."""
+    """Runs sub-networks one after the other until one is confident."""
 
     def __init__(self, path):
         signatures = read_metadata(path)["signatures"]
@@ -22,7 +22,7 @@ class Cascade:
         self.classifiers = [Classifier(path, name) for name in first["routes"]]
 
     def scores(self, photo):
-        """A probability for each class, and the number of the sub-network."""
+        """Returns a probability for each class, and the number of the sub-network."""
         for number, classifier in enumerate(self.classifiers):
             scores = classifier.scores(photo)
             is_last = number == len(self.thresholds)

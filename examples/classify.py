@@ -1,9 +1,9 @@
-"""Classifies photos by a `.tflite` file of this library, without it: to copy.
+"""Classifies photos by a `.tflite` file of this library, without the library; copy it.
 
     python classify.py mine_int8.tflite photo.jpg another.jpg
 
-Takes ai-edge-litert, numpy and pillow. A photo is turned as its EXIF data says, cropped
-and resized as in the evaluation of the file, whose metadata has all of it.
+Needs ai-edge-litert, numpy and pillow. A photo is turned by its EXIF data, cropped and
+resized as in the evaluation of the file, with the settings in its metadata.
 """
 
 import json
@@ -16,14 +16,14 @@ from PIL import Image, ImageOps
 
 
 def read_metadata(path):
-    """What the file says of itself."""
+    """The metadata of the file."""
     content = pathlib.Path(path).read_bytes()
     start = content.index(b'{"file": "keras_resizable file"')
     return json.loads(content[start : content.index(b"\0", start)])
 
 
 class Classifier:
-    """A file that answers with a probability, or a score, for each class.
+    """A file that returns a probability, or a score, for each class.
 
     `signature` is the name of one of several, as in a bundle.
     """
@@ -31,7 +31,7 @@ class Classifier:
     def __init__(self, path, signature=None):
         metadata = read_metadata(path)
         metadata = metadata.get("signatures", {}).get(signature, metadata)
-        self.labels = metadata["labels"]  # As labels.txt has them, a line each.
+        self.labels = metadata["labels"]  # The lines of labels.txt.
         self.low, self.high = metadata["input_range"]
         self.crop = metadata.get("center_crop")
         self.runner = Interpreter(str(path)).get_signature_runner(signature)
@@ -56,7 +56,7 @@ class Classifier:
         """A number for each class."""
         values = self.pixels(photo)[np.newaxis]
         scale, zero_point = self.input["quantization"]
-        if scale:  # It takes integers.
+        if scale:  # The file takes integers.
             limits = np.iinfo(self.input["dtype"])
             values = np.rint(values / scale + zero_point).clip(limits.min, limits.max)
         values = values.astype(self.input["dtype"])

@@ -1,19 +1,20 @@
-"""Keeps a frame time by switching between the sub-networks of a bundle: to copy."""
+"""Keeps a frame time by switching between the sub-networks of a bundle; copy it."""
 
 
 class Controller:
-    """Which sub-network the next frame takes.
+    """Chooses the sub-network for the next frame.
 
-    It steps down as soon as a frame would take too long, and up only after `patience`
-    frames that all had room for it. `costs` are those of the sub-networks, the dearest
-    first, in any unit; `budget` is the time that a frame may take.
+    It switches to a cheaper one as soon as a frame would take too long, and to a more
+    expensive one only after `patience` frames with enough room for it. `costs` of the
+    sub-networks are in any unit, the most expensive first; `budget` is the maximum time
+    of a frame.
     """
 
     def __init__(self, costs, budget, patience=20, room=0.85):
         self.costs, self.budget = list(costs), budget
         self.patience, self.room = patience, room
         self.level = self.waited = 0
-        self.pace = None  # Time a unit of cost, a moving average.
+        self.pace = None  # Time per unit of cost, a moving average.
 
     def update(self, time):
         """Takes the time of a frame; returns the number of the next sub-network."""

@@ -1,8 +1,8 @@
-"""What the sub-networks of a training step learn from the largest, or from a teacher.
+"""Distillation: sub-networks learn from the largest one, or from a teacher.
 
-With `network.compile(distillation="in_place")` sub-networks that have a teacher learn
-from labels by the loss of `compile`, and from the teacher's class probabilities by the
-cross-entropy with them. Teachers get no gradient from it.
+The loss of a sub-network with a teacher mixes the loss of `compile`, on the labels,
+with the cross-entropy with the teacher's class probabilities. No gradient reaches the
+teacher.
 """
 
 import abc
@@ -15,10 +15,10 @@ from keras_resizable.utils.classifier_outputs import Classifier
 
 
 class _Distillation(abc.ABC):
-    """What the kinds of distillation share.
+    """The base class of distillations.
 
     Args:
-        weight: The teacher's part of the loss, from 0 to 1; the labels have the rest.
+        weight: The teacher's share of the loss, from 0 to 1; the labels get the rest.
     """
 
     def __init__(self, weight: float = 0.5) -> None:
@@ -26,17 +26,17 @@ class _Distillation(abc.ABC):
 
     @abc.abstractmethod
     def has_teacher(self, number: tf.Tensor) -> tf.Tensor:
-        """Whether there is a teacher for the sub-network in this place of the plan."""
+        """Whether the sub-network at this place of the plan has a teacher."""
 
     @abc.abstractmethod
     def first_teacher(self, images: tf.Tensor, classes: int) -> tf.Tensor:
-        """The teacher before the first sub-network of the plan has run."""
+        """The teacher's probabilities before the first sub-network of the plan runs."""
 
     @abc.abstractmethod
     def next_teacher(
         self, teacher: tf.Tensor, number: tf.Tensor, probabilities: tf.Tensor
     ) -> tf.Tensor:
-        """The teacher after a sub-network of the plan has run."""
+        """The teacher's probabilities after a sub-network of the plan has run."""
 
     def get_config(self):
         return {"weight": self.weight}
@@ -51,10 +51,11 @@ class InPlaceDistillation(_Distillation):
     """The largest sub-network teaches all others.
 
     Yu & Huang, 2019, https://arxiv.org/abs/1903.05134, section 3.3, where `weight` is
-    1. Plans need the largest: those of `SandwichSampler` have it, `FairSampler`'s not.
+    1. Every plan must contain the largest sub-network, as with `SandwichSampler` but
+    not with `FairSampler`.
 
     Args:
-        weight: The teacher's part of the loss, from 0 to 1; the labels have the rest.
+        weight: The teacher's share of the loss, from 0 to 1; the labels get the rest.
     """
 
     def has_teacher(self, number: tf.Tensor) -> tf.Tensor:
@@ -72,17 +73,16 @@ class InPlaceDistillation(_Distillation):
 class TeacherDistillation(_Distillation):
     """Another model teaches every sub-network.
 
-    Such as the model that a network was made of by `from_keras`. It is not trained, and
-    costs one forward pass for each image of a step. A network that is saved does not
-    keep it.
+    For example the model that `from_keras` converted. The teacher is not trained; it
+    adds one forward pass per image to a step. It is not saved with the network.
 
     Args:
-        teacher: A `keras.Model` for the same images and classes, probabilities or
-            logits.
-        weight: The teacher's part of the loss, from 0 to 1; the labels have the rest.
+        teacher: A `keras.Model` for the same images and classes, with probabilities or
+            logits as outputs.
+        weight: The teacher's share of the loss, from 0 to 1; the labels get the rest.
 
     Raises:
-        ValueError: If `teacher` is no classifier, or `weight` is not valid.
+        ValueError: If `teacher` is not a classifier, or `weight` is not valid.
 
     Example:
 
@@ -103,13 +103,13 @@ class TeacherDistillation(_Distillation):
         super().__init__(weight)
         if not getattr(teacher, "inputs", None) or len(teacher.inputs) != 1:
             raise ValueError(
-                "A teacher is a keras.Model that is functional, or sequential and "
-                "built, of images alone; of a resizable network a sub-network, as "
-                f"network.sub_network('1.0') makes it. Received: teacher={teacher!r}"
+                "A teacher must be a keras.Model, functional or sequential and "
+                "built, that takes only images. From a resizable network, pass "
+                f"`network.sub_network('1.0')`. Received: teacher={teacher!r}"
             )
         self.teacher = teacher
         self._classifier = Classifier(teacher)
-        _ = self._classifier.gives_probabilities  # Now, and not in a graph.
+        _ = self._classifier.gives_probabilities  # Before it is needed in a graph.
 
     def has_teacher(self, number: tf.Tensor) -> tf.Tensor:
         return tf.constant(True)
@@ -123,19 +123,19 @@ class TeacherDistillation(_Distillation):
         return teacher
 
     def get_config(self):
-        raise NotImplementedError("A teacher is not saved with what it teaches.")
+        raise NotImplementedError("A teacher is not saved with the network.")
 
 
 Distillation = InPlaceDistillation | TeacherDistillation
 
 
 def get(distillation: Distillation | str | None) -> Distillation | None:
-    """A kind of distillation, from its name or as it is."""
+    """A distillation, from its name or as given."""
     if isinstance(distillation, str) and distillation == "in_place":
         return InPlaceDistillation()
     if distillation is not None and not isinstance(distillation, _Distillation):
         raise ValueError(
-            "`distillation` is None, 'in_place', or an object such as "
+            "`distillation` must be None, 'in_place', or an object such as "
             "InPlaceDistillation(0.3) or TeacherDistillation(model). "
             f"Received: distillation={distillation!r}"
         )

@@ -24,6 +24,8 @@ class DeviceError(OSError):
             them.
     """
 
-    def __init__(self, message: str, results: list[dict[str, Any]] | None = None):
+    def __init__(
+        self, message: str, results: list[dict[str, Any]] | None = None
+    ) -> None:
         super().__init__(message)
         self.results = results or []

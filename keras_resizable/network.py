@@ -56,18 +56,18 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
 
     Call arguments:
         images: `(batch, height, width, channels)`.
-        config: Configuration to run; `network.config` if absent.
+        config: Configuration to run; `network.config` by default.
         training: Whether to run in training mode.
 
     Attributes:
-        space: The `SpatialSpace` of its configurations.
-        check_statistics: Whether to refuse a sub-network whose batch statistics
-            were never estimated, in a network that was trained. True by default;
-            set it to False for ablations.
+        space: The network's configurations, a `SpatialSpace`.
+        check_statistics: Whether a trained network raises an error for a sub-network
+            whose batch statistics were never estimated. True by default; set it to
+            False for ablations.
 
     Raises:
         ValueError: If `scales` are not valid, a layer of a stage has other scales, or a
-            part cannot run on the maps that a scale factor gives it.
+            part cannot run at the map sizes of a scale factor.
 
     Example:
 
@@ -103,9 +103,9 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
 
     @property
     def config(self) -> tuple[float, ...]:
-        """The configuration that runs when none is given.
+        """The configuration to run by default.
 
-        The largest until it is set; it is not saved with the network.
+        It is the largest one until you set it, and is not saved with the network.
         """
         return self.space.from_indices(self._config_indices.numpy())
 
@@ -132,7 +132,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
 
     @property
     def extra_params(self) -> int:
-        """Number of parameters that scale factors beyond the first add."""
+        """Number of parameters added by the scale factors after the first."""
         return sum(
             layer.count_params() * (layer.num_scales - 1) // layer.num_scales
             for _, layer in norms_by_stage(self.parts)
@@ -143,7 +143,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             indices = tf.unstack(self._config_indices)
         else:
             if not isinstance(config, str):
-                # Keras has made tensors of NumPy's numbers.
+                # Keras turns NumPy's numbers into tensors.
                 config = [
                     tf.get_static_value(s) if tf.is_tensor(s) else s for s in config
                 ]
@@ -157,7 +157,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         indices: Iterable[tf.Tensor],
         training: bool | None,
     ) -> Any:
-        """Outputs for features of the stem.
+        """Runs the stages and the head on features from the stem.
 
         Args:
             features: `(batch, height, width, channels)`.
@@ -193,14 +193,14 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
                 `"uniform"`; a sampler such as
                 `keras_resizable.FairSampler(seed=1)`; or any callable from the
                 optimizer step to a plan.
-            distillation: What sub-networks learn from each other: None for nothing,
-                `"in_place"` from the largest, or an object such as
-                `keras_resizable.InPlaceDistillation(0.3)`; or from another model,
+            distillation: Who teaches the sub-networks: None for nobody, `"in_place"`
+                for the largest one, or an object such as
+                `keras_resizable.InPlaceDistillation(0.3)` or
                 `keras_resizable.TeacherDistillation(model)`. The head must classify.
             split_batch: Whether each sub-network of a step gets its own share of the
                 images ("dealt training"), rather than all (Algorithm 1). An epoch then
-                counts the FLOPs of the mean sub-network. A step needs as many images as
-                sub-networks, and better 16 times as many.
+                costs the FLOPs of an average sub-network. A batch needs at least one
+                image per sub-network, and 16 or more work better.
             loss_weights: As in `keras.Model.compile`.
             metrics: As in `keras.Model.compile`.
             weighted_metrics: As in `keras.Model.compile`.
@@ -211,8 +211,8 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
 
         Raises:
             ValueError: If `sampler` or `distillation` is not valid, `jit_compile` is
-                True, the plans or outputs do not suit `distillation`, or a weight with
-                a regularizer is not float32.
+                True, `distillation` does not support the plans or outputs, or a weight
+                with a regularizer is not float32.
 
         Example:
 
@@ -246,19 +246,19 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             jit_compile=jit_compile,
             auto_scale_loss=auto_scale_loss,
         )
-        self.__dict__.pop("classifier", None)  # Of the loss before.
+        self.__dict__.pop("classifier", None)  # It was for the previous loss.
         self.training_step = TrainStep(self, sampler, teaching, split_batch)
         if teaching is not None:
-            _ = self.classifier.gives_probabilities  # Now, and not in a graph.
+            _ = self.classifier.gives_probabilities  # Before it is needed in a graph.
 
     @property
     def sampler(self) -> Callable[[tf.Tensor], tf.Tensor]:
-        """The sampler that it was compiled with."""
+        """The sampler passed to `compile`."""
         return self.training_step.sampler
 
     @functools.cached_property
     def classifier(self) -> Classifier:
-        """How to read its outputs, by the loss that it was compiled with."""
+        """Reads the outputs as the loss of `compile` defines them."""
         return Classifier(self.head, self.loss if self.compiled else None)
 
     def make_train_function(self, force: bool = False) -> None:
@@ -289,27 +289,27 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         calibrate_with: Batches | None = None,
         check_statistics: bool = True,
     ) -> keras.Model:
-        """Cuts a sub-network out, as a model of stock Keras layers.
+        """Cuts out a sub-network as a model of stock Keras layers.
 
         Args:
             config: Scale factors, one per stage; those omitted at the end are the
-                largest. With `calibrate_with` any between the largest and the smallest
-                of `scales`: see `with_scales`.
+                largest. With `calibrate_with`, any factors between the largest and the
+                smallest of `scales` are valid; see `with_scales`.
             calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
-                statistics of this configuration with. Those of the super-network
-                are a mixture over the configurations that share them; those of a
-                network that was converted and not trained are right at full size and
-                stay there, and below it change as `calibrate_sub_network` says.
-            check_statistics: Whether to refuse statistics that were never
+                statistics of this configuration with. The super-network's statistics
+                are a mixture over the configurations that share them. A converted
+                network that was not trained keeps its statistics at full size; for
+                smaller sizes see `calibrate_sub_network`.
+            check_statistics: Whether to raise an error if statistics were never
                 estimated.
 
         Returns:
             A functional `keras.Model` with copies of the weights, not compiled.
 
         Raises:
-            ValueError: If `config` is not a configuration of this network, its
-                height and width are not fixed, or its statistics were never
-                estimated and it is not calibrated.
+            ValueError: If `config` is not a configuration of this network, the
+                network's height and width are not fixed, or the statistics were never
+                estimated and `calibrate_with` is absent.
 
         Example:
 
@@ -340,11 +340,11 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
     def calibrate_sub_network(
         self, model: keras.Model, config: ConfigLike, dataset: Batches
     ) -> None:
-        """Re-estimates the batch statistics of a sub-network that was cut out.
+        """Re-estimates the batch statistics of a cut-out sub-network.
 
-        By `keras_resizable.calibrate`; in a network whose weights are still those of
-        `from_keras` or `load_stock_weights`, only by how they differ from those at full
-        size, which stay.
+        This is `keras_resizable.calibrate`, except in a network that was not trained
+        since `from_keras` or `load_stock_weights`. There, statistics at full size stay,
+        and those at other sizes change only by the estimated difference from full size.
 
         Args:
             model: The sub-network.
@@ -360,11 +360,11 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             calibrate(model, dataset)
 
     def is_source_at(self, config: ConfigLike) -> bool:
-        """Whether a sub-network is the model that the weights are of.
+        """Whether a sub-network is the model that the weights come from.
 
-        After `from_keras` or `load_stock_weights` that is so at full size, until the
-        network is trained. Its batch statistics are those of all of its training, so
-        calibrating leaves them as they are.
+        After `from_keras` or `load_stock_weights` this holds at full size until the
+        network is trained. The batch statistics there come from the model's whole
+        training, so calibration does not change them.
 
         Args:
             config: Scale factors of the sub-network.
@@ -375,14 +375,14 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
     def with_scales(self, scales: Iterable[float]) -> Self:
         """The same network with other scale factors.
 
-        Weights are copies. Rows of batch normalisation of scale factors that this
-        network has stay as they are; those of others are mixtures of the two
-        neighbours, and are refused until they are trained or calibrated, as
-        `sub_network(config, calibrate_with=dataset)` and the lookup table do it. Below
-        the smallest scale factor that was trained accuracy breaks down: train it.
+        Weights are copied. Scale factors of this network keep their rows of batch
+        normalisation. Rows of new ones are mixtures of the two neighbouring rows, and
+        raise an error until they are trained or calibrated, as `sub_network(config,
+        calibrate_with=dataset)` and the lookup table do. Scale factors below the
+        smallest trained one need training: without it accuracy breaks down.
 
-        Sizes of maps are integers, so factors that are close may be the same: a warning
-        names those that are in every stage.
+        Map sizes are integers, so close factors may give equal sizes: a warning names
+        factors that do so in every stage.
 
         Args:
             scales: Scale factors, distinct numbers in (0, 1].
@@ -391,8 +391,8 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             A network, not compiled.
 
         Raises:
-            ValueError: If `scales` are not valid, or a part cannot run on the maps that
-                they leave.
+            ValueError: If `scales` are not valid, or a part cannot run at their map
+                sizes.
 
         Example:
 
@@ -404,16 +404,16 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         return with_scales(self, scales)
 
     def with_factors_of(self, configs: Iterable[ConfigLike]) -> Self:
-        """A network that has the scale factors of configurations.
+        """A network with all scale factors that some configurations use.
 
-        This one, if it has them; or else `with_scales` of its own and theirs.
+        It is this network if it has them all, otherwise `with_scales` of both lists.
 
         Args:
-            configs: Configurations, whose factors may be any between the largest and
-                the smallest scale factor of this network.
+            configs: Configurations with factors between the largest and the smallest
+                scale factor of this network.
 
         Raises:
-            ValueError: If a factor is not between them.
+            ValueError: If a factor is outside of this range.
         """
         scales = self.space.scales
         factors = {f for config in configs for f in self.space.factors(config)}
@@ -423,17 +423,16 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         if not scales[-1] <= others[0] <= others[-1] <= scales[0]:
             raise ValueError(
                 f"{others} are not all between the scale factors {scales[0]} and "
-                f"{scales[-1]}, outside of which accuracy breaks down, calibrated or "
-                "not: train them, as `network.with_scales` makes it possible."
+                f"{scales[-1]}. Outside of these accuracy breaks down even with "
+                "calibration: add them by `network.with_scales` and train."
             )
         return self.with_scales({*scales, *others})
 
     def require_statistics(self, config: ConfigLike) -> None:
-        """Refuses a sub-network whose batch statistics cannot be trusted.
+        """Raises if the batch statistics of a sub-network cannot be trusted.
 
-        Does nothing if `check_statistics` is False, or if the network was never
-        trained: then it behaves as any Keras model. Statistics that are much
-        older than the convolutions get a warning.
+        Does nothing if `check_statistics` is False or the network was never trained.
+        Warns if the statistics are much older than the convolutions.
 
         Args:
             config: Scale factors of the sub-network.
@@ -459,7 +458,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
 
         Args:
             filepath: Path to write to.
-            **kwargs: Those of `keras.Model.export`.
+            **kwargs: As in `keras.Model.export`.
         """
         self.sub_network(self.config).export(filepath, **kwargs)
 
@@ -474,12 +473,12 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
     def set_weights(self, weights: Any) -> None:
         before = self._batch_statistics()
         super().set_weights(weights)
-        # Those that came with the weights are as good as the network they are of.
+        # Statistics that come with weights are as good as the network they come from.
         pairs = zip(before, self._batch_statistics())
         self.statistics.trust([np.any(old != new, axis=1) for old, new in pairs])
 
     def _batch_statistics(self):
-        """For each stage, those of all its layers, a row for each scale factor."""
+        """For each stage the statistics of its layers, a row for each scale factor."""
         count = len(self.space.scales)
         rows = [[np.zeros((count, 1))] for _ in self.stages]
         for stage, norm in norms_by_stage(self.parts):

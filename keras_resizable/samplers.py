@@ -313,8 +313,8 @@ def get(
         return SAMPLERS[sampler]()
     if isinstance(sampler, type) or not callable(sampler):
         raise ValueError(
-            f"`sampler` must be one of {', '.join(map(repr, SAMPLERS))}, or a callable such "
-            f"as FairSampler(seed=1). Received: sampler={sampler!r}"
+            f"`sampler` must be one of {', '.join(map(repr, SAMPLERS))}, or a callable "
+            f"such as FairSampler(seed=1). Received: sampler={sampler!r}"
         )
     return sampler
 

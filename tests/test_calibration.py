@@ -192,10 +192,10 @@ def test_arrays_and_data_sets_give_the_same(make_network, batch):
     [
         ([np.zeros((2, 12, 12, 2))], "an array.*Received: list"),
         (iter([1]), "Received: list_iterator"),
-        (np.zeros((2, 12, 12)), r"\(batch, height, width, channels\).*12, 12"),
-        (np.zeros((2, 9, 12, 2)), r"images of \(12, 12, 2\).*\(9, 12, 2\)"),
+        (np.zeros((2, 12, 12)), r"\(batch, 12, 12, 2\).*\(None, 12, 12\)"),
+        (np.zeros((2, 9, 12, 2)), r"\(batch, 12, 12, 2\).*\(None, 9, 12, 2\)"),
         (np.zeros((0, 12, 12, 2)), "no batch"),
-        (tf.data.Dataset.from_tensors({"x": 1}), "has {'x': 'int32"),
+        (tf.data.Dataset.from_tensors({"x": 1}), "of {'x': 'int32"),
         (tf.data.Dataset.from_tensors(np.zeros((2, 12, 12, 2))).repeat(), "never ends"),
     ],
     ids=["list", "iterator", "rank", "size", "empty", "dict", "endless"],
@@ -220,9 +220,9 @@ def test_what_is_no_data_set_is_refused_by_all_readers(make_network, bad, messag
     ("bad", "message"),
     [
         (np.zeros((2, 12, 12, 2)), "images and labels"),
-        ((np.zeros((2, 12, 12, 2)), np.zeros(3)), r"\[2, 3\] images and labels"),
-        ((np.zeros((2, 12, 12, 2)), np.array(["a", "b"])), "Labels are integers"),
-        ((np.zeros((2, 12, 12, 2)), np.zeros((2, 1, 1))), "Labels are integers"),
+        ((np.zeros((2, 12, 12, 2)), np.zeros(3)), r"lengths \[2, 3\]"),
+        ((np.zeros((2, 12, 12, 2)), np.array(["a", "b"])), "labels, integer.*string"),
+        ((np.zeros((2, 12, 12, 2)), np.zeros((2, 1, 1))), "labels, integer"),
     ],
     ids=["unlabelled", "lengths", "text", "rank"],
 )
@@ -265,7 +265,7 @@ def test_as_many_batches_as_asked_for():
     of_32 = 32 * means[0]  # Each image is a whole number.
     assert of_32 == pytest.approx(round(of_32), abs=1e-3) and means[0] != means[1]
     for data in (images, tf.data.Dataset.from_tensor_slices(images).batch(32)):
-        with pytest.raises(ValueError, match="`steps` is at least 1. Received: steps="):
+        with pytest.raises(ValueError, match="`steps` must be .* Received: steps="):
             calibrate(model, data, steps=0)
 
 
@@ -316,14 +316,16 @@ def test_arrays_are_shuffled(make_network):
         np.testing.assert_allclose(a.moving_variance, b.moving_variance, rtol=0.5)
 
 
-def test_data_without_an_end_is_told(make_network, monkeypatch, capsys):
+def test_data_without_an_end_is_told(make_network, monkeypatch, caplog):
+    caplog.set_level("INFO", "keras_resizable")
     monkeypatch.setattr(batches, "_BATCHES_TO_TELL", 2)
     monkeypatch.setattr(batches, "_BATCHES_TO_WARN", 4)
     dataset = in_batches(bright_last(), [7] * 4 + [5])
     model = make_network().sub_network("0.5")
-    with pytest.warns(UserWarning, match="has given 4 batches, and does not say how"):
+    with pytest.warns(UserWarning, match="has yielded 4 batches, of an unknown number"):
         calibrate(model, dataset)
-    assert "2 batches of `dataset`, and it goes on" in capsys.readouterr().out
+    assert "2 batches of `dataset` read so far" in caplog.text
+    caplog.clear()
     known = dataset.apply(tf.data.experimental.assert_cardinality(5))
     calibrate(model, known)
-    assert not capsys.readouterr().out
+    assert not caplog.records

@@ -68,11 +68,11 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_kept(tmp_path, damage)
     path.unlink()
     assert load_checkpoint(network, tmp_path)[0] == {"step": 1}
     os.truncate(tmp_path / "checkpoint.previous.npz", 100)
-    with pytest.raises(ValueError, match="previous.npz is damaged.*starts anew"):
+    with pytest.raises(ValueError, match="previous.npz is damaged.*starts again"):
         load_checkpoint(network, tmp_path)
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     save_checkpoint(compiled(), tmp_path, {})
-    with pytest.raises(ValueError, match="of another network"):
+    with pytest.raises(ValueError, match="for another network"):
         load_checkpoint(compiled(classes=4), tmp_path)

@@ -69,7 +69,7 @@ def test_a_teacher_of_other_images_or_classes_is_refused(make_network):
         teach(classes=4)
     with pytest.raises(ValueError, match=r"takes \(None, 12, 12, 1\).*12, 12, 2\)"):
         teach(input_shape=(12, 12, 1))
-    with pytest.raises(ValueError, match="A classifier has one output"):
+    with pytest.raises(ValueError, match="A classifier must have one output"):
         teach(include_top=False)
 
 

@@ -148,7 +148,7 @@ def without_photos(monkeypatch):
 @pytest.mark.filterwarnings("ignore:.shuffle=True. was passed:UserWarning")
 @pytest.mark.filterwarnings("ignore:Each sub-network of a step gets:UserWarning")
 @pytest.mark.filterwarnings("ignore:.* images cannot tell whether:UserWarning")
-@pytest.mark.filterwarnings("ignore:Calibrating took the largest:UserWarning")
+@pytest.mark.filterwarnings("ignore:Calibration changed the largest:UserWarning")
 @pytest.mark.parametrize(
     "document", [d for d in DOCUMENTS if programs_of(DOCUMENTS[d])]
 )

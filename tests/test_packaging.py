@@ -232,9 +232,9 @@ def test_options_are_given_by_name():
             if (
                 not callable(thing)
                 or inspect.isclass(thing)
-                and issubclass(thing, (keras.Layer, tuple))
+                and issubclass(thing, (keras.Layer, tuple, Exception))
             ):
-                continue  # As Keras has it; and named tuples.
+                continue  # As in Keras; named tuples and errors.
             by_place = [
                 parameter.name
                 for parameter in inspect.signature(thing).parameters.values()

@@ -206,7 +206,7 @@ def test_what_recipes_have_beyond_the_paper():
     network = compiled(ema=0.99)
     assert network.optimizer.use_ema and network.optimizer.ema_momentum == 0.99
     with pytest.raises(ValueError, match="ResNet50 has no width"):
-        compiled(network="resnet50", width=0.3)
+        compiled(network="resnet50", width=0.3, decay_epochs="1,2")
     network = compiled("individual", distillation="in_place")
     assert network.training_step.distillation is None  # There is none to learn from.
 

@@ -88,7 +88,7 @@ def test_new_factors_are_refused_until_estimated(trained, batch, tf_dataset):
     table = build_table(
         trained.with_scales(FINER), tf_dataset, calibrate_with=images, verbose=False
     )
-    assert len(table) == 25 and table["top1"].notna().all()
+    assert len(table) == 25 and table.to_frame()["top1"].notna().all()
 
 
 def test_a_cut_out_takes_factors_between(trained, batch):
@@ -120,12 +120,12 @@ def test_a_table_grows_with_the_list(trained, batch, tf_dataset, tmp_path):
     table = build(trained, ["1.0", "0.5"])
     finer = trained.with_scales(FINER)
     grown = build(finer, ["0.9,0.625", "0.5"])
-    assert list(grown["config"]) == ["1.0,1.0", "0.5,1.0", "0.9,0.625"]
-    assert grown.iloc[:2].equals(table)
+    assert grown.configs == ["1.0,1.0", "0.5,1.0", "0.9,0.625"]
+    assert grown.to_frame().iloc[:2].equals(table.to_frame())
     # Of the network that was trained on, it is another.
     finer.compile("sgd", "sparse_categorical_crossentropy")
     finer.fit(*batch, verbose=0)
-    with pytest.raises(ValueError, match="table.npz is of another network"):
+    with pytest.raises(ValueError, match="table.npz is for another network"):
         build(finer, ["0.9"])
 
 

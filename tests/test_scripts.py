@@ -122,7 +122,7 @@ def test_bundle_then_switch(folder):
     assert first["labels"] == ["0", "1"]
     assert first["input_range"] == [-1.0, 1.0] and first["quantize"] == "int8"
     output = run("tflite/convert.py", *arguments, folder=folder)
-    assert output.count("as it was") == 3
+    assert output.count("unchanged") == 3
 
     guide = (GUIDES / "phone.md").read_text()
     (program,) = re.findall(r"```python\n(import time\n.*?)```", guide, re.DOTALL)
@@ -179,7 +179,7 @@ def test_search_then_fine_tune(folder, tmp_path, monkeypatch):
     )
     assert "1 sub-networks" in output and "latency_ms_host" in output
     assert "Best within the limits: 0.5,0.5,0.5" in output
-    assert "On test images, which nothing was chosen with: 0." in output
+    assert "On held-out test images: 0." in output
     table = pandas.read_csv(latest / "table.csv")
     assert list(table.config) == ["0.5,0.5,0.5"]
     assert (table.latency_ms_host > 0).all() and list(table.latency_ms_phone) == [5]
@@ -190,9 +190,7 @@ def test_search_then_fine_tune(folder, tmp_path, monkeypatch):
     output = run("train/finetune.py", *arguments, folder=tmp_path)
     tuned = latest / "finetuned" / "latest"
     assert "top-1 after" in output and str(tuned.resolve().name) in output
-    of_unseen = (
-        r"nothing was chosen with:\ntop-1 before [\d.]+ %\ntop-1 after  [\d.]+ %"
-    )
+    of_unseen = r"test images:\ntop-1 before [\d.]+ %\ntop-1 after  [\d.]+ %"
     assert re.search(of_unseen, output)
     assert keras.saving.load_model(tuned / "sub_network.keras").count_params() > 1e3
     assert len(pandas.read_csv(tuned / "history.csv")) == 1
@@ -230,7 +228,7 @@ def test_adapt(folder):
     arguments = (f"--max_flops={budget}", "--quantize=none")
     output = run("train/adapt.py", *arguments, folder=folder)
     assert re.search(r"First .*; below a confidence of 0\.\d{3}, ", output)
-    assert "On test images, which nothing was chosen with:" in output
+    assert "On held-out test images:" in output
     assert "\ntop-1 " in output and "\nsingle " in output
     cascade = keras.saving.load_model(results / "adaptive.keras")
     assert isinstance(cascade, Cascade)
@@ -276,9 +274,9 @@ def test_bad_input_is_one_clear_error(folder, tmp_path):
     assert "at most 36. Received: batch_size=64" in error
     error = run("train/supernet.py", "--epoch=3", folder=tmp_path, fails=True)
     assert (
-        "There is no flag --epoch. Did you mean --epochs? There are: alpha, " in error
+        "There is no flag --epoch. Did you mean --epochs? Flags are: alpha, " in error
     )
-    listed = error.partition("There are: ")[2].partition(";")[0].split(", ")
+    listed = error.partition("Flags are: ")[2].partition(";")[0].split(", ")
     beside = {"alpha", "checkpoint_steps", "config", "deterministic"}
     beside |= {
         "dry_run",
@@ -433,7 +431,7 @@ def test_a_folder_with_odd_files_is_told_and_trained_with(tmp_path):
     for name in (*odd, "z.jpg", "deeper/0.jpg"):
         assert f"'dog/{name}'" in told[0]
     assert told[1] == (
-        "warning: Left out 2 classes of photos/train, in which no image can be read: "
+        "warning: Left out 2 classes of photos/train, without any readable image: "
         "'empty', 'tifs'."
     )
     latest = tmp_path / "runs" / "latest"

@@ -1,4 +1,4 @@
-"""Networks that choose a sub-network for each image: what they share."""
+"""The base class of networks that choose a sub-network for each image."""
 
 import abc
 import dataclasses
@@ -33,7 +33,7 @@ from keras_resizable.utils.keras_graph import as_graph
 
 
 class Candidates(keras.Model, abc.ABC):
-    """Frozen sub-networks that share the parts with which they begin alike.
+    """Frozen sub-networks that share their common first parts.
 
     Subclasses define `run` and set `route_flops`: the multiply-adds for an image that
     each candidate answers, with shared computation counted once.
@@ -101,7 +101,7 @@ class Candidates(keras.Model, abc.ABC):
     def run_parts(
         self, config: Configuration, features: Sequence[tf.Tensor]
     ) -> list[tf.Tensor]:
-        """`features` and the outputs of the parts to come; the last are float32."""
+        """`features` and the outputs of further parts; the last outputs are float32."""
         features = list(features)
         for part in self.parts(config)[len(features) - 1 :]:
             features.append(part(features[-1], training=False))
@@ -135,12 +135,12 @@ class Candidates(keras.Model, abc.ABC):
 
 @dataclasses.dataclass(frozen=True)
 class AdaptiveResults:
-    """What `evaluate` returns.
+    """The results of `evaluate`.
 
     Attributes:
         right: Whether each image is right, boolean `(images,)`.
         routes: The number of each image's candidate, int32 `(images,)`.
-        mean_flops: Average multiply-adds for an image, everything counted.
+        mean_flops: Average multiply-adds for an image, including the router.
     """
 
     right: np.ndarray
@@ -231,7 +231,7 @@ def chained(models: Sequence[keras.Model]) -> keras.Model:
 def cost_of(
     network: ResizableNetwork, configs: Sequence[Configuration]
 ) -> Callable[..., int]:
-    """A function `(config, after=None)`: multiply-adds, without those shared."""
+    """A function `(config, after=None)`: multiply-adds without the shared ones."""
     flops = [
         [p.flops for p in pieces] for pieces in pieces_of_configs(network, configs)
     ]

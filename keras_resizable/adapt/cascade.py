@@ -1,4 +1,4 @@
-"""A cheap sub-network first, and a more expensive one where it is not confident."""
+"""Cascades: a cheap sub-network first, a more expensive one where it is unsure."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -26,7 +26,7 @@ class Cascade(Candidates):
         network: A `ResizableNetwork` that classifies, with a fixed input shape. The
             cascade keeps frozen copies of the parts that its candidates run.
         candidates: Two or more configurations, in the order in which they run.
-        thresholds: The minimum confidence to stop at, of each but the last.
+        thresholds: The minimum confidence to stop at, for each candidate but the last.
 
     Raises:
         ValueError: If a configuration or the number of thresholds is not valid.
@@ -70,7 +70,7 @@ class Cascade(Candidates):
 
         Args:
             network: A `ResizableNetwork`.
-            table: Its lookup table on validation images, as of `search.build_table`.
+            table: Its lookup table on validation images, from `search.build_table`.
             max_flops: Maximum multiply-adds for an image, on average over these images.
 
         Raises:
@@ -107,7 +107,7 @@ class Cascade(Candidates):
         return self._answer(0, [images])
 
     def _answer(self, number, features):
-        """Answers of the candidates from a number on, and the numbers of those."""
+        """Outputs of the candidates from `number` on, and each image's candidate."""
         features = self.run_parts(self.candidates[number], features)
         outputs = features[-1]
         routes = tf.fill(tf.shape(outputs)[:1], number)

@@ -26,9 +26,9 @@ class AdaptiveNetwork(Candidates):
     """Sends each image to a sub-network, by a router.
 
     Resizable Neural Networks, section 3.5. The cheapest candidate runs, the router
-    reads its last features, and images that it sends to another candidate continue
-    from the last features that both share. Only the router is trained, by
-    `fit_router`. A `Cascade` was more accurate at the same FLOPs.
+    reads its last features, and an image for another candidate continues from the last
+    features that the two share. Only the router is trained, by `fit_router`. A
+    `Cascade` was more accurate at the same FLOPs.
 
     Args:
         network: A `ResizableNetwork` that classifies, with a fixed input shape. The
@@ -72,7 +72,7 @@ class AdaptiveNetwork(Candidates):
 
     def run(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         base = self.candidates[0]
-        features = self.run_parts(base, [images])  # With the head, which is cheap.
+        features = self.run_parts(base, [images])  # The head is cheap.
         routes = self.learner(features[-2], training=False)
         routes = tf.argmax(routes, axis=-1, output_type=tf.int32)
         outputs = features[-1]

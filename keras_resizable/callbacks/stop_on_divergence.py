@@ -12,8 +12,8 @@ class StopOnDivergence(keras.callbacks.Callback):
 
     Raises:
         FloatingPointError: In `fit`, after the first step with an infinite or NaN
-            loss. It names the step and, for a `ResizableNetwork`, the sub-network.
-            Also after an epoch whose batch statistics are not finite.
+            loss. The message names the step and, for a `ResizableNetwork`, the
+            sub-network. Also after an epoch whose batch statistics are not finite.
     """
 
     def on_train_begin(self, logs=None):

@@ -18,12 +18,12 @@ from keras_resizable.utils.batches import Batches
 class SubNetworkAccuracy(keras.callbacks.Callback):
     """Evaluates some sub-networks at the end of an epoch.
 
-    Their metrics are added to the logs of the epoch, such as `val_accuracy_smallest`.
-    If the optimizer averages the weights, the averages are evaluated.
+    The metrics, such as `val_accuracy_smallest`, join the logs of the epoch. If the
+    optimizer averages the weights, the averages are evaluated.
 
     Args:
         dataset: As `validation_data` in Keras's `fit`.
-        configs: Configurations by name; `"largest"` and `"smallest"` if absent.
+        configs: Configurations by name; by default `"largest"` and `"smallest"`.
         calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
             statistics of each sub-network. The network's own are restored.
     """
@@ -69,7 +69,7 @@ def _restoring(network):
     try:
         yield
     finally:
-        network.check_statistics = False  # It had this configuration before.
+        network.check_statistics = False  # It may be untrained.
         network.config = config
         network.check_statistics = check_statistics
         with network.distribute_strategy.scope():

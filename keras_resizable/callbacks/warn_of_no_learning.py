@@ -12,16 +12,16 @@ _DEVIATIONS = 3  # Standard deviations of the accuracy of a random guess.
 class WarnOfNoLearning(keras.callbacks.Callback):
     """Warns at the end of an epoch when training learns nothing.
 
-    That is when the accuracy is no better than chance, or the loss is higher than after
-    the first epoch. Each of the two warnings comes once, with the highest learning rate
-    of the epoch.
+    It warns if the accuracy is no better than chance, and if the loss is higher than
+    after the first epoch, each once. The warning gives the highest learning rate of the
+    epoch.
 
     Args:
         classes: Number of classes.
         num_images: Number of images of an epoch.
         metric: Name of the accuracy in the logs.
-        after_images: Number of images to see before judging: an epoch of few images is
-            only a step or two.
+        after_images: Number of images to train on before the first warning, as an epoch
+            of few images is only a step or two.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ class Builder:
 
     def __init__(self, scales: tuple[float, ...]) -> None:
         self._scales = scales
-        self._names = {"images", "features", "scale_index"}  # Those of inputs.
+        self._names = {"images", "features", "scale_index"}  # Names of the inputs.
 
     def stem(self, graph: Graph, end: CutPoint) -> keras.Model:
         """The part that runs once, on the images."""
@@ -45,7 +45,7 @@ class Builder:
     def head(
         self, graph: Graph, start: CutPoint, size: tuple[int, int] | None = None
     ) -> keras.Model:
-        """The last part, which resizes maps to `size` if it takes no others."""
+        """The head, which first resizes maps to `size` if it takes only that size."""
         features = x = _features(start)
         if size is not None:
             x = resizing(size, self._unused("resize_to_head"))(features)
@@ -83,9 +83,9 @@ class Builder:
         replay(calls, values, make)
         for call, copy in copies.values():
             if type(call.operation) is layers.BatchNormalization:
-                continue  # It has its weights already.
+                continue  # Its weights are copied already.
             if type(copy) is layers.GlobalAveragePooling2D:
-                continue  # It has none, and may replace a layer of another type.
+                continue  # It has no weights, and may replace a layer of another type.
             inner = copy.layer if isinstance(copy, ScaleAwareBlock) else copy
             copy_state(call.operation, inner)
             if rows > 1:
@@ -149,7 +149,7 @@ def _trace(copy, args, kwargs):
 
 
 def _takes_maps_alone(call):
-    """Whether feature maps are the only argument of a call, but for `training`."""
+    """Whether a call takes only feature maps, apart from `training`."""
     is_one = len(call.args) == 1 and isinstance(call.args[0], keras.KerasTensor)
     return is_one and set(call.kwargs) <= {"training"}
 
@@ -170,7 +170,7 @@ def _copy_of(call):
         isinstance(operation, layers.AdaptiveAveragePooling2D)
         and tuple(operation.output_size) == (1, 1)
         and operation.data_format == "channels_last"
-    ):  # It has to know sizes.
+    ):  # These need to know sizes.
         return layers.GlobalAveragePooling2D(
             keepdims=True, name=operation.name, dtype=operation.dtype_policy
         )

@@ -65,7 +65,7 @@ class CutPoint:
 def read(
     model: keras.Model, input_shape: tuple[int | None, int | None, int] | None = None
 ) -> Graph:
-    """The calls of a model and of the models inside it, none of which is made."""
+    """Reads the calls of a model and of the models inside it, without running them."""
     shape = (None, *_input_shape(model, input_shape))
     sizes = [size or NOMINAL_SIZE for size in shape[1:3]]
     images = keras.KerasTensor((None, *sizes, shape[3]), model.inputs[0].dtype)
@@ -82,8 +82,8 @@ def read(
                 note_inner = reader(f"{path}{operation.name}/", given | inner)
                 return run_through(operation, inputs, note_inner)
             if isinstance(operation, layers.BatchNormalization):
-                # `training` would be that of a model that was frozen while another was
-                # trained around it.
+                # A `training` argument would come from a model that was frozen inside
+                # another.
                 args, kwargs = args[:1] or (kwargs["inputs"],), {}
             elif given and "training" in inspect.signature(operation.call).parameters:
                 kwargs = given | kwargs
@@ -147,7 +147,7 @@ def join_padding(graph: Graph) -> Graph:
 
 
 def _is_same(pad: Call, convolution: keras.Operation) -> bool:
-    """Whether padding and a "valid" convolution are one whose padding is "same"."""
+    """Whether padding and a "valid" convolution equal one with "same" padding."""
     kinds = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
     if type(convolution) not in kinds or convolution.padding != "valid":
         return False
@@ -173,7 +173,7 @@ def _is_same(pad: Call, convolution: keras.Operation) -> bool:
 def cuts_of(graph: Graph) -> list[CutPoint]:
     """The places that only one tensor passes, from the images to the outputs.
 
-    There are none between calls of the same layer with weights, as its copies in two
+    There is no cut between two calls of a layer with weights, as its copies in two
     parts would not stay equal.
     """
     end = len(graph.calls)
@@ -221,7 +221,7 @@ def replay(
 
 
 def tensors_in(structure: Any) -> list[keras.KerasTensor]:
-    """The Keras tensors in a structure."""
+    """The Keras tensors in a nested structure."""
     leaves = keras.tree.flatten(structure)
     return [leaf for leaf in leaves if isinstance(leaf, keras.KerasTensor)]
 
@@ -243,7 +243,7 @@ def _outputs_of(operation, args, kwargs):
 
 
 def _input_shape(model, given):
-    """The shape of the images of a model, given for one that takes any size."""
+    """The image shape of a model; `given` if the model takes any size."""
     inputs = getattr(model, "inputs", []) if is_graph(model) else []
     shapes = [tuple(tensor.shape) for tensor in inputs]
     if len(shapes) != 1 or len(shapes[0]) != 4:

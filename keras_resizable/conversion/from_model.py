@@ -59,13 +59,14 @@ def from_keras(
     which are right at full size only: train other configurations, or cut them out with
     `network.sub_network(config, calibrate_with=dataset)`.
 
-    Feature maps are resized before the first block without a stride of each resolution
-    (Resizable Neural Networks, A.1), where a single tensor passes. Scale factors of
-    stages multiply: five stages at 0.7 leave a sixth of height and width.
+    At each resolution, feature maps are resized before the first block without a
+    stride, at a place that a single tensor passes (Resizable Neural Networks, A.1).
+    Scale factors of stages multiply: five stages at 0.7 leave a sixth of height and
+    width.
 
-    `compile` the network, which takes over no loss, metrics or optimizer. Frozen layers
-    stay frozen. Other batch normalisation is trained, even if it is called with
-    `training=False` in the model.
+    The network must be compiled; it does not take over the model's loss, metrics or
+    optimizer. Frozen layers stay frozen. Other batch normalisation is trained, even if
+    the model calls it with `training=False`.
 
     Args:
         model: A functional or sequential `keras.Model` of images `(height, width,
@@ -74,14 +75,14 @@ def from_keras(
         resize_before: Names of layers to resize before, one for each stage, as in
             `resize_points`; inside another model `base/conv1`, or `conv1` if unique.
         input_shape: `(height, width, channels)`, for a model that takes any size.
-        name: Name of the network; the model's if absent.
+        name: Name of the network; by default the model's.
 
     Returns:
         A `ResizableNetwork`, not compiled.
 
     Raises:
-        ValueError: If the model has layers that cannot be seen or copied, no place for
-            a resize, or cannot run on the maps that these scale factors leave.
+        ValueError: If the model has layers that cannot be found or copied, has no place
+            for a resize, or cannot run at the map sizes of these scale factors.
 
     Example:
 
@@ -101,7 +102,7 @@ def from_keras(
     if not resizes:
         raise ValueError(
             f"There is no place for a resize in {model.name!r}. It needs a feature map "
-            "(batch, height, width, channels) that all that follows goes through, and "
+            "(batch, height, width, channels) that all later layers depend on, and "
             "after it a block without a stride that looks at neighbouring pixels. Of "
             f"its {len(places)} such maps none has such a block after it: see "
             "`resize_points` and `resize_before`."
@@ -122,15 +123,15 @@ def from_keras(
 
 
 def _warn_of_output_sizes(network, model, graph):
-    """Warns of maps among the outputs, but a backbone's, that follow the scales."""
+    """Warns if output maps, other than a backbone's, change size with the scales."""
     tensors = [tensor for call in graph.calls for tensor in tensors_in(call.outputs)]
     maps = [tensor.shape[1:3] for tensor in tensors if len(tensor.shape) == 4]
     features = min([*maps, graph.input_shape[:2]], key=math.prod)
-    # The smallest maps, unless as large as the image, are features of a backbone.
+    # The smallest maps, if smaller than the image, are features of a backbone.
     of_backbone = features if features != graph.input_shape[:2] else None
     full, least = network.space.largest, network.space.smallest
     sizes = zip(
-        # Those of a functional model; a sequential one has no names.
+        # Only a functional model names its outputs.
         getattr(model, "output_names", network.head.output_names),
         output_shapes(network.parts, full),
         output_shapes(network.parts, least),
@@ -149,7 +150,7 @@ def _warn_of_output_sizes(network, model, graph):
 
 
 def _warn_of_flops(network):
-    """Warns if scale factors change little of the model."""
+    """Warns if scale factors change few of the multiply-adds."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Layers whose FLOPs are not known.
         (pieces,) = pieces_of_configs(network, [network.space.largest])
@@ -212,7 +213,7 @@ def _place_before(layer, graph, places):
 
 
 def _plan(model, input_shape):
-    """A model's graph, the places for a resize, the chosen ones, and the head's cut."""
+    """The graph, the possible and the chosen places for a resize, the head's cut."""
     graph = read(model, input_shape)
     if None not in graph.input_shape:
         graph = join_padding(graph)
@@ -232,7 +233,7 @@ def _plan(model, input_shape):
 
 
 def _size_of_head(graph, start):
-    """Height and width of the head's feature maps if it takes no others, or None."""
+    """Height and width of the head's feature maps if only they fit, or None."""
     if None in graph.input_shape or start.position == len(graph.calls):
         return None
     size = start.tensor.shape[1:3]
@@ -250,12 +251,12 @@ def _size_of_head(graph, start):
 
 
 def _shapes_of_head(graph, start, size):
-    """Shapes of the head's outputs that are no maps, for feature maps of a size."""
+    """Shapes of the head's outputs that are not maps, for feature maps of a size."""
 
     def make(call, *args, **kwargs):
         return output_spec(call.operation, *args, **kwargs)
 
-    # Two images, as other sizes must not mix them.
+    # Two images, to notice a size at which the head would mix them.
     shape = (2, *size, start.tensor.shape[3])
     values = {id(start.tensor): keras.KerasTensor(shape, start.tensor.dtype)}
     replay(graph.calls[start.position :], values, make)

@@ -39,9 +39,9 @@ class Segment:
 
     @functools.cached_property
     def kind(self) -> str:
-        """What it does to a feature map.
+        """Its effect on a feature map.
 
-        `"global"` ends it, by pooling all of it, a kernel of its size or another rank;
+        `"global"` ends it, by global pooling, a kernel of its size or another rank;
         `"stride"` shrinks it; `"padding"` only adds zeros; `"local"` looks at
         neighbouring pixels, `"pointwise"` at single ones or at their mean.
         """
@@ -86,7 +86,7 @@ def find_resizes(segments: list[Segment]) -> list[CutPoint]:
 
 
 def find_head(segments: list[Segment]) -> CutPoint:
-    """The cut before the head, which needs no feature maps but those it pools."""
+    """The cut before the head, which only pools feature maps."""
     end = segments[-1].end
     for segment in reversed(segments):
         is_pooling = segment.kind == "stride" and not any(

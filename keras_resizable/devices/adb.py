@@ -89,7 +89,7 @@ def find_serial(serial: str | None) -> str:
     known = ", ".join(f"{name} ({state})" for name, state in states.items())
     raise DeviceError(
         "An Android device must be connected by USB, with USB debugging on (in its "
-        "developer options) and allowed in the dialog that it shows, or by `adb "
+        "developer options) and allowed in the device's dialog, or by `adb "
         "connect <address>`. Of several, choose one by its `serial` (--serial). "
         f"Received: serial={serial!r}, with {known or 'none'} connected"
     )

@@ -39,7 +39,7 @@ class Android:
     models and leaves the tool; use the device in a `with` statement.
 
     Args:
-        name: Its name in tables; the model of the device if absent.
+        name: Name of the device in tables; by default its model.
         serial: Serial number, if several devices are connected.
         benchmark_binary: Path of `benchmark_model`, built for the device. If absent,
             the one that `litert benchmark --android` leaves in `~/.cache/litert-cli`.
@@ -53,8 +53,8 @@ class Android:
             used, as text.
 
     Raises:
-        DeviceError: If there is no `adb`, not exactly one device that is ready, or no
-            tool for it, or if it has no such cores.
+        DeviceError: If `adb` or the tool is missing, not exactly one device is ready,
+            or it lacks the cores of `affinity`.
         ValueError: If `name` or `delegate` is not valid.
     """
 
@@ -98,12 +98,12 @@ class Android:
     ) -> Results:
         """Times `.tflite` files, with the arguments and results of `Host.measure`.
 
-        Results also have `mean_ms`; `peak_memory_mb` is that of the tool. A tool that
-        prints no percentiles gives the mean as the median, and no others. With
-        `profile` there are also `operators`, milliseconds per run by kind.
+        Results also have `mean_ms`; `peak_memory_mb` is the tool's. If the tool prints
+        no percentiles, `median_ms` is the mean and the other percentiles are absent.
+        With `profile` there are also `operators`, milliseconds per run by kind.
 
         Raises:
-            DeviceError: If a run fails. What was measured before is in `results`.
+            DeviceError: If a run fails. Its `results` are the measurements before it.
             FileNotFoundError: If a file is missing.
             ValueError: If a number is not positive.
         """
@@ -200,7 +200,7 @@ class Android:
         return int(found[1]) if found else 0
 
     def _property(self, name):
-        """A property of the device; no formula if it begins a table's cell."""
+        """A property of the device, safe as a table's cell: never a formula."""
         return printable(self._shell("getprop", name).strip()).lstrip("=+-@ ")
 
     def _shell(self, *command, check=True):
@@ -222,7 +222,7 @@ def _find_binary(path, abi):
     raise DeviceError(
         f"The tool benchmark_model for {abi} is needed: give its path by "
         "`benchmark_binary` (--benchmark_binary on the command line). `pip install "
-        "litert-cli` and one `litert benchmark --android` leave it where it is found; "
+        "litert-cli` and one `litert benchmark --android` put it where it is found; "
         "or download it as described in "
         "https://ai.google.dev/edge/litert/models/measurement."
     )

@@ -31,17 +31,18 @@ class Browser:
 
     `with Browser() as browser` prints an address and waits until a browser opens it:
     one on this machine, or with `host="0.0.0.0"` any phone on the network. The page
-    shows its progress. Only the page, its runtime and the files to measure are served,
-    and only to those who have the address, which has a secret part; answers are read as
-    numbers. The runtime comes from npm once (https://ai.google.dev/edge/litert/web).
+    shows its progress. The server offers only the page, its runtime and the files to
+    measure, at an address with a secret part; answers are read as numbers. The runtime
+    comes from npm once (https://ai.google.dev/edge/litert/web).
 
     Files must take float32: int8 files need `to_tflite(quantize="int8", io="float32")`.
 
     Args:
-        name: Its name in tables; the browser's own name if absent.
-        host: Address to serve on: this machine only, or `"0.0.0.0"` for the network.
+        name: Name of the device in tables; by default the browser's own.
+        host: Address to serve on: by default this machine only; `"0.0.0.0"` for the
+            network.
         port: Port; 0 for any free one.
-        accelerator: `"wasm"`, the processor, or `"webgpu"`.
+        accelerator: `"wasm"` for the processor, or `"webgpu"`.
         timeout_s: Seconds to wait for the page to be opened, or to answer.
 
     Attributes:
@@ -56,7 +57,7 @@ class Browser:
     Example::
 
         with devices.Browser(host="0.0.0.0") as phone:
-            latencies = search.latency_table(network, phone)
+            table.add_latency(network, phone)
     """
 
     def __init__(
@@ -90,9 +91,9 @@ class Browser:
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
             stack.callback(self._server.stop)
-            # A warning, as nothing goes on before somebody does.
+            # A warning, as nothing happens until the page is opened.
             _LOG.warning(f"Open this page in a browser:\n  {self.address}")
-            if "127.0.0.1" not in self.address:  # Show it to a phone's camera, too.
+            if "127.0.0.1" not in self.address:  # A code for a phone's camera.
                 code = import_extra("segno", "tflite").make(self.address)
                 code.terminal(compact=True)
             if not self._server.wait_for_page(self._timeout_s):
@@ -112,13 +113,13 @@ class Browser:
     ) -> Results:
         """Times `.tflite` files, with the arguments and results of `Host.measure`.
 
-        There is no `peak_memory_mb`, and a run that is shorter than the resolution of
-        the browser's clock is the mean of several. More than one thread need an
-        isolated page, such as one of this machine.
+        There is no `peak_memory_mb`. Runs shorter than the resolution of the browser's
+        clock are timed several at once and averaged. Several threads need an isolated
+        page, as on this machine.
 
         Raises:
-            DeviceError: If the page no longer answers, or cannot run a file. What was
-                measured before is in `results`.
+            DeviceError: If the page no longer answers, or cannot run a file. Its
+                `results` are the measurements before it.
             ValueError: If a number is not positive, or a file is damaged.
             FileNotFoundError: If a file is missing.
         """
@@ -141,7 +142,7 @@ class Browser:
         Args:
             path: Path of the file.
             images: float32 `(images, height, width, channels)`.
-            signature: Name of a signature; the first if absent.
+            signature: Name of a signature; by default the first.
 
         Returns:
             float32 `(images, classes)`.
@@ -160,15 +161,15 @@ class Browser:
         return self._ask(pathlib.Path(path), [], read, images, **settings)
 
     def show(self, path: str | os.PathLike, results: Results) -> None:
-        """Has the page run a bundle on its camera's images, within a frame time.
+        """Makes the page run a bundle on its camera's images, within a frame time.
 
         The page has a slider for the time, and shows which sub-network runs. Where the
-        browser allows no camera, such as at a remote address without https, it takes a
-        photo, and shows a drawing until then. It runs until the device is closed.
+        browser allows no camera, such as at a remote address without https, it asks for
+        a photo, and shows a drawing until then. It runs until the device is closed.
 
         Args:
             path: Path of a bundle that takes float32.
-            results: What `measure` returned for it.
+            results: Its results from `measure`.
 
         Raises:
             ValueError: If it is not a bundle of this library, or was not measured.
@@ -181,7 +182,7 @@ class Browser:
         }
         if len(costs) < 2:
             raise ValueError(
-                f"{path} is no bundle of several sub-networks that was measured."
+                f"{path} must be a bundle of several sub-networks that was measured."
             )
         names = sorted(costs, key=lambda name: -costs[name])
         metadata = signatures[names[0]]
@@ -196,7 +197,7 @@ class Browser:
         self._server.show({"model": pathlib.Path(path).read_bytes()}, settings)
 
     def _ask(self, path, results, read, images=None, **settings):
-        """What `read` makes of the page's answer to a job."""
+        """The page's answer to a job, as `read` returns it."""
         files = {"model": path.read_bytes()}
         if images is not None:
             files["images"] = images.tobytes()
@@ -220,7 +221,7 @@ class Browser:
 
 
 def _latencies(answer: dict[str, Any]) -> Results:
-    """The latencies that a page sent of a file."""
+    """The latencies of a file, from a page's answer."""
     return [
         {
             "signature": one["signature"] and printable(one["signature"])[:200],

@@ -1,4 +1,4 @@
-"""What a device has to be able to do."""
+"""The interface of devices."""
 
 import os
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ class Device(Protocol):
     """A device that measures `.tflite` files, such as `Host` and `Android`.
 
     Attributes:
-        name: Its name in tables.
+        name: Name of the device in tables.
         description: The device and how it is used, as text.
     """
 

@@ -20,7 +20,7 @@ class Host:
     """This machine, as a device that measures `.tflite` files by LiteRT.
 
     Args:
-        name: Its name in tables.
+        name: Name of the device in tables.
 
     Attributes:
         description: The machine, its processor and the version of LiteRT, as text.
@@ -50,8 +50,8 @@ class Host:
     ) -> Results:
         """Times `.tflite` files, one image at a time.
 
-        The runs of all files are interleaved, so that other load on the machine
-        affects all alike.
+        The runs of all files are interleaved, so that other load on the machine affects
+        them equally.
 
         Args:
             paths: Paths of the files.
@@ -62,9 +62,9 @@ class Host:
         Returns:
             A list of dictionaries, one per file, or one per signature of a file with
             several: `path` and `signature`; `median_ms`, `p5_ms` and `p95_ms` of the
-            runs; `first_ms` and `init_ms`, the first run and the opening of the file,
-            in milliseconds; `peak_memory_mb` that these added to the process, on Linux
-            only; `size_bytes` of the file.
+            runs; `first_ms` and `init_ms` for the first run and the opening of the
+            file; `peak_memory_mb`, the memory that these two added to the process, on
+            Linux only; `size_bytes` of the file.
 
         Raises:
             ValueError: If a number is not positive, or a file is damaged.
@@ -97,7 +97,7 @@ def check_numbers(threads: int, warmup: int, runs: int) -> None:
 
 
 def _open(path, threads):
-    """For each signature of a file, a dictionary of its first run, and a call."""
+    """For each signature of a file, the results of its first run, and a function."""
     memory_before = _memory("VmRSS") if _reset_peak() else None
     start = time.perf_counter()
     interpreter = open_tflite(path, threads)
@@ -136,7 +136,7 @@ def _call(interpreter, signature):
 
 
 def _reset_peak():
-    """Resets the peak memory that Linux counts for this process; whether it does."""
+    """Resets the peak memory of this process, on Linux; returns whether it did."""
     try:
         pathlib.Path("/proc/self/clear_refs").write_text("5")
     except OSError:

@@ -27,7 +27,7 @@ def runtime_folder() -> tuple[pathlib.Path, str]:
         done = run_program(
             command,
             _SECONDS,
-            f"It fetches {PACKAGE}: install npm (Debian: npm), and have a network.",
+            f"It fetches {PACKAGE}: install npm (Debian: npm), and go online.",
         )
         if done.returncode:
             said = (" ".join(done.stderr.split()) or "nothing")[:300]

@@ -1,4 +1,4 @@
-"""Text from users, devices and files, which must not act as a path or a command."""
+"""Cleaning text from users, devices and files for paths, commands and terminals."""
 
 import re
 

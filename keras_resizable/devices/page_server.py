@@ -16,8 +16,8 @@ _TYPES = {
     ".js": "text/javascript",
     ".wasm": "application/wasm",
 }
-_MOST_BYTES = 16 * 2**20  # In an answer of a page.
-_SILENT_S = 10.0  # After so long, another page may take over.
+_MOST_BYTES = 16 * 2**20  # The limit of a page's answer.
+_SILENT_S = 10.0  # After this silence another page may take over.
 # An isolated page has a finer clock and threads.
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -32,9 +32,9 @@ _HEADERS = {
 class PageServer(http.server.ThreadingHTTPServer):
     """Serves the page and one job at a time, to the first page that asks, until `stop`.
 
-    A job has settings, which are sent as JSON, and files by name: `model`, and maybe
-    `images`. `address` has a part that cannot be guessed; `agent` is the browser's
-    description of itself.
+    A job has settings, which are sent as JSON, and files by name: `model`, and
+    optionally `images`. `address` has a part that cannot be guessed; `agent` is the
+    browser's description of itself.
     """
 
     def __init__(self, runtime: pathlib.Path, host: str, port: int) -> None:
@@ -61,14 +61,14 @@ class PageServer(http.server.ThreadingHTTPServer):
         self._thread.join()
 
     def wait_for_page(self, seconds: float) -> bool:
-        """Waits until a page asks for a job; whether one has."""
+        """Waits until a page asks for a job; returns whether one did."""
         with self._changed:
             return self._changed.wait_for(lambda: self._page is not None, seconds)
 
     def ask(
         self, files: Mapping[str, bytes], settings: Mapping[str, Any], seconds: float
     ) -> dict[str, Any] | None:
-        """The answer of a page to a job; None if no page was heard of for so long."""
+        """A page's answer to a job; None if no page made contact for too long."""
         with self._changed:
             self.show(files, settings)
             self._heard = max(self._heard, time.monotonic())
@@ -81,7 +81,7 @@ class PageServer(http.server.ThreadingHTTPServer):
             return self._answer
 
     def show(self, files: Mapping[str, bytes], settings: Mapping[str, Any]) -> None:
-        """Has a page run a job without an answer, until `stop` or another job."""
+        """Makes a page run a job without an answer, until `stop` or another job."""
         with self._changed:
             self._number += 1
             about = {"number": self._number, "images": "images" in files}

@@ -32,16 +32,17 @@ _TWO_SIDED_95 = 1.96
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FileAccuracy:
-    """How accurate a `.tflite` file is, as `evaluate_tflite` measured it.
+    """The accuracy of a `.tflite` file, measured by `evaluate_tflite`.
 
     Attributes:
         num_images: Number of images it ran on.
-        top1: Share of images whose label is the answer, from 0 to 1.
-        top5: Share whose label is among the first five.
-        ties: Share whose two highest outputs are equal; the first is the answer.
-        commonest_class: The class that most images have.
-        commonest_share: Share of images that have it.
-        agreement: Share with the same answer as the reference, or None without one.
+        top1: Share of images that are classified correctly, from 0 to 1.
+        top5: Share of images whose label is among the five highest outputs.
+        ties: Share of images whose two highest outputs are equal; the first one counts.
+        commonest_class: The most frequent class of these images.
+        commonest_share: Share of images of this class.
+        agreement: Share of images with the reference's answer; None without a
+            reference.
         difference: Its top-1 minus the reference's.
         standard_error: Standard error of the difference, over images.
     """
@@ -61,7 +62,7 @@ class FileAccuracy:
         return self._bound_of_loss(-1) > limit
 
     def may_lose(self, limit: float) -> bool:
-        """Whether its images are too few to tell that it loses no more than `limit`."""
+        """Whether the images are too few to show that it loses at most `limit`."""
         return self._bound_of_loss(1) > limit
 
     def _bound_of_loss(self, sign):
@@ -82,13 +83,13 @@ class FileAccuracy:
         return f"{text}, {100 * self.ties:.1f} % ties"
 
     def as_metadata(self) -> dict[str, Any]:
-        """Its attributes by name, without those that are None, for JSON."""
+        """Its attributes by name for JSON, without any that are None."""
         values = dataclasses.asdict(self).items()
         return {name: value for name, value in values if value is not None}
 
 
 def kind_of_outputs(model: keras.Model) -> dict[str, str]:
-    """Metadata for a single output of two classes; empty for others, or if unknown."""
+    """Whether a single output is a probability or a logit, as metadata; else empty."""
     try:
         is_ours = isinstance(model, ResizableNetwork)
         classifier = model.classifier if is_ours else Classifier(model)
@@ -108,17 +109,17 @@ def evaluate_tflite(
 ) -> FileAccuracy:
     """Measures the accuracy of a `.tflite` file by running it.
 
-    NaN answers count as wrong. Outputs `(batch, 1)` of a third-party file are taken for
-    probabilities if all are from 0 to 1, else for logits.
+    NaN outputs count as wrong. Outputs `(batch, 1)` of a third-party file are read as
+    probabilities if all are from 0 to 1, otherwise as logits.
 
     Args:
-        path: Path of a file, by whatever tool, of a classifier with one input and
-            outputs `(batch, classes)`, or `(batch, 1)` for two classes.
+        path: Path of a classifier's file, from any tool, with one input and outputs
+            `(batch, classes)`, or `(batch, 1)` for two classes.
         dataset: `tf.data.Dataset` of batches of images and labels, integers or one-hot;
-            or both as a tuple of arrays. Images are float32, also for an int8 file.
-        signature: Name of a signature, as in `to_bundle`; the first if absent.
-        compare_with: A reference: a callable from images to outputs, such as the
-            sub-network that was converted.
+            or both as a tuple of arrays. Images are float32 even for an int8 file.
+        signature: Name of a signature, as in `to_bundle`; by default the first.
+        compare_with: A reference to compare with: a callable from images to outputs,
+            such as the sub-network that was converted.
 
     Returns:
         A `FileAccuracy`.
@@ -146,7 +147,7 @@ def evaluate_tflite(
         output = run(images.numpy())
         if output.ndim != 2:
             raise ValueError(
-                f"A classifier answers with (batch, classes). {path} answers with "
+                f"A classifier must return (batch, classes). {path} returns "
                 f"{output.shape}."
             )
         check_labels(batch_labels, output.shape[1])
@@ -179,7 +180,7 @@ def evaluate_tflite(
 
 
 def _threshold(path, signature, outputs):
-    """The value of a single output above which it stands for the second class."""
+    """The value above which a single output means the second class."""
     kind = metadata_of_signature(path, signature).get(OUTPUTS)
     if kind is None:
         finite = outputs[np.isfinite(outputs)]
@@ -188,9 +189,9 @@ def _threshold(path, signature, outputs):
 
 
 def _answers(outputs, threshold=None):
-    """The five classes with the highest outputs; of equal ones the first come first.
+    """The five classes with the highest outputs; equal outputs stay in order.
 
-    Single outputs, which have a threshold, stand for two classes.
+    A single output, which has a threshold, means two classes.
     """
     scores = outputs
     if threshold is not None:

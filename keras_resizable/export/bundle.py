@@ -31,8 +31,8 @@ def to_bundle(
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If `path` or a file is not valid, two have the same configuration,
-            or they are of several networks.
+        ValueError: If `path` or a file is not valid, or the files are not from
+            different sub-networks of one network.
     """
     path = with_suffix(path, ".tflite")
     sources = list(map(pathlib.Path, paths))

@@ -1,4 +1,4 @@
-"""The contents of `.tflite` files: their metadata, and several files in one."""
+"""The contents of `.tflite` files: adding metadata, and joining several files."""
 
 import collections
 import hashlib
@@ -35,8 +35,8 @@ def with_versions(content: bytes) -> bytes:
     A runtime that is too old for them then rejects the file, rather than computing
     something else. The versions, and the oldest runtime, are TensorFlow's.
     """
-    # It is private, and writes a file as the converter does. The whole of that file is
-    # of no use, as it loses what other tools added.
+    # This private function rewrites a file as the converter does. Only the versions are
+    # taken from its result, which loses what other tools added.
     convert = importlib.import_module("tensorflow.lite.python.convert")
     model, written = _unpacked(content), _unpacked(convert.mlir_sparsify(content))
     versions: dict[tuple, int] = {}
@@ -52,7 +52,7 @@ def with_versions(content: bytes) -> bytes:
 def bundled(
     named_contents: Iterable[tuple[str, bytes]], metadata: dict[str, Any]
 ) -> bytes:
-    """Several `.tflite` files of one signature each, by its new name, in one.
+    """Joins `.tflite` files of one signature each, by its new name, into one.
 
     Identical contents, such as weights, are stored once.
     """
@@ -147,7 +147,7 @@ def metadata_of_signature(
 
 
 def count_operators(content: bytes) -> collections.Counter[str]:
-    """How often a `.tflite` file has an operator, such as `"CONV_2D"` or `"CUSTOM"`."""
+    """How often a `.tflite` file uses each operator, such as `"CONV_2D"`."""
     builtin = vars(_schema().BuiltinOperator).items()
     names = {number: name for name, number in builtin if name.isupper()}
     model = _unpacked(content)
@@ -171,7 +171,7 @@ def _add_buffer(model, data, positions):
 
 def _set_metadata(model, metadata):
     schema = _schema()
-    # The mark is the first entry, whatever `metadata` has by its name.
+    # The mark comes first, even if `metadata` has an entry of its name.
     text = json.dumps({"file": _MARK} | metadata | {"file": _MARK})
     # A zero byte, which no JSON contains, ends it.
     data = np.frombuffer(text.encode() + b"\0", np.uint8)
@@ -188,7 +188,7 @@ def _set_metadata(model, metadata):
 def _unpacked(content):
     model = _schema().ModelT.InitFromPackedBuf(content, 0)
     for buffer in model.buffers:
-        if buffer.offset:  # It lies behind the others.
+        if buffer.offset:  # The buffer is stored after the others.
             end = buffer.offset + buffer.size
             buffer.data = np.frombuffer(content[buffer.offset : end], np.uint8)
             buffer.offset = buffer.size = 0

@@ -40,16 +40,16 @@ def run_tflite(
 
     Args:
         path: Path of the file.
-        images: float32 `(images, height, width, channels)`. For an int8 file they are
-            quantized.
-        signature: Name of a signature; the first if absent.
+        images: float32 `(images, height, width, channels)`, quantized here for an int8
+            file.
+        signature: Name of a signature; by default the first.
 
     Returns:
         float32 `(images, ...)`.
 
     Raises:
-        ValueError: If LiteRT cannot run it, there is no such signature, or it has
-            several inputs or outputs or takes images of another shape.
+        ValueError: If LiteRT cannot run the file, it lacks the signature, has several
+            inputs or outputs, or takes images of another shape.
     """
     return open_runner(path, signature)(np.asarray(images))
 
@@ -57,7 +57,7 @@ def run_tflite(
 def open_runner(
     path: str | os.PathLike, signature: str | None = None
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """A callable from images to outputs, as `run_tflite` has them."""
+    """A callable from images to outputs, as in `run_tflite`."""
     interpreter = open_tflite(path)
     names = list(interpreter.get_signature_list())
     signature = names[0] if names and signature is None else signature
@@ -67,7 +67,7 @@ def open_runner(
     inputs, outputs = owner.get_input_details(), owner.get_output_details()
     if len(inputs) != 1 or len(outputs) != 1:
         raise ValueError(
-            f"A file that runs here has one input and one output. {path} has "
+            f"A file to run must have one input and one output. {path} has "
             f"{len(inputs)} and {len(outputs)}."
         )
     if signature is None:

@@ -1,16 +1,16 @@
-"""Models in other precisions than float32, which conversion needs."""
+"""Converting models of other precisions to float32, for TFLite."""
 
 import keras
 
 from keras_resizable.subnetworks.cutting import copy_state
 from keras_resizable.utils.keras_graph import layers_of
 
-# What float32 instead may change in the outputs, as a share of the largest.
+# How far float32 may change the outputs, as a share of the largest.
 _TOLERANCE_OF_DTYPE = {"float16": 0.02, "bfloat16": 0.1, "float64": 0.0}
 
 
 def float32_twin(model: keras.Model) -> keras.Model:
-    """A model with the same weights that computes in float32; maybe itself."""
+    """A model with the same weights that computes in float32; possibly itself."""
 
     def clone(layer):
         config = layer.get_config()
@@ -26,7 +26,7 @@ def float32_twin(model: keras.Model) -> keras.Model:
         raise ValueError(
             f"Layer {layer.name!r}, a {type(layer).__name__}, computes in "
             f"{layer.dtype_policy.name}, and cannot be converted. Make the model in "
-            "float32 with these weights, or take it from before Keras quantized it."
+            "float32 with these weights, or convert it before Keras quantizes it."
         )
     if twin is not model:
         copy_state(model, twin)
@@ -34,7 +34,7 @@ def float32_twin(model: keras.Model) -> keras.Model:
 
 
 def tolerance_of(model: keras.Model) -> float:
-    """How far its float32 twin may be off, as a share of the largest output."""
+    """The tolerance of its float32 twin, as a share of the largest output."""
     others = _others_in(model)
     return max((_TOLERANCE_OF_DTYPE[one.compute_dtype] for one in others), default=0.0)
 
@@ -42,7 +42,7 @@ def tolerance_of(model: keras.Model) -> float:
 def _others_in(model):
     """Layers that compute in another precision.
 
-    Not inputs, whose dtype is that of the global policy they were created under.
+    Inputs do not count: their dtype is the global policy they were created under.
     """
     return [
         layer

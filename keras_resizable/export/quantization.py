@@ -21,10 +21,10 @@ _MAX_IMAGES = 100  # To estimate the ranges of features with.
 def on_int8_grid(model: keras.Model) -> Iterator[None]:
     """Rounds a model's convolution kernels to 255 steps a channel, in a context.
 
-    The steps are those that a quantizer would choose. A batch normalisation after the
-    convolution, folded into it, then changes the size and the sign of a channel's
-    steps but not their number: except for the sign of gamma, sub-networks have the
-    same int8 weights, and a file of several stores them once.
+    The steps are the ones that a quantizer would choose. A batch normalisation that is
+    folded into the convolution then changes only the size and the sign of a channel's
+    steps. Unless gammas differ in sign, sub-networks have the same int8 weights, and a
+    bundle stores them once.
     """
     before = [
         (layer, layer.get_weights())
@@ -50,8 +50,8 @@ def quantized(
     """A float32 `.tflite` file with int8 weights; see `to_tflite`.
 
     With `"dynamic"` each convolution quantizes its features as it runs. With `"int8"`
-    all are int8, from the least to the greatest value that each takes on the images;
-    but images, softmax and outputs are float32 with `io="float32"`.
+    all features are int8, from the least to the greatest value of each on the images;
+    with `io="float32"`, images, softmax and outputs are float32.
     """
     recipes = import_extra("litert_quantizer.recipe", "tflite")
     quantizers = import_extra("litert_quantizer.quantizer", "tflite")

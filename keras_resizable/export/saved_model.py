@@ -36,29 +36,29 @@ def to_saved_model(
     | signature | runs |
     |---|---|
     | `serving_default` | the first configuration |
-    | `scale_0.75_0.5_1.0` … | a configuration each |
-    | `any` | that of its second input `config`, float32 `(stages,)` or fewer |
+    | `scale_0.75_0.5_1.0` … | one of the configurations |
+    | `any` | the one in its second input `config`, float32 `(stages,)` or fewer |
 
     All take `images` and return `outputs`. `any` uses the batch statistics that
     training left, and fails with `InvalidArgumentError` if a scale factor is not one
     of the network's, or was not trained.
 
     Args:
-        network: A `ResizableNetwork`; or a sub-network, such as a fine-tuned one, which
-            gets `serving_default` alone.
+        network: A `ResizableNetwork`; or a sub-network, such as a fine-tuned one, for
+            `serving_default` alone.
         path: Path of the folder. An existing SavedModel is replaced.
-        configs: Configurations that get a signature; the largest if absent.
+        configs: Configurations that get a signature; by default the largest.
         calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
-            statistics of each of `configs` with. They are stored next to the weights.
+            statistics of each configuration with. They are stored next to the weights.
         preprocess: Function from uint8 images `(batch, height, width, channels)` of any
-            size, which signatures then take, to the network's, such as
-            `keras_resizable.data.preprocess` with its other arguments given.
+            size to the network's images, such as a partial
+            `keras_resizable.data.preprocess`. Signatures then take uint8 images.
 
     Raises:
         ValueError: If a configuration is not valid, its statistics were never
             estimated and it is not calibrated, or the network's height and width
             are not fixed.
-        OSError: If the folder cannot be written, or holds something else.
+        OSError: If the folder cannot be written, or holds anything but a SavedModel.
     """
     is_ours = isinstance(network, ResizableNetwork)
     if not is_ours:
@@ -103,7 +103,7 @@ def signature_name(space: SpatialSpace, config: ConfigLike) -> str:
 
 
 def _calibrated_rows(network, config, dataset):
-    """Batch statistics of a sub-network: pairs of a table and a variable of one row."""
+    """Batch statistics of a sub-network: pairs of a table and one row's variable."""
     model, cut = cut_out(network.parts, config, network.name)
     network.calibrate_sub_network(model, config, dataset)
     return [
@@ -144,7 +144,7 @@ def _of_any(network, preprocess):
 
 
 def _signature(network, preprocess, run, *specs):
-    """A graph of a function of prepared images, whose outputs have names."""
+    """A graph of `run` on preprocessed images, with named outputs."""
     (inputs,) = getattr(network, "stem", network).inputs
     images = tf.TensorSpec(inputs.shape, inputs.dtype, "images")
     if preprocess is not None:
@@ -166,7 +166,7 @@ def _signature(network, preprocess, run, *specs):
 
 
 def _indices(space, usable, config):
-    """Scale indices `(stages,)` of scale factors, as `SpatialSpace.config`.
+    """Scale indices `(stages,)` of scale factors, as in `SpatialSpace.config`.
 
     `usable` is boolean `(stages, scales)`, and `config` float32 `(stages,)` or fewer.
     """

@@ -62,7 +62,7 @@ def to_tflite(
     metadata: dict[str, Any] | None = None,
     reference: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> TFLiteFile:
-    """Converts a model to TFLite, and checks that it gives the same answers.
+    """Converts a model to TFLite and checks the file against it.
 
     The file has a batch size of 1, static shapes and builtin operators only. Models in
     mixed precision are converted as in float32.
@@ -74,8 +74,8 @@ def to_tflite(
     | `"dynamic"` | int8 per channel, a quarter | float32 |
     | `"int8"` | int8 per channel, a quarter | int8; with `io="float32"` only inside |
 
-    With labelled images, `evaluate_with`, the file must not lose more than `max_loss`
-    to Keras on them. Without, outputs may differ by a share of the largest: 1e-4 in
+    With labelled images (`evaluate_with`), the file may lose at most `max_loss`
+    accuracy. Without them, outputs may differ by a share of the largest: 1e-4 in
     float32, 0.3 in int8, which guarantees little for a classifier.
 
     Args:
@@ -83,24 +83,25 @@ def to_tflite(
             output, such as a sub-network.
         path: Path of a `.tflite` file. An existing one is replaced.
         quantize: See above.
-        io: What an `"int8"` file takes and returns: `"int8"`, as microcontrollers and
-            accelerators want it, or `"float32"`, as browsers do. For many classes take
-            `"float32"`, or a model that gives logits: probabilities in int8 have steps
-            of 1/256, so that many are equal, even among the first five.
+        io: Input and output type of an `"int8"` file: `"int8"` for microcontrollers and
+            accelerators, or `"float32"` for browsers. For many classes use `"float32"`,
+            or a model with logits: int8 probabilities have steps of 1/256, so that many
+            are equal, even among the first five.
         calibrate_with: `tf.data.Dataset` of batches of images, alone or followed by
             targets; or images as one array. `"int8"` estimates the ranges of features
-            on the first 100. The outputs are compared on them; on noise if absent.
+            on the first 100. The outputs are compared on them, or on noise without
+            them.
         evaluate_with: `tf.data.Dataset` of batches of images and labels, or both as a
             tuple of arrays, for a classifier.
-        max_loss: How much top-1 a file may lose to Keras, such as 0.02 for two points,
-            with 95 % confidence. Too few images to tell give a warning.
-        metadata: Dictionary that JSON can hold, for `read_metadata` to return. For one
-            output of two classes, `"outputs"` may be `"probabilities"` or `"logits"`.
+        max_loss: Top-1 that a file may lose to Keras, such as 0.02 for two points, with
+            95 % confidence. A warning tells if the images are too few for that.
+        metadata: Dictionary for JSON, which `read_metadata` returns. For one output of
+            two classes, `"outputs"` may be `"probabilities"` or `"logits"`.
         reference: Callable from images to the outputs to compare with, such as the
-            super-network that the model was cut out of; the model itself if absent.
+            super-network that the model was cut out of; by default the model.
 
     Returns:
-        A `TFLiteFile`; its metadata have the accuracy.
+        A `TFLiteFile`, with the accuracy in its metadata.
 
     Raises:
         ValueError: If an argument is not valid, the model has several inputs or outputs
@@ -147,7 +148,7 @@ def to_tflite(
             about["accuracy"] = accuracy.as_metadata()
             temporary.write_bytes(with_metadata(content, about))
             if quantize in ("dynamic", "int8"):
-                tolerance = np.inf  # The accuracy is a better check.
+                tolerance = np.inf  # Accuracy is the better check.
         difference = _check_outputs(reference, temporary, images, tolerance)
     return TFLiteFile(path, difference)
 
@@ -219,7 +220,7 @@ def _converted(model, quantize="none"):
 
 @contextlib.contextmanager
 def _quiet():
-    """Hides TensorFlow's messages for each file: its folder, and unused settings."""
+    """Hides TensorFlow's messages about each file's folder and unused settings."""
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel("WARNING")
@@ -236,7 +237,7 @@ def _about(model):
 
 
 def _images(model, dataset):
-    """Images one by one, with a batch axis, from a data set, or one of noise."""
+    """Yields images from a data set in batches of 1, or one image of noise."""
     (inputs,) = model.inputs
     if dataset is None:
         noise = np.random.default_rng(0).random((1, *inputs.shape[1:]), np.float32)
@@ -251,9 +252,9 @@ def _images(model, dataset):
 def _check_accuracy(accuracy, max_loss, name, metadata):
     """Raises if a file loses too much, and warns if too few images tell."""
     if accuracy.loses(max_loss):
-        others = "`quantize` of less loss, such as 'float16'"
+        others = "a `quantize` of less loss, such as 'float16'"
         if metadata.get("io") == "int8" and accuracy.ties:
-            others = f"io='float32', without steps in probabilities; {others}"
+            others = f"io='float32', which does not round probabilities; {others}"
         raise ValueError(
             f"The file loses more than {100 * max_loss:g} points of accuracy: "
             f"{accuracy}. Convert with {others}; or raise `max_loss`."
@@ -267,7 +268,7 @@ def _check_accuracy(accuracy, max_loss, name, metadata):
 
 
 def _check_outputs(reference, path, images, tolerance):
-    """How far the outputs are from Keras's; raises if that is beyond the tolerance."""
+    """The difference of the outputs from Keras's; raises beyond the tolerance."""
     images = np.concatenate(images)
     expected = only_output(reference(tf.constant(images)))
     expected = tf.cast(expected, tf.float32).numpy()
@@ -284,7 +285,7 @@ def _check_outputs(reference, path, images, tolerance):
 
 
 def suffix_of(quantize: str, io: str = "int8") -> str:
-    """The end of a file's name and of its latency's column, such as `_int8_float32`."""
+    """The suffix of file names and latency columns, such as `_int8_float32`."""
     suffix = "" if quantize == "none" else f"_{quantize}"
     return f"{suffix}_float32" if (quantize, io) == ("int8", "float32") else suffix
 

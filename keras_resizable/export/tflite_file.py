@@ -1,4 +1,4 @@
-"""What is known of a `.tflite` file."""
+"""A `.tflite` file with its metadata and accuracy."""
 
 import collections
 import dataclasses
@@ -12,14 +12,14 @@ from keras_resizable.export.flatbuffer import count_operators, read_metadata
 
 @dataclasses.dataclass(frozen=True)
 class TFLiteFile:
-    """A `.tflite` file, which can be given wherever a path can.
+    """A `.tflite` file, accepted wherever a path is.
 
     Args:
-        path: Its path.
+        path: Path of the file.
 
     Attributes:
-        difference: How far its outputs are from Keras's, as a share of the largest, on
-            average; None if they were not compared.
+        difference: Average difference of its outputs from Keras's, as a share of the
+            largest; None if they were not compared.
 
     Example:
 
@@ -43,17 +43,17 @@ class TFLiteFile:
 
     @property
     def size_bytes(self) -> int:
-        """Its size."""
+        """Size of the file."""
         return self.path.stat().st_size
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """The metadata that `to_tflite` wrote; empty for files from elsewhere."""
+        """The metadata that `to_tflite` wrote; empty for third-party files."""
         return read_metadata(self.path) or {}
 
     @property
     def config(self) -> str | None:
-        """The configuration of its sub-network, as text, if it is of one."""
+        """The configuration of its sub-network, as text, if there is one."""
         return self.metadata.get("config")
 
     @property
@@ -64,5 +64,5 @@ class TFLiteFile:
 
     @property
     def operators(self) -> collections.Counter[str]:
-        """How often it has an operator, such as `"CONV_2D"`."""
+        """How often it uses each operator, such as `"CONV_2D"`."""
         return count_operators(self.path.read_bytes())

@@ -37,9 +37,9 @@ def to_tflite_files(
 ) -> Iterator[TFLiteFile]:
     """Converts sub-networks to TFLite, one after the other.
 
-    One is in memory at a time. The outputs are compared with the super-network's. An
-    existing file of the same network and settings is kept, so that an interrupted
-    conversion resumes.
+    One sub-network is in memory at a time. Outputs are compared with the
+    super-network's. An existing file of the same network and settings is kept, so that
+    an interrupted conversion resumes.
 
     Args:
         network: A `ResizableNetwork`.
@@ -47,8 +47,8 @@ def to_tflite_files(
         folder: Folder of the files, such as `resnet20_0.75_0.5_1.0_float16.tflite`.
         quantize: As in `to_tflite`.
         io: As in `to_tflite`.
-        calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
-            statistics of each with, and then as in `to_tflite`.
+        calibrate_with: `tf.data.Dataset` of batches to re-estimate each sub-network's
+            batch statistics with; then used as in `to_tflite`.
         evaluate_with: As in `to_tflite`.
         max_loss: As in `to_tflite`.
         metadata: As in `to_tflite`. Each file's also holds the configuration, the scale
@@ -103,7 +103,7 @@ def to_tflite_files(
 
 
 def _has(path, written, max_loss):
-    """Whether a whole file with this metadata exists that loses no more than that."""
+    """Whether a complete file has this metadata and loses at most `max_loss`."""
     try:
         metadata = read_metadata(path) or {}
         open_tflite(path)

@@ -38,7 +38,7 @@ class ChannelShuffle(HasStockForm, keras.layers.Layer):
     def build(self, inputs_shape):
         if inputs_shape[-1] % self.groups:
             raise ValueError(
-                f"Layer {self.name!r} cannot part {inputs_shape[-1]} channels "
+                f"Layer {self.name!r} cannot split {inputs_shape[-1]} channels "
                 f"into {self.groups} groups."
             )
 

@@ -19,14 +19,14 @@ _MIN_FUSED_EPSILON = 1.001e-5
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
 class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
-    """Batch normalisation with private parameters for every scale factor.
+    """Batch normalisation with separate parameters for each scale factor.
 
-    Resizable Neural Networks, section 3.2. Every scale factor has a row: a gamma and a
-    beta, which are variables `(channels,)` as optimizers may treat a variable as a
-    whole, and a row of the moving mean and of the moving variance, which are tables
-    `(num_scales, channels)`. A call uses the row of its scale index, and in training
-    updates the statistics of that row only; under `tf.distribute` with means over the
-    replicas. With `num_scales=1` all scale factors share one row.
+    Resizable Neural Networks, section 3.2. Every scale factor has a row: gamma, beta,
+    moving mean and moving variance. Gammas and betas are separate variables
+    `(channels,)`, as optimizers may treat a variable as a whole; the moving statistics
+    are tables `(num_scales, channels)`. A call uses the row of its scale index, and in
+    training updates the statistics of that row only, under `tf.distribute` by means
+    over the replicas. With `num_scales=1` all scale factors share one row.
 
     Args:
         num_scales: Number of scale factors, a positive integer. All other arguments
@@ -38,8 +38,8 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
 
     Call arguments:
         inputs: `(batch, ..., channels)`, floating point.
-        scale_index: Scalar int32 tensor, the row to use; ignored if there is only
-            one. If absent, that of the stage that runs, or 0.
+        scale_index: Scalar int32 tensor, the row to use; ignored if there is only one.
+            The default is the scale index of the running stage, or 0 outside of stages.
         training: Whether to normalise by the statistics of the batch and update the
             moving ones. A frozen layer (`trainable=False`) never does, as in Keras.
 
@@ -190,7 +190,7 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
         1e-05
         """
         config = stock.get_config()
-        last = stock.input_spec.ndim - 1 if stock.built else 3  # Of images.
+        last = stock.input_spec.ndim - 1 if stock.built else 3  # For images.
         if config["axis"] in (-1, last):
             config["axis"] = -1
         ours = inspect.signature(cls).parameters.keys() | {"name", "trainable", "dtype"}
@@ -314,7 +314,7 @@ class ScaleAwareBatchNorm(HasStockForm, keras.layers.Layer):
 
 
 def _pick(rows, scale_index, dtype, default):
-    """The value of the variable of a scale factor's row."""
+    """The value of a scale factor's row."""
     if not rows:
         return default
     values = [tf.convert_to_tensor(row) for row in rows]

@@ -26,7 +26,7 @@ class StageResize(HasStockForm, keras.layers.Layer):
     Call arguments:
         inputs: Feature maps, `(batch, height, width, channels)`, floating point.
         scale_index: Scalar int32 tensor, a position in `scales`. A constant gives
-            static output sizes; anything else, one graph for every scale.
+            static output sizes; any other tensor gives one graph for all scales.
 
     Output shape:
         `(batch, new_height, new_width, channels)`, in the input's dtype.

@@ -11,19 +11,19 @@ StockForm: TypeAlias = Callable[[keras.KerasTensor], keras.KerasTensor]
 
 
 class HasStockForm(abc.ABC):
-    """A layer that stock Keras layers can replace once its scale is known.
+    """A layer that stock Keras layers can replace at a known scale.
 
-    All that other modules need to know of a layer follows from these methods. A scale
-    index is a position in the scale factors.
+    Other modules use only these methods of a layer. A scale index is a position in the
+    scale factors.
     """
 
     def row_of(self, scale_index: int) -> int:
-        """The number of its form at a scale: scales with one number share a form."""
+        """The number of its form at a scale; scales with one number share a form."""
         return scale_index
 
     @abc.abstractmethod
     def stock_form(self, scale_index: int, name: str) -> StockForm:
-        """The equivalent of the layer at one scale, under some name.
+        """The stock equivalent of the layer at one scale, under a given name.
 
         Returns:
             A built stock layer with copies of the weights, or a function that calls

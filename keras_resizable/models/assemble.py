@@ -1,4 +1,4 @@
-"""From lists of blocks to a network."""
+"""Building a network from lists of blocks."""
 
 import functools
 import os
@@ -55,8 +55,8 @@ def assemble(
         stages: Lists of blocks. A resize goes before the first of each list.
         scales: Scale factors, distinct numbers in (0, 1].
         epsilon: Epsilon of the batch normalisations.
-        scale_aware: Whether each scale factor has its own batch normalisation. If
-            not, all share one row: for ablations (paper, Table 5).
+        scale_aware: Whether each scale factor has its own batch normalisation; False,
+            for ablations, shares one row (paper, Table 5).
         imagenet: The function of `keras.applications` that makes the same
             architecture, if there is one.
         {options}
@@ -85,7 +85,7 @@ def assemble(
     scales = check_scales(scales)
     one_of("pooling", pooling, _POOLING)
     pretrained = imagenet if weights == "imagenet" else None
-    # The paper's networks were trained in PyTorch, with its momentum.
+    # PyTorch's momentum, in which the paper's networks were trained.
     norm_layer = functools.partial(
         ScaleAwareBatchNorm, momentum=0.9, epsilon=epsilon, synchronized=synchronized
     )
@@ -144,7 +144,7 @@ def assemble(
         advice = (
             f"`weights` must be None or a file of weights of a {name!r} with these "
             "arguments. keras_resizable.models.load_stock_weights(network, model) "
-            "loads those of a keras.Model."
+            "loads the weights of a keras.Model."
         )
         with reading(weights, advice):
             network.load_weights(weights)

@@ -30,7 +30,7 @@ _V1_BLOCKS = (
     *((64, 1), (128, 2), (128, 1), (256, 2), (256, 1)),
     *((512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1)),
 )
-# Of each group of MobileNetV2: expansion, filters, number of blocks, stride of the
+# For each group of MobileNetV2: expansion, filters, number of blocks, stride of the
 # first block (table 2).
 _V2_GROUPS = (
     (1, 16, 1, 1),
@@ -53,18 +53,18 @@ def MobileNetV1(
 ) -> ResizableNetwork:
     """A resizable MobileNetV1.
 
-    Layer by layer the same as `keras.applications.MobileNet`, whose weights
+    It has the layers of `keras.applications.MobileNet`, whose weights
     `weights="imagenet"` loads.
 
     At 224 px, FLOPs are 569 M (all 1.0), 333 M (all 0.9), 159 M (all 0.8) and 93 M (all
-    0.7). Of 4.25 M parameters each further scale factor adds 1.0 %. The paper gives the
-    top-1 of sub-networks by their FLOPs (fine-tuned): 569 M 72.0, 462 M 71.3, 391 M
-    70.7 (71.9), 291 M 69.5 (70.9).
+    0.7). Each scale factor after the first adds 1.0 % to 4.25 M parameters. The paper
+    reports top-1 by FLOPs (in brackets after fine-tuning): 569 M 72.0, 462 M 71.3, 391
+    M 70.7 (71.9), 291 M 69.5 (70.9).
 
     Args:
         scales: Scale factors, distinct numbers in (0, 1]; 5 stages.
-        width: Factor of the number of filters of every layer.
-        alpha: The name of `width` in `keras.applications`.
+        width: Multiplies the number of filters of every layer.
+        alpha: Same as `width`, as `keras.applications` calls it.
         {options}
     """
     width = checked_width(width, alpha)
@@ -110,17 +110,17 @@ def MobileNetV2(
 ) -> ResizableNetwork:
     """A resizable MobileNetV2.
 
-    Layer by layer the same as `keras.applications.MobileNetV2`, whose weights
-    `weights="imagenet"` loads. The paper trained it, but gives no accuracy.
+    It has the layers of `keras.applications.MobileNetV2`, whose weights
+    `weights="imagenet"` loads. The paper trained it, but reports no accuracy.
 
     At 224 px, FLOPs are 301 M (all 1.0), 180 M (all 0.9), 87 M (all 0.8) and 55 M (all
-    0.7). Of 3.54 M parameters each further scale factor adds 1.9 %.
+    0.7). Each scale factor after the first adds 1.9 % to 3.54 M parameters.
 
     Args:
         scales: Scale factors, distinct numbers in (0, 1]; 5 stages.
-        width: Factor of the number of filters of every layer, which is then rounded
+        width: Multiplies the number of filters of every layer; the product is rounded
             to a multiple of 8.
-        alpha: The name of `width` in `keras.applications`.
+        alpha: Same as `width`, as `keras.applications` calls it.
         {options}
 
     Example:
@@ -147,7 +147,7 @@ def MobileNetV2(
                 )
             )
     stages = split_into_stages(blocks)
-    # Wider networks have a wider last layer; narrow ones keep it.
+    # Only networks wider than 1.0 scale the last layer.
     last_filters = _multiple_of_8(1280 * max(1.0, width))
     stages[-1].append(functools.partial(_v2_last_conv, filters=last_filters))
     return assemble(

@@ -13,11 +13,12 @@ _DOC = """input_shape: `(height, width, channels)`; height and width may be None
             then sub-networks cannot be cut out.
         classes: Number of classes.
         include_top: Whether the head ends in a classifier.
-        weights: None for random ones; the path of a `.weights.h5` or `.keras` file of
-            such a network; or `"imagenet"` where `keras.applications` has the same
-            architecture, such as MobileNets: these expect images in [-1, 1], include
-            the classifier for 1,000 classes, and are valid only at full size until
-            the network is trained or calibrated, see `load_stock_weights`.
+        weights: None for random weights; the path of a `.weights.h5` or `.keras` file
+            of such a network; or `"imagenet"` for architectures of
+            `keras.applications`, such as MobileNets. ImageNet weights expect images in
+            [-1, 1], include the classifier for 1,000 classes, and are valid only at
+            full size until the network is trained or calibrated; see
+            `load_stock_weights`.
         pooling: Output of the head when `include_top=False`: None for feature maps,
             `"avg"` or `"max"`.
         dropout: Fraction of the classifier's inputs dropped in training.

@@ -12,20 +12,19 @@ from keras_resizable.network import ResizableNetwork
 def load_stock_weights(network: ResizableNetwork, model: keras.Model) -> None:
     """Loads the weights of a stock model whose layers have the same names.
 
-    Batch normalisation of every scale factor becomes that of the model. Its statistics
-    are right only where all scale factors are 1.0, so other configurations raise an
-    error until the network is trained, or cut out by
-    `network.sub_network(config, calibrate_with=dataset)`.
+    Every scale factor gets the model's batch normalisation. The statistics are right
+    only at full size, so other configurations raise an error until the network is
+    trained; or cut them out by `network.sub_network(config, calibrate_with=dataset)`.
 
     Args:
         network: A `ResizableNetwork`, such as a `MobileNetV1`.
-        model: A `keras.Model`, such as a `keras.applications.MobileNet` of the
-            same `alpha` and `classes`. With `include_top=False` it leaves the
-            network's classifier unchanged.
+        model: A `keras.Model`, such as a `keras.applications.MobileNet` with the same
+            `alpha` and `classes`. A model with `include_top=False` leaves the network's
+            classifier unchanged.
 
     Raises:
-        ValueError: If the model lacks a layer, or has one of another shape. The
-            network stays unchanged.
+        ValueError: If the model lacks a layer or has another shape. The network then
+            stays unchanged.
     """
     stock = {layer.name: layer for layer in model.layers}
     if "conv_preds" in stock:  # MobileNet's classifier, a 1x1 convolution.
@@ -46,7 +45,7 @@ def load_stock_weights(network: ResizableNetwork, model: keras.Model) -> None:
 
 
 def _values(layer, stock):
-    """The weights of a stock layer, in the shapes of ours."""
+    """The weights of a stock layer, in the shapes of the network's layer."""
     values = [] if stock is None else stock.get_weights()
     if isinstance(layer, ScaleAwareBatchNorm):
         shapes = [value.shape for value in layer.get_row_weights(0)]

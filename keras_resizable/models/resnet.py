@@ -36,12 +36,12 @@ def ResNet20(
     He et al., section 4.2. Where a block changes the number of channels, its shortcut
     is a 1x1 convolution (option B there), a stock layer that every converter knows.
 
-    At 32 px, FLOPs are 40.8 M (all 1.0), 17.2 M (all 0.75) and 5.9 M (all 0.5). Of 0.27
-    M parameters three scale factors add 2.2 %.
+    At 32 px, FLOPs are 40.8 M (all 1.0), 17.2 M (all 0.75) and 5.9 M (all 0.5). Three
+    scale factors add 2.2 % to 0.27 M parameters.
 
     Args:
         scales: Scale factors, distinct numbers in (0, 1]; 3 stages.
-        width: Factor of the numbers of filters (16, 32, 64).
+        width: Multiplies the numbers of filters (16, 32, 64).
         {options}
     """
     return _small_resnet("resnet20", (3, 3, 3), scales, width, options)
@@ -53,10 +53,10 @@ def ResNet56(
     width: float = 1.0,
     **options: Unpack[NetworkOptions],
 ) -> ResizableNetwork:
-    """A resizable ResNet-56: a `ResNet20` three times as deep.
+    """A resizable ResNet-56: a `ResNet20` with three times the depth.
 
-    Its arguments are those of `ResNet20`. At 32 px, FLOPs are 125.7 M (all 1.0), 49.2 M
-    (all 0.75) and 15.2 M (all 0.5). Of 0.86 M parameters three scale factors add 1.9 %.
+    Arguments are as in `ResNet20`. At 32 px, FLOPs are 125.7 M (all 1.0), 49.2 M (all
+    0.75) and 15.2 M (all 0.5). Three scale factors add 1.9 % to 0.86 M parameters.
     """
     return _small_resnet("resnet56", (9, 9, 9), scales, width, options)
 
@@ -74,7 +74,7 @@ def ResNet50(
     | all 0.9 | 2.82 G | 76.6 (77.4) |
     | all 0.7 | 1.13 G | 72.3 (72.8) |
 
-    25.6 M parameters, of which four scale factors add 1.2 %.
+    Four scale factors add 1.2 % to 25.6 M parameters.
 
     Args:
         scales: Scale factors, distinct numbers in (0, 1]; 4 stages.
@@ -96,8 +96,8 @@ def ResNet101(
 ) -> ResizableNetwork:
     """A resizable ResNet-101: a deeper `ResNet50`.
 
-    Its arguments are those of `ResNet50`. At 224 px, FLOPs are 7.80 G (all 1.0), 5.11 G
-    (all 0.9) and 1.60 G (all 0.7). Of 44.7 M parameters four scale factors add 1.4 %.
+    Arguments are as in `ResNet50`. At 224 px, FLOPs are 7.80 G (all 1.0), 5.11 G (all
+    0.9) and 1.60 G (all 0.7). Four scale factors add 1.4 % to 44.7 M parameters.
     """
     return _imagenet_resnet("resnet101", (3, 4, 23, 3), scales, options)
 
@@ -108,8 +108,8 @@ def ResNet152(
 ) -> ResizableNetwork:
     """A resizable ResNet-152: a deeper `ResNet50`.
 
-    Its arguments are those of `ResNet50`. At 224 px, FLOPs are 11.51 G (all 1.0), 7.45
-    G (all 0.9) and 2.18 G (all 0.7). Of 60.3 M parameters four scale factors add 1.5 %.
+    Arguments are as in `ResNet50`. At 224 px, FLOPs are 11.51 G (all 1.0), 7.45 G (all
+    0.9) and 2.18 G (all 0.7). Four scale factors add 1.5 % to 60.3 M parameters.
     """
     return _imagenet_resnet("resnet152", (3, 8, 36, 3), scales, options)
 
@@ -144,7 +144,7 @@ def ResNet(
     stackwise_num_filters: Sequence[int],
     **kwargs: Any,
 ) -> ResizableNetwork:
-    """A residual network with one stage per group; `kwargs` are those of `assemble`.
+    """A residual network with one stage per group; `kwargs` go to `assemble`.
 
     The stem has as many filters as the first group.
     """

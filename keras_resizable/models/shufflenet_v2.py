@@ -19,7 +19,7 @@ from keras_resizable.models.options import IMAGENET, NetworkOptions, documented
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.utils.arguments import one_of
 
-# Of each width: filters of the groups, and of the last convolution (table 5).
+# For each width: filters of the groups and of the last convolution (table 5).
 _WIDTHS = {
     0.5: ((48, 96, 192), 1024),
     1.0: ((116, 232, 464), 1024),
@@ -38,9 +38,9 @@ def ShuffleNetV2(
     """A resizable ShuffleNetV2.
 
     At 224 px and width 1.5, FLOPs are 296 M (all 1.0), 213 M (all 0.9), 147 M (all 0.8)
-    and 108 M (all 0.7). Of 3.53 M parameters each further scale factor adds 1.3 %. The
-    paper gives the top-1 of sub-networks by their FLOPs: 299 M (it counts more than
-    multiply-adds of convolutions) 73.3, 251 M 72.2, 199 M 70.9, 147 M 69.8.
+    and 108 M (all 0.7). Each scale factor after the first adds 1.3 % to 3.53 M
+    parameters. The paper reports top-1 by FLOPs, of which it counts more than
+    multiply-adds of convolutions: 299 M 73.3, 251 M 72.2, 199 M 70.9, 147 M 69.8.
 
     Args:
         scales: Scale factors, distinct numbers in (0, 1]; 3 stages.
@@ -64,9 +64,9 @@ def ResizableNet(
 ) -> ResizableNetwork:
     """ResizableNet: ShuffleNetV2's units with squeeze-and-excitation.
 
-    The paper shows the architecture only in a figure without numbers (A.3). Widths, the
-    depth of ShuffleNetV2 and a squeeze by 4 are therefore our choice, solved for the
-    FLOPs and parameters that the paper gives.
+    The paper shows the architecture only in a figure without numbers (A.3). We
+    therefore chose ShuffleNetV2's depth, a squeeze by 4, and widths that give the
+    paper's FLOPs and parameters.
 
     | at 224 px, 1,000 classes | FLOPs | parameters | top-1 |
     |---|---|---|---|
@@ -98,7 +98,7 @@ def ShuffleNet(
     """A network of ShuffleNetV2's units with one stage per group.
 
     `squeeze` is the reduction of squeeze-and-excitation in each unit, None for units
-    without it; `kwargs` are those of `assemble`.
+    without it; `kwargs` go to `assemble`.
     """
     groups = zip(stackwise_num_units, stackwise_num_filters)
     first_unit, *units = (

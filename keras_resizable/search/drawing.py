@@ -1,4 +1,4 @@
-"""What pictures of lookup tables have in common."""
+"""Drawing helpers for pictures of lookup tables."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure, in inches, of no window."""
+    """An empty figure without a window; its size is in inches."""
     figure = import_extra("matplotlib.figure", "search").Figure
     return figure(figsize=(width, height), layout="constrained")
 

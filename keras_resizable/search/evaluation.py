@@ -43,10 +43,10 @@ _SAVED = ("right", "confidence", "top5", "loss")
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """How sub-networks did on the images so far.
+    """Scores of sub-networks on the images so far.
 
-    `rights` and `confidences` have `(configurations, images)` of each batch; `top5`, a
-    number of images, and `loss`, a sum, are `(configurations,)`.
+    `rights` and `confidences` have an array `(configurations, images)` per batch;
+    `top5`, a number of images, and `loss`, a sum, are `(configurations,)`.
     """
 
     rights: tuple[np.ndarray, ...]
@@ -61,7 +61,7 @@ class Scores:
         return cls(rights, confidences, np.zeros(num_configs), np.zeros(num_configs))
 
     def plus(self, batch: np.ndarray) -> "Scores":
-        """These and a batch's, `(configurations, images, 4)` from `_make_score`."""
+        """Adds a batch's scores, `(configurations, images, 4)` from `_make_score`."""
         right, top5, loss, confidence = np.moveaxis(batch, -1, 0)
         return Scores(
             (*self.rights, right.astype(bool)),
@@ -102,12 +102,12 @@ def evaluate_configs(
     raw: bool,
     verbose: bool,
 ) -> tuple[Scores | None, Scores, str]:
-    """Scores of sub-networks, which share the computations they have in common.
+    """Scores of sub-networks, with shared computations done once.
 
-    The first are with the statistics that training left, None without `raw`; the second
-    after calibration, if there is any. The third is the digest of the data. The data
-    sets are those of `labelled_batches` and `image_batches`. `path` is a `.npz` file
-    that saves progress, to resume from if it is of the same `origin`.
+    Returns the scores with the statistics of training, or None without `raw`; the
+    scores after calibration, if any; and the digest of the data. The data sets come
+    from `labelled_batches` and `image_batches`. Progress is saved in the `.npz` file
+    `path`, and resumed if its `origin` is the same.
     """
     evaluation = _Evaluation(network, configs, calibrate_with is not None, raw)
     key = repr((origin, configs, raw))
@@ -124,13 +124,13 @@ def evaluate_configs(
         if saves:
             evaluation.save(path, key)
         raise
-    scores = evaluation.done.scores  # One or both of raw and calibrated ones.
+    scores = evaluation.done.scores  # Raw scores, calibrated ones, or both.
     raw_scores = scores[0] if evaluation.kinds[0] == "raw" else None
     return raw_scores, scores[-1], evaluation.digest.text()
 
 
 def evaluate_model(model: keras.Model, dataset: Batches, name: str) -> Table:
-    """A table of one row, for any classifier, with a name instead of a configuration.
+    """A table with one row, for any classifier, by a name instead of a configuration.
 
     `dataset` has batches of images and labels, as in `build_table`.
     """
@@ -154,7 +154,7 @@ def evaluate_model(model: keras.Model, dataset: Batches, name: str) -> Table:
 def table_of(
     names: Sequence[str], scores: Scores, origin: Mapping[str, str], **columns: Any
 ) -> Table:
-    """A table of scores, with columns in front of theirs."""
+    """A table of scores, with further columns before them."""
     pandas = import_extra("pandas", "search")
     right, means = scores.right, scores.means
     low, high = zip(*map(confidence_interval, right))
@@ -171,7 +171,7 @@ def table_of(
     )
     if bad := [name for name, x in zip(names, scores.loss) if not np.isfinite(x)]:
         warnings.warn(
-            f"These sub-networks answer NaN or infinity on some images, which counts "
+            f"These sub-networks return NaN or infinity on some images, which counts "
             f"as wrong: {'; '.join(bad)}.",
             stacklevel=3,
         )
@@ -180,7 +180,7 @@ def table_of(
 
 
 class _Done(NamedTuple):
-    """Progress so far. It is replaced as a whole, so that stopping leaves it whole."""
+    """Progress so far, replaced at once, so that an interruption leaves it complete."""
 
     calibrated: int  # Number of batches of `statistics`.
     seen: int  # Number of images in them.
@@ -273,7 +273,7 @@ class _Evaluation:
             np.savez(temporary, **arrays)
 
     def restore(self, path, key):
-        """Resumes from what was saved, if it has the same key."""
+        """Resumes from a saved file, if it has the same key."""
         arrays = read_arrays(path)
         if str(arrays.get("key")) != key or "progress" not in arrays:
             return
@@ -290,7 +290,7 @@ class _Evaluation:
 
 def _make_score(classifier, strategy):
     """A graph that judges each image, `(images, 4)` float32, on each device."""
-    _ = classifier.gives_probabilities  # It must be found outside of a graph.
+    _ = classifier.gives_probabilities  # Found before the graph needs it.
 
     def score(outputs, labels):
         labels = integer_labels(labels)

@@ -1,4 +1,4 @@
-"""The lookup table of all sub-networks, or of some, evaluated on all images."""
+"""Building a lookup table by evaluating sub-networks on all images."""
 
 import hashlib
 import logging
@@ -26,7 +26,7 @@ from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.files import check_writable
 
 _LOG = logging.getLogger(__name__)
-_HARM = 0.02  # Accuracy that calibrating the largest may cost without a warning.
+_HARM = 0.02  # Accuracy that the largest may lose by calibration without a warning.
 
 
 def build_table(
@@ -39,38 +39,38 @@ def build_table(
     raw: bool = True,
     verbose: bool = True,
 ) -> Table:
-    """The lookup table: FLOPs, parameters and accuracy of sub-networks.
+    """Builds the lookup table: FLOPs, parameters and accuracy of sub-networks.
 
-    Resizable Neural Networks, section 3.3. All are evaluated in one pass over the
-    data, in which those that begin with the same scale factors share computations, on
-    the devices of the network's strategy. The network is not changed.
+    Resizable Neural Networks, section 3.3. All sub-networks are evaluated in one pass
+    over the data, on the devices of the network's strategy; sub-networks that begin
+    with the same scale factors share computations. The network is not changed.
 
     Args:
         network: A `ResizableNetwork` that classifies.
         dataset: `tf.data.Dataset` of batches of images and labels, integers or
-            one-hot, to evaluate with; or both as a tuple of arrays.
-        configs: Configurations; all if absent.
+            one-hot, for the evaluation; or both as a tuple of arrays.
+        configs: Configurations; by default all.
         calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
             statistics of each configuration with.
-        folder: Folder for `table.npz`, in which rows are kept and an interrupted
-            evaluation resumes. The data sets are first read once more, and must give
-            the same batches whenever they are read.
-        raw: Whether to evaluate with the statistics that training left as well, which
-            takes as long again if sub-networks are calibrated.
+        folder: Folder for `table.npz`, which keeps rows and lets an interrupted
+            evaluation resume. The data sets are then read once more at the start, and
+            must give the same batches every time.
+        raw: Whether to evaluate with the statistics of training, too. This doubles the
+            time of the evaluation if sub-networks are calibrated.
         verbose: Whether to show progress.
 
     Returns:
-        A `Table` with a row per configuration, including those of the folder: `config`
+        A `Table` with a row per configuration, including rows in the folder: `config`
         as text, such as `"0.75,0.5,1.0"`; `flops`; `params`; `top1_raw` with the
-        statistics that training left (NaN without `raw`); and after calibration, if
-        any, `top1` with its 95 % confidence interval from `top1_low` to `top1_high`,
-        `top5` and `loss`, the cross-entropy. Accuracies are from 0 to 1; with one
-        output, they are those at 0.5. NaN outputs count as wrong.
+        statistics of training (NaN without `raw`); and after calibration, if any,
+        `top1` with its 95 % confidence interval from `top1_low` to `top1_high`, `top5`
+        and `loss`, the cross-entropy. Accuracies are from 0 to 1; a single output is
+        thresholded at a probability of 0.5. NaN outputs count as wrong.
 
     Raises:
-        ValueError: If the network does not classify; if a configuration's statistics
-            were never estimated and it is not calibrated; or if the folder holds a
-            table that is damaged, or of another network or other data.
+        ValueError: If the network does not classify; if statistics were never estimated
+            and `calibrate_with` is absent; or if the folder's table is damaged, or is
+            for another network or other data.
         OSError: If the folder cannot be written.
 
     Example:
@@ -94,7 +94,7 @@ def build_table(
     known = partial = origin = None
     if folder is not None:
         folder = pathlib.Path(folder)
-        _LOG.info("Reading the images, to know them again")
+        _LOG.info("Reading the images once, to recognize them later")
         origin = {
             "network": digest_of_network(network),
             "data": digest_of_data(dataset),
@@ -112,7 +112,7 @@ def build_table(
     if folder is not None:
         if is_chief(network.distribute_strategy):
             check_writable(folder)  # Before the work.
-        # Named by its settings, so that a call with others does not replace it.
+        # Named by the settings, so that calls with other settings do not replace it.
         asked = hashlib.sha256(repr((origin, selected)).encode()).hexdigest()[:8]
         partial = folder / f"table.partial-{asked}.npz"
     of_raw, scores, digest = evaluate_configs(
@@ -136,28 +136,28 @@ def build_table(
 
 
 def _warn_of_harm(largest, num_images):
-    """Warns if calibrating made the largest sub-network worse, beyond chance."""
+    """Warns if calibration made the largest sub-network significantly worse."""
     raw, top1 = largest["top1_raw"], largest["top1"]
     if raw - top1 > _HARM + 2 * (0.5 / num_images) ** 0.5:
         warnings.warn(
-            f"Calibrating took the largest sub-network from {100 * raw:.1f} to "
+            f"Calibration changed the largest sub-network from {100 * raw:.1f} to "
             f"{100 * top1:.1f} %: `calibrate_with` should be a few thousand images "
-            "that the network was trained with, of all classes, in random order.",
+            "that the network was trained on, of all classes, in random order.",
             stacklevel=3,
         )
 
 
 def _load(path, origin):
-    """The table of a folder, if it is of this origin."""
+    """The table of a folder; raises if it has another origin."""
     table = Table.load(path)
     meanings = {
         "network": "another network",
-        "data": "other test images, or they come in another order",
-        "calibration": "sub-networks that were calibrated otherwise, or not",
+        "data": "other test images, or the same in another order",
+        "calibration": "sub-networks with another calibration, or none",
     }
     for name, meaning in meanings.items():
         if table.origin.get(name) != origin[name]:
             raise ValueError(
-                f"{path} is of {meaning}. Delete it, or choose another folder."
+                f"{path} is for {meaning}. Delete it, or choose another folder."
             )
     return table

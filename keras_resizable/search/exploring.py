@@ -24,9 +24,9 @@ from keras_resizable.utils.batches import (
 _LOG = logging.getLogger(__name__)
 EXPLORED, NARROWED = "explored", "narrowed"
 _MOST_CONFIGS = 50_000
-# The parts of those evaluated on few images that are evaluated on more and on all.
+# The parts of the first round's sub-networks that reach the next two rounds.
 _ON_MORE, _ON_ALL = 1 / 4, 1 / 12
-_FEWEST = 8  # With fewer, some budgets would have none.
+_FEWEST = 8  # Fewer would leave gaps along the cost.
 # Calibrating takes longer than evaluating, and needs fewer images.
 _TO_CALIBRATE, _LEAST_TO_CALIBRATE = 1 / 4, 250
 
@@ -44,33 +44,34 @@ def explore(
     seed: int = 0,
     verbose: bool = True,
 ) -> Table:
-    """The lookup table of the best sub-networks, without evaluating all.
+    """Builds a lookup table of the best sub-networks without evaluating all.
 
-    Sub-networks are drawn at random and evaluated on few images; a quarter of them, the
-    most accurate for their cost, on more; and a twelfth on all, but at least eight each
-    (successive halving, https://arxiv.org/abs/1502.07943). Shared computations are made
-    once, as in `build_table`. Proposals by a model of the results found nothing better
-    than random ones.
+    Three rounds (successive halving, https://arxiv.org/abs/1502.07943): sub-networks
+    are drawn at random and evaluated on few images; the best quarter for their cost, at
+    least eight, on more images; and the best twelfth, at least eight, on all. Shared
+    computations are done once, as in `build_table`. Proposals by a model of the results
+    found nothing better than random ones.
 
     Args:
         network: A `ResizableNetwork` that classifies.
-        dataset: As in `build_table`, in the same order whenever it is read.
-        evaluations: How many sub-networks to evaluate on few images.
+        dataset: As in `build_table`, in the same order every time.
+        evaluations: Number of sub-networks of the first round.
         calibrate_with: As in `build_table`.
-        costs: A `Table` of the configurations to consider with their costs, as
-            `Table.of`; FLOPs of all if absent, or of a seeded 50,000 of more.
-        cost: Its column, which is to be low.
-        num_images: About how many images the first round takes, evenly from all; the
-            second takes the geometric mean of this and all. Both are calibrated with a
-            quarter as many, at least 250.
-        folder: As in `build_table`, with the tables of the first two rounds in its
-            folders `explored` and `narrowed`.
+        costs: A `Table` of the configurations to consider and their costs, as from
+            `Table.of`; by default FLOPs of all, or of a random 50,000 of a larger
+            space.
+        cost: Its column to keep low.
+        num_images: Approximate number of images of the first round, spread evenly over
+            all; the second round takes the geometric mean of this and all. Both
+            calibrate with a quarter of their images, at least 250.
+        folder: As in `build_table`; its folders `explored` and `narrowed` hold the
+            tables of the first two rounds.
         seed: Seed of the random draws.
         verbose: Whether to show progress.
 
     Returns:
-        The table of `build_table` for those evaluated on all images, and for earlier
-        ones in the folder, with `top1_raw` NaN.
+        The table of `build_table` for the sub-networks of the last round and earlier
+        rows of the folder, with `top1_raw` NaN.
 
     Raises:
         ValueError: If there are fewer than two evaluations; or as `build_table`.
@@ -80,7 +81,7 @@ def explore(
         table = search.explore(network, validation, 300, calibrate_with=images)
         table.best(max_flops=2e8)
     """
-    integer("evaluations", evaluations, 2)  # The cheapest and the most expensive.
+    integer("evaluations", evaluations, 2)  # For the cheapest and the most expensive.
     integer("num_images", num_images, 1)
     costs = _checked(_flops(network, seed) if costs is None else costs, cost, network)
     dataset = labelled_batches(dataset, network)
@@ -91,7 +92,7 @@ def explore(
     total = _count(dataset, "dataset")
 
     def evaluated(stride, to_calibrate, subfolder=""):
-        which = f"one of {stride} images" if stride > 1 else "all images"
+        which = f"one in {stride} images" if stride > 1 else "all images"
         _LOG.info(f"On {which}: {len(configs)} sub-networks")
         return build_table(
             network,
@@ -114,7 +115,7 @@ def _rounds(total, num_images):
     """The name, the stride, and the kept part of each round before the last."""
     few = max(1, round(total / num_images))
     more = max(1, round((total / num_images) ** 0.5))
-    if more in (1, few):  # All images, or as few.
+    if more in (1, few):  # The second round would equal another.
         return [(EXPLORED, few, _ON_ALL)]
     return [(EXPLORED, few, _ON_MORE), (NARROWED, more, _ON_ALL)]
 
@@ -131,7 +132,7 @@ def _flops(network, seed):
 
 
 def _checked(costs, cost, network):
-    """The columns `config`, as this library writes them, and `cost` of a table."""
+    """The columns `config`, in this library's notation, and `cost` of a table."""
     frame = costs.to_frame()
     names = list(map(str, network.space.select(frame["config"])))
     values = np.asarray(frame.get(cost, np.nan), float)
@@ -144,9 +145,9 @@ def _checked(costs, cost, network):
 
 
 def _count(dataset: tf.data.Dataset, name: str) -> int:
-    """About how many images there are, if all batches are as large as the first."""
+    """The number of images if all batches are as large as the first."""
     batches = int(dataset.cardinality())
-    if batches < 0:  # It is not known.
+    if batches < 0:  # Unknown.
         batches = sum(1 for _ in watched(dataset, name))
     check_not_empty(batches, name)
     return _batch_size(dataset) * batches
@@ -158,12 +159,12 @@ def _batch_size(dataset):
 
 
 def _spread(dataset: tf.data.Dataset, stride: int) -> tf.data.Dataset:
-    """Every `stride`-th image, as data may be sorted by class."""
+    """Every `stride`-th image, since data may be sorted by class."""
     return dataset.unbatch().shard(stride, 0).batch(_batch_size(dataset))
 
 
 def _fewer(to_calibrate, num_images):
-    """A part to calibrate with for an evaluation on about as many images."""
+    """The part of the calibration data for an evaluation on `num_images` images."""
     if to_calibrate is None:
         return None
     count = max(round(_TO_CALIBRATE * num_images), _LEAST_TO_CALIBRATE)
@@ -184,7 +185,7 @@ def _best(table, count):
     found: list[str] = []
     while len(found) < count and not table.empty:
         front = pareto_front(table, "cost")
-        # If there are more than are wanted, evenly over all costs.
+        # Too many are thinned out evenly over all costs.
         places = np.linspace(len(front) - 1, 0, min(len(front), count - len(found)))
         found += front["config"].iloc[places.round().astype(int)].tolist()
         table = table.drop(front.index)

@@ -1,4 +1,4 @@
-"""Measurements of whole `.tflite` files, next to them and in a lookup table."""
+"""Saving measurements of whole `.tflite` files, as JSON and in a lookup table."""
 
 import json
 import pathlib
@@ -24,12 +24,12 @@ def write_measurements(
     warmup: int,
     runs: int,
 ) -> list[pathlib.Path]:
-    """Writes what `device.measure` returned for whole `.tflite` files.
+    """Writes the results of `device.measure` for whole `.tflite` files.
 
-    It goes into `benchmark_<device>.json` next to the first file. If a lookup table is
-    there too, the latencies of sub-networks of its network are added to it, as
-    `latency_ms_<device>`, or `latency_ms_<device>_int8` and so on for quantized files.
-    Returns the paths of the files that were written.
+    They go into `benchmark_<device>.json` next to the first file. If a lookup table is
+    there, too, it gets the latencies of its network's sub-networks, as
+    `latency_ms_<device>`, or for quantized files `latency_ms_<device>_int8` and so on.
+    Returns the paths of the written files.
     """
     check_name(device.name)
     folder = pathlib.Path(results[0]["path"]).parent
@@ -82,8 +82,8 @@ def result_name(result: dict[str, Any]) -> str:
 def metadata_of(result: dict[str, Any]) -> dict[str, Any]:
     """The metadata of a measured file or signature.
 
-    It is empty if this library did not write the file, or cannot have written the
-    metadata, which name columns and are printed.
+    It is empty unless this library wrote the file and the metadata is valid: it names
+    columns and is printed.
     """
     metadata = metadata_of_signature(result["path"], result["signature"])
     if not isinstance(metadata, dict):

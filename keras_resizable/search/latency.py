@@ -39,7 +39,7 @@ def latency_rows(
     cache: str | os.PathLike | None,
     verbose: bool,
 ) -> "pandas.DataFrame":
-    """See `Table.add_latency`; a round has threads, runs not timed, and runs."""
+    """See `Table.add_latency`; `each_round` has threads, warm-up runs and runs."""
     pandas = import_extra("pandas", "search")
     check_name(device.name)
     threads, warmup, runs = each_round
@@ -88,8 +88,8 @@ def latency_rows(
 
 def _measure(network, pieces, chains, device, settings, rounds, verbose):
     """Converts and times pieces, by their keys; yields a record of each chain."""
-    # Pieces run in the order of a sub-network, so that the processor's caches hold what
-    # they would in the whole. The cover is of sub-networks that have all pieces.
+    # Pieces run in the order of a sub-network, so that the processor's caches hold the
+    # same as in the whole. The cover is a set of sub-networks with all pieces.
     cover = []
     missing = set(pieces)
     while missing:
@@ -130,14 +130,14 @@ def _merged(known, record):
 def _keep(record, cache, is_default):
     """Adds a record to the cache; returns whether that can be written."""
     try:
-        known = _merged(_read(cache), record)  # Another process may have written it.
+        known = _merged(_read(cache), record)  # Others may have written.
         with replacing(cache) as path:
             path.write_text(json.dumps(known, indent=1) + "\n")
     except OSError as error:
         if not is_default:
             raise
         warnings.warn(
-            f"These latencies will be measured again in another call: {error}",
+            f"The next call will measure these latencies again: {error}",
             stacklevel=3,
         )
         return False
@@ -147,7 +147,7 @@ def _keep(record, cache, is_default):
 def _read(cache):
     if not cache.exists():
         return {}
-    with reading(cache, "Delete it, and what it held is measured again."):
+    with reading(cache, "Delete it to measure again."):
         known = json.loads(cache.read_text())
         for record in known.values():
             min(map(float, record["turns_ms"])), int(record["size_bytes"])

@@ -1,6 +1,6 @@
 """Pictures of sub-networks and of lookup tables, as Matplotlib figures.
 
-They need the extra `search`; the `savefig` of a figure writes a file.
+They need the extra `search`. `figure.savefig(path)` writes a file.
 """
 
 from collections.abc import Sequence
@@ -26,8 +26,8 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 def sub_networks(network: ResizableNetwork, configs: Sequence[ConfigLike]) -> "Figure":
     """Draws sub-networks as the sizes of their feature maps, stage by stage.
 
-    A square is as wide as the maps of a stage, inside the outline of those at full
-    size, and the darker the more FLOPs the stage takes.
+    Each stage is a square of the width of its maps, inside an outline of their full
+    size; the darker, the more FLOPs.
 
     Args:
         network: A `ResizableNetwork` with a fixed input shape.
@@ -98,9 +98,9 @@ def front(
 
 
 def main_effects(table: Table) -> "Figure":
-    """Draws how accuracy and FLOPs follow the scale factor of each stage.
+    """Draws how accuracy and FLOPs depend on the scale factor of each stage.
 
-    A dot is a mean of `Table.main_effects`.
+    The dots are the means of `Table.main_effects`.
 
     Args:
         table: A `search.Table`.
@@ -128,7 +128,7 @@ def main_effects(table: Table) -> "Figure":
 
 
 def agreement(table: Table, config: ConfigLike, other: ConfigLike) -> "Figure":
-    """Draws on how many images two sub-networks are right, together and alone.
+    """Draws on how many images both, one or none of two sub-networks are right.
 
     Args:
         table: A `search.Table`.
@@ -136,7 +136,7 @@ def agreement(table: Table, config: ConfigLike, other: ConfigLike) -> "Figure":
         other: Another one.
 
     Returns:
-        A `matplotlib.figure.Figure`: in % of the images, `config` in rows, `other` in
+        A `matplotlib.figure.Figure` in % of the images: `config` in rows, `other` in
         columns.
 
     Raises:
@@ -175,7 +175,7 @@ def _draw_sub_networks(axes: Any, network, configs, names=()):
             full = largest[level].input_shape[0]
             size = resized(pieces[level].input_shape[0], scale)
             share = pieces[level].flops / most
-            # A blue, the darker the larger the share.
+            # The larger the share, the darker the blue.
             blue = tuple(1 - share * np.array([0.85, 0.62, 0.35]) - 0.08)
             for side, options in (
                 (1, {"fill": False, "edgecolor": "0.7", "linestyle": "--"}),

@@ -12,7 +12,7 @@ from keras_resizable.errors import NotWithinLimitsError
 if TYPE_CHECKING:
     import pandas
 
-# Beginnings of columns; the name of a device follows.
+# Prefixes of columns; the name of a device follows.
 LATENCY = "latency_ms_"
 MEASURED = "measured_"
 Maximum = Annotated[float, Field(gt=0)] | None
@@ -32,7 +32,7 @@ class Limits:
 def within_limits(
     rows: "pandas.DataFrame", limits: Limits, device: str | None
 ) -> tuple["pandas.DataFrame", list[str]]:
-    """The rows within limits, and the columns of costs that are limited."""
+    """The rows within limits, and the cost columns with a limit."""
     given = {
         "flops": limits.max_flops,
         LATENCY: limits.max_latency_ms,
@@ -59,7 +59,7 @@ def within_limits(
         raise ValueError(
             f"No sub-network of the table has {' and '.join(['top1', *maxima])}."
         )
-    # How far each row is beyond each limit, as a share of it.
+    # How far each row exceeds each limit, relative to the limit.
     beyond = {name: rows[name] / limit - 1 for name, limit in maxima.items()}
     if limits.min_top1:
         beyond["top1"] = 1 - rows["top1"] / limits.min_top1
@@ -114,7 +114,7 @@ def devices_of(rows: "pandas.DataFrame") -> list[str]:
 
 
 def latency_column(rows: "pandas.DataFrame", device: str | None = None) -> str:
-    """The column of a device's latency; of the only device if none is given."""
+    """The column of a device's latency; by default the only device's."""
     known = devices_of(rows)
     if device is None and len(known) == 1:
         device = known[0]

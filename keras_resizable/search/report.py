@@ -1,4 +1,4 @@
-"""The lookup table as pictures: accuracy against costs."""
+"""The report on a lookup table: accuracy against costs, as HTML and PNG."""
 
 import html
 import json
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 PICTURE = "pareto.png"
 REPORT = "report.html"
-# How people read columns: a label, and a factor for its unit.
+# Readable columns: a label, and a factor for its unit.
 _UNITS = {
     "flops": ("M FLOPs", 1e-6),
     "top1": ("top-1, %", 100),
-    "top1_high": ("± %", 50),  # Of the difference to `top1_low`.
+    "top1_high": ("± %", 50),  # Half the interval from `top1_low`.
     "top1_raw": ("raw top-1, %", 100),
     "top5": ("top-5, %", 100),
     "loss": ("loss", 1),
@@ -41,7 +41,7 @@ _UNITS = {
 _OTHERS = ("top1_high", "top1_raw", "top5", "loss", "params", "size_bytes")
 _OPAQUE = 0.8
 _BLUE, _RED, _GREY = "#1f77b4", "#d62728", "#808080"
-# For phones too, and as light or dark as the reader's other pages.
+# Readable on phones, and in the reader's light or dark scheme.
 _TEMPLATE = """
 {% block postamble %}
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -72,10 +72,10 @@ def write_report(
     recipe: Mapping[str, Any] | None,
     files: "pandas.DataFrame | None",
 ) -> None:
-    """See `Table.report`; of the table, its rows."""
+    """See `Table.report`; `table` has its rows."""
     folder = pathlib.Path(folder)
-    # Columns of costs by their fields in the report. A field's name contains no name of
-    # a device, as Bokeh reads fields out of templates.
+    # Cost columns by their fields in the report. Field names are free of device names,
+    # as Bokeh finds fields in templates by name.
     costs = {"flops": "flops"}
     for number, device in enumerate(devices_of(table)):
         costs[f"latency_{number}"] = LATENCY + device
@@ -210,7 +210,7 @@ def _files(models, files):
         label, factor = _unit(name)
         shown = shown.assign(**{label: (factor * values).map("{:.2f}".format)})
     written = shown.to_html(index=False, border=0, escape=True)
-    text = f"<h2>Files, on images that nothing was chosen with</h2>{written}"
+    text = f"<h2>Files, on held-out test images</h2>{written}"
     return _markup(models, text, name="files", stylesheets=[_FILES_STYLE])
 
 
@@ -242,8 +242,8 @@ const given = Object.keys(boxes).filter((name) => boxes[name].value !== null);
 const by = (values, others, i, j) =>
   values[j] < values[i] || (values[j] === values[i] && others[j] < others[i]);
 const error = accuracy.map((value) => -value);
-// As `Table.best` has it: the cheapest if accuracy is all that is asked for.
-const better = given.join() === "top1"
+// As in `Table.best`: the cheapest if the only limit is accuracy. const better =
+given.join() === "top1"
   ? (i, j) => by(cost, error, i, j) : (i, j) => by(error, cost, i, j);
 let chosen = null;
 for (const i of inside) if (chosen === null || better(chosen, i)) chosen = i;
@@ -313,7 +313,7 @@ def _empty_plot(x_label, name):
         min_width=300,
         max_width=600,
         sizing_mode="stretch_width",
-        styles={"flex": "1 1 340px"},  # As many in a row as there is room for.
+        styles={"flex": "1 1 340px"},  # Plots fill a row before the next.
         x_axis_label=x_label,
         y_axis_label="top-1, %",
         tools="pan,wheel_zoom,box_zoom,tap,reset,save",

@@ -1,4 +1,4 @@
-"""How certain accuracies are, and differences between them."""
+"""Confidence intervals of accuracies, and tests of their differences."""
 
 import dataclasses
 
@@ -22,10 +22,10 @@ def confidence_interval(right: np.ndarray, level: float = 0.95) -> tuple[float, 
 
 @dataclasses.dataclass(frozen=True)
 class PairedTest:
-    """The difference of two accuracies on the same images.
+    """The difference between two accuracies on the same images.
 
-    Only images on which exactly one is right tell two classifiers apart, so the test
-    detects smaller differences than two confidence intervals do.
+    Only images on which exactly one classifier is right count, so the test detects
+    smaller differences than two confidence intervals do.
 
     Attributes:
         difference: The first accuracy minus the second.
@@ -46,7 +46,7 @@ class PairedTest:
 
     @classmethod
     def of(cls, right: np.ndarray, other_right: np.ndarray) -> "PairedTest":
-        """Compares by whether each answer is right, boolean `(images,)` each."""
+        """Compares two boolean arrays `(images,)`: whether each answer is right."""
         right, other_right = np.asarray(right, bool), np.asarray(other_right, bool)
         stats = import_extra("scipy.stats", "search")
         differences = right.astype(float) - other_right

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     import pandas
 
 TABLE = "table.npz"
-_COLUMN = "column "  # Beginning of the names of arrays in the file.
+_COLUMN = "column "  # Prefix of the names of arrays in the file.
 
 
 class ImageResults(NamedTuple):
-    """The answers of a sub-network.
+    """A sub-network's results on each image.
 
     Attributes:
-        right: Boolean `(images,)`, whether the label was the answer.
+        right: Boolean `(images,)`, whether the answer is correct.
         confidence: float16 `(images,)`, the probability of the answer.
     """
 
@@ -40,22 +40,21 @@ class ImageResults(NamedTuple):
 
 
 class Table:
-    """The lookup table of a network, as `build_table` makes it.
+    """The lookup table of a network, as built by `build_table`.
 
-    Resizable Neural Networks, section 3.3. A row belongs to a sub-network, by its
-    configuration; a configuration is given as a tuple or as text, such as
-    `table["0.75,0.5"]`, and stages omitted at the end are at the largest scale. Columns
-    are described in `build_table`; `add_latency` adds those of a device:
-    `latency_ms_<device>` in milliseconds at batch size 1, `measured_<device>` with the
-    settings of that measurement, and `size_bytes` as a `.tflite` file.
+    Resizable Neural Networks, section 3.3. Each sub-network has a row. Rows are found
+    by configuration, a tuple or text such as `table["0.75,0.5"]`; stages omitted at the
+    end are at the largest scale. `build_table` describes the columns; `add_latency`
+    adds `latency_ms_<device>` in milliseconds at batch size 1, `measured_<device>` with
+    the settings of the measurement, and `size_bytes` of the `.tflite` file.
 
     Args:
-        frame: A `pandas.DataFrame` with a column `config`, and any others.
-        results: `ImageResults` of sub-networks by their text, if they were evaluated.
+        frame: A `pandas.DataFrame` with a column `config` and any other columns.
+        results: `ImageResults` of evaluated sub-networks, by configuration as text.
         origin: Digests of the `network`, the `data` and the `calibration` by name.
 
     Raises:
-        ValueError: If there is no column `config`, or a configuration is there twice.
+        ValueError: If there is no column `config`, or a configuration occurs twice.
 
     Example:
 
@@ -82,14 +81,14 @@ class Table:
     ) -> None:
         if "config" not in frame:
             raise ValueError(
-                f"A lookup table has a column 'config', not only {[*frame.columns]}."
+                f"A lookup table needs a column 'config'. It has {[*frame.columns]}."
             )
         self._frame = frame.reset_index(drop=True)
         self._numbers = {
             str(config): number for number, config in enumerate(frame["config"])
         }
         if len(self._numbers) < len(frame):
-            raise ValueError("A configuration is there twice in the table.")
+            raise ValueError("A configuration occurs twice in the table.")
         self.results = dict(results or {})
         self.origin = dict(origin or {})
 
@@ -101,7 +100,7 @@ class Table:
 
         Args:
             network: A `ResizableNetwork` with a fixed input shape.
-            configs: Configurations; all if absent.
+            configs: Configurations; by default all.
         """
         pandas = import_extra("pandas", "search")
         selected = network.space.select(configs)
@@ -138,15 +137,15 @@ class Table:
         return True
 
     def __getitem__(self, config: ConfigLike) -> "pandas.Series":
-        """The row of a sub-network; `ValueError` if it has none."""
+        """The row of a sub-network; `ValueError` if there is none."""
         return self._frame.iloc[self._numbers[self._name(config)]]
 
     def to_frame(self) -> "pandas.DataFrame":
-        """The rows, as a `pandas.DataFrame`: its `to_csv` exports them."""
+        """The rows as a `pandas.DataFrame`, whose `to_csv` exports them."""
         return self._frame.copy()
 
     def right(self, config: ConfigLike) -> np.ndarray:
-        """Boolean `(images,)`: where a sub-network was right.
+        """Whether a sub-network is right on each image, boolean `(images,)`.
 
         Raises:
             ValueError: If it was not evaluated.
@@ -154,7 +153,7 @@ class Table:
         return self._results_of(config).right
 
     def confidence(self, config: ConfigLike) -> np.ndarray:
-        """float16 `(images,)`: the probability that a sub-network gives its answer.
+        """The probability of a sub-network's answer on each image, float16 `(images,)`.
 
         Raises:
             ValueError: If it was not evaluated.
@@ -174,20 +173,20 @@ class Table:
     ) -> "pandas.Series":
         """The best sub-network within limits.
 
-        The most accurate one; or, if the only limit is `min_top1`, the one with the
-        fewest FLOPs. FLOPs, or accuracy, decide between equals. The most accurate of
-        many on few images is partly the luckiest: `within_noise` gives the cheapest
-        that is not worse.
+        This is the most accurate one or, if the only limit is `min_top1`, the one with
+        the fewest FLOPs. FLOPs, or accuracy, decide between equals. The most accurate
+        of many sub-networks on few images is partly the luckiest: `within_noise`
+        returns the cheapest that is not significantly worse.
 
         Args:
             max_flops: Multiply-adds.
             max_latency_ms: Milliseconds on a device.
             max_size_bytes: Size of the `.tflite` file.
             min_top1: Accuracy, from 0 to 1.
-            device: Name of the device of `max_latency_ms`; the only one if absent.
+            device: Name of the device for `max_latency_ms`; by default the only one.
             within_noise: Whether to take the cheapest, by the columns with a limit or
                 else by FLOPs, that `compare` cannot tell from the most accurate one.
-            confidence: Confidence, from 0 to 1, with which that test calls one worse.
+            confidence: Confidence level of that test, from 0 to 1.
 
         Returns:
             The row of the table, a `pandas.Series`.
@@ -197,7 +196,7 @@ class Table:
             ValueError: If the table lacks the column for a limit.
 
         Warns:
-            UserWarning: If rows are not considered, as they have no value for a limit.
+            UserWarning: If rows are skipped because they have no value for a limit.
         """
         limits = query.Limits(
             max_flops=max_flops,
@@ -221,7 +220,8 @@ class Table:
         """The sub-networks for which no other is both cheaper and as accurate.
 
         Args:
-            cost: Column to be low: `"flops"`, `"size_bytes"`, `"latency_ms_host"`, ...
+            cost: Column to keep low: `"flops"`, `"size_bytes"`, `"latency_ms_host"`,
+                ...
 
         Returns:
             Rows of the table, the cheapest first; each is more accurate than those
@@ -235,13 +235,13 @@ class Table:
     def main_effects(self, column: str = "top1") -> list[dict[float, float]]:
         """The effect of each stage's scale factor, as a mean over all other stages.
 
-        The table has to hold all sub-networks, or an even sample of them.
+        The table must have all sub-networks, or a random sample of them.
 
         Args:
             column: `"top1"`, `"flops"`, `"latency_ms_host"`, ...
 
         Returns:
-            For each stage, the mean of the rows with a scale factor, by scale factor.
+            For each stage, the mean of the column by scale factor.
 
         Raises:
             ValueError: If the table lacks the column.
@@ -249,7 +249,7 @@ class Table:
         return query.main_effects(self._frame, column)
 
     def compare(self, config: ConfigLike, other: ConfigLike) -> PairedTest:
-        """Whether one sub-network is more accurate than another, or only luckier.
+        """Tests whether one sub-network is more accurate than another.
 
         Args:
             config: A configuration.
@@ -267,16 +267,16 @@ class Table:
     def oracle_top1(self) -> float:
         """The fraction of the images that at least one sub-network gets right.
 
-        No choice of a sub-network for each image can get more right.
+        This is an upper bound for any choice of a sub-network per image.
         """
         rights = [each.right for each in self.results.values()]
         return float(np.any(rights, axis=0).mean())
 
     def only(self, configs: Iterable[ConfigLike]) -> "Table":
-        """A table of some of the rows, in the order of `configs`.
+        """A table with only some rows, in the order of `configs`.
 
         Raises:
-            ValueError: If there is no row of one.
+            ValueError: If the table lacks one of them.
         """
         names = list(dict.fromkeys(map(self._name, configs)))
         rows = self._frame.iloc[[self._numbers[name] for name in names]]
@@ -286,11 +286,11 @@ class Table:
     def merge(self, other: "Table") -> "Table":
         """A table with the rows and the columns of both.
 
-        Where both have a latency or a size, it is that of `other`.
+        If both have a latency or a size, the one in `other` counts.
 
         Raises:
-            ValueError: If they disagree on anything else, or have results on different
-                images.
+            ValueError: If the tables disagree on anything else, or have results on
+                different images.
 
         Example:
 
@@ -321,7 +321,7 @@ class Table:
                 config = differ.idxmax()
                 raise ValueError(
                     f"The tables disagree on {name} of {config!r}: {one[config]} and "
-                    f"{two[config]}. They are of different networks or data."
+                    f"{two[config]}. They are for different networks or data."
                 )
         columns = [*old, *(name for name in new if name not in old)]
         rows = [*old.index, *new.index.difference(old.index, sort=False)]
@@ -340,26 +340,26 @@ class Table:
         cache: str | os.PathLike | None = None,
         verbose: bool = True,
     ) -> None:
-        """Adds latency and size of all rows as TFLite, as sums over their pieces.
+        """Adds the TFLite latency and size of all rows, as sums over their pieces.
 
-        Sub-networks share few distinct pieces: ResNet-50's 256 at four scale factors
-        have 62 stages at an input size and a scale, a stem, and 6 heads. Each is
-        converted and timed once, and cached by what it computes, so that only new
-        pieces are measured for another network or after an interruption.
+        Sub-networks share few distinct pieces: the 256 of a ResNet-50 with four scale
+        factors have one stem, 62 stages at an input size and a scale, and 6 heads. Each
+        piece is converted and timed once, and cached by its computation, so that
+        another network or a resumed call measures only new pieces.
 
-        A piece's latency is the smallest of the medians of several rounds through
-        sub-networks that together have all pieces, as other load only adds to it.
+        Rounds time sub-networks that together have all pieces. A piece's latency is the
+        smallest of its medians over the rounds, as other load only adds to it.
 
         Args:
             network: The `ResizableNetwork` of the table, with a fixed input shape.
-            device: What to measure on, such as `keras_resizable.devices.Host()`.
+            device: The device to measure on, such as `keras_resizable.devices.Host()`.
             threads: Number of threads.
             warmup: Untimed runs of each piece in each round.
             runs: Timed runs of each piece in each round.
             rounds: Number of rounds.
-            cache: Path of a `.json` file to cache latencies in; if absent,
-                `keras_resizable/latency.json` in Keras's folder, `~/.keras`, or
-                nowhere, with a warning, if that cannot be written.
+            cache: Path of a `.json` file to cache latencies in; by default
+                `~/.keras/keras_resizable/latency.json`, or nowhere, with a warning, if
+                that cannot be written.
             verbose: Whether to show progress.
 
         Raises:
@@ -372,17 +372,17 @@ class Table:
         self._frame = self.merge(Table(new.assign(config=self.configs)))._frame
 
     def require_images(self, data: str | None, count: int) -> None:
-        """Raises `ValueError` if the results are not of these images.
+        """Raises `ValueError` if the results are for other images.
 
         Args:
-            data: Digest of the images, if it is known.
+            data: Digest of the images, if known.
             count: Number of the images.
         """
         known = self.origin.get("data")
         if count != self.num_images or (known and data and known != data):
             raise ValueError(
-                "The results are not of the same images in the same order: they are of "
-                f"{self.num_images} and of {count} images."
+                "Results must be for the same images in the same order. They are for "
+                f"{self.num_images} and {count} images."
             )
 
     def report(
@@ -395,17 +395,16 @@ class Table:
     ) -> None:
         """Writes `pareto.png` and `report.html`.
 
-        Every sub-network is a dot of accuracy against FLOPs, and against its latency on
-        each device; a line is the Pareto front. In `report.html`, which needs neither a
-        network nor other files, pointing at a dot shows its configuration, limits can
-        be set, and a table can be sorted. All names are shown literally, never as
-        markup or a formula.
+        Both plot the accuracy of every sub-network against FLOPs and against its
+        latency on each device, with the Pareto front as a line. `report.html` works
+        offline: pointing at a dot shows its configuration, limits can be set, and a
+        table can be sorted. Names are never read as markup or formulas.
 
         Args:
             folder: The folder to write to.
             title: Title of both, such as the name of the network.
-            recipe: The recipe that the network was trained by, as JSON.
-            files: A table of files to show, a row for each, such as that of
+            recipe: The recipe of the network's training, as JSON.
+            files: A table of files to show, such as `ForPhone.files` from
                 `photos.to_phone`.
         """
         write_report(self._frame, folder, title, recipe, files)
@@ -433,11 +432,11 @@ class Table:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Table":
-        """Reads what `save` wrote.
+        """Reads a table from a file of `save`.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            DamagedFileError: If it is damaged or something else.
+            DamagedFileError: If the file is damaged or of another kind.
         """
         pandas = import_extra("pandas", "search")
         contents = read_arrays(path)
@@ -461,7 +460,7 @@ class Table:
         return self.results[name]
 
     def _name(self, config: ConfigLike) -> str:
-        """The text of a configuration that has a row."""
+        """The text of a configuration; raises if it has no row."""
         text = config if isinstance(config, str) else ",".join(map(str, config))
         if text not in self._numbers:
             with_all = str(_space(self.configs).config(config))
@@ -484,7 +483,7 @@ _ORIGIN = pydantic.TypeAdapter(dict[str, str])
 
 
 def _space(configs):
-    """The space of all scale factors in the texts; `ValueError` if they are names."""
+    """The space of the scale factors in the texts; `ValueError` if they are names."""
     rows = [list(map(float, config.split(","))) for config in configs]
     scales = {factor for row in rows for factor in row}
     return SpatialSpace(scales, max(map(len, rows)))

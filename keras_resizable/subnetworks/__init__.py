@@ -1,1 +1,1 @@
-"""What a sub-network is: its parts, cutting it out, its statistics, its cost."""
+"""Sub-networks: their parts, cutting out, batch statistics and costs."""

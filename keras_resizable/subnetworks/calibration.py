@@ -15,24 +15,24 @@ from keras_resizable.utils.batches import (
 )
 from keras_resizable.utils.keras_graph import as_graph, layers_of
 
-_MOST = 100.0  # By what factor a variance may change from full size.
+_MOST = 100.0  # The largest factor by which a variance may change from full size.
 
 
 def calibrate(model: keras.Model, dataset: Batches, steps: int | None = None) -> None:
     """Re-estimates a model's batch statistics, in place.
 
     The moving mean and variance of every batch normalisation become the mean and
-    variance of its inputs over all images, in training mode, in which every batch is
-    normalised by itself. Nothing else changes. In a super-network only the rows of
+    variance of its inputs over all images, in training mode: each batch is normalised
+    by its own statistics. Nothing else changes. In a super-network only the rows of
     `network.config` change: work on a copy if other configurations share them.
 
     Args:
         model: A `keras.Model`, such as a sub-network, or a `ResizableNetwork`.
         dataset: `tf.data.Dataset` of batches of images, alone or followed by targets;
-            or images as one array. Best are a few thousand training images without
-            augmentation, in random order, with a few hundred of all classes in each
-            batch. Layers that augment or drop at random do so, as in training.
-        steps: Number of batches to use; all if absent.
+            or images as one array. Use a few thousand training images without
+            augmentation, in random order, in batches of a few hundred from all classes.
+            Layers for augmentation or dropout stay active, as in training.
+        steps: Number of batches to use; by default all.
 
     Raises:
         ValueError: If the data set is empty or never ends, or `steps` is less than 1.
@@ -53,7 +53,7 @@ def calibrate(model: keras.Model, dataset: Batches, steps: int | None = None) ->
 
 
 def make_calibrator(model: keras.Model) -> Callable[..., None]:
-    """`calibrate` of the model, as a function with a graph that is traced once."""
+    """A function that does `calibrate` for the model, traced only once."""
     norms = batch_norms(model)
     tables = tables_of(norms)
 
@@ -68,7 +68,7 @@ def make_calibrator(model: keras.Model) -> Callable[..., None]:
         if steps is not None:
             integer("steps", steps, 1)
         if steps is not None and isinstance(dataset, tf.data.Dataset):
-            dataset = dataset.take(steps)  # Also of a data set that never ends.
+            dataset = dataset.take(steps)  # The data set may be endless.
         statistics = [tf.convert_to_tensor(table) for table in tables]
         seen = 0
         batches = images_in_random_order(dataset, model, "dataset").take(steps or -1)
@@ -86,9 +86,8 @@ def calibrate_as_changed(
 ) -> None:
     """Calibrates a sub-network by how its statistics differ from those at full size.
 
-    Both are estimated on the same images, and the statistics that the sub-network had
-    are changed by the difference. So images that are few, or not the model's own, shift
-    both estimates alike and harm neither.
+    Both are estimated on the same images, and the sub-network's old statistics are
+    changed by the difference. A bias of few or different images then cancels out.
     """
     tables = tables_of(batch_norms(model))
     before = [tf.convert_to_tensor(table) for table in tables]
@@ -104,7 +103,7 @@ def as_changed(
     estimated: Sequence[tf.Tensor],
     at_full_size: Sequence[tf.Tensor],
 ) -> list[tf.Tensor]:
-    """Statistics changed by how two estimates differ: means by it, variances by ratio.
+    """Statistics changed by two estimates: means by difference, variances by ratio.
 
     A variance that is 0 at full size stays; none changes more than 100 times.
     """
@@ -136,7 +135,7 @@ def joined(
         step = batch_mean - mean
         spread = variance + ours * (batch_variance - variance)
         spread += ours * theirs * step**2
-        # Values that the batch left as they were have not been estimated, and stay.
+        # Values that the batch did not change were not estimated, and stay.
         left = (batch_mean == before[0]) & (batch_variance == before[1])
         results += [
             tf.where(left, value, tf.where(seen == 0, of_new, of_both))
@@ -153,7 +152,7 @@ def _pairs(statistics):
 def estimating(
     norms: Sequence[keras.layers.Layer], statistics: Sequence[tf.Tensor]
 ) -> Iterator[keras.StatelessScope]:
-    """A scope in which batch normalisations, also frozen ones, estimate statistics."""
+    """A scope in which batch normalisations, even frozen ones, estimate statistics."""
     settings = [(norm.momentum, norm.trainable) for norm in norms]
     for norm in norms:
         norm.momentum = 0.0
@@ -168,7 +167,7 @@ def estimating(
 
 
 def _recoverable(statistics):
-    """Statistics without NaN, which a momentum of 0 would keep; no variance is -1."""
+    """Statistics without NaN, which a momentum of 0 would keep; a variance of -1."""
     results = []
     for mean, variance in _pairs(statistics):
         finite = tf.math.is_finite(mean) & tf.math.is_finite(variance)
@@ -180,13 +179,13 @@ def _recoverable(statistics):
 def scope_of(
     tables: Sequence[keras.Variable], values: Sequence[tf.Tensor]
 ) -> keras.StatelessScope:
-    """A scope in which tables of batch statistics, or all their rows, have values."""
+    """A scope in which tables of batch statistics, or all their rows, have `values`."""
     pairs = zip(tables, values)
     return keras.StatelessScope([(t, tf.broadcast_to(v, t.shape)) for t, v in pairs])
 
 
 def batch_norms(model: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """All batch normalisations of a model, also those inside layers."""
+    """All batch normalisations of a model, including those inside layers."""
     kinds = (keras.layers.BatchNormalization, ScaleAwareBatchNorm)
     return [layer for layer in layers_of(model) if isinstance(layer, kinds)]
 

@@ -40,7 +40,7 @@ class Cut:
         return outputs
 
     def statistics(self) -> tuple[list[keras.Variable], list[keras.Variable]]:
-        """The network's tables of batch statistics, and the copies' rows of them."""
+        """The network's tables of batch statistics, and the copies' matching rows."""
         kind = keras.layers.BatchNormalization
         pairs = []
         for layer, copy in (*self._forms.values(), *self._copies.values()):
@@ -77,11 +77,11 @@ class Cut:
 
 
 def _run_inside(model, args, kwargs, call):
-    """Makes the calls of a model inside a part as if its layers were the part's."""
+    """Calls the layers of a model inside a part as if they were the part's own."""
     if not is_graph(model):
         raise ValueError(
             f"Layer {model.name!r}, a {type(model).__name__}, holds layers of "
-            "keras_resizable, and cannot be rebuilt of stock layers: only functional "
+            "keras_resizable, and cannot be rebuilt from stock layers: only functional "
             "and sequential models can."
         )
     given = _only_training(kwargs)
@@ -97,7 +97,7 @@ def _run_inside(model, args, kwargs, call):
 def copy_state(
     layer: keras.Operation, copy: keras.Operation, scale_index: int = 0
 ) -> None:
-    """Copies to a built copy what a layer and those inside it save, and `trainable`."""
+    """Copies the saved state and `trainable` of a layer and of its inner layers."""
     if not isinstance(layer, keras.layers.Layer):
         return
     for old, new in zip(_with_inner(layer), _with_inner(copy), strict=True):
@@ -111,7 +111,7 @@ def copy_state(
 
 
 def copy_own_state(layer: keras.layers.Layer, copy: keras.layers.Layer) -> None:
-    """Copies what a layer saves to files, without the layers in it."""
+    """Copies what a layer saves to files, without its inner layers."""
     store: dict = {}
     layer.save_own_variables(store)
     copy.load_own_variables(store)

@@ -27,7 +27,7 @@ _CONVOLUTIONS = (
     keras.layers.DepthwiseConv1D,
     keras.layers.DepthwiseConv2D,
 )
-# Layers whose weights, which may have several axes, add no multiply-adds that count.
+# Layers whose weights, of any rank, add no multiply-adds.
 _FREE = (
     keras.layers.BatchNormalization,
     keras.layers.GroupNormalization,
@@ -48,12 +48,12 @@ _UNSEEN = {
 def count_flops(model: keras.Model) -> int:
     """Multiply-adds of a model for one image.
 
-    Counted as in the paper and in the mobile literature: convolutions of all kinds and
-    dense layers, but not biases, normalisation, activations, pooling or resizing. Any
-    other layer with a kernel counts its kernel once for each position of the output.
-    In layers with other weights than vectors, such as a block of several layers,
-    TensorFlow's profiler counts convolutions and matrix products. A layer in which it
-    finds none, or that it does not look into, is skipped with a warning.
+    As in the paper and the mobile literature, all convolutions and dense layers count;
+    biases, normalisation, activations, pooling and resizing do not. Any other layer
+    with a kernel counts its kernel once for each position of the output. In layers with
+    other weights than vectors, such as a block of several layers, TensorFlow's profiler
+    counts convolutions and matrix products. A layer in which it finds none, or that it
+    cannot look into, is skipped with a warning.
 
     Args:
         model: A functional or sequential `keras.Model` with a fixed input shape, such
@@ -63,7 +63,7 @@ def count_flops(model: keras.Model) -> int:
         An integer.
 
     Raises:
-        ValueError: If the input shape is not fixed, or it is another kind of model.
+        ValueError: If the input shape is not fixed, or the model is of another kind.
 
     Example:
 

@@ -54,7 +54,7 @@ class Part:
         return flops, keras.tree.flatten(outputs)[0].shape
 
     def cut_out(self, inputs: keras.KerasTensor, scale_index: int) -> Any:
-        """The symbolic outputs of a copy made of stock Keras layers."""
+        """The symbolic outputs of a copy from stock Keras layers."""
         return Cut().part(self.model, inputs, scale_index)
 
 
@@ -72,7 +72,7 @@ def norms_by_stage(parts: Iterable[Part]) -> list[tuple[int, ScaleAwareBatchNorm
 def cut_out(
     parts: Sequence[Part], config: Configuration, name: str
 ) -> tuple[keras.Model, Cut]:
-    """A sub-network of stock Keras layers, and the `Cut` that has its copies."""
+    """A sub-network of stock Keras layers, and the `Cut` with the copied layers."""
     (inputs,) = parts[0].model.inputs
     require_fixed_size(inputs.shape)
     features = images = keras.Input(inputs.shape[1:], name="images", dtype=inputs.dtype)
@@ -107,14 +107,14 @@ def output_shapes(parts: Sequence[Part], config: Configuration) -> list[Shape]:
 
 
 def stem_output_spec(parts: Sequence[Part]) -> Any:
-    """The symbolic features that the stem makes of two images."""
+    """The symbolic features of two images after the stem."""
     images = parts[0].model.inputs[0]
-    shape = (2, *images.shape[1:])  # One image would not show that two are mixed.
+    shape = (2, *images.shape[1:])  # Two images, to notice layers that mix them.
     return parts[0].output_spec(keras.KerasTensor(shape, images.dtype))
 
 
 def check_sizes(parts: Sequence[Part], scales: Iterable[float]) -> None:
-    """Checks that stages and head can run with each scale factor everywhere."""
+    """Checks that stages and head can run at each uniform configuration."""
     if None in parts[0].model.inputs[0].shape[1:]:
         return
     of_stem = stem_output_spec(parts)
@@ -139,7 +139,7 @@ def check_sizes(parts: Sequence[Part], scales: Iterable[float]) -> None:
 def _checked_outputs(part, features, scale_index):
     taken = part.model.inputs[0].shape
     if not tf.TensorShape(taken).is_compatible_with(features.shape):
-        raise ValueError(f"It takes {tuple(taken[1:])} only.")
+        raise ValueError(f"It only takes {tuple(taken[1:])}.")
     outputs = part.output_spec(features, scale_index)
     for tensor in keras.tree.flatten(outputs):
         if any(length is not None and length < 1 for length in tensor.shape):

@@ -14,8 +14,8 @@ from keras_resizable.subnetworks.shapes import inputs_of, outputs_of
 if TYPE_CHECKING:
     from keras_resizable.network import ResizableNetwork
 
-# Settings without effect on a file, which is float32 and only for inference. The sizes
-# that follow from the scales are noted separately.
+# Settings without effect on a float32 file for inference. The sizes that follow from
+# the scales are noted separately.
 _WITHOUT_EFFECT = {
     *("dtype", "momentum", "name", "num_scales", "rate", "scales", "seed"),
     *("synchronized", "trainable"),
@@ -35,7 +35,7 @@ class Piece(NamedTuple):
 def pieces_of_configs(
     network: "ResizableNetwork", configs: Iterable[ConfigLike]
 ) -> list[list[Piece]]:
-    """For each configuration its pieces from the stem to the head, without cutting."""
+    """The pieces of each configuration from stem to head, found without cutting out."""
     counted: dict[tuple, tuple[Piece, Shape]] = {}
     all_pieces = []
     for config in map(network.space.config, configs):
@@ -56,7 +56,7 @@ def pieces_of_configs(
 def count_flops_of_configs(
     network: "ResizableNetwork", configs: Iterable[ConfigLike]
 ) -> list[int]:
-    """Multiply-adds of sub-networks, without cutting them out.
+    """Counts multiply-adds of sub-networks without cutting them out.
 
     Args:
         network: A `ResizableNetwork` with a fixed input shape.
@@ -84,7 +84,7 @@ def cut_piece(network: "ResizableNetwork", piece: Piece) -> keras.Model:
     dtype = part.model.inputs[0].dtype
     inputs = keras.Input(piece.input_shape, name="features", dtype=dtype)
     outputs = part.cut_out(inputs, piece.scale_index)
-    # Keras's own names grow from piece to piece, and files with them.
+    # Keras's automatic names grow from piece to piece, and so would files.
     return keras.Model(inputs, outputs, name="piece")
 
 
@@ -92,7 +92,7 @@ def content(network: "ResizableNetwork", piece: Piece) -> str:
     """A digest of all settings of a piece that its latency depends on."""
     model = network.parts[piece.level].model
     inputs = inputs_of(model, (1, *piece.input_shape))
-    tensors = list(inputs)  # Kept, as their identities tell them apart.
+    tensors = list(inputs)  # Kept alive, since tensors are told apart by `id`.
     calls = []
 
     def number(tensor):

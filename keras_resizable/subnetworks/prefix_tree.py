@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from keras_resizable.network import ResizableNetwork
 
 # For each node of a `PrefixTree` the mean and the variance of each batch normalisation
-# in turn. They are one vector, as each input tensor of a graph costs time in each call.
+# in turn, as one vector: each input tensor of a graph costs time in each call.
 Statistics = dict[tuple[int, ...], tf.Tensor]
 _LEVELS: weakref.WeakKeyDictionary["ResizableNetwork", list["_Level"]] = (
     weakref.WeakKeyDictionary()
@@ -31,10 +31,10 @@ _LEVELS: weakref.WeakKeyDictionary["ResizableNetwork", list["_Level"]] = (
 
 
 class PrefixTree:
-    """Runs many sub-networks on a batch, depth first, sharing what begins alike.
+    """Runs many sub-networks on a batch, depth first, with shared prefixes.
 
-    A *node* is a prefix of `(0, *scale indices, 0)`: the zeros are for the stem and the
-    head, which have no scale.
+    A *node* is a prefix of `(0, *scale indices, 0)`; the zeros stand for the stem and
+    the head, which have no scale.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class PrefixTree:
     def outputs(
         self, images: tf.Tensor, statistics: Statistics
     ) -> Iterator[tuple[tuple[int, ...], tf.Tensor]]:
-        """Yields scale indices and outputs, which are distributed as the images are."""
+        """Yields scale indices and outputs, distributed like the images."""
 
         def run(level, features, node):
             return level.infer(features, tf.constant(node[-1]), statistics[node])

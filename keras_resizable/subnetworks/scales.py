@@ -20,12 +20,12 @@ _Network = TypeVar("_Network", bound=keras.Model)
 
 
 def with_scales(network: _Network, scales: Iterable[float]) -> _Network:
-    """A copy of a network with other scale factors, see its method of this name."""
+    """A copy of a network with other scale factors; see `network.with_scales`."""
     old, new = network.space.scales, check_scales(scales)
     if len(old) == 1 < len(new):
         raise ValueError(
             f"A network of one scale factor, here {old[0]}, has one row of batch "
-            "normalisation, which others cannot be made of: make it with several."
+            "normalisation, too few to mix others: make it with several scale factors."
         )
     config = _of_scales(network.get_config(), new)
     copy = type(network).from_config({**config, "scales": new})
@@ -72,7 +72,7 @@ def _of_scales(config: Any, new: tuple[float, ...]) -> Any:
             settings["scales"] = new
         if settings.get("num_scales", 1) > 1:
             settings["num_scales"] = len(new)
-        changed.pop("build_config", None)  # Its shapes have the old number of rows.
+        changed.pop("build_config", None)  # Its shapes are for the old number of rows.
     return changed
 
 

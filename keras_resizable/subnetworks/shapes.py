@@ -36,13 +36,13 @@ def outputs_of(
 def inputs_of(
     part: keras.Model, shape: Shape, dtype: str | None = None
 ) -> list[keras.KerasTensor]:
-    """Symbolic inputs of a part for features of a shape, by default in its dtype."""
+    """Symbolic inputs of a part for a shape of features, by default in its dtype."""
     features, *others = part.inputs
     return [keras.KerasTensor(shape, dtype or features.dtype), *others]
 
 
 def output_spec(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:
-    """Symbolic outputs of a layer or an operation, which is not called, or an error."""
+    """Symbolic outputs of a layer or an operation, without calling it; may raise."""
     shapes = [
         tuple(leaf.shape)
         for leaf in keras.tree.flatten((args, kwargs))
@@ -61,7 +61,7 @@ def output_spec(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:
 
 
 def _misfit(layer, args, shapes):
-    """Why inputs do not fit a layer, where Keras says so only when it runs."""
+    """Why inputs do not fit a layer, for errors that Keras raises only at run time."""
     axes = getattr(getattr(layer, "input_spec", None), "axes", None) or {}
     for axis, size in axes.items():
         if args and args[0].shape[axis] not in (None, size):

@@ -8,7 +8,7 @@ import keras
 
 @contextlib.contextmanager
 def averaged(model: keras.Model) -> Iterator[None]:
-    """Gives a compiled model the averages of its weights, but not of its statistics."""
+    """Sets a model's weights, but not its statistics, to their averages."""
     if not _keeps_averages(model):
         yield
         return
@@ -37,13 +37,13 @@ def without_loss_scaling(
 
 
 class KeepWeights(keras.callbacks.Callback):
-    """Keeps the weights that Keras's `fit`, or a callback, replaces at the end."""
+    """Keeps the weights, which Keras's `fit` or a callback may replace at the end."""
 
     def on_epoch_end(self, epoch, logs=None):
         self._values = [weight.numpy() for weight in self.model.weights]
 
     def restore(self) -> None:
-        """Restores the weights of the end of the last epoch."""
+        """Restores the weights from the end of the last epoch."""
         _assign(self.model, self.model.weights, self._values)
 
 

@@ -1,4 +1,4 @@
-"""What a sub-network of a training step gets, and what its layers leave."""
+"""The batch of a sub-network in a training step, and the losses of its layers."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Self
@@ -8,17 +8,17 @@ import tensorflow as tf
 
 
 class Batch(NamedTuple):
-    """The stem's features of images, and all that belongs to these."""
+    """The stem's features of some images, with labels, weights and teacher."""
 
     features: tf.Tensor
     images: tf.Tensor
     targets: Any
     sample_weight: Any
-    teacher: tf.Tensor  # Its probabilities; a scalar if there is none.
-    num_images: tf.Tensor  # Without the black image of a replica that got none.
+    teacher: tf.Tensor  # Its probabilities; a scalar without one.
+    num_images: tf.Tensor  # Not counting a stand-in black image.
 
     def part(self, start: tf.Tensor, end: tf.Tensor) -> Self:
-        """The images from `start` to `end`, and all that belongs to them."""
+        """The part of the batch from image `start` to `end`."""
 
         def of_images(tensor):
             if tensor is None or tensor.shape.rank == 0:
@@ -32,7 +32,7 @@ class Batch(NamedTuple):
 
 
 class Collecting(keras.StatelessScope):
-    """Keeps the losses that layers add, and rejects assigning `trained` weights."""
+    """Keeps losses added by layers; raises if a layer assigns a `trained` weight."""
 
     def __init__(
         self,
@@ -49,13 +49,13 @@ class Collecting(keras.StatelessScope):
             raise ValueError(
                 f"A layer assigns its trainable weight {variable.path!r} in training, "
                 "as SpectralNormalization does: a step of several sub-networks cannot "
-                "keep that. Leave such layers out."
+                "support this. Leave such layers out."
             )
         super().add_update(update)
 
     def add_loss(self, loss: tf.Tensor) -> None:
         super().add_loss(loss)
-        # Keras forgets it by its `id`, which may be reused, when the next part runs.
+        # Keras drops losses by `id` when the next part runs, and an `id` may be reused.
         self.added.append(loss)
 
 

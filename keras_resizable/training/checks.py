@@ -19,14 +19,14 @@ from keras_resizable.training.records import check_shares
 from keras_resizable.utils.classifier_outputs import require_one_class
 from keras_resizable.utils.keras_graph import layers_of
 
-_DRAWN_STEPS = 10  # For a sampler that does not declare what it draws.
+_DRAWN_STEPS = 10  # For samplers whose plans are unknown.
 
 
 def check_compiler(jit_compile: bool | str) -> None:
     """Rejects XLA."""
     if jit_compile is True:
         raise ValueError(
-            "`jit_compile=True` is not possible: XLA needs fixed sizes, but those of a "
+            "`jit_compile=True` does not work: XLA needs fixed sizes, but those of a "
             "resizable network change from step to step. Leave it out."
         )
 
@@ -39,11 +39,11 @@ def check_distillation(
     split_batch: bool,
     loss: Any,
 ) -> None:
-    """Rejects a head, plans, images or labels that distillation does not support."""
+    """Raises if distillation does not support the head, plans, images or labels."""
     in_place = isinstance(distillation, InPlaceDistillation)
     if split_batch and in_place:
         raise ValueError(
-            "With `split_batch=True` no sub-network sees the images of another, and "
+            "With `split_batch=True` each sub-network sees different images, and "
             "none can teach another: use TeacherDistillation, or `split_batch=False`."
         )
     shapes = [tuple(output.shape) for output in head.outputs]
@@ -71,7 +71,7 @@ def _check_teacher(teacher, stem, head):
         if not tf.TensorShape(theirs[1:]).is_compatible_with(ours[1:]):
             raise ValueError(
                 f"The teacher {teacher.name!r} {name} {tuple(theirs)}, the network "
-                f"{tuple(ours)}: a teacher is for the same images and classes."
+                f"{tuple(ours)}: both must have the same images and classes."
             )
 
 
@@ -100,7 +100,7 @@ def check_batches(batch_spec: Any, sampler: Callable[..., tf.Tensor]) -> None:
 
 
 def check_penalties(variables: Iterable[keras.Variable]) -> None:
-    """Rejects regularizers of weights that are not float32."""
+    """Raises for regularizers of weights that are not float32."""
     for variable in variables:
         if variable.regularizer is not None and variable.dtype != "float32":
             raise ValueError(
@@ -116,7 +116,7 @@ def check_layers(
     head: keras.Model,
     scales: tuple[float, ...],
 ) -> None:
-    """Rejects other scale factors, rows that stages share, and channels first."""
+    """Raises for other scale factors, rows shared by stages, and channels first."""
     stage_of: dict[int, int] = {}
     for number, stage in enumerate(stages):
         for layer in layers_of(stage):

@@ -11,9 +11,9 @@ WEIGHTS = ("all", "classifier")
 
 
 def train_only(model: keras.Model, weights: str) -> None:
-    """Unfreezes all weights, or the dense layer at the end and the last batch norm.
+    """Unfreezes all weights, or only the last dense layer and batch normalisation.
 
-    The latter suit a change of resolution (Touvron et al., 2019, arXiv:1906.06423).
+    The latter adapts to another resolution (Touvron et al., 2019, arXiv:1906.06423).
     """
     one_of("weights", weights, WEIGHTS)
     layers = layers_of(model)
@@ -29,20 +29,20 @@ def train_only(model: keras.Model, weights: str) -> None:
             f"{classifier.name!r}. Train all weights."
         )
     norms = [x for x in leaves if isinstance(x, keras.layers.BatchNormalization)]
-    for layer in leaves:  # A layer that holds others follows them.
+    for layer in leaves:  # Containers come after their layers.
         layer.trainable = layer in (classifier, *norms[-1:])
 
 
 def taught_by(model: keras.Model, teacher: keras.Model) -> keras.distillation.Distiller:
-    """A model to `fit` that learns from labels and from a teacher in equal parts.
+    """A model to `fit` that learns equally from labels and from a teacher.
 
-    Hinton et al., 2015, arXiv:1503.02531. Weights of samples and classes are ignored.
+    Hinton et al., 2015, arXiv:1503.02531. Sample and class weights are ignored.
     """
     for taking_part in (model, teacher):
         classifier = Classifier(taking_part)
         if classifier.is_binary or not classifier.gives_probabilities:
             raise ValueError(
-                "A teacher and its student answer with probabilities of two or more "
+                "A teacher and its student must return probabilities of two or more "
                 f"classes: {taking_part.name!r} needs a softmax at its end."
             )
         require_one_class(taking_part.loss if taking_part.compiled else None)

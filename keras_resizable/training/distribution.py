@@ -1,4 +1,4 @@
-"""What training on several devices or machines needs in addition to `tf.distribute`."""
+"""Training on several devices or machines, on top of `tf.distribute`."""
 
 import contextlib
 import json
@@ -17,12 +17,12 @@ _MAX_TEXT = 1024
 
 
 def make_strategy(name: str) -> tf.distribute.Strategy:
-    """A `tf.distribute` strategy.
+    """Makes a `tf.distribute` strategy.
 
     Args:
         name: `"none"`; `"mirrored"` for all devices of this machine; or
-            `"multi_worker"` for all machines in the environment variable `TF_CONFIG`:
-            make it before anything else with TensorFlow.
+            `"multi_worker"` for all machines in the environment variable `TF_CONFIG`.
+            Make the latter before any other use of TensorFlow.
 
     Raises:
         ValueError: If there is no such strategy, or `TF_CONFIG` is not valid.
@@ -52,7 +52,7 @@ def _check_tf_config():
         known = False
     if not known:
         raise ValueError(
-            "The strategy 'multi_worker' takes the machines from the environment "
+            "The strategy 'multi_worker' reads the machines from the environment "
             'variable TF_CONFIG, such as {"cluster": {"worker": ["host1:2222", '
             '"host2:2222"]}, "task": {"type": "worker", "index": 0}}. '
             f"Received: TF_CONFIG={text!r}"
@@ -78,23 +78,23 @@ def shards(strategy: tf.distribute.Strategy) -> tuple[int, int]:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one that writes files."""
+    """Whether this process writes the files."""
     return shards(strategy)[1] == 0
 
 
 def agree(strategy: tf.distribute.Strategy, text: str) -> str:
-    """The chief's text on every machine."""
+    """Returns the chief's text on every machine."""
     if not is_multi_worker(strategy):
         return text
     encoded = text.encode().ljust(_MAX_TEXT, b"\0")
     if len(encoded) > _MAX_TEXT:
-        raise ValueError(f"This is too long to send to the workers: {text!r}")
+        raise ValueError(f"The text is too long to send to the workers: {text!r}")
 
     @tf.function
     def add():
         def of_replica():
             context = tf.distribute.get_replica_context()
-            is_first = context.replica_id_in_sync_group == 0  # One of the chief's.
+            is_first = context.replica_id_in_sync_group == 0  # On the chief.
             return sum_over_replicas(tf.where(is_first, list(encoded), 0))
 
         return strategy.run(of_replica)
@@ -130,9 +130,9 @@ else:
 class MultiWorkerTraining(_Mixed):
     """Makes `fit` and `evaluate` work on several machines; comes before `keras.Model`.
 
-    In Keras 3 they fail (keras-team/keras#20585): it learns the shape of a batch from a
-    mean over replicas, and averages logs over an axis that scalars do not have. Also, a
-    replica that gets none of the last images would evaluate them to NaN.
+    Both fail in Keras 3 (keras-team/keras#20585), which takes the shape of a batch from
+    a mean over replicas and averages logs over an axis that scalars lack. Also, a
+    replica without images in the last batch would evaluate to NaN.
     """
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):

@@ -1,4 +1,4 @@
-"""A first learning rate, from a minute of training."""
+"""The learning rate range test."""
 
 import dataclasses
 import os
@@ -15,7 +15,7 @@ from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.files import replacing
 
 _SMOOTHING = 0.9  # Momentum of the average over losses.
-_DIVERGED = 3.0  # Times the lowest loss.
+_DIVERGED = 3.0  # Loss over the lowest loss.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,7 @@ class RangeTest:
     Args:
         rates: Learning rate of each step.
         losses: Moving average of the loss after each step.
-        suggested: A learning rate to train with.
+        suggested: The suggested learning rate.
     """
 
     rates: np.ndarray
@@ -66,15 +66,15 @@ def find_learning_rate(
 
     Smith, 2015, https://arxiv.org/abs/1506.01186: a copy of the network trains while
     its learning rate grows from step to step, until the loss diverges. The suggestion
-    is the rate at which the moving average of the loss was lowest, with one digit. The
-    average lags, so the rate is high: train with a schedule that warms up. The rate
-    depends on the batch size, sampler and optimizer. Loss weights count as 1. If the
-    loss in the plot hardly falls, or is lowest at the end, the test shows no rate.
+    is the rate with the lowest moving average of the loss, rounded to one digit. As the
+    average lags, this rate is high: use a schedule with a warm-up. The result depends
+    on the batch size, sampler and optimizer. Loss weights count as 1. Do not trust the
+    suggestion if the loss in the plot hardly falls, or is lowest at the end.
 
     Args:
         network: A compiled `ResizableNetwork` or another `keras.Model`.
-        dataset: `tf.data.Dataset` of batches as `fit` takes them, which is repeated; or
-            images and labels as two arrays.
+        dataset: `tf.data.Dataset` of batches as in `fit`, which is repeated; or images
+            and labels as two arrays.
         steps: Number of steps.
         lowest: Learning rate of the first step.
         highest: Learning rate of the last step.
@@ -100,14 +100,14 @@ def find_learning_rate(
     integer("steps", steps, 10)
     number("lowest", lowest, above=0, below=highest)
     if not network.compiled:
-        raise ValueError("Compile the network first, as it is to be trained.")
+        raise ValueError("Compile the network first, as for its training.")
     rising = keras.optimizers.schedules.ExponentialDecay(
         lowest, decay_steps=steps - 1, decay_rate=highest / lowest
     )
     optimizer = without_loss_scaling(network.optimizer)  # `compile` wraps it again.
     settings = {**optimizer.get_config(), "learning_rate": rising}
     losses = _Losses()
-    step = getattr(network, "training_step", None)  # Of a resizable network.
+    step = getattr(network, "training_step", None)  # Only resizable networks have one.
     names = () if step is None else ("sampler", "distillation", "split_batch")
     options = {name: getattr(step, name) for name in names}
     if isinstance(dataset, tuple):
@@ -129,7 +129,7 @@ def find_learning_rate(
     best = int(np.argmin(values)) if len(values) else 0
     if best == 0:
         raise ValueError(
-            "The loss is nowhere finite and lower than at first: the network does not "
+            "The loss never fell below its first value: the network does not "
             f"learn at rates from {lowest:g} to {highest:g}. Losses: {values[:3]}"
         )
     return RangeTest(rates, values, suggested=float(f"{rates[best]:.0e}"))

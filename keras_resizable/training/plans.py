@@ -37,7 +37,7 @@ def draw_plan(
 
 
 def checked(tensor: tf.Tensor, condition: tf.Tensor, *message: Any) -> tf.Tensor:
-    """The tensor, with an error in the graph if a condition does not hold."""
+    """The tensor, with an error in the graph if a condition is false."""
     check = tf.debugging.Assert(condition, list(message), summarize=1000)
     with tf.control_dependencies([check]):
         return tf.identity(tensor)
@@ -51,7 +51,7 @@ def is_largest(indices: tf.Tensor) -> tf.Tensor:
 def for_each_row(
     plan: tf.Tensor, body: Callable[..., tuple], loop: tuple, unrolled: bool
 ) -> tuple:
-    """Runs a body on loop variables, the first of which is the row, for each row."""
+    """Runs a body for each row, which is the first of the loop variables."""
     if not unrolled:
         count = tf.shape(plan)[0]
         return tf.while_loop(lambda k, *_: k < count, body, loop, parallel_iterations=1)

@@ -1,4 +1,4 @@
-"""Records of a network's training: which scales were trained, and where it diverged."""
+"""Records of training: which scales were trained, and where the loss diverged."""
 
 import warnings
 from collections.abc import Collection, Mapping, MutableMapping, Sequence
@@ -11,7 +11,7 @@ from keras_resizable.space import SpatialSpace
 
 # Statistics this many steps older than the convolutions get a warning.
 STALE_STEPS = 100
-# Images that batch normalisation needs to estimate the statistics of a scale.
+# Images per sub-network that batch normalisation needs.
 SMALL_SHARE = 16
 _SAVED = ("step", "is_of_source", "last_trained")
 
@@ -46,7 +46,7 @@ class StatisticsRecord:
 
     @property
     def is_trained(self) -> bool:
-        """Whether there was a training step."""
+        """Whether the network was trained."""
         return bool(self._step.numpy() > 0)
 
     @property
@@ -55,7 +55,7 @@ class StatisticsRecord:
         return bool(self._is_of_source.numpy())
 
     def untrained(self) -> np.ndarray:
-        """Boolean array `(num_stages, number of scales)`: what was never trained."""
+        """Which scales were never trained, boolean `(num_stages, number of scales)`."""
         return self._last_trained.numpy() == 0
 
     def check(self, indices: Sequence[int]) -> None:
@@ -71,7 +71,7 @@ class StatisticsRecord:
                     f"The batch normalisation of {where} never saw a batch, so the "
                     f"sub-network {str(self._space.from_indices(indices))!r} would "
                     "answer at random. Train this scale; or set `network.config`, "
-                    "which validation runs too, to trained scales; or cut it out with "
+                    "which validation uses, to trained scales; or cut it out with "
                     "`network.sub_network(config, calibrate_with=dataset)`. For an "
                     "ablation, set `network.check_statistics = False`."
                 )
@@ -96,7 +96,7 @@ class StatisticsRecord:
         self._last_trained.assign(np.where(rows, now, self._last_trained.numpy()))
 
     def take(self, other: "StatisticsRecord", columns: Sequence[int | None]) -> None:
-        """Copies another record, with a scale of it for each of these, or none."""
+        """Copies another record; `columns` has its scale for each one here, or None."""
         steps = other._last_trained.numpy()
         taken = [0 * steps[:, 0] if c is None else steps[:, c] for c in columns]
         self._step.assign(other._step)
@@ -113,7 +113,7 @@ class StatisticsRecord:
 
 
 class DivergenceRecord:
-    """The first step with a loss that is not finite, recorded by each replica alone."""
+    """The first step with a loss that is not finite, recorded by each replica."""
 
     def __init__(self, space: SpatialSpace) -> None:
         self._space = space
@@ -131,7 +131,7 @@ class DivergenceRecord:
     def read(
         self, strategy: tf.distribute.Strategy
     ) -> tuple[int, tuple[float, ...]] | None:
-        """The step and the configuration; None if no replica here has any."""
+        """The step and the configuration; None if all losses were finite."""
         entries = [
             entry.numpy().tolist()
             for entry in strategy.experimental_local_results(self._first)
@@ -148,7 +148,7 @@ class DivergenceRecord:
 
 
 class ShareRecord:
-    """The images and sub-networks of the first step; graphs know no batch sizes."""
+    """The images and sub-networks of the first step; a graph lacks batch sizes."""
 
     def __init__(self) -> None:
         self._first = _variable([0, 0], is_shared=False)
@@ -178,7 +178,7 @@ def check_shares(num_images: int, count: int) -> None:
     if num_images < SMALL_SHARE * count:
         warnings.warn(
             f"With `split_batch=True` each of {count} sub-networks gets "
-            f"{num_images // count} images of a batch: batch normalisation wants "
+            f"{num_images // count} images of a batch: batch normalisation needs "
             f"{SMALL_SHARE} or more, so batches of {SMALL_SHARE * count} images.",
             stacklevel=2,
         )

@@ -1,4 +1,4 @@
-"""What a training step has to do when several replicas share it."""
+"""Sharing a training step among replicas."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -30,7 +30,7 @@ def is_synchronized(network: keras.Model) -> bool:
 
 
 def with_an_image(data: Any, num_images: tf.Tensor, synchronized: bool) -> Any:
-    """A batch, or a black image, without effect, if this replica got no image."""
+    """The batch, or one black image without effect if this replica got no image."""
     if num_replicas() == 1:
         return data
     # On CPUs, TensorFlow's convolutions return an input without images unchanged.
@@ -51,7 +51,7 @@ def with_an_image(data: Any, num_images: tf.Tensor, synchronized: bool) -> Any:
 def with_images(
     plan: tf.Tensor, num_images: tf.Tensor, synchronized: bool
 ) -> tf.Tensor:
-    """The sub-networks of a plan, largest first, for which a split batch has images."""
+    """The largest sub-networks of a plan, as many as a split batch has images."""
     if not synchronized:
         return plan[: tf.maximum(num_images, 1)]
     return checked(
@@ -91,7 +91,7 @@ def assign_state(
 def gradients_of_images(
     gradients: Sequence[tf.Tensor], network: keras.Model, num_images: tf.Tensor
 ) -> Sequence[tf.Tensor]:
-    """This replica's gradients; if it got no image, only those of regularizers."""
+    """This replica's gradients; without images, only from regularizers."""
     if num_replicas() == 1:
         return gradients
     weights = network.trainable_variables

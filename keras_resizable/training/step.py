@@ -20,8 +20,8 @@ from keras_resizable.utils.classifier_outputs import only_output
 class TrainStep:
     """Trains the sub-networks of a plan one at a time, and updates the weights once.
 
-    Resizable Neural Networks, Algorithm 1. The settings of training affect only
-    `draw_plan`, `batch_of`, `weight_of`, `loss_of` and `handed_on`.
+    Resizable Neural Networks, Algorithm 1. Ways of training differ only in `draw_plan`,
+    `batch_of`, `weight_of`, `loss_of` and `handed_on`.
     """
 
     def __init__(
@@ -82,10 +82,10 @@ class TrainStep:
         return plan
 
     def batch_of(self, number: tf.Tensor, count: tf.Tensor, batch: Batch) -> Batch:
-        """All images, or the share of the sub-network with this place in the plan."""
+        """All images, or the share of the sub-network at this place in the plan."""
         if not self.split_batch:
             return batch
-        # The shares rotate, so that all sub-networks get a remainder equally often.
+        # Shares rotate, so that each sub-network gets the remainder equally often.
         step = tf.cast(self.network.optimizer.iterations, count.dtype)
         place, size = (number + step) % count, tf.shape(batch.features)[0]
         start, end = place * size // count, (place + 1) * size // count
@@ -98,7 +98,7 @@ class TrainStep:
         return tf.shape(own.features)[0] / tf.shape(batch.features)[0]
 
     def loss_of(self, number: tf.Tensor, batch: Batch, outputs: Any) -> tf.Tensor:
-        """The loss of a sub-network, with the penalties of weights."""
+        """The loss of a sub-network, including regularizers."""
         network, distillation = self.network, self.distillation
         loss = network.compute_loss(
             batch.images, batch.targets, outputs, batch.sample_weight, training=True
@@ -164,7 +164,7 @@ class TrainStep:
         network, distillation = self.network, self.distillation
         count = tf.shape(plan)[0]
         loss_metric = next(m for m in network.metrics if m.name == "loss")
-        # Tapes need TensorFlow's own variables for gradients that are zero.
+        # Tapes return zero gradients only for TensorFlow's own variables.
         weights = [weight.value for weight in network.trainable_variables]
         state = [
             variable
@@ -179,8 +179,8 @@ class TrainStep:
             with tf.GradientTape() as tape:
                 tape.watch(batch.features)
                 own = self.batch_of(k, count, batch._replace(teacher=teacher))
-                # An assignment in a loop cannot be reduced over replicas. So the
-                # loop hands the state on, and it is assigned afterwards.
+                # An assignment in a loop cannot be reduced over replicas, so the loop
+                # passes the state on and it is assigned afterwards.
                 before = zip(state, state_values)
                 with Collecting(before, network.trainable_variables) as scope:
                     outputs = network.run_stages(
@@ -233,7 +233,7 @@ class TrainStep:
         return gradients, features_gradient, state_values, diverged
 
     def _apply(self, gradients, plan):
-        """Updates the weights, but not the rows that the plan did not use."""
+        """Updates the weights, except rows that the plan did not use."""
         network = self.network
         if not network.trainable_variables:
             warnings.warn(
@@ -264,7 +264,7 @@ class TrainStep:
 
     def _frozen_stages(self):
         """Stages whose batch statistics training does not change."""
-        if not self._knows_statistics:  # They may come from anywhere.
+        if not self._knows_statistics:  # Their origin is unknown.
             return set()
         return {
             stage

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 def create_variables(network: keras.Model, batch_spec: Any) -> None:
-    """Creates variables of optimizer and metrics before Keras does so while tracing."""
+    """Creates the optimizer's and metrics' variables before Keras starts tracing."""
     if not network.optimizer.built:
         network.optimizer.build(network.trainable_variables)
     images, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(batch_spec)

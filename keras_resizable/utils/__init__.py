@@ -1,1 +1,1 @@
-"""What the other parts share; not for users."""
+"""Helpers for the other parts; not public."""

@@ -1,4 +1,4 @@
-"""Checks of arguments, each with one wording."""
+"""Checks of arguments, with uniform messages."""
 
 import numbers
 import os

@@ -1,4 +1,4 @@
-"""Batches of images in the forms that users pass them, checked once."""
+"""Reading and checking the batches of images that users pass."""
 
 import logging
 import warnings
@@ -12,12 +12,12 @@ import tensorflow as tf
 from keras_resizable.utils.classifier_outputs import check_labels, integer_labels
 from keras_resizable.utils.keras_graph import require_graph
 
-# Batches of images or of images and labels, or all of them as arrays.
+# Batches of images, with or without labels; or all of them as arrays.
 Batches: TypeAlias = (
     tf.data.Dataset | np.ndarray | tf.Tensor | tuple[np.ndarray | tf.Tensor, ...]
 )
 _LOG = logging.getLogger(__name__)
-_ARRAY_BATCH = 32  # Images of a batch of an array.
+_ARRAY_BATCH = 32  # Batch size for arrays.
 _BATCHES_LOOKED_AT = 8
 _BATCHES_TO_TELL, _BATCHES_TO_WARN = 1000, 5000
 
@@ -25,7 +25,7 @@ _BATCHES_TO_TELL, _BATCHES_TO_WARN = 1000, 5000
 def image_batches(
     data: Batches, model: keras.Model | None = None, name: str = "calibrate_with"
 ) -> tf.data.Dataset:
-    """Batches of images alone, in a model's dtype; errors call the argument `name`."""
+    """Batches of images without labels, in a model's dtype; errors use `name`."""
     dataset = _ending(data, name)
     spec = dataset.element_spec
     dtype = _dtype_for(model, spec[0] if isinstance(spec, tuple) else spec, name)
@@ -35,7 +35,7 @@ def image_batches(
 def images_in_random_order(
     data: Batches, model: keras.Model, name: str = "calibrate_with"
 ) -> tf.data.Dataset:
-    """`image_batches`, shuffled if arrays; warns if batches have few classes."""
+    """`image_batches`, with arrays shuffled; warns if batches have few classes."""
     if isinstance(data, tf.data.Dataset):
         dataset = image_batches(data, model, name)
         _warn_of_order(data, name)
@@ -60,7 +60,7 @@ def _warn_of_order(dataset, name):
     ]
     together = np.concatenate(classes)
     _, counts = np.unique(together, return_counts=True)
-    # The number of classes in each batch, if they were mixed.
+    # The expected number of classes in a batch of mixed images.
     expected = [
         (1 - (1 - counts / len(together)) ** len(batch)).sum() for batch in classes
     ]
@@ -72,8 +72,8 @@ def _warn_of_order(dataset, name):
     else:
         return
     warnings.warn(
-        f"The images of `{name}` {order}, as far as the first {len(classes)} batches "
-        "go: batch statistics need all classes in every batch. Shuffle them, as with "
+        f"The images of `{name}` {order}, judging by the first {len(classes)} batches: "
+        "batch statistics need all classes in every batch. Shuffle them, as with "
         f"`{name}.unbatch().shuffle(5000).batch(250)`.",
         stacklevel=4,
     )
@@ -87,10 +87,10 @@ def watched(
     cardinality: int | None = None,
     before: int = 0,
 ) -> Iterator[Any]:
-    """Yields batches, and checks what only reading them shows.
+    """Yields batches, and checks them while reading.
 
-    That there are some, with those read `before`; that labels are of `num_outputs`
-    classes, if given; and that they end: warns after many of an unknown number.
+    Raises if there are none, counting those read `before`, or if labels are not of
+    `num_outputs` classes, if given. Warns after many batches of an unknown number.
     """
     if cardinality is None:
         cardinality = int(batches.cardinality())
@@ -100,11 +100,11 @@ def watched(
             check_labels(batch[1], num_outputs, name)
         yield batch
         if cardinality < 0 and number % _BATCHES_TO_TELL == 0:
-            _LOG.info(f"{number:,} batches of `{name}`, and it goes on")
+            _LOG.info(f"{number:,} batches of `{name}` read so far")
         if cardinality < 0 and number == _BATCHES_TO_WARN:
             warnings.warn(
-                f"`{name}` has given {number:,} batches, and does not say how many "
-                f"there are. If it never ends, pass `{name}.take(batches)`.",
+                f"`{name}` has yielded {number:,} batches, of an unknown number "
+                f"in all. If it never ends, pass `{name}.take(batches)`.",
                 stacklevel=3,
             )
     check_not_empty(number + before, name)
@@ -123,7 +123,7 @@ def labelled_batches(
         and spec[1].shape.rank in (None, 1, 2)
     ):
         raise ValueError(
-            f"`{name}` has batches of images and labels, integers (batch,) or one-hot "
+            f"`{name}` needs batches of images and labels, integer (batch,) or one-hot "
             f"(batch, classes). Received batches of {_described(spec)}."
         )
     dtype = _dtype_for(model, spec[0], name)
@@ -131,7 +131,7 @@ def labelled_batches(
 
 
 def check_not_empty(count: int, name: str) -> None:
-    """Rejects a data set with a count of 0, of batches or of images."""
+    """Raises if a data set has 0 batches or images."""
     if not count:
         raise ValueError(f"`{name}` holds no batch of images.")
 
@@ -147,8 +147,8 @@ def _ending(data, name):
     lengths = {len(part) for part in parts} if are_arrays else set()
     if len(lengths) != 1:
         raise ValueError(
-            f"`{name}` is a tf.data.Dataset of batches, or an array (images, height, "
-            "width, channels), or images and as many labels. Received: "
+            f"`{name}` must be a tf.data.Dataset of batches, an array (images, height, "
+            "width, channels), or arrays of images and their labels. Received: "
             f"{type(data).__name__} of lengths {sorted(lengths)}"
         )
     check_not_empty(max(lengths), name)
@@ -156,10 +156,10 @@ def _ending(data, name):
 
 
 def _dtype_for(model, spec, name):
-    """The dtype that a model takes, or images have; checks the spec of the images."""
+    """The dtype of a model's images, or of the given ones; checks their spec."""
     expected, dtype = (None, None, None), getattr(spec, "dtype", None)
     if model is not None:
-        stem = getattr(model, "stem", model)  # A super-network gets images by its stem.
+        stem = getattr(model, "stem", model)  # Images go into a super-network's stem.
         require_graph(stem)
         expected, dtype = stem.inputs[0].shape[1:], stem.inputs[0].dtype
     if not _is_numeric(spec) or not spec.shape.is_compatible_with((None, *expected)):

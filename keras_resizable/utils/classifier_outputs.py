@@ -1,4 +1,4 @@
-"""The outputs of a classifier: probabilities or logits."""
+"""Reading the outputs of classifiers, probabilities or logits."""
 
 import contextlib
 import inspect
@@ -11,15 +11,15 @@ import tensorflow as tf
 from keras_resizable.utils.keras_graph import require_graph
 
 _NOISE = 16  # Number of random inputs whose outputs are examined.
-_SIZES = (4, 32, 224)  # Sizes to try if a model takes any, until one is large enough.
-_TOLERANCE = 1e-2  # For a sum of probabilities, also in float16.
+_SIZES = (4, 32, 224)  # Sizes to try if a model takes any.
+_TOLERANCE = 1e-2  # For a sum of probabilities, even in float16.
 
 
 class Classifier:
     """Reads outputs `(batch, classes)`, or `(batch, 1)` for two classes.
 
-    The loss, by default that of `compile`, determines whether these are probabilities;
-    if it does not, the outputs for random inputs do.
+    The loss, by default the one of `compile`, determines whether these are
+    probabilities or logits; otherwise the outputs for random inputs do.
     """
 
     def __init__(self, model: keras.Model, loss: Any = None) -> None:
@@ -27,7 +27,7 @@ class Classifier:
         shapes = [tuple(output.shape) for output in model.outputs]
         if [len(shape) for shape in shapes] != [2]:
             raise ValueError(
-                "A classifier has one output of (batch, classes). The outputs of "
+                "A classifier must have one output of (batch, classes). The outputs of "
                 f"{model.name!r} are {shapes}."
             )
         self.num_outputs = shapes[0][-1]
@@ -48,25 +48,25 @@ class Classifier:
                 outputs = _outputs_of_noise(self._model)
             outputs = outputs[np.isfinite(outputs).all(axis=-1)]
             if not len(outputs):
-                return True  # Until some are finite, the answer makes no difference.
+                return True  # Without finite outputs the answer makes no difference.
             self._known = _are_probabilities(outputs, self.is_binary)
         if self._known is None:
             raise ValueError(
-                "Whether outputs are probabilities or logits cannot be told from those "
-                f"of {self._model.name!r}. Compile the network with a loss that does, "
+                "It is not clear whether outputs are probabilities or logits from the "
+                f"outputs of {self._model.name!r}. Compile it with a loss that tells, "
                 "such as keras.losses.CategoricalCrossentropy(from_logits=True)."
             )
         return self._known
 
     def probabilities(self, outputs: tf.Tensor) -> tf.Tensor:
-        """Probabilities, float32 `(batch, classes)`, also for binary classifiers."""
+        """Probabilities, float32 `(batch, classes)`, even for binary classifiers."""
         outputs = tf.cast(only_output(outputs), tf.float32)
         if not self.gives_probabilities:
             outputs = (tf.sigmoid if self.is_binary else tf.nn.softmax)(outputs)
         return tf.concat([1 - outputs, outputs], -1) if self.is_binary else outputs
 
     def is_right(self, outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """Whether answers equal integer labels, both `(batch,)`; false for NaN."""
+        """Whether answers equal integer labels, boolean `(batch,)`; False for NaN."""
         outputs = only_output(outputs)
         if self.is_binary:
             answers = tf.cast(self.probabilities(outputs)[:, 1] > 0.5, tf.int32)
@@ -92,7 +92,7 @@ def integer_labels(labels: tf.Tensor) -> tf.Tensor:
 def check_labels(
     labels: np.ndarray | tf.Tensor, num_outputs: int, name: str = "dataset"
 ) -> None:
-    """Rejects labels that are not a class, and images with several labels."""
+    """Raises for labels that are not a class, and for images with several labels."""
     labels, num_classes = np.asarray(labels), max(num_outputs, 2)
     if labels.ndim == 2 and labels.shape[1] > 1:
         sums = labels.sum(axis=-1, dtype=np.float64)
@@ -102,20 +102,20 @@ def check_labels(
         wrong = (labels < 0) | (labels >= num_classes)
     if wrong.any():
         raise ValueError(
-            f"Labels are classes from 0 to {num_classes - 1}, or one-hot rows of "
+            f"Labels must be classes from 0 to {num_classes - 1}, or one-hot rows of "
             f"{num_classes}. `{name}` has {labels[wrong][0]}."
         )
 
 
 def require_one_class(loss: Any) -> None:
-    """Rejects a loss with which an image may have several classes, for teachers."""
+    """Raises for a loss that allows several classes per image, for teachers."""
     losses, given = keras.losses, _loss_of(loss)
     if isinstance(
         given, (losses.BinaryCrossentropy, losses.BinaryFocalCrossentropy)
     ) or given in (losses.binary_crossentropy, losses.binary_focal_crossentropy):
         raise ValueError(
-            "A teacher gives each image one class, by probabilities that sum to 1; "
-            f"with this loss it may have several. Received: loss={loss!r}"
+            "A teacher's probabilities sum to 1, for one class per image; "
+            f"this loss allows several. Received: loss={loss!r}"
         )
 
 

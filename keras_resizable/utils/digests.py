@@ -1,4 +1,4 @@
-"""Digests that show whether results belong to the same network and images."""
+"""Digests of networks and images, to recognize results of the same ones."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from keras_resizable.utils.batches import watched
 def digest_of_weights(
     model: keras.Model, without: Mapping[int, Sequence[int] | slice] | None = None
 ) -> str:
-    """A digest of a model's weights; `without` has rows to skip by a weight's `id`."""
+    """A digest of a model's weights; `without` maps a weight's `id` to skipped rows."""
     digest = hashlib.sha256()
     for weight in model.weights:
         values = weight.numpy()
@@ -25,13 +25,13 @@ def digest_of_weights(
 
 
 class DataDigest:
-    """A digest of batches that are added one by one."""
+    """A digest of batches, added one by one."""
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
 
     def add(self, batch: Any) -> None:
-        """Adds a batch, tensors in any structure."""
+        """Adds a batch: tensors in any nested structure."""
         for part in keras.tree.flatten(batch):
             value = part.numpy()  # Bytes if the image is encoded.
             if not isinstance(value, bytes):

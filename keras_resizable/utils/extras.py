@@ -10,7 +10,7 @@ from keras_resizable.utils.messages import first_line
 
 
 def import_extra(module: str, extra: str) -> ModuleType:
-    """Imports a module; the error names the extra of this library that installs it."""
+    """Imports a module; if it is missing, the error names the extra to install."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -21,15 +21,15 @@ def import_extra(module: str, extra: str) -> ModuleType:
 
 @contextlib.contextmanager
 def fetching(name: str) -> Iterator[None]:
-    """Raises an `OSError` instead of Keras's bare `Exception` for failed downloads."""
+    """Raises an `OSError` for failed downloads, where Keras raises an `Exception`."""
     try:
         yield
     except Exception as error:
         if type(error) is not Exception:
             raise
         raise OSError(
-            f"The weights of {name} cannot be fetched: {first_line(error)}. Give "
-            "`weights` the path of a file of them, or None to start from nothing."
+            f"The weights of {name} cannot be fetched: {first_line(error)}. Set "
+            "`weights` to the path of a file with them, or to None for random ones."
         ) from error
 
 

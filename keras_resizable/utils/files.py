@@ -26,7 +26,7 @@ def cache_folder() -> pathlib.Path:
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-    """Gives a temporary path in the same folder that becomes `path` after success."""
+    """Yields a temporary path in the same folder, which becomes `path` on success."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
@@ -42,7 +42,7 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
 
 def check_writable(folder: str | os.PathLike[str]) -> None:
-    """Makes a folder, if there is none; raises an `OSError` if it is not writable."""
+    """Makes a folder if needed; raises an `OSError` if it is not writable."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(prefix=_PREFIX, dir=folder):
@@ -51,11 +51,11 @@ def check_writable(folder: str | os.PathLike[str]) -> None:
 
 @contextlib.contextmanager
 def replacing_folder(path: str | os.PathLike, holding: str) -> Iterator[pathlib.Path]:
-    """Gives a new folder that becomes `path`, or replaces one with a file `holding`."""
+    """Yields a new folder to become `path`; replaces only one with file `holding`."""
     path = pathlib.Path(path)
     if path.exists() and not (path / holding).exists():
         raise FileExistsError(
-            f"Cannot write the folder {path}: there is something else, without a "
+            f"Cannot write the folder {path}: it exists with other contents, without a "
             f"{holding}."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
 @contextlib.contextmanager
 def reading(path: str | os.PathLike, advice: str = "") -> Iterator[None]:
-    """Raises a `DamagedFileError` for whatever is wrong with a file's contents."""
+    """Raises a `DamagedFileError` for any error in a file's contents."""
     try:
         yield
     except (FileNotFoundError, PermissionError, MemoryError):
@@ -87,12 +87,12 @@ def reading(path: str | os.PathLike, advice: str = "") -> Iterator[None]:
     except Exception as error:  # NumPy, zipfile and json raise many types.
         is_lacking = isinstance(error, KeyError)
         reason = f"it has no {error}" if is_lacking else first_line(error).rstrip(".")
-        message = f"{path} is damaged or something else: {reason}. {advice}"
+        message = f"{path} is damaged or of another kind: {reason}. {advice}"
         raise DamagedFileError(message.rstrip()) from error
 
 
 def remove_temporaries(folder: str | os.PathLike) -> None:
-    """Removes what processes that were killed while writing left in a folder."""
+    """Removes the files that killed processes left half-written in a folder."""
     for path in pathlib.Path(folder).glob(f"{_PREFIX}*"):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

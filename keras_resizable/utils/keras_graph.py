@@ -1,4 +1,4 @@
-"""Walking through models with Keras's private methods, as there are no public ones.
+"""Walking through models by Keras's private methods, for want of public ones.
 
 `tests/test_graph.py` fails if Keras changes.
 """
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 
 def layers_of(model: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """All layers inside a layer or a model, each once and before those inside it."""
+    """All layers inside a layer or a model, each once and before its inner layers."""
     found: dict[int, keras.layers.Layer] = {}
 
     def add(layer: keras.layers.Layer) -> None:
@@ -26,10 +26,10 @@ def layers_of(model: keras.layers.Layer) -> list[keras.layers.Layer]:
 
 
 def require_graph(model: keras.Model) -> None:
-    """Rejects a model that is subclassed, or sequential and not built."""
+    """Raises for a model that is subclassed, or sequential and not built."""
     if not getattr(model, "inputs", None):
         raise ValueError(
-            f"The inputs of {model.name!r} are not known, as it is subclassed, or "
+            f"The inputs of {model.name!r} are unknown, as it is subclassed, or "
             "sequential and not built: pass a functional model. For a Cascade and an "
             "AdaptiveNetwork there are adapt.to_tflite, adapt.evaluate and the methods "
             "`calibrate` and `export`."
@@ -40,8 +40,8 @@ def replace_layers(
     layer: keras.layers.Layer,
     replacement: Callable[[keras.layers.Layer], keras.layers.Layer],
 ) -> None:
-    """Replaces layers in the attributes of a layer and of those inside it."""
-    # Functional and sequential models inside, which are graphs, keep their layers.
+    """Replaces layers in the attributes of a layer and of its inner layers."""
+    # Inner functional and sequential models, which are graphs, keep their layers.
     owners = [owner for owner in (layer, *layers_of(layer)) if not is_graph(owner)]
     models = [inner for inner in layers_of(layer) if is_graph(inner)]
     kept = {id(inner) for model in models for inner in (model, *layers_of(model))}
@@ -102,8 +102,8 @@ def as_graph(
     function: Callable[..., Any], shape: Sequence[int | None] | None = None
 ) -> Callable[..., Any]:
     """A function of tensors as one graph for all sizes, or two without a `shape`."""
-    # TensorFlow counts how often functions with the same code are traced, and would
-    # warn of a network's many parts; a partial function has no code to count by.
+    # TensorFlow warns if functions with the same code are traced often, as for a
+    # network's many parts; a partial function has no code to count.
     graph = tf.function(
         functools.partial(function), reduce_retracing=True, autograph=False
     )
@@ -112,7 +112,7 @@ def as_graph(
     traced: list[Callable[..., Any]] = []
 
     def run(first, *others):
-        if not traced and tf.is_tensor(first):  # Not one of several devices.
+        if not traced and tf.is_tensor(first):  # Not a value on several devices.
             spec = tf.TensorSpec(shape, first.dtype)
             traced.append(graph.get_concrete_function(spec, *others))
         return graph(first, *others)
@@ -121,10 +121,10 @@ def as_graph(
 
 
 def require_fixed_size(shape: Sequence[int | None]) -> None:
-    """Rejects the shape of a batch of images whose size is not known."""
+    """Raises if the shape of a batch of images has no fixed size."""
     if None in shape[1:]:
         raise ValueError(
-            "Costs and files depend on the size of the images, but the input shape is "
-            f"{tuple(shape[1:])}: make the model with a fixed `input_shape`, and load "
+            "A fixed input shape is needed, as costs and files depend on it. Received: "
+            f"{tuple(shape[1:])}. Make the model with a fixed `input_shape`, and load "
             "the weights of this one into it."
         )

@@ -1,4 +1,4 @@
-"""Messages about errors of Keras and of user-defined layers."""
+"""Shortening the messages of Keras, pydantic and user-defined layers."""
 
 import re
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 def first_line(error: BaseException) -> str:
     """The reason of an error in one line, or the name of its type."""
-    # Keras prints a whole configuration before the reason, and another after it.
+    # Keras prints whole configurations before and after the reason.
     reason = str(error).rpartition("Exception encountered: ")[2]
     reason = reason.partition(" Full object config: ")[0]
     # An error in a layer's call has a heading, followed by the reason in bold.
@@ -21,7 +21,7 @@ def first_line(error: BaseException) -> str:
 
 
 def in_one_line(error: "pydantic.ValidationError") -> str:
-    """What pydantic says of values, without its headings."""
+    """pydantic's message about invalid values, without its headings."""
     parts = []
     for found in error.errors():
         name = ".".join(map(str, found["loc"]))

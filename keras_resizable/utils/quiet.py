@@ -1,4 +1,4 @@
-"""Silencing libraries in C and C++, which write to the standard error past Python."""
+"""Silencing C and C++ libraries, which bypass Python's standard error."""
 
 import contextlib
 import os

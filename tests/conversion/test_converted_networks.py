@@ -381,7 +381,7 @@ def test_a_table_warns_where_calibrating_does_harm(batch, make_network):
         norm.momentum = 0.0
     network.fit(images, labels, epochs=1, verbose=0)
     others = np.random.default_rng(1).normal(50, 90, (64, 12, 12, 2))
-    with pytest.warns(UserWarning, match="Calibrating took the largest .* from"):
+    with pytest.warns(UserWarning, match="Calibration changed the largest .* from"):
         build_table(
             network,
             (images, network(images).numpy().argmax(axis=1)),

@@ -213,7 +213,7 @@ def test_teachers_are_models_of_images(make_network):
     network = make_network()
     sequential = keras.Sequential([layers.Flatten(), layers.Dense(3)])
     for teacher in (network, sequential, "model"):
-        with pytest.raises(ValueError, match="A teacher is a keras.Model that is func"):
+        with pytest.raises(ValueError, match="A teacher must be a keras.Model, func"):
             keras_resizable.TeacherDistillation(teacher)
 
 

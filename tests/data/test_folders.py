@@ -123,7 +123,7 @@ def test_folders_without_an_image_are_told_and_hidden_ones_no_classes(tmp_path):
     assert images.class_names == ("cat", "dog")
     assert told[0].endswith("1 of a format that is not read ('fox/0.tif').")
     assert told[1] == (
-        f"Left out 2 classes of {tmp_path / 'train'}, in which no image can be read: "
+        f"Left out 2 classes of {tmp_path / 'train'}, without any readable image: "
         "'fox', 'owl'."
     )
 
@@ -252,18 +252,19 @@ def test_images_that_look_turned_to_no_decoder_stay_as_they_are():
             preprocessing.decode(tf.constant(contents), 3)
 
 
-def test_a_long_check_tells_how_far_it_is_and_is_kept(tmp_path, monkeypatch, capsys):
+def test_a_long_check_tells_how_far_it_is_and_is_kept(tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO", "keras_resizable")
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     write_classes(tmp_path / "set" / "train", "cat", "dog")
     write_classes(tmp_path / "set" / "test", "cat", "dog", count=1)
     write(tmp_path / "set" / "train", "cat/zero.jpg", b"")
     warnings_of(tmp_path / "set")
-    assert not (tmp_path / "keras").exists() and not capsys.readouterr().out
+    assert not (tmp_path / "keras").exists() and not caplog.records
 
     monkeypatch.setattr(image_files, "_SECONDS_TO_TELL", -1)
     monkeypatch.setattr(image_files, "_AT_ONCE", 2)
     _, told = warnings_of(tmp_path / "set")
-    assert f"Checked 2 of 7 images of {tmp_path}/set/train" in capsys.readouterr().out
+    assert f"Checked 2 of 7 images of {tmp_path}/set/train" in caplog.text
 
     def check(path):
         raise AssertionError(path)

@@ -197,7 +197,7 @@ def test_a_device_is_found_or_named(device, binary):
     assert "R5CT (device), emulator-5554 (device) connected" in message()
     assert Android(serial="R5CT", benchmark_binary=binary).serial == "R5CT"
     device(states={"R5CT": "unauthorized"})
-    assert "allowed in the dialog that it shows" in message()
+    assert "allowed in the device's dialog" in message()
     assert "R5CT (unauthorized)" in message(serial="R5CT")
     device(states={"R5CT": "offline"})
     assert "R5CT (offline)" in message()

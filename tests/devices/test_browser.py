@@ -126,7 +126,7 @@ def test_a_bundle_keeps_a_frame_time_on_the_page(folder, images):
         page.goto(device.address)
         with device:
             results = device.measure([path], runs=5)
-            with pytest.raises(ValueError, match="no bundle of several"):
+            with pytest.raises(ValueError, match="must be a bundle of several"):
                 device.show(folder / "0.5,0.5,0.5.tflite", results)
             results[0]["median_ms"] = 1000.0  # So that it fits on a busy machine, too.
             device.show(path, results)

@@ -365,7 +365,7 @@ def test_outputs_of_nothing_but_zeros(tmp_path):
     images = keras.Input((6, 6, 1))
     dense = keras.layers.Dense(3, kernel_initializer="zeros")
     model = keras.Model(images, dense(keras.layers.Flatten()(images)))
-    assert to_tflite(model, tmp_path / "model.tflite")["difference"] == 0
+    assert to_tflite(model, tmp_path / "model.tflite").difference == 0
 
 
 def test_a_dictionary_of_one_output(tmp_path):

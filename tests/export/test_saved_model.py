@@ -178,7 +178,7 @@ def test_it_is_written_whole_or_not_at_all(network, make_network, batch, tmp_pat
     to_saved_model(network, path, CONFIGS[1:])
     assert "scale_0.75_0.5" not in tf.saved_model.load(str(path)).signatures
     (tmp_path / "photos").mkdir()
-    with pytest.raises(OSError, match="photos: there is something else"):
+    with pytest.raises(OSError, match="photos: it exists with other contents"):
         to_saved_model(network, tmp_path / "photos")
 
 

@@ -144,7 +144,7 @@ def test_no_place_to_keep_latencies(make_network, tmp_path, quick, monkeypatch):
     """The default one may be missing; one that was asked for is told of at once."""
     monkeypatch.setenv("KERAS_HOME", "/proc/nowhere")
     network, device = make_network(scales=(1.0, 0.5)), FakeDevice()
-    with pytest.warns(UserWarning, match="measured again in another call.*/proc/nowh"):
+    with pytest.warns(UserWarning, match="measure these latencies again: .*/proc/nowh"):
         table = latency_table(network, device, verbose=False)
     assert table.latency_ms_fake.tolist() == pytest.approx(table.size_bytes / 1000)
     device = FakeDevice()

@@ -118,11 +118,6 @@ def test_names_of_signatures_are_no_commands_to_a_terminal():
     assert result_name(result) == "b.tflite:?]0;title?one"
 
 
-def test_no_results_are_told():
-    with pytest.raises(ValueError, match="no results to write"):
-        write_measurements([], Phone(), threads=1, warmup=1, runs=1)
-
-
 def test_what_int8_files_take_is_in_the_column(measured):
     folder, results = measured
     path = pathlib.Path(results[0]["path"])

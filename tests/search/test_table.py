@@ -311,7 +311,7 @@ def test_a_table_of_something_else_is_not_added_to(
 ):
     build_table(network, batches, [(0.5,)], folder=tmp_path, verbose=False)
     others = tf.data.Dataset.from_tensor_slices((data[0] / 2, data[1])).batch(20)
-    with pytest.raises(ValueError, match="table.npz is of other test images"):
+    with pytest.raises(ValueError, match="table.npz is for other test images"):
         build_table(network, others, folder=tmp_path, verbose=False)
     # The batches after the first count, also where nobody knows how many there are.
     spec = batches.element_spec
@@ -323,12 +323,12 @@ def test_a_table_of_something_else_is_not_added_to(
         lambda n, b: (b[0], b[1] * tf.cast(n == 0, b[1].dtype))
     )
     for others in (batches.take(1), longer, corrected):
-        with pytest.raises(ValueError, match="table.npz is of other test images"):
+        with pytest.raises(ValueError, match="table.npz is for other test images"):
             build_table(network, others, folder=tmp_path, verbose=False)
     build_table(network, unknown, [(0.5,)], folder=tmp_path, verbose=False)
-    with pytest.raises(ValueError, match="table.npz is of another network"):
+    with pytest.raises(ValueError, match="table.npz is for another network"):
         build_table(make_network(), batches, folder=tmp_path, verbose=False)
-    with pytest.raises(ValueError, match="that were calibrated otherwise, or not"):
+    with pytest.raises(ValueError, match="with another calibration, or none"):
         build_table(
             network, batches, calibrate_with=batches, folder=tmp_path, verbose=False
         )

@@ -70,7 +70,7 @@ def test_damaged_files_are_named(tmp_path):
             Table.load(path)
     np.savez(path, other=np.zeros(3))
     with pytest.raises(
-        ValueError, match="table.npz is damaged or something else: it has no"
+        ValueError, match="table.npz is damaged or of another kind: it has no"
     ):
         Table.load(path)
     os.unlink(path)
@@ -105,9 +105,9 @@ def test_rows_may_have_names():
 
 
 def test_what_is_no_table():
-    with pytest.raises(ValueError, match="has a column 'config'"):
+    with pytest.raises(ValueError, match="needs a column 'config'"):
         Table(pandas.DataFrame({"flops": [1]}))
-    with pytest.raises(ValueError, match="there twice"):
+    with pytest.raises(ValueError, match="occurs twice"):
         Table(pandas.DataFrame({"config": ["1.0", "1.0"]}))
 
 
@@ -169,9 +169,9 @@ def test_merged_tables_have_the_results_of_both():
 
 def test_results_on_other_images_are_not_compared():
     table = make_table("a")
-    with pytest.raises(ValueError, match="they are of 77 and of 78 images"):
+    with pytest.raises(ValueError, match="They are for 77 and 78 images"):
         table.merge(make_table("b", images=78))
-    with pytest.raises(ValueError, match="not of the same images in the same order"):
+    with pytest.raises(ValueError, match="for the same images in the same order"):
         table.merge(make_table("b", origin={"data": "other"}))
 
 

@@ -1,12 +1,13 @@
-// Keeps a frame time by switching between the sub-networks of a bundle: to copy.
+// Keeps a frame time by switching between the sub-networks of a bundle; copy it.
 
-// It steps down as soon as a frame would take too long, and up only after `patience`
-// frames that all had room for it. `costs` are those of the sub-networks, the dearest
-// first, in any unit; `budget` is the time that a frame may take.
+// It switches to a cheaper one as soon as a frame would take too long, and to a more
+// expensive one only after `patience` frames with enough room for it. `costs` of the
+// sub-networks are in any unit, the most expensive first; `budget` is the maximum time of
+// a frame.
 export class Controller {
   constructor(costs, budget, {patience = 20, room = 0.85} = {}) {
     Object.assign(this, {costs, budget, patience, room, level: 0, waited: 0});
-    this.pace = null;  // Time a unit of cost, a moving average.
+    this.pace = null;  // Time per unit of cost, a moving average.
   }
 
   // Takes the time of a frame; returns the number of the next sub-network.

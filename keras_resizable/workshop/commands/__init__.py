@@ -1,1 +1,1 @@
-"""What `keras-resizable` runs: flags, calls into the library, a printed result."""
+"""The commands of `keras-resizable`: flags, calls into the library, printed results."""

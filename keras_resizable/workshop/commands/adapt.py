@@ -1,15 +1,15 @@
-"""Answers each image by a cheap sub-network of a run, or by a more expensive one too.
+"""Chooses a sub-network of a run for each image: a cheap one if it is confident.
 
     keras-resizable adapt --max_flops=8e6
     keras-resizable adapt --max_flops=8e6 --quantize=int8
     keras-resizable adapt --router --config=0.5,0.5,0.5 --config=1.0,0.75,1.0
 
-Chooses a cascade, two sub-networks and the confidence at which the first is enough,
-within a mean of FLOPs, by what the lookup table knows of each image.
-With --router it trains the paper's router between configurations instead, on training
-images; --unused takes those that the run's num_images left unused, which say more.
-Compares it with the best single sub-network of equal FLOPs, on test images if the run
-has validation images. Writes <run>/adapt/adaptive.keras, and with --quantize also
+From the lookup table's results on each image, it chooses a cascade within mean FLOPs:
+two sub-networks, and the confidence above which the first one suffices. With --router
+it trains the paper's router between given configurations instead, on training images;
+better with --unused, on those that the run's num_images left unused. The result is
+compared with the best single sub-network of equal FLOPs, on test images if the run has
+validation images. Writes <run>/adapt/adaptive.keras, and with --quantize also
 adaptive_<quantize>.tflite.
 """
 
@@ -28,12 +28,12 @@ from keras_resizable.workshop.runs.folders import LATEST
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("run", str(LATEST), "Folder of the run.")
-flags.DEFINE_float("max_flops", None, "Maximum mean FLOPs of an image of a cascade.")
-flags.DEFINE_bool("router", False, "Train a router rather than choosing a cascade.")
-flags.DEFINE_multi_string("config", None, "Scale factors of a router's candidates.")
+flags.DEFINE_float("max_flops", None, "Maximum FLOPs of a cascade, mean over images.")
+flags.DEFINE_bool("router", False, "Train a router instead of choosing a cascade.")
+flags.DEFINE_multi_string("config", None, "Scale factors of a candidate of the router.")
 flags.DEFINE_integer("num_samples", 50_000, "Images for a router (paper: 50,000).", 1)
-flags.DEFINE_bool("unused", False, "Take images that the run has not trained with.")
-flags.DEFINE_integer("epochs", 20, "Passes of a router over these images.", 1)
+flags.DEFINE_bool("unused", False, "Use images that the run did not train on.")
+flags.DEFINE_integer("epochs", 20, "Epochs of the router's training.", 1)
 flags.DEFINE_enum("quantize", None, QUANTIZE, "Write a .tflite file in this precision.")
 flags.DEFINE_integer("seed", 0, "Seed of the router and of the images' order.")
 flags.register_multi_flags_validator(
@@ -47,7 +47,7 @@ flags.register_multi_flags_validator(
 
 
 def choose_cascade(run, network):
-    """The best cascade by the lookup table of a run."""
+    """The best cascade according to a run's lookup table."""
     cascade = adapt.Cascade.choose(network, run.table(), FLAGS.max_flops)
     first, second = cascade.candidates
     say(f"First {first}; below a confidence of {cascade.thresholds[0]:.3f}, {second}")
@@ -56,13 +56,13 @@ def choose_cascade(run, network):
 
 
 def train_router(run, network, folder):
-    """A router between the configurations of the flags."""
+    """Trains a router between the configurations of the flags."""
     adaptive = adapt.AdaptiveNetwork(network, FLAGS.config or [])
     adaptive.calibrate(run.calibration())
     recipe, skip = run.recipe, 0
     if FLAGS.unused:
         if recipe.num_images is None:
-            raise ValueError("The run has used all its training images.")
+            raise ValueError("The run has used all training images.")
         skip, recipe = recipe.num_images, dataclasses.replace(recipe, num_images=None)
     images = recipes.load_data(recipe)
     count = min(FLAGS.num_samples, images.train.num_images - skip)
@@ -83,9 +83,9 @@ def train_router(run, network, folder):
 
 
 def print_comparison(run, network, adaptive):
-    """Beside the best single sub-network of at most the same FLOPs."""
+    """Compares with the best single sub-network of at most the same FLOPs."""
     test = run.unseen_data()
-    which = "test images, which nothing was chosen with"
+    which = "held-out test images"
     if test is None:
         test, which = run.test_data(), "the images of the lookup table"
     result = adapt.evaluate(adaptive, test)

@@ -6,18 +6,19 @@
     keras-resizable benchmark --device android --delegate gpu --serial 0A1B2C
     keras-resizable benchmark --device browser --host 0.0.0.0
 
-Without arguments it measures all files in runs/latest. One image at a time; on this
-machine the runs of all models are interleaved. Every signature of a file is measured.
-Prints a table, and writes benchmark_<device>.json beside the first model. Latencies of
-sub-networks join the table.npz there, as latency_ms_<device>.
+Without arguments it measures all files in runs/latest, every signature of each, one
+image at a time; on this machine the runs of all models are interleaved. Prints a table
+and writes benchmark_<device>.json next to the first model. If a table.npz is there, it
+gets the latencies of sub-networks as latency_ms_<device>.
 
-For Android you need `adb`, and benchmark_model, TensorFlow Lite's own tool, built for
-the device: give --benchmark_binary, or have what `litert benchmark --android` leaves in
-~/.cache/litert-cli. See https://ai.google.dev/edge/litert/models/measurement.
+For Android you need `adb` and TensorFlow Lite's benchmark_model, built for the device:
+give its path by --benchmark_binary, or run `litert benchmark --android` once, which
+puts it into ~/.cache/litert-cli. See
+https://ai.google.dev/edge/litert/models/measurement.
 
-A browser opens the page whose address is printed: one on this machine, or with
---host=0.0.0.0 that of any phone on the network. It runs LiteRT.js, which npm fetches
-once, and files that take float32: of int8 those of convert --io=float32.
+For a browser, open the printed address, on this machine or, with --host=0.0.0.0, on any
+phone on the network. The page runs LiteRT.js, which npm fetches once. Files must take
+float32; make int8 files by convert --io=float32.
 """
 
 import pathlib
@@ -37,9 +38,7 @@ from keras_resizable.workshop.commands.command_line import say
 from keras_resizable.workshop.runs.folders import LATEST
 
 FLAGS = flags.FLAGS
-flags.DEFINE_enum(
-    "device", "host", ["host", "android", "browser"], "What to measure on."
-)
+flags.DEFINE_enum("device", "host", ["host", "android", "browser"], "Where to measure.")
 flags.DEFINE_string("name", None, "The device's name in tables.")
 flags.DEFINE_integer("threads", 1, "Threads of each model.", lower_bound=1)
 flags.DEFINE_integer("warmup", 5, "Runs not timed.", lower_bound=0)
@@ -50,10 +49,10 @@ flags.DEFINE_enum("delegate", "xnnpack", DELEGATES, "Android: delegate.")
 flags.DEFINE_string("affinity", None, "Android: mask of cores for taskset, such as f0.")
 flags.DEFINE_bool("profile", False, "Android: also time each kind of operator.")
 flags.DEFINE_string("host", "127.0.0.1", "Browser: address to serve the page on.")
-flags.DEFINE_integer("port", 0, "Browser: port; any that is free if 0.", 0, 65535)
+flags.DEFINE_integer("port", 0, "Browser: port; 0 for any free one.", 0, 65535)
 flags.DEFINE_enum("accelerator", "wasm", ACCELERATORS, "Browser: what computes.")
 flags.DEFINE_bool(
-    "show", False, "Browser: run a bundle on what the camera sees, until Ctrl-C."
+    "show", False, "Browser: run a bundle on the camera's images, until Ctrl-C."
 )
 
 
@@ -79,7 +78,7 @@ def open_device():
 
 
 def print_results(results):
-    """A line for each model, and its operators."""
+    """Prints a line for each model, and its operators."""
     columns = {
         "median": "median_ms",
         "5 %": "p5_ms",
@@ -104,10 +103,10 @@ def print_results(results):
 
 
 def show(device, results):
-    """Has the page run the first bundle that was measured."""
+    """Makes the page run the first measured bundle."""
     bundles = [result["path"] for result in results if result["signature"]]
     if FLAGS.device != "browser" or not bundles:
-        raise ValueError("--show takes --device=browser, and a bundle.")
+        raise ValueError("--show needs --device=browser and a bundle.")
     device.show(bundles[0], results)
     say(f"{bundles[0]} runs on {device.address} until Ctrl-C.")
     threading.Event().wait()
@@ -115,7 +114,7 @@ def show(device, results):
 
 def main(argv):
     paths = [pathlib.Path(path) for path in argv[1:]]
-    # What begins with a dot is left of a conversion that was killed.
+    # A file that begins with a dot was left by a killed conversion.
     paths = paths or sorted(LATEST.glob("[!.]*.tflite"))
     if not paths:
         raise FileNotFoundError(

@@ -1,4 +1,4 @@
-"""How a command runs: its flags, and what is said when something goes wrong."""
+"""Running a command: parsing its flags, and reporting errors."""
 
 import difflib
 import logging
@@ -17,11 +17,11 @@ from absl.flags import FLAGS, Error, UnrecognizedFlagError
 
 from keras_resizable.utils.messages import in_one_line
 
-# What commands answer goes to the log, which `run_script` shows on standard output.
+# Commands print by the log, which `run_script` shows on standard output.
 say = logging.getLogger("keras_resizable.commands").info
-_INTERRUPTED = 130  # 128 and the number of the signal, as shells have it.
+_INTERRUPTED = 130  # 128 and the number of the signal, as in shells.
 _WHERE = "(--verbosity=1 shows where.)"
-# What TensorFlow says around the reason: where in its graph, not where in the world.
+# Lines of TensorFlow's messages that do not tell the reason, only places in a graph.
 _AROUND_REASON = re.compile(
     r"Graph execution error|Detected at node|File \"|<stack traces|\[\[|"
     r"\d+ root error|\d+ successful|\d+ derived|$"
@@ -29,7 +29,7 @@ _AROUND_REASON = re.compile(
 
 
 def run_command(module: types.ModuleType) -> None:
-    """Runs a module of commands, whose docstring and flags `--help` shows."""
+    """Runs the module of a command, whose docstring and flags `--help` shows."""
     sys.modules["__main__"].__doc__ = module.__doc__
     for flag in FLAGS.get_key_flags_for_module(module.__name__):
         FLAGS.register_key_flag_for_module(sys.argv[0], flag)
@@ -37,9 +37,9 @@ def run_command(module: types.ModuleType) -> None:
 
 
 def run_script(main: Callable[[list[str]], Any]) -> None:
-    """Runs `main(argv)` with absl's flags; what goes wrong ends in one line.
+    """Runs `main(argv)` with absl's flags; an error prints one line.
 
-    With `--verbosity=1` in a traceback. Interrupted, it exits with 130.
+    With `--verbosity=1` it prints a traceback. An interruption exits with 130.
     """
 
     def run(argv):
@@ -51,7 +51,7 @@ def run_script(main: Callable[[list[str]], Any]) -> None:
         if absl_logging.level_debug():
             main(argv)
             return
-        # Not what TensorFlow says of every file it writes.
+        # Hide TensorFlow's message for every file it writes.
         absl_logging.set_verbosity(absl_logging.WARNING)
         try:
             main(argv)
@@ -72,7 +72,7 @@ def run_script(main: Callable[[list[str]], Any]) -> None:
 
 
 def refuse_arguments(argv: list[str]) -> None:
-    """Refuses what is not a flag, for a script that takes only flags."""
+    """Raises for an argument that is not a flag, in a script that takes only flags."""
     if argv[1:]:
         raise ValueError(f"Not a flag: {' '.join(argv[1:])}. See --help.")
 
@@ -82,7 +82,7 @@ def _format_warning(message, *args, **kwargs):
 
 
 def _reason(error):
-    """One line of an error of TensorFlow's or LiteRT's, which may have many."""
+    """The line with the reason in an error of TensorFlow or LiteRT."""
     if not isinstance(error, tf.errors.OpError):
         return " ".join(str(error).split()) or type(error).__name__
     lines = [line.strip() for line in error.message.splitlines()]
@@ -100,7 +100,7 @@ def _parse_flags(argv):
         similar = difflib.get_close_matches(error.flagname, names, n=1)
         meant = f" Did you mean --{similar[0]}?" if similar else ""
         sys.exit(
-            f"error: There is no flag --{error.flagname}.{meant} There are: "
+            f"error: There is no flag --{error.flagname}.{meant} Flags are: "
             f"{', '.join(names)}; and see --help."
         )
     except Error as error:
@@ -108,8 +108,8 @@ def _parse_flags(argv):
 
 
 def _names_of_own_flags():
-    """Flags of the commands and of the script, not those of packages."""
-    own = (__package__, sys.argv[0])  # absl has a script by its path.
+    """The flags of the command and the script, without other packages' flags."""
+    own = (__package__, sys.argv[0])  # absl files a script under its path.
     return sorted(
         flag.name
         for module, flags in FLAGS.flags_by_module_dict().items()

@@ -1,11 +1,11 @@
-"""Compares two sub-networks, of the same run or of two, on the same test images.
+"""Compares two sub-networks, of one run or two, on the same test images.
 
     keras-resizable compare runs/latest:1.0,1.0,1.0 runs/latest:0.5,0.5,0.5
     keras-resizable compare runs/latest runs/20260101-120000-resnet20
 
 Reads the table.npz that `keras-resizable search` and `finetune` write. Without a name
-after the colon it takes the last sub-network in the file; scale factors that are
-omitted at the end are the largest.
+after the colon it uses the last sub-network in the file; scale factors omitted at the
+end are the largest.
 """
 
 from keras_resizable.search import PairedTest

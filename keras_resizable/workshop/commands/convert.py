@@ -8,10 +8,10 @@
     keras-resizable convert --model runs/latest/finetuned/latest/sub_network.keras
 
 A configuration is one scale factor per stage; those omitted at the end are the largest.
-With --bundle, one file has all that are given, as its signatures, by default in int8.
-Batch statistics, and ranges of int8, are estimated with the images in calibration.npz
-beside the network, and each file runs on those of evaluation.npz: how accurate it is
-gets printed, and one that loses more than --max_loss is refused. Existing files of a
+With --bundle, one file holds all given sub-networks as signatures, by default in int8.
+The images in calibration.npz next to the network serve to estimate batch statistics and
+int8 ranges. Each file then runs on the images in evaluation.npz: its accuracy is
+printed, and a file that loses more than --max_loss is an error. Existing files of a
 resizable network are kept.
 """
 
@@ -35,7 +35,7 @@ from keras_resizable.workshop.runs.keras_files import load_model
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string(
-    "config", None, "Scale factors of a sub-network; the largest if absent."
+    "config", None, "Scale factors of a sub-network; by default the largest."
 )
 flags.DEFINE_bool("all", False, "Convert all sub-networks.")
 flags.DEFINE_string(
@@ -51,14 +51,14 @@ flags.DEFINE_enum(
     "int8: all in int8 (default with --bundle).",
 )
 flags.DEFINE_enum(
-    "io", "int8", IO, "What an int8 file takes and returns; browsers: float32."
+    "io", "int8", IO, "Input and output type of int8 files; browsers: float32."
 )
-flags.DEFINE_bool("bundle", False, "Write one file with a signature for each.")
-flags.DEFINE_bool("evaluate", True, "Run each file on images whose labels are known.")
+flags.DEFINE_bool("bundle", False, "Write one file with a signature per sub-network.")
+flags.DEFINE_bool("evaluate", True, "Run each file on labelled images.")
 flags.DEFINE_float(
-    "max_loss", 0.02, "Accuracy that a file may lose, 0.02 for two points.", 0.0
+    "max_loss", 0.02, "Accuracy that a file may lose; 0.02 is two points.", 0.0
 )
-flags.DEFINE_string("output", None, "File to write; beside the network if absent.")
+flags.DEFINE_string("output", None, "File to write; by default next to the network.")
 flags.register_multi_flags_validator(
     ["all", "config"],
     lambda given: not (given["all"] and given["config"]),
@@ -67,7 +67,7 @@ flags.register_multi_flags_validator(
 
 
 def choose_configs(network):
-    """The configurations of the flags, and a network that has their scale factors."""
+    """The configurations of the flags, and a network with their scale factors."""
     if FLAGS.all:
         return network, list(network.space.configs())
     network = network.with_factors_of(FLAGS.config or ())
@@ -75,9 +75,9 @@ def choose_configs(network):
 
 
 def options_of(run, quantize):
-    """How to convert, by the flags and with what a run has kept."""
+    """Options for the conversion, from the flags and the run's kept images."""
     metadata: dict[str, Any] = {}
-    if run.has_settings():  # It was trained with such images.
+    if run.has_settings():  # These describe the training images.
         metadata |= run.preprocessing()
     labels = run.labels()
     if labels is not None:
@@ -89,7 +89,7 @@ def options_of(run, quantize):
     else:
         say(
             f"No images in {run.folder}: batch statistics are those of training, and "
-            "int8 is out of reach."
+            "int8 is not possible."
         )
     if FLAGS.evaluate and run.has_evaluation():
         options["evaluate_with"] = run.evaluation()
@@ -99,14 +99,14 @@ def options_of(run, quantize):
 
 
 def print_result(file):
-    """What is in a file, and how accurate it is."""
+    """Prints the operators of a file and its accuracy."""
     operators = file.operators
     counts = operators.most_common()
     say("  " + ", ".join(f"{count} {name}" for name, count in counts))
     if FLAGS.quantize == "dynamic" and operators["DEPTHWISE_CONV_2D"]:
         say(
             "  Depthwise convolutions are slow with dynamic ranges: a MobileNetV2 took "
-            "four times the time of float32. See keras-resizable benchmark"
+            "four times as long as float32. See keras-resizable benchmark"
         )
     if file.accuracy is not None:
         say(f"  {file.accuracy}")
@@ -115,7 +115,7 @@ def print_result(file):
 
 
 def convert(network, configs, folder, options):
-    """Converts, says so, and returns the files."""
+    """Converts, prints the results, and returns the files."""
     files = []
     made = export.to_tflite_files(network, configs, folder, **options)
     for config, file in zip(configs, made):
@@ -126,14 +126,14 @@ def convert(network, configs, folder, options):
             f"{config}, {flops / 1e6:.1f} M FLOPs, {file.size_bytes / 1e6:.2f} MB"
         )
         if file.difference is None:
-            say("  as it was")
+            say("  unchanged")
         else:
             print_result(file)
     return files
 
 
 def convert_sub_network(model, run, output, options):
-    """Converts a sub-network that was cut out before, such as a fine-tuned one."""
+    """Converts a cut-out sub-network, such as a fine-tuned one."""
     if FLAGS.config or FLAGS.all or FLAGS.bundle:
         raise ValueError(
             f"{FLAGS.model} is one sub-network: --config, --all and --bundle are for "
@@ -143,7 +143,7 @@ def convert_sub_network(model, run, output, options):
     if output is None:
         suffix = suffix_of(quantize, FLAGS.io)
         output = run.folder / f"{model.name}{suffix}.tflite"
-    # Of another sub-network that was saved in the folder of a run nothing is known.
+    # Nothing is known of other sub-networks in the folder of a run.
     is_of_run = pathlib.Path(FLAGS.model).name == SUB_NETWORK and run.has_settings()
     config = run.settings.get("config") if is_of_run else None
     if config is not None:
@@ -186,7 +186,7 @@ def main(argv):
 
 
 def print_written(path, run):
-    """Where the files are, and the names of their classes beside them."""
+    """Prints where the files are, and writes their class names next to them."""
     say(f"Wrote {path}")
     if (labels := run.labels()) is not None:
         lines = pathlib.Path(path).with_suffix(".labels.txt")
@@ -197,6 +197,6 @@ def print_written(path, run):
 
 
 def print_bundle(bundle, parts):
-    """How much of several files is the same."""
+    """Prints the size of a bundle relative to one file."""
     largest = max(file.size_bytes for file in parts)
     say(f"\nA bundle of {len(parts)}: {bundle.size_bytes / largest:.2f} x one file")

@@ -1,12 +1,12 @@
-"""From images to a phone-sized model: what `make demo` runs.
+"""From images to a phone-sized model in a few minutes; `make demo` runs it.
 
     keras-resizable demo
     keras-resizable demo --epochs=10
 
 Trains a resizable ResNet-20 as `keras-resizable train` does, evaluates all its
-sub-networks on validation images, picks the most accurate one under half of the full
-FLOPs, cuts it out, converts it and the largest to TFLite, and measures both here, on
-test images that nothing was chosen with.
+sub-networks on validation images, and chooses the most accurate one below half of the
+full FLOPs. Cuts out this one and the largest, converts both to TFLite, and measures
+them on this machine and on held-out test images.
 """
 
 from absl import flags

@@ -5,11 +5,10 @@
     keras-resizable export --run=runs/latest --output=model
     keras-resizable export --run=runs/latest/finetuned/latest
 
-It loads with TensorFlow alone. There is a signature for each configuration that is
-given, and `any`, which takes scale factors as a second input. Batch statistics are
-re-estimated for each configuration with the images in calibration.npz. With
---with_preprocessing, signatures take uint8 images of any size. For phones see
-`keras-resizable convert`.
+It loads with TensorFlow alone. It has a signature for each --config, and `any`, which
+takes scale factors as a second input. Batch statistics are re-estimated for each
+configuration with the images in calibration.npz. With --with_preprocessing, signatures
+take uint8 images of any size. For phones see `keras-resizable convert`.
 """
 
 import functools
@@ -31,10 +30,10 @@ from keras_resizable.workshop.runs.keras_files import load_model
 FLAGS = flags.FLAGS
 flags.DEFINE_string("run", str(LATEST), "Folder of the run.")
 flags.DEFINE_multi_string(
-    "config", None, "Scale factors of a sub-network; all the largest if absent."
+    "config", None, "Scale factors of a sub-network; by default 1.0 everywhere."
 )
 flags.DEFINE_bool("with_preprocessing", False, "Take uint8 images of any size.")
-flags.DEFINE_string("output", None, "Folder; saved_model in the run if absent.")
+flags.DEFINE_string("output", None, "Folder; by default saved_model in the run.")
 
 
 def main(argv):

@@ -5,10 +5,10 @@
     keras-resizable finetune --max_flops=2.3e9 --teacher --epochs=5
     keras-resizable finetune --config=0.5 --weights=classifier
 
-With limits it takes the best sub-network of the run's table.npz, which
-`keras-resizable search` makes. Images and augmentation are those of the run; the
-learning rate falls to zero along a cosine. Writes sub_network.keras, a stock Keras
-model, to a new folder in <run>/finetuned. The same command resumes an interrupted run.
+With limits it trains the best sub-network in the run's table.npz, which
+`keras-resizable search` writes. Images and augmentation are the run's; the learning
+rate falls to zero along a cosine. Writes sub_network.keras, a stock Keras model, to a
+new folder in <run>/finetuned. The same command resumes an interrupted run.
 """
 
 import shlex
@@ -32,7 +32,7 @@ flags.DEFINE_string("config", None, "Scale factors of the sub-network.")
 flags.DEFINE_float("max_flops", None, "Maximum multiply-adds of the sub-network.")
 flags.DEFINE_float("max_latency_ms", None, "Maximum milliseconds on the device.")
 flags.DEFINE_string("device", None, "Device of --max_latency_ms, if there are several.")
-flags.DEFINE_integer("epochs", 15, "Passes over the images (paper: 15).", 1)
+flags.DEFINE_integer("epochs", 15, "Epochs (paper: 15).", 1)
 flags.DEFINE_float("learning_rate", 0.01, "Initial learning rate (ours).", 0.0)
 flags.DEFINE_enum("weights", "all", cut_outs.WEIGHTS, "What is trained.")
 flags.DEFINE_bool(
@@ -98,7 +98,7 @@ def main(argv):
     if unseen is not None:
         network = run.finer_network([config])
         cut_out = network.sub_network(config, calibrate_with=run.calibration())
-        say("On test images, which nothing was chosen with:")
+        say("On held-out test images:")
         for name, model in (("before", cut_out), ("after", load_model(path))):
             top1 = evaluate_model(model, unseen, name)[name]["top1"]
             say(f"top-1 {name:6} {100 * top1:.2f} %")

@@ -7,11 +7,11 @@
     keras-resizable photos --images=photos/ --device=browser --host=0.0.0.0 --io=float32
     keras-resizable photos --images=photos/ --dry_run
 
-The folder has a folder of photos for each class. A model of Keras is trained for them,
-becomes a resizable network, and the best of its sub-networks within the limits an int8
-file, beside a bundle of up to three and the whole model. Prints what these files are
-worth on test photos, which nothing was chosen with; report.html in the run's folder has
-it, too. The same command resumes where it was interrupted.
+The folder must have a folder of photos for each class. A Keras model is trained for
+these classes and converted to a resizable network. Writes int8 files of its best
+sub-network within the limits, of a bundle of up to three, and of the whole model.
+Prints their accuracy on held-out test photos, as does report.html in the run's folder.
+The same command resumes an interrupted job.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ FLAGS = flags.FLAGS
 
 
 def _as_text(value):
-    """A value as `Job` reads it."""
+    """A value as text, as in `Job`."""
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return None if value is None else str(value)
@@ -41,13 +41,11 @@ for _field in dataclasses.fields(photos.Job):
         FIELDS[_field.name],
         required=_is_required,
     )
-flags.DEFINE_enum(
-    "device", "host", ["host", "android", "browser"], "What to measure on."
-)
+flags.DEFINE_enum("device", "host", ["host", "android", "browser"], "Where to measure.")
 flags.DEFINE_string("serial", None, "Android: serial number, if there are several.")
 flags.DEFINE_string("benchmark_binary", None, "Android: path of benchmark_model.")
 flags.DEFINE_string("host", "127.0.0.1", "Browser: address to serve the page on.")
-flags.DEFINE_bool("dry_run", False, "Only say what would be done, and how long.")
+flags.DEFINE_bool("dry_run", False, "Only print what would be done, and for how long.")
 flags.DEFINE_bool("new_run", False, "Start again, even if there is a job to resume.")
 flags.DEFINE_string("runs_dir", "runs", "Folder of all runs.")
 
@@ -70,14 +68,14 @@ def open_device():
 
 
 def print_estimate(job):
-    """What would be done."""
+    """Prints what would be done."""
     say("Reading the photos, and timing a few steps")
     found = photos.estimate(job, root=FLAGS.runs_dir)
     names = ", ".join(found.classes[:5]) + (", ..." if len(found.classes) > 5 else "")
     say(f"classes        {len(found.classes)}: {names}")
     say(
-        f"photos         {found.num_train:,} to train, {found.num_validation:,} to "
-        f"choose, {found.num_test:,} to test"
+        f"photos         {found.num_train:,} training, {found.num_validation:,} "
+        f"validation, {found.num_test:,} test"
     )
     say(f"size           {' x '.join(map(str, found.image_shape))}")
     say(f"sub-networks   {found.num_sub_networks:,}")
@@ -88,7 +86,7 @@ def print_estimate(job):
         say(f"{part:14} about {seconds / 60:.1f} minutes{of_steps}")
     say(
         f"training       about {sum(found.seconds.values()) / 60:.0f} minutes in all; "
-        "evaluating sub-networks and writing files comes on top"
+        "evaluating sub-networks and writing files take more time"
     )
     if found.folder is not None and not FLAGS.new_run:
         say(f"resumes        {found.folder}, which keeps what is done")

@@ -9,14 +9,13 @@
     keras-resizable search --explore=300
     keras-resizable search --merge=of_a_phone/table.npz
 
-Builds table.npz in the folder of the run, or adds the missing rows to it, and resumes
-where it was interrupted; of a space that is too large for that, --explore evaluates as
-many sub-networks on few images, and adds the best to the table. Prints the Pareto front
-and the best sub-network, and writes table.csv, pareto.png and report.html. The images
-are the run's validation images, and what is chosen is evaluated on the test images too;
-without validation images they are the test images.
-Batch statistics are re-estimated for each sub-network with the images in
-calibration.npz.
+Builds table.npz in the folder of the run, adds missing rows, and resumes if
+interrupted. If there are too many sub-networks, --explore evaluates the given number on
+few images, and adds the best to the table. Prints the Pareto front and the best
+sub-network, and writes table.csv, pareto.png and report.html. Sub-networks are
+evaluated on the run's validation images, and the chosen one on the test images, too;
+without validation images all use the test images. Batch statistics are re-estimated for
+each sub-network with the images in calibration.npz.
 """
 
 import shlex
@@ -36,12 +35,12 @@ from keras_resizable.workshop.runs.folders import LATEST
 FLAGS = flags.FLAGS
 flags.DEFINE_string("run", str(LATEST), "Folder of the run.")
 flags.DEFINE_multi_string(
-    "config", None, "Scale factors of a sub-network to evaluate; all if absent."
+    "config", None, "Scale factors of a sub-network to evaluate; by default all."
 )
 flags.DEFINE_integer(
     "explore",
     None,
-    "Number of sub-networks to evaluate on few images, instead of all on all.",
+    "Number of sub-networks to evaluate on few images, rather than all on all.",
 )
 flags.DEFINE_float("max_flops", None, "Maximum multiply-adds.")
 flags.DEFINE_float("max_latency_ms", None, "Maximum milliseconds on the device.")
@@ -51,13 +50,13 @@ flags.DEFINE_enum(
     "measure",
     None,
     ["host", "android", "browser"],
-    "Measure latencies: on this machine, a device on adb, or in a browser.",
+    "Measure latencies on this machine, on a phone by adb, or in a browser.",
 )
 flags.DEFINE_string(
     "device",
     None,
-    "Name of the device that is measured (host, or its model, if absent), and that "
-    "--max_latency_ms is for (the only one of the table if absent).",
+    "Name of the device: for the measurement (by default host, or its model), and "
+    "for --max_latency_ms (by default the only one in the table).",
 )
 flags.DEFINE_string("serial", None, "Android: serial number, if there are several.")
 flags.DEFINE_string("benchmark_binary", None, "Android: path of benchmark_model.")
@@ -107,7 +106,7 @@ def open_device():
 
 
 def build_table(run):
-    """Of the flags: the network, its table, and the name of the device, if any."""
+    """The network, its table, and the name of the device, if any, by the flags."""
     name = FLAGS.device
     with distribution.make_strategy(FLAGS.strategy).scope():
         network = run.finer_network(FLAGS.config or ())
@@ -158,10 +157,10 @@ def main(argv):
             calibrate=FLAGS.calibrate,
         )
         if unseen is None:
-            say("top1 is of the images that it was chosen with: see --validation of")
+            say("top1 is on the images used for the choice: see --validation of")
             say("`keras-resizable train`.")
         else:
-            say(f"On test images, which nothing was chosen with: {unseen[0]:.6g}")
+            say(f"On held-out test images: {unseen[0]:.6g}")
         where = ""
         if run.folder != LATEST:
             where = f" --model {shlex.quote(str(run.network_path))}"

@@ -1,4 +1,4 @@
-"""Trains a super-network.
+"""Trains a resizable network.
 
     keras-resizable train
     keras-resizable train --scales=1.0,0.9,0.8 --epochs=10
@@ -9,9 +9,9 @@
     keras-resizable train --from=EfficientNetB0 --image_size=96
     keras-resizable train --find_learning_rate
 
-Writes to a new folder runs/<time>-<network>, and saves after each epoch what is needed
-to resume: the same command resumes a run that was interrupted. The environment variable
-TFDS_DATA_DIR names the folder in which TensorFlow Datasets keeps its sets.
+Writes to a new folder runs/<time>-<network>. The same command resumes an interrupted
+run from its last epoch. The environment variable TFDS_DATA_DIR names the folder of
+TensorFlow Datasets.
 """
 
 import pathlib
@@ -46,8 +46,8 @@ flags.DEFINE_enum(
 flags.DEFINE_string(
     "config",
     None,
-    "Scale factors of the target: what --mode=individual trains alone, "
-    "--mode=resizable_aug trains last, and is evaluated after each epoch.",
+    "Scale factors of the target, which --mode=individual trains alone and "
+    "--mode=resizable_aug trains last. It is evaluated after each epoch.",
 )
 flags.DEFINE_enum(
     "strategy", "none", distribution.STRATEGIES, "Which devices to train on."
@@ -56,7 +56,7 @@ flags.DEFINE_bool("dry_run", False, "Only print what would be trained.")
 flags.DEFINE_bool(
     "find_learning_rate",
     False,
-    "Only suggest a learning rate, from a minute of training; writes a picture.",
+    "Only suggest a learning rate after a minute of training, with a picture.",
 )
 flags.DEFINE_bool("new_run", False, "Start a new run, even if one was interrupted.")
 flags.DEFINE_integer(
@@ -74,9 +74,9 @@ flags.DEFINE_string(
 )
 for _name, _about in FIELDS.items():
     if _name != "ours":
-        flags.DEFINE_string(_name, None, f"{_about} (The recipe's if absent.)")
+        flags.DEFINE_string(_name, None, f"{_about} (Default: the recipe's.)")
 flags.mark_flags_as_mutual_exclusive(["from", "network"])
-flags.DEFINE_alias("alpha", "width")  # As the MobileNets have it.
+flags.DEFINE_alias("alpha", "width")  # The name in Keras's MobileNets.
 
 
 def settings():
@@ -93,7 +93,7 @@ def settings():
 
 
 def print_plan():
-    """What would be trained, without the images."""
+    """Prints what would be trained, without reading the images."""
     recipe, mode, config = settings()
     num_images, classes, shape = size_of_set(recipe)
     shape = resolved_shape(shape, recipe.image_size)
@@ -102,7 +102,7 @@ def print_plan():
     network = make_network(recipe, mode, config, image_shape=shape, classes=classes)
     compile_network(
         network, recipe, mode, config, steps_per_epoch=steps
-    )  # As it is trained.
+    )  # As in training.
     for name in FIELDS:
         if name != "ours":
             mark = "  (ours)" if name in recipe.ours else ""
@@ -118,7 +118,7 @@ def print_plan():
 
 
 def find_learning_rate():
-    """Prints a learning rate for the batches and plans of the recipe, and draws why."""
+    """Prints and plots a learning rate for the batches and plans of the recipe."""
     recipe, mode, config = settings()
     keras.utils.set_random_seed(recipe.seed)
     keras.config.set_dtype_policy(recipe.precision)
@@ -140,7 +140,7 @@ def find_learning_rate():
 
 
 def train():
-    """Trains by the flags; returns the run."""
+    """Trains with the settings of the flags; returns the run."""
     recipe, mode, config = settings()
     return runs.train(
         recipe,

@@ -26,24 +26,24 @@ _NAMES_SHOWN = 3
 def load_folder(folder: str | os.PathLike, *, validation: float = 0.0) -> ImageSet:
     """Images in a folder for each class, in the layout that Keras uses.
 
-    Either `train/<class>/` and the first of `validation/<class>/`, `valid/<class>/`,
-    `val/<class>/` and `test/<class>/` that exists; or `<class>/` alone, where every
-    tenth image of a class, in the order of names, is a test image.
+    The layout is either `train/<class>/` and the first that exists of
+    `validation/<class>/`, `valid/<class>/`, `val/<class>/` and `test/<class>/`; or
+    `<class>/` alone, where every tenth image of a class, in the order of names, is a
+    test image.
 
-    With `validation` there are validation images: those of `validation/` (or `valid/`,
-    `val/`) if there is also a `test/`, otherwise this share of the training images of
-    each class, always the same. Of `<class>/` alone, an equal share is for tests. A
-    class of at least three images has at least one of each.
+    With `validation`, validation images come from `validation/` (or `valid/`, `val/`)
+    if there is also a `test/`; otherwise they are this share of each class's training
+    images, always the same ones. With `<class>/` alone, another such share is for
+    tests. A class with three or more images gets at least one of each kind.
 
     All images are decoded once, before training, and turned upright by their EXIF
-    orientation. Warnings list the files that are skipped with the reason (they cannot
-    be decoded, have a format that TensorFlow does not read, lie in deeper folders, or
-    are hidden), folders in which no image is left, and files with 16 bits per pixel
-    that are nearly black in 8.
+    orientation. Warnings list skipped files with the reason (not decodable, of a format
+    that TensorFlow does not read, in deeper folders, or hidden), folders without any
+    image left, and files with 16 bits per pixel that are nearly black in 8.
 
     Args:
         folder: Path of the folder.
-        validation: Share of a class for validation, less than a half.
+        validation: Share of each class for validation, less than a half.
 
     Returns:
         An `ImageSet` of JPEG, PNG, BMP or GIF files, and of WebP and JPEG XL where
@@ -93,7 +93,7 @@ def load_folder(folder: str | os.PathLike, *, validation: float = 0.0) -> ImageS
         )
     names = tuple(sorted(train))
     if unknown := sorted({*test, *(chosen or ())} - set(names)):
-        raise ValueError(f"{folder} has test images of {unknown}, but none to train.")
+        raise ValueError(f"{folder} has only test images of {unknown}.")
     return ImageSet(
         _split(train, names),
         _split(test, names),
@@ -104,7 +104,7 @@ def load_folder(folder: str | os.PathLike, *, validation: float = 0.0) -> ImageS
 
 
 def _holds_classes(folder):
-    """Whether a folder holds folders, rather than the images of a class."""
+    """Whether a folder holds folders rather than images."""
     if not folder.is_dir():
         return False
     entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
@@ -114,7 +114,7 @@ def _holds_classes(folder):
 
 
 def _parted(images, fraction, parts):
-    """Images by class to train with, and `parts` disjoint fractions of each class."""
+    """Training images by class, and `parts` disjoint fractions of each class."""
     taken: list[dict[str, list]] = [{} for _ in range(1 + parts)]
     for name, found in images.items():
         count = min(max(1, round(fraction * len(found))), (len(found) - 1) // parts)
@@ -126,7 +126,7 @@ def _parted(images, fraction, parts):
 
 
 def _by_class(folder):
-    """Images, as paths and tags of their orientation, by the name of their class."""
+    """Images, as paths and tags of their orientation, by name of the class."""
     left_out: dict[str, list] = collections.defaultdict(list)  # Paths by the problem.
     classes, paths = [], []
     for entry in sorted(folder.iterdir()):
@@ -157,7 +157,7 @@ def _by_class(folder):
         told = f"Left out {_files(count)} in {folder}: {'; '.join(reasons)}."
     if not images:
         raise FileNotFoundError(
-            f"No images in {folder.resolve()}. A set of images has a folder for "
+            f"No images in {folder.resolve()}. A set of images needs a folder for "
             f"each class, with files of {sorted(SUFFIXES)}.{told and ' ' + told}"
         )
     if told:
@@ -172,7 +172,7 @@ def _by_class(folder):
     if without:
         number = "1 class" if len(without) == 1 else f"{len(without):,} classes"
         _warn_once(
-            f"Left out {number} of {folder}, in which no image can be read: "
+            f"Left out {number} of {folder}, without any readable image: "
             f"{_first(without, folder)}."
         )
     return images
@@ -185,7 +185,7 @@ def _warn_once(message):
 
 
 def _problem(path, folder):
-    """Why a path is not an image of a class; "" if it may be, None to ignore it."""
+    """Why a path is not an image; "" if it may be one, None to ignore it."""
     *folders, name = path.relative_to(folder).parts
     is_named = is_named_as_image(name)
     has_suffix = path.suffix.lower() in SUFFIXES
@@ -210,7 +210,7 @@ def _files(count):
 
 
 def _first(paths, folder):
-    """The first few paths relative to a folder, quoted."""
+    """The first few paths, relative to a folder and quoted."""
     names = [repr(str(path.relative_to(folder))) for path in paths[:_NAMES_SHOWN]]
     return ", ".join(names + ["..."] * (len(paths) > _NAMES_SHOWN))
 

@@ -20,7 +20,7 @@ from keras_resizable.utils.files import cache_folder, replacing
 from keras_resizable.utils.quiet import quiet_libraries
 
 _LOG = logging.getLogger(__name__)
-# Names of files that are read, if this version of TensorFlow knows the format.
+# Suffixes of readable files, if this version of TensorFlow knows the format.
 SUFFIXES = {
     *(".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg"),
     *(".jxl", ".png", ".webp"),
@@ -32,15 +32,15 @@ _SIGNATURES = (
     *(b"\xff\x0a", b"\x00\x00\x00\x0cJXL "),
 )
 _OTHER_SIGNATURES = (b"II*\x00", b"MM\x00*", b"\x00\x00\x00\x0cjP  ")
-_DARK = 64  # Of 255: the maximum of fewer than 14 bits.
+_DARK = 64  # A maximum below this, of 255, means fewer than 14 used bits.
 _AT_ONCE = 1000
 _SECONDS_TO_TELL = 10  # Longer checks print their progress, and keep the result.
 
 
 class Checked(typing.NamedTuple):
-    """Why a file cannot be read, if so; its EXIF orientation (1 to 8, 1 is upright).
+    """Why a file cannot be read, or None; its EXIF orientation (1 to 8, 1 is upright).
 
-    `is_dark` is set for 16 bits per pixel that are nearly black when read with 8.
+    `is_dark` marks images of 16 bits per pixel that are nearly black in 8 bits.
     """
 
     problem: str
@@ -49,7 +49,7 @@ class Checked(typing.NamedTuple):
 
 
 def is_named_as_image(name: str) -> bool:
-    """Whether a file has the suffix of an image, of any format."""
+    """Whether a file has the suffix of an image of any format."""
     return pathlib.PurePath(name).suffix.lower() in SUFFIXES | _OTHER_SUFFIXES
 
 
@@ -66,7 +66,7 @@ def begins_as_image(path: str | os.PathLike) -> bool:
 def check_images(
     paths: Sequence[str | os.PathLike], folder: str | os.PathLike
 ) -> list[Checked]:
-    """Decodes all images of a folder once, on all cores, as training will.
+    """Decodes all images of a folder once as in training, on all cores.
 
     The result of a long check is kept until a file changes.
     """
@@ -84,7 +84,7 @@ def check_images(
         quiet_libraries(),
         concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
     ):
-        warnings.simplefilter("ignore")  # Pillow's, of large images and odd EXIF data.
+        warnings.simplefilter("ignore")  # On large images and odd EXIF data.
         for first in range(0, len(paths), _AT_ONCE):
             results += pool.map(_check, paths[first : first + _AT_ONCE])
             now = time.monotonic()
@@ -98,12 +98,12 @@ def check_images(
             with replacing(kept) as temporary:
                 temporary.write_text(json.dumps(results))
         except OSError:
-            pass  # The next check takes as long.
+            pass  # The next check is not faster, then.
     return results
 
 
 def _path_of_result(paths):
-    """The path of the kept result for files of these sizes and times."""
+    """The path of the kept result for these files, sizes and times."""
     files = hashlib.sha256(tf.__version__.encode())
     for path in paths:
         try:

@@ -1,4 +1,4 @@
-"""What all sources of images have in common."""
+"""Sets of labelled images from any source."""
 
 import collections.abc
 import dataclasses
@@ -19,15 +19,14 @@ Arrays = tuple[np.ndarray, np.ndarray]  # Images and labels.
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Labelled images that can be read again and again.
+    """Labelled images, to read as often as needed.
 
     Attributes:
         num_images: Number of images.
         read: Callable from a seed to a `tf.data.Dataset` of `(image, label)`. The
             image is encoded (a string) or uint8 `(height, width, channels)`, the
-            label an integer. If the seed is None, the order is that of the source;
-            otherwise the seed, an int64 scalar that may be a tensor, alone
-            determines the order.
+            label an integer. With None the images come in the order of the source; a
+            seed, an int64 scalar that may be a tensor, determines the order.
     """
 
     num_images: int
@@ -40,7 +39,7 @@ class ImageSet:
 
     Attributes:
         train: The training `Split`.
-        test: The `Split` to evaluate with.
+        test: The test `Split`.
         class_names: Names of the classes.
         image_shape: `(height, width, channels)`; height and width are None if they
             vary.
@@ -55,7 +54,7 @@ class ImageSet:
 
 
 def describe(image_set: ImageSet) -> dict[str, Any]:
-    """Identifies a set without reading its images, as a dictionary for JSON."""
+    """A dictionary for JSON that identifies a set without reading its images."""
     names = json.dumps(image_set.class_names).encode()
     return {
         "train": image_set.train.num_images,
@@ -65,7 +64,7 @@ def describe(image_set: ImageSet) -> dict[str, Any]:
 
 
 def take_train(image_set: ImageSet, count: int, skip: int = 0) -> ImageSet:
-    """An `ImageSet` with fewer training images, always the same.
+    """Returns an `ImageSet` with fewer training images, always the same ones.
 
     Args:
         image_set: An `ImageSet`.
@@ -73,7 +72,7 @@ def take_train(image_set: ImageSet, count: int, skip: int = 0) -> ImageSet:
         skip: Number of images to draw first and skip.
 
     Raises:
-        ValueError: If there are fewer.
+        ValueError: If there are not enough training images.
     """
     left = image_set.train.num_images - integer("skip", skip, 0)
     number("count", count, 1, left, kind=numbers.Integral)
@@ -85,10 +84,10 @@ def take_train(image_set: ImageSet, count: int, skip: int = 0) -> ImageSet:
 
 
 def hold_out(image_set: ImageSet, count: int) -> ImageSet:
-    """An `ImageSet` whose test images are `count` of the training images.
+    """Returns an `ImageSet` with `count` training images as its test images.
 
-    They are always the same. Settings that were chosen on the real test images would
-    look better than they are.
+    These are always the same. Use it to choose settings: if the real test images chose
+    them, results would look better than they are.
     """
     num_images = image_set.train.num_images
     number("count", count, 1, below=num_images, kind=numbers.Integral)
@@ -98,7 +97,7 @@ def hold_out(image_set: ImageSet, count: int) -> ImageSet:
 
 
 def with_validation(image_set: ImageSet, fraction: float) -> ImageSet:
-    """An `ImageSet` that uses a fraction of its training images for validation."""
+    """Returns an `ImageSet` with a share of the training images for validation."""
     count = count_validation(image_set.train.num_images, fraction)
     rest = hold_out(image_set, count)
     return dataclasses.replace(rest, test=image_set.test, validation=rest.test)
@@ -112,13 +111,13 @@ def count_validation(num_images: int, fraction: float) -> int:
 def from_arrays(
     train: Arrays, test: Arrays, class_names: Iterable[str] | None = None
 ) -> ImageSet:
-    """An `ImageSet` of arrays in memory.
+    """Makes an `ImageSet` from arrays.
 
     Args:
         train: Images and labels: uint8 arrays `(images, height, width)` or with
             channels last, and integers `(images,)` or `(images, 1)`.
-        test: Images and labels to evaluate with.
-        class_names: Names of the classes; their numbers if absent.
+        test: Test images and labels, in the same form.
+        class_names: Names of the classes; by default their numbers.
 
     Raises:
         ValueError: If images are not uint8 or differ in channels, or labels are not
@@ -142,8 +141,8 @@ def from_arrays(
         channels = parts[0][0].shape[3:]
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3:] != channels:
             raise ValueError(
-                "Images are uint8, from 0 to 255, (images, height, width) or with "
-                "channels last, as many to train as to test. Received: "
+                "Images must be uint8, from 0 to 255, (images, height, width) or with "
+                "channels last, with the same channels in both sets. Received: "
                 f"{images.dtype} {images.shape}"
             )
         known = np.unique(labels)
@@ -178,12 +177,12 @@ def _split(images, labels):
 def shuffled(
     dataset: tf.data.Dataset, buffer_size: int, seed: int | tf.Tensor | None
 ) -> tf.data.Dataset:
-    """Shuffles in an order that depends only on the seed; None keeps the order."""
+    """Shuffles in an order that only depends on the seed; None keeps the order."""
     if seed is None:
         return dataset
 
     def shuffle(seed):
-        # The seed of this graph; otherwise the order would depend on the program's.
+        # Set this graph's seed; otherwise the order would depend on the program's.
         tf.random.set_seed(1)
         return dataset.shuffle(buffer_size, seed, reshuffle_each_iteration=False)
 

@@ -1,4 +1,4 @@
-"""Images that are kept next to a trained network, for later evaluation."""
+"""Images kept next to a trained network, for calibration and evaluation."""
 
 import os
 
@@ -21,7 +21,7 @@ def save_images(
 ) -> None:
     """Writes randomly drawn images and their labels to a `.npz` file.
 
-    They are preprocessed as for evaluation; `max_bytes` is of pixels.
+    They are preprocessed as for evaluation; `max_bytes` limits the pixels.
     """
     count = min(max_images, max(1, int(max_bytes / np.prod(image_shape))))
     dataset = eval_dataset(split, image_shape, 1, center_crop=center_crop, order_seed=0)
@@ -34,7 +34,7 @@ def save_images(
 
 
 def load_images(path: str | os.PathLike, batch_size: int = 250) -> tf.data.Dataset:
-    """Reads what `save_images` wrote, as `eval_dataset` returns it.
+    """Reads a file of `save_images`, in the form of `eval_dataset`.
 
     Raises a FileNotFoundError, or a DamagedFileError.
     """

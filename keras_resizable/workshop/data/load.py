@@ -34,23 +34,23 @@ def load(
     *,
     validation: float = 0.0,
 ) -> ImageSet:
-    """Loads an image classification set, from any source.
+    """Loads an image classification set from any source.
 
     Args:
         dataset: `"sample"` for the embedded sample of Fashion-MNIST, the path of a
             folder of images by class, or the name of a set of TensorFlow Datasets.
-        data_dir: Folder in which TensorFlow Datasets keeps its sets; that of the
-            environment variable `TFDS_DATA_DIR`, or its default, if absent.
-        validation: Share of the training images for validation; for a folder of images
-            by class see `load_folder`.
+        data_dir: Folder of TensorFlow Datasets; by default the environment variable
+            `TFDS_DATA_DIR`, or else the package's default.
+        validation: Share of the training images for validation; for folders see
+            `load_folder`.
 
     Returns:
         An `ImageSet`; its `validation` is None if the share is 0.
 
     Raises:
         FileNotFoundError: If there is no such folder, or it holds no images.
-        ValueError: If there is no such set, or it is damaged.
-        ImportError: If it needs an extra that is not installed.
+        ValueError: If there is no such set, or the set is damaged.
+        ImportError: If the set needs an extra that is not installed.
 
     Example:
 
@@ -76,7 +76,7 @@ def load(
 
 
 def load_sample() -> tuple[Arrays, Arrays]:
-    """Training and test arrays of the sample, as `keras.datasets` has them."""
+    """Training and test arrays of the sample, in the form of `keras.datasets`."""
     with np.load(SAMPLE) as sample:
         return (
             (sample["x_train"], sample["y_train"]),

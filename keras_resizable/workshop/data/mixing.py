@@ -1,4 +1,4 @@
-"""Augmentations of Keras's own layers, as pure functions of a seed."""
+"""Augmentations by Keras's layers, as pure functions of a seed."""
 
 import math
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from keras_resizable.utils.arguments import number
 def make_image_augmenter(
     rand_augment: float,
 ) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """RandAugment of a magnitude, or nothing if 0, as `(image, seed) -> image`.
+    """RandAugment of a magnitude, 0 for none, as `(image, seed) -> image`.
 
     RandAugment (Cubuk et al., 2019, https://arxiv.org/abs/1909.13719) replaces the
     paper's AutoAugment, which Keras does not have.
@@ -26,7 +26,7 @@ def make_image_augmenter(
 def make_batch_augmenter(
     cutout: float, mixup: float, cutmix: float
 ) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """Augmentations that are not 0, as `(images, labels, seed) -> (images, labels)`.
+    """Augmentations by non-zero settings, `(images, labels, seed) -> (images, labels)`.
 
     Cutout (DeVries & Taylor, 2017, https://arxiv.org/abs/1708.04552), mixup (Zhang et
     al., 2017, https://arxiv.org/abs/1710.09412) and CutMix (Yun et al., 2019,
@@ -36,7 +36,7 @@ def make_batch_augmenter(
     if number("cutout", cutout, 0, 1):
         augmenters.append(
             keras.layers.RandomErasing(
-                factor=(1.0, 1.0),  # Always; the scale is that of the area.
+                factor=(1.0, 1.0),  # Always; `scale` is of the area.
                 scale=(cutout**2, cutout**2),
                 fill_value=127.5,
                 dtype="float32",

@@ -10,12 +10,12 @@ _TAG = b"orientation "
 
 
 def orientation_tag(orientation: int) -> bytes:
-    """What to append to an encoded image; nothing for 1, which is upright."""
+    """The bytes to append to an encoded image; none for 1, which is upright."""
     return _TAG + str(orientation).encode() if orientation != 1 else b""
 
 
 def read_orientation(image: tf.Tensor) -> tf.Tensor:
-    """The orientation in the tag of an encoded image, an int32 scalar; 1 without."""
+    """The orientation in an encoded image's tag, an int32 scalar; 1 without a tag."""
     length = len(_TAG) + 1
     # Pad short strings, which are not images, so that the decoder reports them.
     end = tf.strings.substr(tf.strings.join([" " * length, image]), -length, length)
@@ -39,7 +39,7 @@ def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 
 
 def upright_size(size: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Height and width, `(2,)`, of an image when it is upright."""
+    """Height and width, `(2,)`, of an upright image."""
     transposed, _, _ = _steps(orientation)
     return tf.where(transposed, size[::-1], size)
 
@@ -47,7 +47,7 @@ def upright_size(size: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 def stored_window(
     window: tf.Tensor, size: tf.Tensor, orientation: tf.Tensor
 ) -> tf.Tensor:
-    """The window in the stored image, of one in the upright image of a `size`.
+    """Converts a window in an upright image of a `size` to the stored image.
 
     Windows are `(top, left, height, width)`, sizes `(height, width)`.
     """

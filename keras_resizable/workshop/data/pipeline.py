@@ -29,18 +29,17 @@ def train_dataset(
     num_shards: int = 1,
     shard: int = 0,
 ) -> tf.data.Dataset:
-    """An endless stream of batches to train with.
+    """Makes an endless stream of training batches.
 
-    An epoch is `image_set.train.num_images // batch_size` batches, and is shuffled
-    again each time. The images of a step and their augmentation depend on the seed and
-    the step alone: a run that starts at a later step continues as if it had never
-    stopped.
+    An epoch is `image_set.train.num_images // batch_size` batches, in a new random
+    order each time. The images of a step and their augmentation depend only on the seed
+    and the step, so that a resumed run gets the same batches as an uninterrupted one.
 
     Args:
         image_set: An `ImageSet`.
         batch_size: Images per step, of all shards together.
-        image_size: Height and width of the images, one number or two; those of the set
-            if absent.
+        image_size: Height and width of the images, one number or two; by default the
+            set's.
         augmentation: `"none"`; `"pad_crop_flip"`, for small images: mirrored margins
             of an eighth of the size, a random crop, a random flip; or `"inception"`
             (Szegedy et al., 2015, https://arxiv.org/abs/1409.4842): a random crop of 8
@@ -53,14 +52,14 @@ def train_dataset(
         cutmix: Alpha of CutMix, from 0 to 1; 0 for none.
         seed: Seed of all randomness, an integer.
         start_step: Number of steps to skip.
-        num_shards: Number of workers, which share the images of every step.
+        num_shards: Number of workers that share the images of every step.
         shard: Number of this worker, from 0.
 
     Returns:
         A `tf.data.Dataset` of float32 `(batch_size, height, width, channels)` in
         [-1, 1], and one-hot labels `(batch_size, classes)`. With several shards a batch
-        holds this shard's part of `num_shards` steps, which `tf.distribute` splits
-        among its replicas; the dataset's options prevent it from sharding again.
+        holds this shard's part of `num_shards` steps, and `tf.distribute` splits it
+        among the replicas; options of the dataset prevent further sharding.
 
     Raises:
         ValueError: If an argument is not valid, or the images do not fill a batch.
@@ -113,7 +112,7 @@ def train_dataset(
     dataset = tf.data.Dataset.range(first_epoch, tf.int64.max)
     dataset = dataset.flat_map(records_of_epoch)
     dataset = dataset.map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
-    # First this shard's part of one step, so that mixing depends on the step alone.
+    # Batch this shard's part of one step first: mixing then only depends on the step.
     dataset = dataset.batch(batch_size // num_shards, drop_remainder=True)
     dataset = dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
     if num_shards > 1:
@@ -129,10 +128,16 @@ def steps_per_epoch(images: ImageSet | int, batch_size: int) -> int:
         batch_size: Images per step.
 
     Raises:
-        ValueError: If `batch_size` is less than 1, or more than these images.
+        ValueError: If `batch_size` is less than 1, or more than the number of images.
     """
     count = images.train.num_images if isinstance(images, ImageSet) else images
-    return count // number("batch_size", batch_size, 1, count, kind=numbers.Integral)
+    steps = count // integer("batch_size", batch_size, 1)
+    if not steps:
+        raise ValueError(
+            f"`batch_size` must not exceed the {count} training images. "
+            f"Received: batch_size={batch_size}"
+        )
+    return steps
 
 
 def eval_dataset(
@@ -144,7 +149,7 @@ def eval_dataset(
     num_classes: int | None = None,
     order_seed: int | None = None,
 ) -> tf.data.Dataset:
-    """All images of a split once, to evaluate or calibrate with.
+    """Makes batches of all images of a split, for evaluation or calibration.
 
     Args:
         split: A `Split` of an `ImageSet`.
@@ -152,8 +157,9 @@ def eval_dataset(
         batch_size: Images per batch; the last batch may have fewer.
         center_crop: Whether to take the central square of 87.5 % of the shorter
             side, rather than the whole.
-        num_classes: Number of classes, for one-hot labels; else labels are integers.
-        order_seed: Seed of the order; the order of the source if absent.
+        num_classes: Number of classes, for one-hot labels; by default labels are
+            integers.
+        order_seed: Seed of the order; by default the order of the source.
 
     Returns:
         A `tf.data.Dataset` of float32 `(batch, height, width, channels)` in
@@ -183,12 +189,12 @@ def eval_dataset(
 def preprocess(
     images: tf.Tensor, image_shape: tuple[int, int, int], center_crop: bool = False
 ) -> tf.Tensor:
-    """The preprocessing of `eval_dataset`, as TensorFlow operations.
+    """Does the preprocessing of `eval_dataset` in TensorFlow operations.
 
     Args:
         images: uint8 `(batch, height, width, channels)` of any size.
         image_shape: `(height, width, channels)` of the result.
-        center_crop: As `eval_dataset` has it.
+        center_crop: As in `eval_dataset`.
 
     Returns:
         float32 `(batch, *image_shape)` in [-1, 1].
@@ -202,7 +208,7 @@ def preprocess(
 
 
 def _finished(dataset, num_batches, auto_shard_policy):
-    """The dataset with its number of batches, its sharding, and prefetched."""
+    """The prefetched dataset, with its number of batches and sharding policy."""
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = (
@@ -215,7 +221,7 @@ def resolved_shape(
     image_shape: tuple[int | None, int | None, int],
     image_size: int | tuple[int, int] | None = None,
 ) -> tuple[int, int, int]:
-    """The shape of a set's images after resizing to `image_size`, if it is given."""
+    """The shape of a set's images, resized to `image_size` if given."""
     height, width, channels = image_shape
     if image_size is not None:
         height, width = (
@@ -224,11 +230,11 @@ def resolved_shape(
         )
     if height is None or width is None:
         raise ValueError(
-            "The images are of several sizes: give an `image_size` to resize them to."
+            "The images have several sizes: give an `image_size` to resize them to."
         )
     return height, width, channels
 
 
 def _to_range(images):
-    """Pixels from [0, 255] to [-1, 1]."""
+    """Maps pixels from [0, 255] to [-1, 1]."""
     return images / 127.5 - 1.0

@@ -1,4 +1,4 @@
-"""From an image of a set to one that a network takes, in a `tf.data` graph.
+"""Preprocessing single images in a `tf.data` graph.
 
 Images are encoded (strings) or uint8 arrays, and become float32 in [0, 255]. All
 randomness comes from a seed, a tensor of two integers, so that a resumed run sees the
@@ -15,14 +15,14 @@ from keras_resizable.workshop.data.orientation import (
 )
 
 AUGMENTATIONS = ("none", "pad_crop_flip", "inception")
-# Central crop, of the shorter side, as most ImageNet networks are evaluated.
+# Central crop, relative to the shorter side, usual for ImageNet networks.
 CENTER = 0.875
 
 
 def train_image(
     image: tf.Tensor, shape: tuple[int, int, int], augmentation: str, seed: tf.Tensor
 ) -> tf.Tensor:
-    """An image to train with, float32 `shape`; see `train_dataset`."""
+    """An augmented training image, float32 `shape`; see `train_dataset`."""
     seeds = tf.random.experimental.stateless_split(seed, 5)
     if augmentation == "inception":
         image = _crop(image, shape, lambda size: _random_window(size, seeds[0]))
@@ -48,14 +48,14 @@ def train_image(
 def eval_image(
     image: tf.Tensor, shape: tuple[int, int, int], center_crop: bool
 ) -> tf.Tensor:
-    """An image to evaluate with, float32 `shape`; see `eval_dataset`."""
+    """An image for evaluation, float32 `shape`; see `eval_dataset`."""
     if center_crop:
         return _crop(image, shape, _central_window)
     return _resize(decode(image, shape[2]), shape)
 
 
 def decode(image: tf.Tensor, channels: int) -> tf.Tensor:
-    """A decoded image, uint8 `(height, width, channels)`, upright by its tag."""
+    """Decodes an image, uint8 `(height, width, channels)`, and turns it upright."""
     if image.dtype != tf.string:
         return image
     decoded = tf.io.decode_image(image, channels, expand_animations=False)

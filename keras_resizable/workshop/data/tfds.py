@@ -15,20 +15,20 @@ _SHUFFLE_BUFFER = 10_000
 
 
 def load_tfds(name: str, data_dir: str | os.PathLike | None = None) -> ImageSet:
-    """A set of TensorFlow Datasets, which is prepared first if needed.
+    """Loads a set of TensorFlow Datasets, and prepares it first if needed.
 
     Args:
-        name: Its name, such as `"cifar10"` or `"imagenet2012"`.
-        data_dir: Folder of prepared sets; that of the environment variable
-            `TFDS_DATA_DIR`, or the default of TensorFlow Datasets, if absent.
+        name: Name of the set, such as `"cifar10"` or `"imagenet2012"`.
+        data_dir: Folder of prepared sets; by default the environment variable
+            `TFDS_DATA_DIR`, or else the default of TensorFlow Datasets.
 
     Returns:
-        An `ImageSet` of encoded images; `test` is the split `"validation"` if there
+        An `ImageSet` of encoded images; its `test` is the split `"validation"` if there
         is one, else `"test"`.
 
     Raises:
-        ValueError: If there is no such set, it cannot be prepared, or it is not one of
-            labelled images to train and to test with.
+        ValueError: If there is no such set, or the set cannot be prepared, or has no
+            labelled training and test images.
         ImportError: If the extra `data` is not installed.
     """
     tfds = import_extra("tensorflow_datasets", "data")
@@ -36,11 +36,11 @@ def load_tfds(name: str, data_dir: str | os.PathLike | None = None) -> ImageSet:
         builder = tfds.builder(name, data_dir=data_dir)
         image, label = _keys(tfds, builder)
         builder.download_and_prepare(file_format="tfrecord")
-    except (AssertionError, ValueError) as error:  # Some are downloaded by hand.
+    except (AssertionError, ValueError) as error:  # Some sets need a manual download.
         base = re.split("[/:]", name)[0]
         similar = difflib.get_close_matches(base, tfds.list_builders())
         raise ValueError(
-            f"{name!r} is no folder, and TensorFlow Datasets cannot load it: "
+            f"{name!r} is not a folder, and TensorFlow Datasets cannot load it: "
             f"{first_line(error)}"
             + (f" Similar are: {', '.join(similar)}." if similar else "")
         ) from error

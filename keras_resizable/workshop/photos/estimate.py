@@ -20,18 +20,18 @@ _TIMED_STEPS = 3
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What `to_phone` would do, and about how long its training would take.
+    """A plan of `to_phone`, with its approximate training time.
 
     Attributes:
         classes: Names of the classes.
         num_train: Number of training photos.
         num_validation: Number of validation photos.
         num_test: Number of test photos.
-        image_shape: `(height, width, channels)` to train with.
+        image_shape: `(height, width, channels)` for training.
         num_sub_networks: Number of sub-networks to choose from.
         flops: Multiply-adds of the cheapest and of the most expensive of them.
         steps: Number of training steps of each part, at most.
-        seconds: About how long the steps of each part take on this machine, without
+        seconds: Approximate time of each part's steps on this machine, without
             evaluating sub-networks and writing files.
         folder: Folder of the job that it would resume or return, if any.
     """
@@ -49,17 +49,17 @@ class Estimate:
 
 
 def estimate(job: Job, *, root: str | os.PathLike = "runs") -> Estimate:
-    """What a job would do, and about how long it would take, from a few timed steps.
+    """Plans a job, and estimates its training time from a few timed steps.
 
     Args:
         job: A `Job`.
         root: Folder of all runs.
 
     Returns:
-        An `Estimate` of the whole job, even if a part is done.
+        An `Estimate` of the whole job, even if parts of it are done.
 
     Raises:
-        As `to_phone`, before anything is written.
+        The errors of `to_phone` that come before it writes anything.
     """
     material = read(job)
     images, recipe, network = material.images, material.recipe, material.untrained()
@@ -101,7 +101,7 @@ def _time_step(network, recipe, images):
     network.compile("sgd", "categorical_crossentropy", split_batch=recipe.split_batch)
     batches = train_data(recipe, images).prefetch(1)
     options = {"verbose": 0, "shuffle": False}
-    network.fit(batches, steps_per_epoch=1, **options)  # Which traces it.
+    network.fit(batches, steps_per_epoch=1, **options)  # Traces the step.
     began = time.perf_counter()
     network.fit(batches, steps_per_epoch=_TIMED_STEPS, **options)
     return (time.perf_counter() - began) / _TIMED_STEPS

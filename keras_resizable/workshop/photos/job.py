@@ -20,7 +20,7 @@ from keras_resizable.workshop.recipes.recipe import (
 )
 from keras_resizable.workshop.recipes.source_models import APPLICATIONS, is_source
 
-# The defaults: as many epochs, or with few photos as many steps.
+# The defaults: epochs, and the least number of steps.
 EPOCHS = {
     "head_epochs": (5, 100),
     "epochs": (20, 500),
@@ -37,32 +37,32 @@ WeightsFile = Annotated[FilePath, pydantic.AfterValidator(os.fspath)]
     config={"use_attribute_docstrings": True, "extra": "forbid"},
 )
 class Job:
-    """The settings of `to_phone`. Text is read as values.
+    """The settings of `to_phone`. Values may be given as text.
 
     Raises:
         ValueError: If a value is not valid.
     """
 
     images: Path
-    """Folder with a folder of photos for each class, or a name of TensorFlow Datasets;
-    see `data.load`. Of a folder without test photos, 15 % of each class are test
-    photos, and another 15 % validation photos."""
+    """Folder with a folder of photos for each class, or the name of a TensorFlow
+    Datasets set; see `data.load`. Without test photos in the folder, 15 % of each class
+    are test photos, and another 15 % validation photos."""
     model: Path = "MobileNetV3Small"
-    """The model to start from: a name of keras.applications; a .keras file, whose
-    classifier is replaced if it has other classes; or a network of this library that is
-    not in keras.applications, such as ResNet20, with random weights."""
+    """The model to start from: a name in keras.applications; a .keras file, whose
+    classifier is replaced if the number of classes differs; or, with random weights, a
+    network that only this library has, such as ResNet20."""
     weights: Annotated[Literal["imagenet"] | WeightsFile | None, OrNone] = "imagenet"
     """Weights of a keras.applications model: imagenet, a .weights.h5 file without the
     classifier, or None for random weights: then the resizable network is trained at
     once, without a teacher."""
     input_range: Annotated[tuple[float, float] | None, FromText] = None
-    """The values of pixels 0 and 255 that the model in a .keras file takes; by default
-    0,255 for one that begins with a Rescaling layer, else -1,1. Files take -1 to 1."""
+    """The input values of a .keras file's model for pixels 0 and 255; by default 0,255
+    if it begins with a Rescaling layer, else -1,1. The .tflite files take -1 to 1."""
     scales: Floats = (1.0, 0.75, 0.5)
     """Scale factors of the resizable network."""
     image_size: Annotated[PositiveInt | None, OrNone] = None
-    """Height and width to train with; by default the size that the .keras file takes,
-    or the size of the images if it is the same for all, or 224."""
+    """Height and width for training; by default the input size of the .keras file, or
+    the photos' common size, or 224."""
     max_latency_ms: Annotated[Maximum, OrNone] = None
     """Maximum milliseconds of the float32 sub-network on the device, as the sum of its
     pieces."""
@@ -75,23 +75,24 @@ class Job:
     max_loss: Fraction = 0.02
     """Accuracy that an int8 file may lose, from 0 to 1."""
     head_epochs: Annotated[NonNegativeInt | None, OrNone] = None
-    """Epochs that train only the classifier; 5, or 100 steps, by default."""
+    """Epochs of training only the classifier; by default 5, at least 100 steps."""
     epochs: Annotated[PositiveInt | None, OrNone] = None
-    """Maximum epochs that train the whole model, stopped when the accuracy on the
-    validation photos no longer rises; 20, or 500 steps, by default."""
+    """Maximum epochs of training the whole model, which stops when the accuracy on the
+    validation photos no longer rises; by default 20, at least 500 steps."""
     resizable_epochs: Annotated[PositiveInt | None, OrNone] = None
-    """Epochs of the resizable network; 20, or 500 steps, by default."""
+    """Epochs of the resizable network; by default 20, at least 500 steps."""
     tuning_epochs: Annotated[PositiveInt | None, OrNone] = None
-    """Epochs of the chosen sub-network; 5, or 100 steps, by default."""
+    """Epochs of fine-tuning the chosen sub-network; by default 5, at least 100
+    steps."""
     validation: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
-    """Share of each class for validation."""
+    """Share of each class for validation, and for tests if there are no test photos."""
     seed: int = 0
-    """Seed of weights and of the order of photos."""
+    """Seed of weights and of the photos' order."""
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Self:
         if self.is_application:
-            is_source(APPLICATIONS + self.model)  # It is there.
+            is_source(APPLICATIONS + self.model)  # Raises if it does not exist.
         check_scales(self.scales)
         if self.input_range is not None and self.input_range[0] == self.input_range[1]:
             raise ValueError(f"Two values. Received: input_range={self.input_range}")
@@ -124,7 +125,7 @@ class Job:
         return pathlib.Path(self.model).stem.lower()
 
     def passes(self, name: str, steps_per_epoch: int) -> int:
-        """The number of epochs by one of `EPOCHS`."""
+        """The number of epochs for a name in `EPOCHS`."""
         given = getattr(self, name)
         epochs, steps = EPOCHS[name]
         return max(epochs, -(-steps // steps_per_epoch)) if given is None else given
@@ -133,7 +134,7 @@ class Job:
         """Raises a `ValueError` if browsers cannot run the files."""
         if self.io == "int8":
             raise ValueError(
-                "Browsers take no int8 images, but files that are int8 inside: "
+                "Browsers take float32 images, also for files that are int8 inside: "
                 "io='float32' (--io=float32)."
             )
 

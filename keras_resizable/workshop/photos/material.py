@@ -1,4 +1,4 @@
-"""Everything that a job reads: its photos, its model, and what follows from them."""
+"""The photos and the model of a job, and the recipe that follows from them."""
 
 import dataclasses
 import functools
@@ -25,8 +25,8 @@ from keras_resizable.workshop.recipes.source_models import APPLICATIONS, load_st
 
 # These settings may change without another training.
 _CHOICES = ("max_latency_ms", "max_flops", "min_top1", "io", "max_loss")
-_IMAGE_SIZE = 224  # Where photos have several sizes.
-_SMALL = 96  # Below, random crops of other sizes leave too little.
+_IMAGE_SIZE = 224  # If photos have several sizes.
+_SMALL = 96  # Below this, random crops of varying size leave too little.
 _IMAGES_PER_SHARE = 32
 _FEWEST_PER_SHARE = 16
 _MAX_EVALUATED = 1024  # Sub-networks.
@@ -34,11 +34,11 @@ _MAX_EVALUATED = 1024  # Sub-networks.
 
 @dataclasses.dataclass(frozen=True)
 class Material:
-    """What `read` has read.
+    """The photos and the model of a job, from `read`.
 
     Attributes:
         job: The job.
-        photos: Its photos; `test` are the test photos.
+        photos: The photos; `test` are the held-out test photos.
         model: The model in its .keras file, if any.
     """
 
@@ -48,13 +48,13 @@ class Material:
 
     @functools.cached_property
     def images(self) -> data.ImageSet:
-        """The photos to train and to choose with: `test` are the validation photos."""
+        """The photos with the validation photos as `test`."""
         assert self.photos.validation is not None
         return dataclasses.replace(self.photos, test=self.photos.validation)
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """`(height, width, channels)` to train with."""
+        """`(height, width, channels)` for training."""
         return resolved_shape(self.images.image_shape, self.recipe.image_size)
 
     @property
@@ -64,7 +64,7 @@ class Material:
 
     @functools.cached_property
     def recipe(self) -> recipes.Recipe:
-        """The recipe of the resizable network, without learning rate and teacher."""
+        """The resizable network's recipe, without learning rate and teacher."""
         job, images = self.job, self.images
         size = job.image_size or _square_of(self.model)
         if size is None and None in images.image_shape:
@@ -82,7 +82,7 @@ class Material:
             batch_size=batch,
             split_batch=is_split,
             scales=job.scales,
-            learning_rate=0.1,  # Until a range test has found another.
+            learning_rate=0.1,  # Replaced by a range test's.
             schedule="cosine",
             warmup=0.05,
             nesterov=True,
@@ -92,7 +92,7 @@ class Material:
         )
 
     def untrained(self) -> ResizableNetwork:
-        """The resizable network, to count and to time.
+        """The untrained resizable network, for its FLOPs and timing.
 
         Raises:
             ValueError: If the model cannot be converted.
@@ -136,9 +136,9 @@ def read(job: Job) -> Material:
     """Reads the photos and the model of a job.
 
     Raises:
-        FileNotFoundError: If photos or model are not there.
-        ValueError: If there are too few photos, only one class, or no stock Keras
-            model in the file.
+        FileNotFoundError: If photos or model are missing.
+        ValueError: If there are too few photos or only one class, or if the file does
+            not hold a stock Keras model.
     """
     photos = data.load(job.images, validation=job.validation)
     if len(photos.class_names) < 2:
@@ -151,20 +151,20 @@ def read(job: Job) -> Material:
 
 
 def settings_of(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The settings that determine training, and those that select and write."""
+    """The settings that determine training, and the other ones."""
     settings = json.loads(json.dumps(dataclasses.asdict(job)))
     choice = {name: settings.pop(name) for name in _CHOICES}
     folder = folder_of_photos(job)
     if folder.is_dir():
-        settings["images"] = os.fspath(folder)  # However it is spelled.
-    # The purpose of each photo follows from all of them.
+        settings["images"] = os.fspath(folder)  # In any spelling.
+    # The split of the photos depends on all of them.
     settings["photos"] = digest_of_photos(job)
     settings["model_file"] = digest_of_model(job)
     return settings, choice
 
 
 def folder_of_photos(job: Job) -> pathlib.Path:
-    """Where the photos are, unless TensorFlow Datasets has them."""
+    """The folder of the photos, unless TensorFlow Datasets has them."""
     return pathlib.Path(job.images).expanduser().resolve()
 
 
@@ -172,7 +172,7 @@ def digest_of_photos(job: Job) -> str:
     """A digest of the photos, their names, and their folder."""
     folder = folder_of_photos(job)
     digest = hashlib.sha256(os.fsencode(folder))
-    # Photos of classes, and of classes in train/ and test/; links are followed.
+    # Classes at the top, and in train/ and test/; links are followed.
     for path in sorted([*folder.glob("*/*"), *folder.glob("*/*/*")]):
         name = path.relative_to(folder)
         if path.is_file() and not any(part.startswith(".") for part in name.parts):
@@ -193,7 +193,7 @@ def digest_of_model(job: Job) -> str:
 
 
 def _square_of(model):
-    """Height and width that a model takes, if it takes squares of one size only."""
+    """Height and width of a model's input, if it is a square of one size."""
     if model is None:
         return None
     shape = model.inputs[0].shape

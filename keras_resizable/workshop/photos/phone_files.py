@@ -1,4 +1,4 @@
-"""The last step of a job: its files, written and measured on the test photos."""
+"""The last step of a job: writing its files and measuring them on test photos."""
 
 import functools
 import logging
@@ -35,7 +35,7 @@ class Made(NamedTuple):
         path: Path of the file.
         signature: Name of the signature; None for a file with one.
         config: The configuration; None for the source.
-        model: The Keras model that it computes.
+        model: The converted Keras model.
     """
 
     path: pathlib.Path
@@ -90,10 +90,10 @@ def write_files(
             )
             parts[neighbour] = file.path
         except ValueError as error:
-            _LOG.info(f"Without {neighbour} in the bundle: {error}")
+            _LOG.info(f"Leaving {neighbour} out of the bundle: {error}")
     if len(parts) < 2:
         _LOG.info(
-            "No bundle: no sub-network of about the cost of the chosen one joins it."
+            "No bundle: no neighbour of the chosen sub-network in cost could join it."
         )
     else:
         path = new / f"{network.name}_bundle_int8.tflite"
@@ -107,14 +107,14 @@ def write_files(
             export.to_tflite(whole, path, metadata=about, max_loss=1.0, **options)
             made.append(Made(path, None, None, whole))
         except ValueError as error:
-            _LOG.info(f"Without a file of the whole model, to compare with: {error}")
+            _LOG.info(f"No file of the whole model, to compare with: {error}")
     return made
 
 
 def measure_files(
     made: list[Made], material: Material, device: devices.Device
 ) -> "pandas.DataFrame":
-    """A row for each signature: its size, its latency and its accuracy."""
+    """A table with size, latency and accuracy of each signature."""
     pandas = import_extra("pandas", "search")
     _LOG.info(f"Measuring the files on the test photos and on {device.name}")
     photos = material.photos
@@ -165,7 +165,7 @@ def notes_on(
     chosen, notes = files.iloc[0], []
     if chosen["top1_low"] <= chosen["commonest_share"]:
         notes.append(
-            f"No better than always saying {chosen['commonest']!r} "
+            f"No better than always answering {chosen['commonest']!r} "
             f"({100 * chosen['commonest_share']:.0f} %), as far as "
             f"{chosen['num_images']} test photos can tell."
         )
@@ -174,7 +174,7 @@ def notes_on(
         return notes
     note = (
         f"It takes {chosen[column]:.2f} ms, beyond the limit of {max_latency_ms:g} ms, "
-        "which was kept by the float32 sub-network."
+        "which the float32 sub-network kept."
     )
     within = files[(files["config"] != "") & (files[column] <= max_latency_ms)]
     if len(within):

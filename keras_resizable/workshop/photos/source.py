@@ -1,4 +1,4 @@
-"""The model that a job starts from."""
+"""The Keras model that a job starts from."""
 
 import keras
 import numpy as np
@@ -19,10 +19,11 @@ def make_source(
     image_shape: tuple[int, int, int],
     classes: int,
 ) -> keras.Model:
-    """The model to start from, for images in [-1, 1] and the classes of a job.
+    """Makes the source, for images in [-1, 1] and the classes of a job.
 
     Raises:
-        ValueError: If it takes other images, or its classifier cannot be replaced.
+        ValueError: If the model takes other images, or its classifier cannot be
+            replaced.
     """
     if not job.model.endswith(".keras"):
         return application_model(
@@ -41,7 +42,7 @@ def make_source(
 
 
 def _range_of(model):
-    """The values of pixels 0 and 255 that a model takes, by a first `Rescaling`."""
+    """A model's input values for pixels 0 and 255, judging by a first `Rescaling`."""
     for layer in layers_of(model):
         if isinstance(layer, layers.Rescaling):
             ends = np.array([0.0, 255.0])[:, None] * layer.scale + layer.offset
@@ -53,7 +54,7 @@ def _range_of(model):
 
 
 def _with_classes(model, classes, path):
-    """A model with another last dense layer, if it has other classes."""
+    """A model with its last dense layer replaced if the number of classes differs."""
     if has_classes(model, classes):
         return model
     last = next(
@@ -61,22 +62,21 @@ def _with_classes(model, classes, path):
     )
     if len(model.outputs) != 1 or not isinstance(last, layers.Dense):
         raise ValueError(
-            f"{path} ends in no Dense layer of its own that could be replaced by one "
+            f"{path} does not end in a Dense layer that could be replaced by one "
             f"for {classes} classes."
         )
     return keras.Model(model.inputs, classifier(classes)(last.input))
 
 
 def has_classes(model: keras.Model, classes: int) -> bool:
-    """Whether a model keeps its classifier."""
+    """Whether a model already has this number of classes."""
     return [tuple(tensor.shape) for tensor in model.outputs] == [(None, classes)]
 
 
 def set_trained(model: keras.Model, phase: str) -> None:
     """Chooses which layers learn: the last one with weights, or all.
 
-    Batch normalisation keeps its statistics, which were estimated on more images than
-    there are now.
+    Batch normalisation keeps its statistics, which were estimated on more images.
     """
     leaves = [layer for layer in layers_of(model) if not layers_of(layer)]
     last = [layer for layer in leaves if layer.weights][-1]

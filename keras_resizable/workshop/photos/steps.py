@@ -1,6 +1,6 @@
 """The steps of a job, before its files: source, network, choice, fine-tuning.
 
-Each leaves a file that records that it is done, so that the same call resumes.
+Each step ends by writing a file, so that the same call resumes after it.
 """
 
 import dataclasses
@@ -39,17 +39,17 @@ from keras_resizable.workshop.runs.keras_files import load_model
 
 _LOG = logging.getLogger(__name__)
 RATES = "learning_rates.json"
-_BATCH = 32  # Of the source.
-_PATIENCE = 5, 100  # Epochs without a better accuracy, or with few photos steps.
-# The least and the greatest rate to accept from each range test, and the default.
+_BATCH = 32  # Batch size of the source.
+_PATIENCE = 5, 100  # Epochs without a better accuracy, or steps if that is more.
+# The lowest and the highest rate to accept from each range test, and the default.
 _RATES_OF = {
     "classifier": (0.01, 0.3, 0.1),
     "all": (1e-3, 0.1, 0.01),
     "resizable": (0.01, 0.3, 0.1),
 }
-_HIGHEST_RATE = 0.05  # Of a resizable network that starts from a source.
-_TUNED_RATE = 0.1  # Of the rate of the resizable training.
-_STEP = 1.5  # By what factor the neighbours in a bundle cost less or more.
+_HIGHEST_RATE = 0.05  # For a resizable network that starts from a source.
+_TUNED_RATE = 0.1  # Relative to the rate of the resizable training.
+_STEP = 1.5  # The cost factor between neighbours in a bundle.
 
 
 class Choice(NamedTuple):
@@ -59,7 +59,7 @@ class Choice(NamedTuple):
         table: The lookup table.
         network: The network of the table's configurations.
         config: The chosen configuration.
-        neighbours: It and the best ones that cost a little less and more.
+        neighbours: The chosen one, and the best that cost a little less and more.
     """
 
     table: Table
@@ -69,7 +69,7 @@ class Choice(NamedTuple):
 
 
 def train_source(material: Material, folder: pathlib.Path) -> pathlib.Path | None:
-    """Trains the model to start from: first its classifier, then all of it.
+    """Trains the source: first its classifier, then the whole model.
 
     Returns:
         The path of the trained model; None if the job starts from random weights.
@@ -106,7 +106,7 @@ def train_source(material: Material, folder: pathlib.Path) -> pathlib.Path | Non
 
 
 def recipe_of_source(material: Material) -> recipes.Recipe:
-    """The recipe of the model to start from."""
+    """The recipe of the source."""
     count = min(_BATCH, material.images.train.num_images)
     return dataclasses.replace(material.recipe, batch_size=count, split_batch=False)
 
@@ -139,7 +139,7 @@ def better(
     recipe: recipes.Recipe,
     images: data.ImageSet,
 ) -> keras.Model:
-    """The trained model, or the given one if training did not improve it."""
+    """The trained model, or the original one if training did not improve it."""
     batches = recipes.test_data(recipe, images)
     old, new = (
         evaluate_model(model, batches, "source")["source"]["top1"]
@@ -150,7 +150,7 @@ def better(
     )
     if old < new:
         return after
-    _LOG.info("That is no better, so the model stays as it was given")
+    _LOG.info("That is no better, so the original model is used")
     return before
 
 
@@ -160,8 +160,8 @@ def train_network(
     """Trains the resizable network, with the source as its teacher."""
     recipe, images = material.recipe, material.images
     if source is not None:
-        # In proportion to the batches, but no higher: a range test of this network
-        # finds a rate at which it forgets.
+        # In proportion to the batches, up to a limit: at the rate of a range test, this
+        # network would forget what the source learned.
         rate = read_json(folder / RATES)["all"] * recipe.batch_size
         rate = min(rate / recipe_of_source(material).batch_size, _HIGHEST_RATE)
         path = os.fspath(source)
@@ -182,7 +182,7 @@ def train_network(
 def find_rate(
     folder: pathlib.Path, name: str, model: keras.Model, batches: Any
 ) -> float:
-    """The learning rate of a range test, which is kept in the folder."""
+    """The learning rate from a range test, kept in the folder."""
     known = read_json(folder / RATES)
     if name not in known:
         _LOG.info(f"Looking for a learning rate ({name})")
@@ -190,9 +190,9 @@ def find_rate(
         try:
             found = learning_rates.find_learning_rate(model, batches).suggested / 2
         except ValueError as error:
-            _LOG.info(f"The range test found none, so it is {default}: {error}")
+            _LOG.info(f"The range test found none, so {default} is used: {error}")
             if name != "resizable":
-                _LOG.info("For a .keras file: is `input_range` right for it?")
+                _LOG.info("If the model is a .keras file, check `input_range`")
             found = default
         known[name] = min(max(found, low), high)
         write_json(known, folder / RATES)
@@ -200,7 +200,7 @@ def find_rate(
 
 
 def choose(material: Material, run: Run, device: devices.Device) -> Choice:
-    """Evaluates the sub-networks, and chooses the best within the limits.
+    """Evaluates the sub-networks, and chooses the best one within the limits.
 
     Raises:
         ValueError: If none is within the limits.
@@ -236,7 +236,7 @@ def choose(material: Material, run: Run, device: devices.Device) -> Choice:
 
 
 def neighbours(table: Table, chosen: ConfigLike, cost: str) -> list[str]:
-    """The chosen configuration and the best that cost a little less and more."""
+    """The chosen configuration, and the best that cost a little less and more."""
     rows, middle = table.to_frame(), table[chosen][cost]
     found = [table[chosen]]
     for low, high in ((0, middle / _STEP), (middle * 1.0001, middle * _STEP)):
@@ -251,7 +251,7 @@ def neighbours(table: Table, chosen: ConfigLike, cost: str) -> list[str]:
 def fine_tune(
     material: Material, run: Run, choice: Choice, source: pathlib.Path | None
 ) -> keras.Model:
-    """The chosen sub-network after more training, if that improved it."""
+    """The chosen sub-network, after more training if that improved it."""
     steps = data.steps_per_epoch(material.images, run.recipe.batch_size)
     how: dict[str, Any] = {
         "epochs": material.job.passes("tuning_epochs", steps),
@@ -284,11 +284,11 @@ def fine_tune(
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
-    """The contents of a file of a job; nothing if it is not there yet."""
+    """The contents of a job's JSON file; empty if it does not exist yet."""
     return json.loads(path.read_text()) if path.exists() else {}
 
 
 def write_json(contents: dict[str, Any], path: pathlib.Path) -> None:
-    """Writes a file of a job at once."""
+    """Writes a JSON file of a job, complete or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(contents, indent=2) + "\n")

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import pandas
 
 _LOG = logging.getLogger(__name__)
-CHOICE = "choice.json"  # Written last: all is done.
+CHOICE = "choice.json"  # Written last, when all is done.
 FILES = "files.csv"
 _NEEDED = {
     "search": ("pandas", "scipy", "matplotlib", "bokeh"),
@@ -51,18 +51,18 @@ _NEEDED = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ForPhone:
-    """What `to_phone` made.
+    """The result of `to_phone`.
 
     Attributes:
-        folder: Its folder, with `report.html`, `files.csv`, the `.tflite` files, and
-            everything that was trained.
+        folder: The job's folder, with `report.html`, `files.csv`, the `.tflite` files,
+            and all trained networks.
         run: The `Run` of the resizable network.
         config: The chosen configuration.
         table: The lookup table, on the validation photos.
         files: A row for each file and signature: its configuration, size, latency, and
             top-1 on the held-out test photos with its 95 % confidence interval.
-        notes: Warnings about the first file, a sentence each: that it is no better than
-            always giving one answer, or beyond the limit of latency.
+        notes: Warnings about the first file, a sentence each: it is no better than
+            always giving one answer, or slower than the limit.
     """
 
     folder: pathlib.Path
@@ -84,30 +84,30 @@ def to_phone(
 
     A Keras model is trained for the classes, first its classifier, then all of it;
     `from_keras` turns it into a resizable network, which trains with the model as its
-    teacher; all sub-networks (of more than 1,024, that many at random) are evaluated,
-    and timed from their pieces if a latency is limited; the best within the limits is
-    fine-tuned and becomes an int8 file. A second file, the bundle, holds it and up to
-    two neighbours in cost, not fine-tuned; a third is the whole model. Range tests find
-    the learning rates. The sub-network is chosen on validation photos; the files run on
-    the test photos. The same call resumes what was interrupted.
-    Each step is logged (`logging`, level INFO).
+    teacher; all sub-networks (a random 1,024 if there are more) are evaluated, and
+    timed from their pieces if a latency is limited; the best within the limits is
+    fine-tuned and becomes an int8 file. A second file, the bundle, holds this
+    sub-network and up to two neighbours in cost, not fine-tuned; a third is the whole
+    model. Range tests find the learning rates. The sub-network is chosen on validation
+    photos, and the files are measured on test photos. The same call resumes an
+    interrupted job. Each step is logged (`logging`, level INFO).
 
     Args:
         job: The settings.
         device: The device to measure latencies on; this machine by default.
         root: Folder of all runs; jobs are in its `photos/`.
-        new: Whether to start again, even if there is a job to resume: one that was
-            interrupted; one that is done, which is returned as it is; or one that
-            differs only in its limits, `io`, `max_loss` or the device.
+        new: Whether to start again. By default the call resumes an interrupted job,
+            returns a finished one, and reuses the training of a job that differs only
+            in limits, `io`, `max_loss` or device.
 
     Returns:
         A `ForPhone`.
 
     Raises:
         FileNotFoundError: If there are no photos.
-        ValueError: If a value is not valid, the model cannot be converted, nothing is
-            within the limits, or an int8 file loses too much. The job keeps what it has
-            trained.
+        ValueError: If a value is not valid, the model cannot be converted, no
+            sub-network is within the limits, or an int8 file loses too much accuracy.
+            The job keeps its trained networks.
         OSError: As `runs.train`.
         ImportError: If an extra is not installed.
 
@@ -129,11 +129,11 @@ def to_phone(
     material = read(job)
     settings, choice_settings = settings_of(job)
     choice_settings["device"] = device.name
-    material.untrained()  # Raises now, and not after training, if it cannot be made.
+    material.untrained()  # Raises before training if it cannot be made.
     folder = open_run(
         job.name,
         settings,
-        lambda folder: False,  # A finished one has what is asked for, or nearly.
+        lambda folder: False,  # A finished job can be reused, too.
         root=pathlib.Path(root) / "photos",
         new=new,
     )
@@ -171,7 +171,7 @@ def to_phone(
 def files_of_done(
     folder: pathlib.Path, choice: dict[str, object]
 ) -> "pandas.DataFrame | None":
-    """The table of files that these settings made, if they are all there."""
+    """The table of the files made with these settings, if all exist."""
     if read_json(folder / CHOICE) != choice:
         return None
     files = _read_files(folder)
@@ -183,7 +183,7 @@ def files_of_done(
 
 
 def _replace_files(folder, paths):
-    """Replaces the files of other limits by new ones, when all of these are there."""
+    """Replaces the files of other limits, once all new ones exist."""
     (folder / CHOICE).unlink(missing_ok=True)
     for name in {*_read_files(folder)["file"]} - {path.name for path in paths}:
         (folder / name).unlink(missing_ok=True)
@@ -193,7 +193,7 @@ def _replace_files(folder, paths):
 
 
 def _read_files(folder):
-    """The table of files, with no row if there is none yet."""
+    """The table of files, without rows if there is none yet."""
     pandas = import_extra("pandas", "search")
     if not (folder / FILES).exists():
         return pandas.DataFrame({"file": [], "size_bytes": []})

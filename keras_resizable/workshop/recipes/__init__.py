@@ -1,4 +1,4 @@
-"""Recipes: named training settings, and what they stand for."""
+"""Recipes: named training settings, and the networks and images they describe."""
 
 from keras_resizable.workshop.recipes.building import (
     load_data,

@@ -1,4 +1,4 @@
-"""What a recipe stands for: its images, its network, and how that is compiled."""
+"""From a recipe to its images and its compiled network."""
 
 import dataclasses
 import importlib
@@ -28,7 +28,7 @@ from keras_resizable.workshop.recipes.source_models import (
     set_options,
 )
 
-# Training images, classes and image shapes, for what is told without the data.
+# Training images, classes and image shapes, to describe a recipe without its data.
 KNOWN_SETS = {
     "cifar10": (50_000, 10, (32, 32, 3)),
     "cifar100": (50_000, 100, (32, 32, 3)),
@@ -42,7 +42,7 @@ KNOWN_SETS = {
 def size_of_set(
     recipe: Recipe,
 ) -> tuple[int, int, tuple[int | None, int | None, int]]:
-    """Training images, classes and image shape, without the images if possible."""
+    """Training images, classes and image shape, without reading if possible."""
     if recipe.dataset in KNOWN_SETS:
         count, classes, shape = KNOWN_SETS[recipe.dataset]
         count -= count_validation(count, recipe.validation)
@@ -54,12 +54,12 @@ def size_of_set(
 
 
 def load_data(recipe: Recipe, *, unseen: bool = False) -> data.ImageSet:
-    """The images of a recipe, an `ImageSet`.
+    """Loads the images of a recipe, an `ImageSet`.
 
     Args:
         recipe: A `Recipe`.
-        unseen: Whether its `test` are the test images also if there are others to
-            choose with, of the recipe's `validation`.
+        unseen: Whether `test` are the test images even if the recipe has a `validation`
+            share, whose images `test` would otherwise be.
     """
     images = data.load(recipe.dataset, validation=recipe.validation)
     if images.validation is not None and not unseen:
@@ -82,7 +82,7 @@ def train_data(
     num_shards: int = 1,
     shard: int = 0,
 ) -> tf.data.Dataset:
-    """The batches that a recipe trains with; see `data.train_dataset`."""
+    """The training batches of a recipe; see `data.train_dataset`."""
     return data.train_dataset(
         images,
         recipe.batch_size,
@@ -106,7 +106,7 @@ def test_data(
     num_classes: int | None = None,
     split: data.Split | None = None,
 ) -> tf.data.Dataset:
-    """The batches to evaluate with, of the test images or of another split.
+    """The evaluation batches, from the test images or another split.
 
     See `data.eval_dataset`.
     """
@@ -128,8 +128,8 @@ def _find_network(name):
         return getattr(importlib.import_module(module), function)
     except (AttributeError, ImportError, ValueError) as error:
         raise ValueError(
-            f"There is no network {name!r}: {error}. A module of your own is found in "
-            "the folders of PYTHONPATH."
+            f"There is no network {name!r}: {error}. Modules of your own must be in "
+            "a folder of PYTHONPATH."
         ) from error
 
 
@@ -144,7 +144,7 @@ def make_network(
     """The network of a recipe."""
     if recipe.synchronized and mode == "resizable_aug":
         raise ValueError(
-            "`synchronized` needs steps with equally many sub-networks, which "
+            "`synchronized` needs the same number of sub-networks in every step, which "
             f"resizable_aug does not have. Received: synchronized=True, mode={mode!r}"
         )
     scales = recipe.scales if mode != "individual" else tuple(set(config or (1.0,)))
@@ -160,7 +160,7 @@ def make_network(
 
 
 def _convert(recipe, scales, image_shape, classes):
-    """The network of a model of others."""
+    """A network converted from a third-party model."""
     if recipe.network.startswith(APPLICATIONS):
         model = application_model(
             recipe.network.removeprefix(APPLICATIONS),
@@ -177,7 +177,7 @@ def _convert(recipe, scales, image_shape, classes):
 
 
 def _call(recipe, scales, image_shape, classes):
-    """A network of this library, or of a function like those that make them."""
+    """A network from this library's functions, or from a similar function."""
     make = _find_network(recipe.network)
     taken = inspect.signature(make).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in taken.values())
@@ -192,13 +192,13 @@ def _call(recipe, scales, image_shape, classes):
 
 
 def _options(recipe: Recipe, taken: Collection[str]) -> dict[str, Any]:
-    """The options in a recipe that a network takes, of those that not all have."""
+    """The recipe's values for options that only some networks have."""
     absent = {"weights": None, "width": 1.0, "dropout": 0.0}
     values = {name: getattr(recipe, name) for name in absent}
     for name, value in values.items():
         if name not in taken and value != absent[name]:
             raise ValueError(
-                f"{recipe.network} has no {name} to choose. Received: {name}={value!r}"
+                f"{recipe.network} has no {name} option. Received: {name}={value!r}"
             )
     return {name: value for name, value in values.items() if name in taken}
 
@@ -211,7 +211,7 @@ def compile_network(
     *,
     steps_per_epoch: int,
 ) -> None:
-    """Compiles a network by a recipe, for one-hot labels."""
+    """Compiles a network as a recipe describes, for one-hot labels."""
     steps = recipe.epochs * steps_per_epoch
     teaching: InPlaceDistillation | TeacherDistillation | None = None
     if recipe.distillation != "none" and mode != "individual":

@@ -1,14 +1,14 @@
 """Recipes: settings of training, as data.
 
-Those of the paper (Resizable Neural Networks, A.1 and A.3) for ImageNet, for each
+The paper's recipes for ImageNet (Resizable Neural Networks, A.1 and A.3), for each
 network in three modes:
 
     individual     one sub-network, trained alone
     resizable      all sub-networks, by Algorithm 1
     resizable_aug  Algorithm 1, then the target alone (section 3.4)
 
-Fields listed in `ours` are not given by the paper. The recipes that start with
-`sample_` or `fashion_mnist_` finish in minutes on two cores, and are all ours.
+The paper does not give the fields listed in `ours`. Recipes that start with `sample_`
+or `fashion_mnist_` are ours, and finish in minutes on two cores.
 """
 
 import dataclasses
@@ -80,8 +80,8 @@ _sample_resnet20 = Recipe(
     augmentation="none",
     ours=tuple(FIELDS),
 )
-# Half an hour or less on two cores, for what research/results.md compares: the
-# learning rate is the best of 0.05, 0.1, 0.2 and 0.4 for one sub-network and for all.
+# Half an hour or less on two cores, for the comparisons of research/results.md. The
+# learning rate is the best of 0.05, 0.1, 0.2 and 0.4, for one sub-network and for all.
 _fashion_mnist_resnet20 = dataclasses.replace(
     _sample_resnet20,
     dataset="fashion_mnist",
@@ -92,12 +92,12 @@ _fashion_mnist_resnet20 = dataclasses.replace(
     warmup=0.1,
     augmentation="pad_crop_flip",
 )
-# Networks with a total stride of 32 want more pixels than the sample has.
+# Networks with a total stride of 32 need more pixels than the sample has.
 _sample_mobilenet_v1 = dataclasses.replace(
     _sample_resnet20, network="MobileNetV1", width=0.25, image_size=64, epochs=5
 )
-# Some thousands of photos, of 64 to 128 px. Each sub-network of a step gets its own
-# share of the batch.
+# A few thousand photos of 64 to 128 px. Each sub-network of a step gets its own share
+# of the batch.
 _photos_resnet20 = dataclasses.replace(
     _sample_resnet20,
     dataset="cifar10",
@@ -120,7 +120,7 @@ _photos_mobilenet_v1 = dataclasses.replace(
 
 
 def _doubled(recipe):
-    """A recipe for twice the epochs."""
+    """A recipe with twice the epochs."""
     return dataclasses.replace(
         recipe,
         epochs=2 * recipe.epochs,
@@ -151,7 +151,7 @@ RECIPES = {
             _sample_mobilenet_v1,
             network="MobileNetV2",
             width=0.35,
-            learning_rate=0.03,  # At 0.1 it learns nothing of photos.
+            learning_rate=0.03,  # At 0.1 it does not learn photos.
         )
     ),
     "sample_shufflenet_v2": _same(

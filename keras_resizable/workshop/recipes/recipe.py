@@ -42,7 +42,7 @@ FiniteRate = Annotated[NonNegativeFloat, Field(allow_inf_nan=False)]
     config={"use_attribute_docstrings": True, "extra": "forbid"},
 )
 class Recipe:
-    """Training settings, each a field and a flag. Text is read as values.
+    """Training settings; each field is also a flag. Values may be given as text.
 
     Raises:
         ValueError: If a value is not valid.
@@ -55,11 +55,11 @@ class Recipe:
     """
 
     network: str
-    """Name of a network, such as ResNet50; a model of Keras, as
-    keras.applications.EfficientNetB0; a .keras file; or your own function that makes
-    one, as package.module:function."""
+    """A network: its name, such as ResNet50; a Keras model, such as
+    keras.applications.EfficientNetB0; a .keras file; or your own function, as
+    package.module:function."""
     dataset: str
-    """'sample', a folder, or a set of TensorFlow Datasets."""
+    """'sample', a folder, or the name of a TensorFlow Datasets set."""
     epochs: PositiveInt
     """Passes over the images."""
     batch_size: PositiveInt
@@ -67,35 +67,35 @@ class Recipe:
     learning_rate: FiniteRate
     """Peak learning rate."""
     schedule: Literal["step", "linear", "cosine"]
-    """Decay of the learning rate: step, linear, cosine."""
+    """Schedule of the learning rate: step, linear or cosine."""
     weight_decay: FiniteRate
     """L2 decay."""
     decay_epochs: FloatOrFloats = ()
-    """Epochs after which the schedule 'step' divides the rate by 10."""
+    """Epochs after which the schedule 'step' divides the learning rate by 10."""
     warmup: Fraction = 0.0
-    """Fraction of steps in which 'cosine' warms up."""
+    """Fraction of the steps in which 'cosine' warms up."""
     momentum: BelowOne = 0.9
     """Momentum."""
     nesterov: bool = False
-    """Whether the momentum is Nesterov's."""
+    """Whether to use Nesterov momentum."""
     scales: FloatOrFloats = (1.0, 0.9, 0.8, 0.7)
     """Scale factors."""
     width: float = 1.0
-    """Width, if the network comes in several."""
+    """Width of the network, if it has a width option."""
     weights: Annotated[str | None, OrNone] = None
-    """'imagenet' or a .weights.h5 file to start from."""
+    """Initial weights: 'imagenet' or a .weights.h5 file."""
     image_size: Annotated[PositiveInt | None, OrNone] = None
-    """Height and width; the images' if None."""
+    """Height and width of images; None for their own size."""
     num_images: Annotated[PositiveInt | None, OrNone] = None
-    """Training images; all if None."""
+    """Number of training images; None for all."""
     validation: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
-    """Part of the training images to evaluate with, instead of the test images."""
+    """Share of the training images for evaluation instead of the test images."""
     augmentation: Literal["none", "pad_crop_flip", "inception"] = "inception"
-    """none, pad_crop_flip or inception."""
+    """Augmentation: none, pad_crop_flip or inception."""
     rand_augment: Fraction = 0.0
-    """Magnitude of RandAugment, 0 to 1."""
+    """Magnitude of RandAugment, from 0 to 1; 0 for none."""
     cutout: Fraction = 0.0
-    """Cutout's box, as a fraction of the image's sides."""
+    """Size of Cutout's box, as a fraction of the image's sides."""
     mixup: FiniteRate = 0.0
     """Alpha of mixup."""
     cutmix: Fraction = 0.0
@@ -103,23 +103,23 @@ class Recipe:
     label_smoothing: Fraction = 0.0
     """Label smoothing."""
     dropout: BelowOne = 0.0
-    """Dropout before the classifier."""
+    """Dropout rate before the classifier."""
     ema: Fraction = 0.0
-    """Momentum of averaged weights, 0 for none."""
+    """Momentum of averaged weights; 0 for none."""
     sampler: Literal["fair", "uniform", "sandwich"] = "fair"
-    """Plans: fair, uniform, sandwich."""
+    """Sampler: fair, uniform or sandwich."""
     draws: PositiveInt = 1
-    """Sub-networks that uniform and sandwich draw per step."""
+    """Sub-networks per step that uniform and sandwich draw at random."""
     distillation: Literal["none", "in_place"] = "none"
-    """What sub-networks learn from: none, in_place."""
+    """Distillation: none, or in_place from the largest sub-network."""
     teacher: Annotated[str | None, OrNone] = None
-    """A .keras file of a model that teaches every sub-network."""
+    """A .keras file with a model that teaches every sub-network."""
     distillation_weight: Fraction = 0.5
     """The teacher's share of the loss."""
     switch: Fraction = 0.5
-    """Fraction of steps before 'resizable_aug' switches."""
+    """Fraction of the steps after which 'resizable_aug' trains only the target."""
     split_batch: bool = False
-    """Whether each sub-network of a step gets its share of the images, not all."""
+    """Whether each sub-network of a step gets its own share of the images."""
     synchronized: bool = False
     """Whether devices share batch statistics."""
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
@@ -127,7 +127,7 @@ class Recipe:
     seed: int = 0
     """Seed of weights, images and plans."""
     ours: tuple[str, ...] = ()
-    """What the paper does not give."""
+    """Names of the fields that the paper does not give."""
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Self:
@@ -136,7 +136,7 @@ class Recipe:
             one_of("network", self.network, (*NETWORKS, *others))
         if self.teacher is not None and self.distillation != "none":
             raise ValueError(
-                "Only one of `teacher` and `distillation` can teach. Received: teacher="
+                "Give only one of `teacher` and `distillation`. Received: teacher="
                 f"{self.teacher!r}, distillation={self.distillation!r}"
             )
         decays = self.decay_epochs

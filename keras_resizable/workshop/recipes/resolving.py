@@ -1,4 +1,4 @@
-"""Finding a recipe by its name, and replacing its values."""
+"""Finding a recipe by name, and replacing values."""
 
 import dataclasses
 import json
@@ -19,12 +19,12 @@ def resolve(
     mode: str = "resizable",
     overrides: Mapping[str, Any] | None = None,
 ) -> Recipe:
-    """A recipe with some of its values replaced.
+    """Finds a recipe and replaces some of its values.
 
     Args:
         name: Name of a recipe, the path of a run's `recipe.json`, or a `Recipe`.
         mode: One of `MODES`.
-        overrides: Values by field, as text or as they are.
+        overrides: New values by field; text is converted.
 
     Returns:
         A `Recipe`.
@@ -55,7 +55,7 @@ def resolve_run(
     config: ConfigLike | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> tuple[Recipe, str, tuple[float, ...] | None]:
-    """The recipe, mode and target to train by; those of a run if it is one's."""
+    """The recipe, mode and target to train; for a run's `recipe.json`, the run's."""
     of_run = not isinstance(name, Recipe) and is_run(name)
     run = read_run(str(name)) if of_run else {}
     mode = mode or run.get("mode", "resizable")
@@ -64,7 +64,7 @@ def resolve_run(
 
 
 def read_config(config: ConfigLike | None) -> tuple[float, ...] | None:
-    """Scale factors of a target, for a space that is not known yet."""
+    """Scale factors of a target whose space is not known yet."""
     if config is None:
         return None
     parts = config.split(",") if isinstance(config, str) else config
@@ -77,7 +77,7 @@ def is_run(name: str) -> bool:
 
 
 def read_run(path: str | os.PathLike) -> dict[str, Any]:
-    """What the `recipe.json` of a run holds: `recipe`, `mode`, `config`."""
+    """The contents of a run's `recipe.json`: `recipe`, `mode` and `config`."""
     with reading(path):
         contents = json.loads(pathlib.Path(path).read_text())
         return {"recipe": contents["recipe"], "mode": contents["mode"], **contents}

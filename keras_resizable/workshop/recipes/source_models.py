@@ -44,13 +44,14 @@ def application_model(
     """A model of `keras.applications` for images in [-1, 1], with a new classifier.
 
     `weights` are None for random ones, `"imagenet"`, or the path of a `.weights.h5`
-    file of the model without its classifier. `width` is the `alpha` of models with one.
+    file of the model without its classifier. `width` is the `alpha` of models that have
+    it.
     """
     module, make = _module_of(name), getattr(keras.applications, name)
     options: dict[str, Any] = {}
     if width != 1.0:
         if "alpha" not in inspect.signature(make).parameters:
-            raise ValueError(f"{name} has no width. Received: {width}")
+            raise ValueError(f"{name} has no width option. Received: width={width}")
         options["alpha"] = width
     with fetching(name):
         base = make(
@@ -77,7 +78,7 @@ def load_stock(path: str | os.PathLike) -> keras.Model:
         model = keras.saving.load_model(path, compile=False)
     if isinstance(model, ResizableNetwork):
         raise ValueError(
-            f"{path} holds a resizable network already. A sub-network of it is a model "
+            f"{path} already holds a resizable network. Its sub-networks are models "
             "of Keras."
         )
     return model
@@ -89,24 +90,24 @@ def load_source(path: str | os.PathLike, classes: int) -> keras.Model:
     shapes = [tuple(output.shape) for output in model.outputs]
     if shapes != [(None, classes)]:
         raise ValueError(
-            f"{path} answers with {', '.join(map(str, shapes))}, but there are "
+            f"{path} has outputs of {', '.join(map(str, shapes))}, but there are "
             f"{classes} classes."
         )
     return model
 
 
 def _module_of(name: str) -> types.ModuleType:
-    """The module that a model of `keras.applications` is from."""
+    """The module of a model in `keras.applications`."""
     known = vars(keras.applications)
     names = sorted(key for key, value in known.items() if inspect.isfunction(value))
     return sys.modules[known[one_of("model", name, names)].__module__]
 
 
 def _preprocessed(module, images):
-    """Images in [-1, 1] as a model's `preprocess_input` makes them from [0, 255].
+    """Converts images in [-1, 1] as a model's `preprocess_input` does from [0, 255].
 
-    That is a factor and an offset for each channel, perhaps after reversing their
-    order, as its outputs for a few pixels show.
+    Its outputs for a few pixels show a factor and an offset for each channel, and
+    whether it reverses the channels.
     """
     channels = images.shape[-1]
     pixels = np.zeros((1 + channels, 1, 1, channels), np.float32)
@@ -125,7 +126,7 @@ def _preprocessed(module, images):
 def set_options(
     model: keras.Model, regularizer: keras.regularizers.Regularizer, synchronized: bool
 ) -> None:
-    """Sets the regularizer of kernels, and whether replicas share batch statistics."""
+    """Sets the kernel regularizer, and whether replicas share batch statistics."""
     for layer in layers_of(model):
         for name in _REGULARIZERS:
             if hasattr(layer, name):

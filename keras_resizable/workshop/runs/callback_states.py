@@ -1,4 +1,4 @@
-"""What callbacks know of the epochs before, over an interruption."""
+"""Saving the state of callbacks over an interruption."""
 
 import collections
 import contextlib
@@ -20,7 +20,7 @@ _OF_PROCESS = {"_model", "model", "params", "validation_data"}
 class CallbackStates:
     """The states of callbacks: the attributes that change while they are used.
 
-    What can be saved is numbers, texts, arrays, and lists and dictionaries of these.
+    Numbers, texts and arrays can be saved, and lists and dictionaries of these.
 
     Args:
         callbacks: Callbacks, before they are used.
@@ -47,7 +47,7 @@ class CallbackStates:
         }
 
     def read(self) -> tuple[dict[str, Any], list[np.ndarray]]:
-        """The states as JSON can hold them, by callback, and the arrays in them."""
+        """The states in a form for JSON, by callback, and the arrays in them."""
         states: dict[str, Any] = {}
         arrays: list[np.ndarray] = []
         for name, callback in self._callbacks.items():
@@ -61,7 +61,7 @@ class CallbackStates:
         return states, arrays
 
     def _lost(self, name, values):
-        """Attributes with new values that JSON cannot hold."""
+        """Names of changed attributes that cannot be saved."""
         before, now = self._before[name], vars(self._callbacks[name])
         return [
             key
@@ -72,19 +72,19 @@ class CallbackStates:
         ]
 
     def restore(self, states: dict[str, Any], arrays: Sequence[np.ndarray]) -> None:
-        """Gives the callbacks what `read` returned; one without a state is new."""
+        """Restores the states from `read`; callbacks without one start fresh."""
         for name, callback in self._callbacks.items():
             state = states.get(name, {"values": {}})
             for key, value in state["values"].items():
                 setattr(callback, key, _decoded(value, arrays))
 
     def warn_of_lost(self, states: dict[str, Any]) -> None:
-        """Warns of what callbacks other than Keras's held that could not be saved."""
+        """Warns of state that could not be saved in callbacks other than Keras's."""
         for name, callback in self._callbacks.items():
             lost = states.get(name, {}).get("lost", [])
             if lost and not type(callback).__module__.startswith("keras."):
                 warnings.warn(
-                    f"A resumed run begins with a new {type(callback).__name__}: its "
+                    f"A resumed run starts with a fresh {type(callback).__name__}: its "
                     f"{', '.join(lost)} cannot be saved.",
                     stacklevel=2,
                 )
@@ -93,7 +93,7 @@ class CallbackStates:
 def continue_logs(
     callbacks: Sequence[keras.callbacks.Callback], num_epochs: int
 ) -> None:
-    """Has each `CSVLogger` append to its file, which keeps the epochs that are done."""
+    """Makes each `CSVLogger` append to its file, keeping only finished epochs."""
     for callback in callbacks:
         if not isinstance(callback, keras.callbacks.CSVLogger):
             continue
@@ -107,7 +107,7 @@ def continue_logs(
 
 
 def _encoded_attributes(callback):
-    """The attributes that can be saved, as texts and bytes that can be compared."""
+    """The attributes that can be saved, as texts and bytes to compare."""
     values = {}
     for key, value in vars(callback).items():
         if key not in _OF_PROCESS:

@@ -27,26 +27,26 @@ from keras_resizable.workshop.runs.keras_files import save_network
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves a run, so that it can resume after any interruption.
+    """Saves a run so that it can resume after any interruption.
 
-    At the end of an epoch it writes `supernet.keras`, or `sub_network.keras` if no
-    `ResizableNetwork` is trained, and `best.keras` if the monitored value was never
-    higher, both with averages of the weights if the optimizer keeps any; `history.csv`
-    and `history.png`; and then `checkpoint.npz`. Of Keras's `Distiller` it writes the
-    student. Before the first step it checks that the network can be saved. See
+    At the end of an epoch it writes `supernet.keras`, or `sub_network.keras` for other
+    models than a `ResizableNetwork`; `best.keras` if the monitored value is the highest
+    so far; `history.csv` and `history.png`; and then `checkpoint.npz`. Networks are
+    saved with averaged weights if the optimizer keeps any, and a Keras `Distiller` as
+    its student. Before the first step it checks that the network can be saved. See
     `keras_resizable.runs.fit_resumable`.
 
     Args:
         folder: The folder of the run.
         steps_per_epoch: Number of steps of an epoch.
-        every_steps: Number of steps between further checkpoints inside an epoch,
-            of a `ResizableNetwork`; none if absent. With `steps_per_execution` one
-            is written as soon as such a number is passed.
-        monitor: Name in the logs of the value that is highest in the best network;
-            if absent, no best network is kept.
-        callbacks: Other callbacks of the run, which come before this one in `fit`:
-            their attributes that change, such as the best value of `ModelCheckpoint`
-            and how long `EarlyStopping` has waited, are saved too.
+        every_steps: Number of steps between further checkpoints inside an epoch, for a
+            `ResizableNetwork`; by default none. With `steps_per_execution` they are
+            written at the next chance.
+        monitor: Name in the logs of the value to maximize in the best network; by
+            default no best network is kept.
+        callbacks: Other callbacks of the run, which come before this one in `fit`.
+            Their changing attributes, such as the best value of `ModelCheckpoint` and
+            the wait of `EarlyStopping`, are saved, too.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Checkpoint(keras.callbacks.Callback):
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
         super().__init__()
-        import_extra("matplotlib", "train")  # Now, and not after the first epoch.
+        import_extra("matplotlib", "train")  # Fail before the first epoch.
         self.folder = pathlib.Path(folder)
         self.steps_per_epoch = steps_per_epoch
         self.every_steps = every_steps
@@ -86,7 +86,7 @@ class Checkpoint(keras.callbacks.Callback):
             self.has_finished = state.get("has_finished", False)
 
     def on_train_begin(self, logs=None):
-        # After the callbacks have reset themselves.
+        # Only now have the callbacks reset themselves.
         self._states.restore(*self._of_callbacks)
         if not is_chief(self.model.distribute_strategy):
             return
@@ -94,18 +94,18 @@ class Checkpoint(keras.callbacks.Callback):
         with tempfile.TemporaryDirectory() as folder:
             try:
                 save_network(network, pathlib.Path(folder) / "network.keras")
-            except Exception as error:  # Of any type, as layers have them.
+            except Exception as error:  # Layers may raise any type.
                 raise ValueError(
                     "The network could not be saved after training: "
-                    f"{first_line(error)} What it is made and "
-                    "compiled with has to be a class or function that Keras can "
+                    f"{first_line(error)} Everything it is built and "
+                    "compiled with must be a class or function that Keras can "
                     "serialize."
                 ) from error
 
     def on_epoch_begin(self, epoch, logs=None):
         self._first_step = self.step
         if self.step % self.steps_per_epoch:
-            # In the middle of an epoch, at the beginning of which Keras reset them.
+            # Keras resets them at the start of the epoch that is resumed.
             metrics = self.model.metrics_variables
             for variable, value in zip(metrics, self._metrics, strict=True):
                 variable.assign(value)
@@ -121,7 +121,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         require_finite(self.model, self.folder)
-        self.has_ended = bool(self.model.stop_training)  # By a callback before this.
+        self.has_ended = bool(self.model.stop_training)  # By an earlier callback.
         monitor = self.monitor
         is_best = (
             monitor is not None
@@ -143,10 +143,10 @@ class Checkpoint(keras.callbacks.Callback):
             )
 
     def finish(self, model: keras.Model) -> None:
-        """Saves the weights that `fit` ended with, and that it has ended.
+        """Saves the final weights of `fit`, and records that it has ended.
 
-        Callbacks may change weights at the end, as `EarlyStopping` restores the best
-        ones. The checkpoint keeps those that further epochs would start from.
+        Callbacks may change weights at the end, as `EarlyStopping` does. The checkpoint
+        keeps the weights from which further epochs would start.
         """
         require_finite(model, self.folder)
         if is_chief(model.distribute_strategy):
@@ -155,9 +155,9 @@ class Checkpoint(keras.callbacks.Callback):
             update_state(self.folder, has_finished=True)
 
     def load_finished(self, model: keras.Model) -> None:
-        """Gives a model the weights that `fit` ended with.
+        """Loads the final weights of `fit` into a model.
 
-        If it was killed before they were saved, they are computed again.
+        If the process was killed before it saved them, they are computed again.
         """
         network = _saved_of(model)
         if self.has_finished:
@@ -188,5 +188,5 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 def _saved_of(model):
-    """What is saved of a model: of one with a teacher the student."""
+    """The model to save: the student if there is a teacher."""
     return model.student if isinstance(model, keras.distillation.Distiller) else model

@@ -23,10 +23,10 @@ def save_checkpoint(
     state: dict[str, Any],
     arrays: Iterable[np.ndarray] = (),
 ) -> None:
-    """Writes weights, optimizer, metrics and state, whole or not at all.
+    """Writes weights, optimizer, metrics and state, complete or not at all.
 
-    An existing file becomes `checkpoint.previous.npz`. On several machines all must
-    call it, and the chief writes.
+    An existing file becomes `checkpoint.previous.npz`. On several machines, all must
+    call this and the chief writes.
     """
     path = pathlib.Path(folder) / _FILE
     require_finite(model, folder)
@@ -43,20 +43,20 @@ def save_checkpoint(
 
 
 def require_finite(model: keras.Model, folder: str | os.PathLike) -> None:
-    """Refuses to save weights that are no longer finite."""
+    """Raises if weights are no longer finite."""
     for variable in _variables(model).values():
         value = variable.numpy()
         if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
             raise FloatingPointError(
-                "The weights are not finite numbers any more. What was saved in "
-                f"{folder} is as it was. Try a lower learning rate."
+                "The weights are no longer finite. Files saved before in "
+                f"{folder} are unchanged. Try a lower learning rate."
             )
 
 
 def load_checkpoint(
     model: keras.Model, folder: str | os.PathLike
 ) -> tuple[dict[str, Any], list[np.ndarray], list[np.ndarray]] | None:
-    """Reads the last checkpoint, and sets weights and optimizer."""
+    """Reads the last checkpoint, and restores weights and optimizer."""
     found = _read(folder)
     if found is None:
         return None
@@ -71,7 +71,7 @@ def load_checkpoint(
     variables = _variables(model)
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
     if shapes != {name: value.shape for name, value in values.items()}:
-        raise ValueError(f"{path} is of another network or optimizer.")
+        raise ValueError(f"{path} is for another network or optimizer.")
     for name, variable in variables.items():
         variable.assign(values[name])
     return state, metrics, arrays
@@ -89,11 +89,11 @@ def _read(
     path = pathlib.Path(folder) / _FILE
     previous = path.with_name(_PREVIOUS)
     if not path.exists():
-        path = previous  # Stopped between the two renamings.
+        path = previous  # It was killed between the two renamings.
     if not path.exists():
         return None
     has_other = path != previous and previous.exists()
-    other = f"goes on from {previous.name}" if has_other else "starts anew"
+    other = f"resumes from {previous.name}" if has_other else "starts again"
     with reading(path, f"Delete it, and the same command {other}."):
         with path.open("rb") as file, np.load(file) as contents:
             values = {name: contents[name] for name in contents.files}
@@ -101,7 +101,7 @@ def _read(
 
 
 def update_state(folder: str | os.PathLike, **changes: Any) -> None:
-    """Changes the state of the last checkpoint, and nothing else."""
+    """Changes only the state in the last checkpoint."""
     found = _read(folder)
     if found is None:
         return
@@ -111,13 +111,13 @@ def update_state(folder: str | os.PathLike, **changes: Any) -> None:
 
 
 def saved_step(folder: str | os.PathLike) -> int:
-    """The step of the last checkpoint, 0 if there is none; no variable is made."""
+    """The step of the last checkpoint, 0 if there is none; creates no variables."""
     found = _read(folder)
     return 0 if found is None else int(found[1]["step"])
 
 
 def _variables(model):
-    """All that training changes, by the same names in every process."""
+    """All variables that training changes, by the same names in every process."""
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     variables = [*model.variables]

@@ -22,12 +22,12 @@ _LOG = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class FineTuned:
-    """What `fine_tune` did.
+    """The result of `fine_tune`.
 
     Attributes:
         run: The `Run` of the sub-network, whose `model_path` is a stock Keras model.
-        table: A `search.Table` with rows `"before"` and `"after"` training, on the
-            images that the run is evaluated with.
+        table: A `search.Table` with the rows `"before"` and `"after"` training, on the
+            images that the run evaluates on.
     """
 
     run: Run
@@ -46,22 +46,22 @@ def fine_tune(
     images: data.ImageSet | None = None,
     new: bool = False,
 ) -> FineTuned:
-    """Cuts a sub-network out of a run and trains it further, alone.
+    """Cuts a sub-network out of a run and trains it further on its own.
 
     Resizable Neural Networks, section 3.3. The learning rate falls to zero along a
-    cosine. It resumes where it was interrupted.
+    cosine. The same call resumes an interrupted run.
 
     Args:
         run: The `Run`.
-        config: Its configuration, also with scale factors off the list.
-        epochs: Passes over the images (paper: 15).
-        learning_rate: The first learning rate (ours).
-        weights: What is trained: `"all"`, or `"classifier"`, which is the dense layer
-            at the end and the last batch normalisation.
-        teacher: True to learn from the largest sub-network too, in equal parts, or a
-            `keras.Model` to learn from.
+        config: Configuration of the sub-network; scale factors may be off the list.
+        epochs: Number of epochs (paper: 15).
+        learning_rate: Initial learning rate (ours).
+        weights: Which weights to train: `"all"`, or `"classifier"` for the last dense
+            layer and the last batch normalisation.
+        teacher: A `keras.Model`, or True for the largest sub-network, to learn from in
+            equal parts with the labels.
         seed: Seed of the images' order and crops.
-        images: The images of the run, if they are loaded already.
+        images: The images of the run, if already loaded.
         new: Whether to start again, even if a run was interrupted.
 
     Returns:

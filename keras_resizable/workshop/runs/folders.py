@@ -14,7 +14,7 @@ from keras_resizable.utils.extras import version_of
 from keras_resizable.utils.files import reading, replacing
 
 LATEST = pathlib.Path("runs") / "latest"
-# What is in the folder of a run; see `keras_resizable.runs.Run`.
+# Files in the folder of a run; see `keras_resizable.runs.Run`.
 SETTINGS = "recipe.json"
 NETWORK = "supernet.keras"
 CALIBRATION = "calibration.npz"
@@ -33,10 +33,10 @@ def open_run(
     root: str | os.PathLike = "runs",
     new: bool = False,
 ) -> pathlib.Path:
-    """The folder of a run that was interrupted, or of a new one.
+    """The folder of an interrupted run, or of a new one.
 
     `latest` points to it. Its `recipe.json` holds the settings, and the versions of
-    the packages it was started with.
+    packages at the start.
     """
     root = pathlib.Path(root)
     folder = None if new else find_run(name, settings, is_complete, root=root)
@@ -65,12 +65,12 @@ def find_run(
     *,
     root: str | os.PathLike = "runs",
 ) -> pathlib.Path | None:
-    """The folder of the last run that was interrupted.
+    """The folder of the last interrupted run.
 
     Args:
-        name: As `open_run` has it.
-        settings: As `open_run` has it.
-        is_complete: As `open_run` has it.
+        name: As in `open_run`.
+        settings: As in `open_run`.
+        is_complete: As in `open_run`.
         root: Folder of all runs.
 
     Returns:
@@ -100,16 +100,16 @@ def _create(name, root):
 
 
 def _lock(folder):
-    """Keeps a folder to this process until it ends, however it ends."""
+    """Locks a folder for this process until it ends in any way."""
     lock = filelock.FileLock(folder / ".lock", timeout=0, is_singleton=True)
     try:
         lock.acquire()
     except filelock.Timeout as error:
         raise BlockingIOError(
-            f"Another process trains in {folder}. To train beside it, start a new run "
+            f"Another process trains in {folder}. Wait for it, or start a new run "
             "(new=True; --new_run on the command line)."
         ) from error
-    _locks.add(lock)  # One that is forgotten is released.
+    _locks.add(lock)  # A garbage-collected lock is released.
 
 
 def _settings(folder):
@@ -130,25 +130,25 @@ def count_epochs(folder: pathlib.Path) -> int:
 
 
 def write_labels(names: Iterable[str], folder: str | os.PathLike) -> None:
-    """Writes the names of the classes, whatever is in them, to the folder of a run."""
+    """Writes the names of the classes, with any characters, to the folder of a run."""
     with replacing(pathlib.Path(folder) / LABELS) as path:
         path.write_text(json.dumps(list(names), indent=2) + "\n")
 
 
 def write_label_lines(names: Iterable[str], path: str | os.PathLike) -> None:
-    """Writes the names of the classes in order, a line each, as apps read them."""
+    """Writes the names of the classes in order, a line each, for apps."""
     with replacing(path) as temporary:
         lines = [" ".join(name.split()) for name in names]
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def read_labels(folder: str | os.PathLike) -> list[str] | None:
-    """The names of the classes that `write_labels` wrote."""
+    """Reads the names of the classes from a file of `write_labels`."""
     path = pathlib.Path(folder) / LABELS
     if not path.exists():
         return None
     with reading(path):
         names = json.loads(path.read_text())
         if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
-            raise ValueError("It holds no list of names")
+            raise ValueError("it holds no list of names")
         return names

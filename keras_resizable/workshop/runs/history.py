@@ -1,4 +1,4 @@
-"""The history of a run, as a table and as a picture."""
+"""Writing the history of a run as a table and a picture."""
 
 import csv
 import os

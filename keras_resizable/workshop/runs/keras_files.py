@@ -1,6 +1,7 @@
 """Reading and writing networks as `.keras` files."""
 
 import os
+import pathlib
 import zipfile
 
 import keras
@@ -11,7 +12,7 @@ from keras_resizable.utils.files import reading, replacing
 
 
 def save_network(network: keras.Model, path: str | os.PathLike) -> None:
-    """Writes a network, whole or not at all.
+    """Writes a network, complete or not at all.
 
     Args:
         network: A `ResizableNetwork`, or any `keras.Model`.
@@ -26,7 +27,7 @@ def save_network(network: keras.Model, path: str | os.PathLike) -> None:
 
 
 def load_network(path: str | os.PathLike) -> ResizableNetwork:
-    """Reads a resizable network that `save_network` or `network.save` has written.
+    """Reads a resizable network from a file of `save_network` or `network.save`.
 
     Args:
         path: Path of a `.keras` file.
@@ -36,8 +37,8 @@ def load_network(path: str | os.PathLike) -> ResizableNetwork:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        DamagedFileError: If it is damaged, or Keras cannot load it.
-        ValueError: If it holds another model.
+        DamagedFileError: If the file is damaged, or Keras cannot load it.
+        ValueError: If the file holds another model.
 
     Example:
 
@@ -57,6 +58,10 @@ def load_network(path: str | os.PathLike) -> ResizableNetwork:
 
 
 def load_model(path: str | os.PathLike) -> keras.Model:
-    """Reads what `save_network` has written: a resizable network, or a sub-network."""
+    """Reads a resizable network or a sub-network from a file of `save_network`."""
+    if not pathlib.Path(path).is_file():
+        raise FileNotFoundError(
+            f"No model at {path}. keras-resizable train, or runs.train, makes one."
+        )
     with reading(path), zipfile.ZipFile(path):
         return keras.saving.load_model(path)

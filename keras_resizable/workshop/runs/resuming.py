@@ -39,11 +39,11 @@ def fit_resumable(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     **fit_options: Any,
 ) -> list[dict[str, float]]:
-    """Trains, from the last checkpoint in a folder if there is one.
+    """Trains a model, from the last checkpoint in a folder if there is one.
 
-    A run that was killed and restarted ends with the same weights as one that was
-    not, if the data set is a function of the step and TensorFlow computes
-    deterministically (`tf.config.experimental.enable_op_determinism`).
+    A killed and restarted run ends with the same weights as an uninterrupted one if the
+    data set is a function of the step and TensorFlow is deterministic
+    (`tf.config.experimental.enable_op_determinism`).
 
     Args:
         model: A `ResizableNetwork`, or any `keras.Model`, compiled.
@@ -51,17 +51,17 @@ def fit_resumable(
             starts there, such as `keras_resizable.data.train_dataset` with
             `start_step`.
         steps_per_epoch: Number of steps of an epoch.
-        epochs: Number of epochs, those done before included.
+        epochs: Number of epochs, including finished ones.
         folder: The folder of the run, for checkpoints, networks and the history.
-        every_steps: Number of steps between checkpoints inside an epoch, of a
-            `ResizableNetwork`; none if absent.
-        monitor: Name in the logs of the value that is highest in the best network;
-            if absent, no best network is kept.
-        callbacks: Other callbacks. What they add to the logs of an epoch joins the
-            history. A run that one of them has stopped is done: the same call trains
-            no further. After an interruption they resume with the attributes that they
-            had, and `CSVLogger` appends to its file; a warning names what cannot be
-            saved, such as an open file of a callback of your own.
+        every_steps: Number of steps between checkpoints inside an epoch, for a
+            `ResizableNetwork`; by default none.
+        monitor: Name in the logs of the value to maximize in the best network; by
+            default no best network is kept.
+        callbacks: Other callbacks. Their logs at the end of an epoch join the history.
+            A run stopped by one of them is finished: the same call trains no further.
+            After an interruption their attributes are restored, and `CSVLogger` appends
+            to its file; a warning names attributes that cannot be saved, such as an
+            open file.
         **fit_options: Further arguments of `model.fit`.
 
     Returns:
@@ -87,7 +87,8 @@ def fit_resumable(
         remove_temporaries(folder)
     is_default = strategy is tf.distribute.get_strategy()
     if is_default and isinstance(model, ResizableNetwork):
-        # Metrics, for the checkpoint to restore. Under others Keras makes them.
+        # Creates the metrics, for the checkpoint to restore. Keras creates them under
+        # other strategies.
         create_variables(model, make_dataset(0).element_spec)
     if is_multi_worker(strategy):
         _require_same_step(strategy, folder)
@@ -108,8 +109,8 @@ def fit_resumable(
             continue_logs(callbacks, epoch)
         if (steps_per_epoch - done) % model.steps_per_execution:
             raise ValueError(
-                f"`steps_per_execution` has to divide the {steps_per_epoch - done} "
-                "steps of the epoch, or Keras trains more of them. Received: "
+                f"`steps_per_execution` must divide the {steps_per_epoch - done} "
+                "steps of the epoch, or Keras trains more steps. Received: "
                 f"steps_per_execution={model.steps_per_execution}"
             )
         model.fit(
@@ -124,7 +125,7 @@ def fit_resumable(
 
     with clear_worker_errors(
         strategy,
-        "Start all workers again by the same commands: they go on from the last "
+        "Start all workers again by the same commands: they resume from the last "
         f"checkpoint in {folder}.",
     ):
         if not is_to_go_on():
@@ -141,19 +142,19 @@ def fit_resumable(
 
 
 def _require_same_step(strategy, folder):
-    """Refuses to go on where workers see other files, before they need each other."""
+    """Raises if workers see different files, before they wait for each other."""
     step = str(saved_step(folder))
     step_of_chief = agree(strategy, step)
     if step_of_chief != step:
         raise ValueError(
-            f"The chief goes on from step {step_of_chief}, but this worker would from "
-            f"step {step}: all need to see the same files in {folder}."
+            f"The chief resumes from step {step_of_chief}, but this worker would from "
+            f"step {step}: all must see the same files in {folder}."
         )
 
 
 def make_deterministic() -> None:
-    """Makes TensorFlow compute the same bits in every run, even where that is slower.
+    """Makes TensorFlow compute the same bits in every run, even if that is slower.
 
-    Call it before anything else, and seed: `keras.utils.set_random_seed`.
+    Call it first, and set a seed: `keras.utils.set_random_seed`.
     """
     tf.config.experimental.enable_op_determinism()

@@ -1,4 +1,4 @@
-"""The folder of a run, and what is in it."""
+"""The folder of a run and its contents."""
 
 import functools
 import os
@@ -33,18 +33,18 @@ from keras_resizable.workshop.runs.folders import (
 )
 from keras_resizable.workshop.runs.keras_files import load_network
 
-# Images to evaluate files with: what one of ResNet-50 takes 10 seconds for.
+# Images to evaluate files with: 10 seconds for a ResNet-50.
 _MAX_EVALUATED = 1000
 _MAX_EVALUATED_BYTES = 32e6
 
 
 class Run:
-    """A run: the folder that `keras_resizable.runs.train` has written.
+    """A run: the folder written by `keras_resizable.runs.train`.
 
-    Files are read again on every call, except the settings.
+    Every call reads its file again, except for the settings.
 
     Args:
-        folder: Its folder; the newest of those in `runs/` if absent.
+        folder: The run's folder; by default the newest in `runs/`.
 
     Attributes:
         folder: The `pathlib.Path` of the folder.
@@ -62,32 +62,32 @@ class Run:
 
     @functools.cached_property
     def settings(self) -> dict[str, Any]:
-        """What it was started with: recipe, mode, target and versions of packages.
+        """The settings at the start: recipe, mode, target and versions of packages.
 
         Raises:
-            FileNotFoundError: If the folder is not that of a run.
-            ValueError: If they are damaged.
+            FileNotFoundError: If the folder does not belong to a run.
+            ValueError: If the settings are damaged.
         """
         return read_run(self.folder / SETTINGS)
 
     def has_settings(self) -> bool:
-        """Whether it says what it was started with."""
+        """Whether the folder has settings."""
         return (self.folder / SETTINGS).is_file()
 
     @functools.cached_property
     def recipe(self) -> recipes.Recipe:
         """Its recipe."""
-        _ = self.settings  # They are there.
+        _ = self.settings  # Raises if there are none.
         return recipes.resolve(str(self.folder / SETTINGS))
 
     @property
     def network_path(self) -> pathlib.Path:
-        """The path of its trained network."""
+        """The path of the trained network."""
         return self.folder / NETWORK
 
     @property
     def model_path(self) -> pathlib.Path:
-        """The path of what it trained: its network, or a fine-tuned sub-network."""
+        """The path of the trained network or, after fine-tuning, of the sub-network."""
         tuned = self.folder / SUB_NETWORK
         return tuned if tuned.exists() else self.network_path
 
@@ -101,15 +101,15 @@ class Run:
         return load_network(self.network_path)
 
     def finer_network(self, configs: Iterable[ConfigLike] = ()) -> ResizableNetwork:
-        """Its trained network, with the scale factors of its table too.
+        """The trained network, extended by the scale factors in its table.
 
         Args:
-            configs: Further configurations whose scale factors it is to have.
+            configs: Further configurations with scale factors to add.
 
         Raises:
             FileNotFoundError: If there is none yet.
-            ValueError: If a file is damaged, or a factor is not between those that were
-                trained.
+            ValueError: If a file is damaged, or a factor is outside of the trained
+                range.
         """
         network, configs = self.network(), list(configs)
         if self.table_path.exists():
@@ -117,10 +117,10 @@ class Run:
         return network.with_factors_of(configs)
 
     def images(self) -> ImageSet:
-        """The images it was trained and evaluated with.
+        """The images of the run's training and evaluation.
 
         Raises:
-            ValueError: If they are not those of its recipe.
+            ValueError: If the run used other images than its recipe's.
         """
         images = recipes.load_data(self.recipe)
         known = self.settings.get("images", {})
@@ -128,21 +128,21 @@ class Run:
             known.get(name, value) != value for name, value in describe(images).items()
         ):
             raise ValueError(
-                f"{self.folder} was trained with other images than its recipe's, which "
-                "were given as `images=`: give them again."
+                f"{self.folder} was trained on other images than its recipe's, "
+                "passed as `images=`: pass them again."
             )
         return images
 
     def test_data(self) -> tf.data.Dataset:
-        """The batches that it was evaluated with, images and labels."""
+        """The batches that the run evaluates on, images and labels."""
         return recipes.test_data(self.recipe, self.images())
 
     def unseen_data(self) -> tf.data.Dataset | None:
-        """The batches of test images that nothing was chosen with.
+        """The batches of held-out test images.
 
         Returns:
-            Images and labels; None if the run has no validation images, as what is
-            chosen is then chosen with these.
+            Images and labels; None if the run has no validation images, since its test
+            images then serve for choices.
         """
         if not self.recipe.validation:
             return None
@@ -156,10 +156,10 @@ class Run:
         *,
         calibrate: bool = True,
     ) -> list[float] | None:
-        """Accuracies of sub-networks that were chosen, on `unseen_data`.
+        """Accuracies of chosen sub-networks on `unseen_data`.
 
         Args:
-            network: Its network.
+            network: The run's network.
             configs: Configurations.
             calibrate: Whether to re-estimate batch statistics.
 
@@ -180,7 +180,7 @@ class Run:
         return [float(table[config]["top1"]) for config in configs]
 
     def calibration(self) -> tf.data.Dataset:
-        """Batches of images to calibrate sub-networks with.
+        """Batches of training images to calibrate sub-networks with.
 
         Raises:
             FileNotFoundError: If there are none.
@@ -195,7 +195,7 @@ class Run:
     def evaluation(self) -> tf.data.Dataset:
         """Batches of images and labels to evaluate files with.
 
-        Some of those that the run was evaluated with.
+        They are a part of `test_data`.
 
         Raises:
             FileNotFoundError: If there are none.
@@ -209,43 +209,43 @@ class Run:
 
     @property
     def table_path(self) -> pathlib.Path:
-        """The path of its lookup table."""
+        """The path of the lookup table."""
         return self.folder / TABLE
 
     def table(self) -> search.Table:
-        """Its lookup table, see `keras_resizable.search.build_table`.
+        """The lookup table, see `keras_resizable.search.build_table`.
 
         Raises:
             FileNotFoundError: If there is none yet.
-            ValueError: If it is damaged.
+            ValueError: If the file is damaged.
         """
         if not self.table_path.exists():
             raise FileNotFoundError(
-                f"No {self.table_path}. keras_resizable.search.build_table makes it, "
-                f"and keras-resizable search --run={shlex.quote(str(self.folder))}"
+                f"No {self.table_path}. Make it by keras_resizable.search.build_table, "
+                f"or keras-resizable search --run={shlex.quote(str(self.folder))}"
             )
         return search.Table.load(self.table_path)
 
     def preprocessing(self) -> dict[str, Any]:
-        """What its networks take of a photo, for the metadata of files.
+        """The preprocessing of photos, for the metadata of files.
 
         Returns:
-            A dictionary: `input_range`, what pixels of 0 and 255 are; and
-            `center_crop`, the part of a photo's shorter side that is the side of the
-            central square to take, or None for all of the photo.
+            A dictionary: `input_range`, the input values for pixels 0 and 255; and
+            `center_crop`, the side of the central square to use as a fraction of the
+            photo's shorter side, or None for the whole photo.
         """
         has_crop = has_center_crop(self.recipe)
         return {"input_range": [-1.0, 1.0], "center_crop": CENTER if has_crop else None}
 
     def labels(self) -> list[str] | None:
-        """The names of the classes; None if they are not known."""
+        """The names of the classes; None if unknown."""
         return read_labels(self.folder)
 
     def keep(self, images: ImageSet) -> None:
-        """Saves what will be needed of the images later, unless it is saved already.
+        """Saves images for calibration and evaluation, unless they are already saved.
 
         Args:
-            images: The images that it is trained with.
+            images: The images of the run.
         """
         shape = resolved_shape(images.image_shape, self.recipe.image_size)
         crop = has_center_crop(self.recipe)

@@ -27,8 +27,8 @@ from keras_resizable.workshop.runs.resuming import fit_resumable, make_determini
 from keras_resizable.workshop.runs.run import Run
 
 _LOG = logging.getLogger(__name__)
-_STEPS_BEFORE_JUDGING = 20  # Whether anything is learned.
-_CALIBRATION_BATCHES = 2  # For what is shown after an epoch.
+_STEPS_BEFORE_JUDGING = 20  # Before warning that nothing is learned.
+_CALIBRATION_BATCHES = 2  # For the accuracies after each epoch.
 
 
 def train(
@@ -46,26 +46,25 @@ def train(
 ) -> Run:
     """Trains a network by a recipe, or resumes a run that was interrupted.
 
-    After each epoch the folder of the run has all that is needed: the same call
-    resumes it. What it does is logged (`logging`, level INFO).
+    The folder of the run is complete after each epoch: the same call resumes from
+    there. Progress is logged (`logging`, level INFO).
 
     Args:
         recipe: Name of a recipe, one of `keras_resizable.recipes.RECIPES`; the path of
             the `recipe.json` of a run; or a `Recipe`.
-        mode: `"resizable"` trains all sub-networks; `"individual"` one alone; and
-            `"resizable_aug"` all, then the target alone (Resizable Neural Networks,
-            section 3.4). That of the `recipe.json`, or `"resizable"`, if absent.
-        config: Configuration of the target: what `"individual"` trains, and
-            `"resizable_aug"` trains last. The largest if absent.
+        mode: `"resizable"` trains all sub-networks; `"individual"` only the target; and
+            `"resizable_aug"` all, then only the target (Resizable Neural Networks,
+            section 3.4). By default the mode in `recipe.json`, or `"resizable"`.
+        config: Configuration of the target; by default the largest.
         root: Folder of all runs. `latest` in it points to this one.
-        new: Whether to start a new run, even if one was interrupted.
-        images: The images of the recipe, if they are loaded already; or others. Then
-            they are taken as they are, `recipe.num_images` and `validation` change
-            nothing, and `fine_tune` has to be given them too.
-        strategy: Which devices to use: `"none"` for one, `"mirrored"` for all of this
-            machine, `"multi_worker"` for all machines that `TF_CONFIG` names.
-        checkpoint_steps: Number of steps between checkpoints inside an epoch; none if
-            absent.
+        new: Whether to start a new run even if one was interrupted.
+        images: The recipe's images, if already loaded; or other images. These are used
+            as given, without `recipe.num_images` and `validation`, and `fine_tune`
+            needs them, too.
+        strategy: Devices to use: `"none"` for one, `"mirrored"` for all of this
+            machine, `"multi_worker"` for all machines in `TF_CONFIG`.
+        checkpoint_steps: Number of steps between checkpoints inside an epoch; by
+            default none.
         deterministic: Whether TensorFlow must compute the same bits in every run.
         **overrides: Values of the recipe to replace, such as `epochs=10`.
 
@@ -112,7 +111,7 @@ def _train(recipe, mode, config, root, new, images, about, strategy, checkpoint_
     name = ""
     if is_chief:
         values = dataclasses.asdict(recipe)
-        del values["ours"]  # It says something of the values, and changes nothing.
+        del values["ours"]  # It only describes the other fields.
         name = str(
             open_run(
                 network.name,
@@ -146,7 +145,7 @@ def _train(recipe, mode, config, root, new, images, about, strategy, checkpoint_
             keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False)
         )
     penalties = float(sum(network.losses))
-    _LOG.info(f"The loss starts with penalties of weights of {penalties:.3g}.")
+    _LOG.info(f"The loss starts with weight penalties of {penalties:.3g}.")
     num_shards, shard = distribution.shards(strategy)
     fit_resumable(
         network,
@@ -165,7 +164,7 @@ def _train(recipe, mode, config, root, new, images, about, strategy, checkpoint_
 
 @contextlib.contextmanager
 def precision(policy: str) -> Iterator[None]:
-    """Has layers that are made in this context compute in a precision."""
+    """Makes layers that are created in this context compute in a precision."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
