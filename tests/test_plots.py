@@ -76,7 +76,7 @@ def test_agreement_is_of_all_images():
 def test_what_cannot_be_drawn_is_told(network, table):
     with pytest.raises(ValueError, match="pass `network` too"):
         plots.front(table, configs=["1.0"])
-    with pytest.raises(ValueError, match="no row of '1.0,1.0'"):
+    with pytest.raises(ValueError, match="no row for '1.0,1.0'"):
         others = table.only(table.configs[1:])
         plots.front(others, network=network, configs=["1.0"])
     with pytest.raises(ValueError, match="has no 'latency_ms_host'"):

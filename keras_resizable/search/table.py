@@ -1,5 +1,6 @@
 """The lookup table: a row for each sub-network, and its results on each image."""
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -460,17 +461,18 @@ class Table:
         return self.results[name]
 
     def _name(self, config: ConfigLike) -> str:
-        """The text of a configuration; raises if it has no row."""
+        """The text of a configuration that has a row."""
         text = config if isinstance(config, str) else ",".join(map(str, config))
-        if text not in self._numbers:
-            with_all = str(_space(self.configs).config(config))
-            if with_all not in self._numbers:
-                raise ValueError(
-                    f"The table has no row of {text!r}. It has {len(self)}, such as "
-                    f"{'; '.join(self.configs[:5])}."
-                )
-            text = with_all
-        return text
+        if text in self._numbers:
+            return text
+        with contextlib.suppress(ValueError):  # Rows may have other names.
+            full = str(_space(self.configs).config(config))
+            if full in self._numbers:
+                return full
+        raise ValueError(
+            f"The table has no row for {text!r}. It has {len(self)} rows, such as "
+            f"{'; '.join(self.configs[:5])}."
+        )
 
     def __repr__(self) -> str:
         return repr(self._frame)

@@ -175,7 +175,7 @@ def test_only_the_learner_is_trained(network, batch, tf_dataset):
     others = tf_dataset.map(lambda images, labels: (images[::-1], labels))
     with pytest.raises(ValueError, match="for the same images in the same order"):
         adapt.fit_router(adaptive, others, table)
-    with pytest.raises(ValueError, match="no row of '1.0,1.0'"):
+    with pytest.raises(ValueError, match="no row for '1.0,1.0'"):
         adapt.fit_router(adaptive, tf_dataset, table.only(CANDIDATES[:2]))
 
 

@@ -94,7 +94,7 @@ def test_rows_are_found_however_a_configuration_is_written(config):
 def test_a_configuration_without_a_row_is_named(config):
     table = make_table("1.0,1.0", "0.5,1.0", "1.0,0.5")
     assert config not in table
-    with pytest.raises(ValueError, match="1.0"):
+    with pytest.raises(ValueError, match=f"no row for '{config}'. It has 3 rows, such"):
         table[config]
 
 
@@ -102,6 +102,8 @@ def test_rows_may_have_names():
     table = make_table("before", "after")
     assert list(table) == ["before", "after"] and "after" in table
     assert table["after"]["config"] == "after"
+    with pytest.raises(ValueError, match="no row for '1.0'. It has 2 rows, .*before"):
+        table["1.0"]
 
 
 def test_what_is_no_table():
