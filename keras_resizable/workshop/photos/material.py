@@ -91,6 +91,11 @@ class Material:
             seed=job.seed,
         )
 
+    @property
+    def file_options(self) -> dict[str, Any]:
+        """The options of `to_tflite` for the job's files."""
+        return {"quantize": "int8", "io": self.job.io, "max_loss": self.job.max_loss}
+
     def untrained(self) -> ResizableNetwork:
         """The untrained resizable network, for its FLOPs and timing.
 

@@ -57,10 +57,8 @@ def write_files(
     Raises:
         ValueError: If the file of the chosen sub-network loses too much accuracy.
     """
-    job, network, config = material.job, choice.network, choice.config
-    options: dict[str, Any] = {
-        "quantize": "int8",
-        "io": job.io,
+    network, config = choice.network, choice.config
+    options: dict[str, Any] = material.file_options | {
         "calibrate_with": run.calibration(),
         "evaluate_with": run.evaluation(),
     }
@@ -72,7 +70,6 @@ def write_files(
         tuned,
         path,
         metadata=about | {"config": str(config)},
-        max_loss=job.max_loss,
         **options,
     )
     _LOG.info(f"{path.name}: {file.accuracy}")
@@ -85,7 +82,6 @@ def write_files(
                 [neighbour],
                 folder / "bundle",
                 metadata=about,
-                max_loss=job.max_loss,
                 **options,
             )
             parts[neighbour] = file.path
@@ -104,7 +100,7 @@ def write_files(
     if source is not None:
         whole, path = load_model(source), new / "source_int8.tflite"
         try:
-            export.to_tflite(whole, path, metadata=about, max_loss=1.0, **options)
+            export.to_tflite(whole, path, metadata=about, **options | {"max_loss": 1.0})
             made.append(Made(path, None, None, whole))
         except ValueError as error:
             _LOG.info(f"No file of the whole model, to compare with: {error}")
