@@ -63,6 +63,17 @@ def small_model(*_, **__):
     return keras.Model(images, layers.Dense(3, activation="softmax")(x))
 
 
+class Subclassed(keras.Model):
+    """A model as many users write it."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(3)
+
+    def call(self, images):
+        return self.dense(keras.ops.mean(images, axis=(1, 2)))
+
+
 def programs_of(document):
     found = re.findall(r"^ *```python\n(.*?)^ *```", document, re.DOTALL | re.MULTILINE)
     return [textwrap.dedent(program) for program in found]
@@ -93,6 +104,7 @@ def names(monkeypatch, tmp_path):
         "validation_set": dataset,
         "pixels_set": tf.data.Dataset.from_tensors((pixels, of_pixels)),
         "images": images,
+        "subclassed": Subclassed(),
     }
 
 

@@ -248,9 +248,11 @@ def _input_shape(model, given):
     shapes = [tuple(tensor.shape) for tensor in inputs]
     if len(shapes) != 1 or len(shapes[0]) != 4:
         raise ValueError(
-            "`model` must be a functional or sequential keras.Model, without a `call` "
-            "of its own and built, that takes images (batch, height, width, channels) "
-            f"alone. Received: model={model!r}, which takes {shapes}"
+            "`model` must be a functional or sequential keras.Model, built, that takes "
+            "images (batch, height, width, channels) alone. For a subclassed one: "
+            "`x = keras.Input((height, width, channels))` and `keras.Model(x, "
+            "model.call(x))`, which keeps its layers and weights. Received: "
+            f"model={model!r}, which takes {shapes}"
         )
     own = shapes[0][1:]
     shape = own if given is None else tuple(given)

@@ -139,6 +139,30 @@ def test_mixed_precision_and_any_size(batch):
         )
 
 
+def test_a_subclassed_model_that_is_made_functional():
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.convolutions = [
+                layers.Conv2D(4, 3, strides, padding="same") for strides in (2, 1, 2, 1)
+            ]
+            self.norms = [layers.BatchNormalization() for _ in range(4)]
+            self.dense = layers.Dense(3)
+
+        def call(self, x, training=None):
+            for layer, norm in zip(self.convolutions, self.norms):
+                x = keras.ops.relu(norm(layer(x), training=training))
+            return self.dense(keras.ops.mean(x, axis=(1, 2)))
+
+    model, images = Own(), np.random.default_rng(0).random((4, 32, 32, 3), np.float32)
+    model.compile("sgd", "mse")
+    model.fit(images, np.zeros((4, 3)), verbose=0)
+    x = keras.Input((32, 32, 3))
+    network = keras_resizable.from_keras(keras.Model(x, model.call(x)), [1.0, 0.5])
+    assert network.space.num_stages == 2
+    np.testing.assert_allclose(network(images), model(images), atol=1e-6)
+
+
 def test_places_can_be_given():
     model = plain()
     points = keras_resizable.resize_points(model)

@@ -98,14 +98,14 @@ def channels_first():
 
 
 REFUSED = {
-    "subclassed": (Subclassed, "must be a functional or sequential.*Subclassed"),
+    "subclassed": (Subclassed, "must be a functional.*model.call.x.*Subclassed"),
     "subclassed inside": (
         lambda: of(lambda x: Subclassed()(body(x))),
         "A model inside must be functional.*, a Subclassed",
     ),
     "not built": (
         lambda: keras.Sequential([layers.Conv2D(4, 3)]),
-        "of its own and built.*built=False",
+        "built, that.*built=False",
     ),
     "tokens": (tokens, "no place for a resize in .*resize_before"),
     "cells": (cells, "no place for a resize in .*all later layers depend on"),
