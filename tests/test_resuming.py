@@ -455,7 +455,7 @@ def test_callbacks_resume_with_what_they_know(compiled, fit, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         train("parts", InTheSecondEpoch())
-    with pytest.warns(UserWarning, match="with a new Counter: its file cannot be"):
+    with pytest.warns(UserWarning, match="with a fresh Counter: its file cannot be"):
         got = train("parts")
     logs = [(tmp_path / n / "log.csv").read_text() for n in ("whole", "parts")]
     rows = [np.genfromtxt(io.StringIO(log), delimiter=",")[1:, :3] for log in logs]

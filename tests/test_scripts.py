@@ -271,7 +271,7 @@ def test_bad_input_is_one_clear_error(folder, tmp_path):
     assert f"error: There is no folder {tmp_path}/photos.\n" in error
     arguments = ("--dry_run", "--num_images=36")
     error = run("train/supernet.py", *arguments, folder=tmp_path, fails=True)
-    assert "at most 36. Received: batch_size=64" in error
+    assert "exceed the 36 training images. Received: batch_size=64" in error
     error = run("train/supernet.py", "--epoch=3", folder=tmp_path, fails=True)
     assert (
         "There is no flag --epoch. Did you mean --epochs? Flags are: alpha, " in error

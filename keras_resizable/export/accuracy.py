@@ -132,9 +132,12 @@ def evaluate_tflite(
     Example:
 
     >>> import pathlib, tempfile
+    >>> import keras
     >>> import numpy as np
-    >>> from keras_resizable import ResNet20, export
-    >>> model = ResNet20((1.0, 0.5), width=0.25).sub_network("0.5")
+    >>> from keras_resizable import export
+    >>> images = keras.Input((32, 32, 3))
+    >>> x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3)(images))
+    >>> model = keras.Model(images, keras.layers.Dense(10, "softmax")(x))
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "sub.tflite"
     >>> _ = export.to_tflite(model, path)
     >>> photos = np.random.random((4, 32, 32, 3)).astype("float32"), np.arange(4)

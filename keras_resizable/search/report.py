@@ -242,8 +242,8 @@ const given = Object.keys(boxes).filter((name) => boxes[name].value !== null);
 const by = (values, others, i, j) =>
   values[j] < values[i] || (values[j] === values[i] && others[j] < others[i]);
 const error = accuracy.map((value) => -value);
-// As in `Table.best`: the cheapest if the only limit is accuracy. const better =
-given.join() === "top1"
+// As in `Table.best`: the cheapest if the only limit is accuracy.
+const better = given.join() === "top1"
   ? (i, j) => by(cost, error, i, j) : (i, j) => by(error, cost, i, j);
 let chosen = null;
 for (const i of inside) if (chosen === null || better(chosen, i)) chosen = i;

@@ -183,7 +183,7 @@ def test_labels_of_no_class_are_named(model, tmp_path):
     to_tflite(model, path)
     images, labels = photos()
     for wrong in (labels + 1, labels - 1):
-        with pytest.raises(ValueError, match="Labels are .*from 0 to 2"):
+        with pytest.raises(ValueError, match="Labels must be .*from 0 to 2"):
             evaluate_tflite(path, (images, wrong))
 
 
@@ -310,7 +310,7 @@ def test_probabilities_of_many_classes_are_not_to_be_int8(tmp_path):
     some = np.random.default_rng(0).normal(0, 1, (50, 4, 4, 3)).astype(np.float32)
     labels = model.predict(some, verbose=0).argmax(axis=1)
     options = {"calibrate_with": some, "evaluate_with": (some, labels)}
-    with pytest.raises(ValueError, match="Convert with io='float32', without steps"):
+    with pytest.raises(ValueError, match="Convert with io='float32', which"):
         to_tflite(model, tmp_path / "model.tflite", "int8", **options)
     result = to_tflite(
         model, tmp_path / "model.tflite", "int8", io="float32", max_loss=0.5, **options
@@ -342,7 +342,10 @@ def test_files_are_of_the_images_that_are_given(make_network, tmp_path):
         ({"max_loss": 2}, "max_loss=2"),
         ({"metadata": {"by": np.float32(1)}}, "float32 is not JSON serializable"),
         ({"evaluate_with": (np.zeros((2, 6, 6, 1)), np.array([0, 3]))}, "from 0 to 2"),
-        ({"evaluate_with": (np.zeros((2, 6, 6, 1)), np.eye(4)[:2])}, "Labels are .* 3"),
+        (
+            {"evaluate_with": (np.zeros((2, 6, 6, 1)), np.eye(4)[:2])},
+            "Labels must be .* 3",
+        ),
     ],
 )
 def test_what_cannot_be_is_told_before_converting(

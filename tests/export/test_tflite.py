@@ -560,5 +560,5 @@ def test_what_keras_has_quantized_is_told(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keras, of layers that it cannot quantize.
         model.quantize("int8")
-    with pytest.raises(ValueError, match="Layer 'dense.*computes in int8.*quantized"):
+    with pytest.raises(ValueError, match="Layer 'dense.*computes in int8.*quantizes"):
         to_tflite(model, tmp_path / "model.tflite")

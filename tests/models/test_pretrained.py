@@ -103,5 +103,5 @@ def test_weights_that_cannot_be_fetched(monkeypatch, make):
         raise Exception("URL fetch failure on https://x.y/z.h5: None -- [Errno -2]")
 
     monkeypatch.setattr("keras.src.utils.file_utils.get_file", get_file)
-    with pytest.raises(OSError, match="cannot be fetched: URL fetch .*Give `weights`"):
+    with pytest.raises(OSError, match="cannot be fetched: URL fetch .*Set `weights`"):
         make()
