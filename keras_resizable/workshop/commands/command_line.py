@@ -56,9 +56,8 @@ def run_script(main: Callable[[list[str]], Any]) -> None:
         try:
             main(argv)
         except KeyboardInterrupt:
-            print(
-                "Interrupted. The same command resumes from what was saved.",
-                file=sys.stderr,
+            sys.stderr.write(
+                "Interrupted. The same command resumes from what was saved.\n"
             )
             sys.exit(_INTERRUPTED)
         except pydantic.ValidationError as error:
