@@ -1,5 +1,6 @@
 import pathlib
 
+import pandas
 import pytest
 from conftest import small_network
 
@@ -151,3 +152,14 @@ def test_no_place_to_keep_latencies(make_network, tmp_path, quick, monkeypatch):
     with pytest.raises(OSError, match="/proc/nowhere"):
         latency_table(network, device, cache="/proc/nowhere/c.json", verbose=False)
     assert not device.measured
+
+
+def test_rows_keep_their_names(make_network, tmp_path, quick):
+    """A table of a user's own may leave out stages at the end."""
+    network = make_network(scales=(1.0, 0.5))
+    table = Table(pandas.DataFrame({"config": ["0.5", "1.0,0.5"], "top1": [0.5, 0.6]}))
+    options = {"cache": tmp_path / "cache.json", "verbose": False}
+    table.add_latency(network, FakeDevice(), **options)
+    assert table.configs == ["0.5", "1.0,0.5"] and len(table) == 2
+    assert table.to_frame()["latency_ms_fake"].notna().all()
+    assert table["0.5"]["size_bytes"] > 0

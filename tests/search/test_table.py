@@ -162,12 +162,12 @@ def test_several_devices_give_the_same_table(make_network, batches, data, strate
     # The last batch has one image, so that the second device gets none.
     batches = tf.data.Dataset.from_tensor_slices(data).batch(49)
     tables = [
-        build_table(
-            network, batches, calibrate_with=batches.take(1), verbose=False
-        ).to_frame()
+        build_table(network, batches, calibrate_with=batches.take(1), verbose=False)
         for network in (one, several)
     ]
-    pandas.testing.assert_frame_equal(*tables, rtol=1e-5)
+    one, two = (table.to_frame() for table in tables)
+    pandas.testing.assert_frame_equal(one, two, rtol=1e-5)
+    assert tables[0].origin == tables[1].origin
 
 
 def test_table_of_some_without_calibration(network, batches):
@@ -415,6 +415,11 @@ def test_a_model_is_evaluated_as_the_table_has_it(network, batches):
     alone = evaluate_model(network.sub_network(config), batches, "alone")
     assert alone.configs == ["alone"]
     np.testing.assert_array_equal(alone.right("alone"), table.right(config))
+    assert alone.origin["data"] == table.origin["data"]  # So that they can be merged.
+    turned = batches.map(lambda images, labels: (images[::-1], labels[::-1]))
+    others = evaluate_model(network.sub_network(config), turned, "others")
+    with pytest.raises(ValueError, match="the same images in the same order"):
+        table.merge(others)
     columns = ["params", "top1", "top1_low", "top1_high", "top5", "loss"]
     np.testing.assert_allclose(
         alone["alone"][columns].astype(float), table[config][columns].astype(float)
