@@ -7,9 +7,10 @@ The samplers below use stateless random numbers: every replica and every resumed
 draws the same plan at the same step. `compile` gives them the network's configurations.
 """
 
+import abc
 import copy
 from collections.abc import Callable, Iterable
-from typing import Self
+from typing import Self, cast
 
 import keras
 import tensorflow as tf
@@ -18,7 +19,7 @@ from keras_resizable.space import ConfigLike, Configuration, SpatialSpace
 from keras_resizable.utils.arguments import integer
 
 
-class Sampler:
+class Sampler(abc.ABC):
     """The base class of samplers."""
 
     _space: SpatialSpace | None = None
@@ -49,8 +50,9 @@ class Sampler:
         sampler._space = space
         return sampler
 
+    @abc.abstractmethod
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        raise NotImplementedError
+        """The plan of a step."""
 
     def get_config(self):
         return {}
@@ -253,8 +255,7 @@ class SwitchingSampler(Sampler):
     """
 
     def __init__(self, sampler: Sampler | str, then: Sampler | str, step: int) -> None:
-        self.sampler: Sampler = get(sampler)  # type: ignore[assignment]
-        self.then: Sampler = get(then)  # type: ignore[assignment]
+        self.sampler, self.then = cast(Sampler, get(sampler)), cast(Sampler, get(then))
         self.step = int(step)
 
     @property

@@ -192,8 +192,8 @@ def test_arrays_and_data_sets_give_the_same(make_network, batch):
     [
         ([np.zeros((2, 12, 12, 2))], "an array.*Received: list"),
         (iter([1]), "Received: list_iterator"),
-        (np.zeros((2, 12, 12)), r"\(batch, 12, 12, 2\).*\(None, 12, 12\)"),
-        (np.zeros((2, 9, 12, 2)), r"\(batch, 12, 12, 2\).*\(None, 9, 12, 2\)"),
+        (np.zeros((2, 12, 12)), r"\(None, 12, 12, 2\).*\(None, 12, 12\)"),
+        (np.zeros((2, 9, 12, 2)), r"\(None, 12, 12, 2\).*\(None, 9, 12, 2\)"),
         (np.zeros((0, 12, 12, 2)), "no batch"),
         (tf.data.Dataset.from_tensors({"x": 1}), "of {'x': 'int32"),
         (tf.data.Dataset.from_tensors(np.zeros((2, 12, 12, 2))).repeat(), "never ends"),

@@ -98,10 +98,10 @@ def assemble(
     is_last = keras.config.image_data_format() == "channels_last"
     if len(images.shape) != 4 or images.shape[3] is None or not is_last:
         raise ValueError(
-            "`input_shape` must be (height, width, channels), the last a number, and "
-            "images (batch, height, width, channels): keras.config."
-            "set_image_data_format('channels_last'). Received: "
-            f"input_shape={input_shape}"
+            "Images must be (batch, height, width, channels): `input_shape` has three "
+            "sizes, the number of channels is known, and Keras's image data format is "
+            f"'channels_last'. Received: input_shape={input_shape} and "
+            f"{keras.config.image_data_format()!r}"
         )
     for block in stem:
         features = block(features, norm_at(), kernel_regularizer)

@@ -19,7 +19,7 @@ from keras_resizable.search.table import ImageResults, Table
 from keras_resizable.space import Configuration
 from keras_resizable.subnetworks.prefix_tree import PrefixTree
 from keras_resizable.subnetworks.scales import digest_of_network
-from keras_resizable.training.distribution import is_chief
+from keras_resizable.training.distribution import is_chief, is_multi_worker
 from keras_resizable.utils.batches import (
     Batches,
     labelled_batches,
@@ -101,15 +101,15 @@ def evaluate_configs(
     origin: Mapping[str, str] | None,
     raw: bool,
     verbose: bool,
-) -> tuple[Scores | None, Scores, str]:
+) -> tuple[Scores | None, Scores, dict[str, str]]:
     """Scores of sub-networks, with shared computations done once.
 
     Returns the scores with the statistics of training, or None without `raw`; the
-    scores after calibration, if any; and the digest of the data. The data sets come
-    from `labelled_batches` and `image_batches`. Progress is saved in the `.npz` file
-    `path`, and resumed if its `origin` is the same.
+    scores after calibration, if any; and `origin`, or if there is none the digest of
+    the data. The data sets come from `labelled_batches` and `image_batches`. Progress
+    is saved in the `.npz` file `path`, and resumed if its `origin` is the same.
     """
-    evaluation = _Evaluation(network, configs, calibrate_with is not None, raw)
+    evaluation = _Evaluation(network, configs, calibrate_with is not None, raw, origin)
     key = repr((origin, configs, raw))
     if path is not None and path.exists():
         evaluation.restore(path, key)
@@ -126,7 +126,9 @@ def evaluate_configs(
         raise
     scores = evaluation.done.scores  # Raw scores, calibrated ones, or both.
     raw_scores = scores[0] if evaluation.kinds[0] == "raw" else None
-    return raw_scores, scores[-1], evaluation.digest.text()
+    if evaluation.digest is not None:
+        origin = {"data": evaluation.digest.text()}
+    return raw_scores, scores[-1], dict(origin or {})
 
 
 def evaluate_model(model: keras.Model, dataset: Batches, name: str) -> Table:
@@ -190,16 +192,17 @@ class _Done(NamedTuple):
 
 
 class _Evaluation:
-    def __init__(self, network, configs, calibrates, raw):
+    def __init__(self, network, configs, calibrates, raw, origin):
+        strategy = network.distribute_strategy
         self._network = network
         self._tree = PrefixTree(network, configs)
         self._indices = [config.indices for config in configs]
-        self._score = _make_score(network.classifier, network.distribute_strategy)
+        self._score = _make_score(network.classifier, strategy)
         self._own_statistics = self._tree.statistics()
         self.kinds = ["raw"] * (raw or not calibrates) + ["calibrated"] * calibrates
         scores = (Scores.none(len(configs)),) * len(self.kinds)
         self.done = _Done(0, 0, self._own_statistics, 0, scores)
-        self.digest = DataDigest()
+        self.digest = None if origin or is_multi_worker(strategy) else DataDigest()
 
     def run(self, dataset, calibrate_with, verbose):
         """Calibrates and evaluates; yields after each batch."""
@@ -241,11 +244,12 @@ class _Evaluation:
             before=self.done.evaluated,
         ):
             local = [
-                tf.concat(strategy.experimental_local_results(part), axis=0)
-                for part in (images, labels)
+                strategy.experimental_local_results(part) for part in (images, labels)
             ]
-            check_labels(local[1], self._network.classifier.num_outputs)
-            self.digest.add(local)
+            for of_device in local[1]:
+                check_labels(of_device, self._network.classifier.num_outputs)
+            if self.digest is not None:
+                self.digest.add([tf.concat(parts, axis=0) for parts in local])
             filled = fill(images)
             scores = []
             for old, statistics in zip(self.done.scores, all_statistics):

@@ -115,13 +115,13 @@ def build_table(
         # Named by the settings, so that calls with other settings do not replace it.
         asked = hashlib.sha256(repr((origin, selected)).encode()).hexdigest()[:8]
         partial = folder / f"table.partial-{asked}.npz"
-    of_raw, scores, digest = evaluate_configs(
+    of_raw, scores, origin = evaluate_configs(
         network, dataset, selected, calibrate_with, partial, origin, raw, verbose
     )
     new = table_of(
         list(map(str, selected)),
         scores,
-        origin or {"data": digest},
+        origin,
         flops=flops,
         params=network.count_params() - network.extra_params,
         top1_raw=np.nan if of_raw is None else of_raw.means["top1"],

@@ -132,7 +132,7 @@ class Table:
 
     def __contains__(self, config: object) -> bool:
         try:
-            self._name(config)  # type: ignore[arg-type]
+            self._name(config)
         except ValueError:
             return False
         return True
@@ -460,7 +460,7 @@ class Table:
             raise ValueError(f"{name!r} was not evaluated, so it has no results.")
         return self.results[name]
 
-    def _name(self, config: ConfigLike) -> str:
+    def _name(self, config: Any) -> str:
         """The text of a configuration that has a row."""
         text = config if isinstance(config, str) else ",".join(map(str, config))
         if text in self._numbers:

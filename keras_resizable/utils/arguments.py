@@ -28,16 +28,18 @@ def number(
     kind: type = numbers.Real,
 ) -> Any:
     """The value; `ValueError` if it is not a number within these limits."""
-    fits = isinstance(value, kind) and not isinstance(value, bool)
+    is_of_kind = isinstance(value, kind) and not isinstance(value, bool)
     if not (
-        fits
+        is_of_kind
         and (least is None or value >= least)
         and (most is None or value <= most)
         and (above is None or value > above)
         and (below is None or value < below)
     ):
-        limits = {"of at least": least, "above": above, "of at most": most}
-        limits["below"] = below
+        limits = {"of at least": least, "of at most": most}
+        if least is not None and most is not None:
+            limits = {f"from {least} to": most}
+        limits |= {"above": above, "below": below}
         wanted = [f" {text} {x}" for text, x in limits.items() if x is not None]
         what = "an integer" if kind is numbers.Integral else "a number"
         raise ValueError(
@@ -46,9 +48,16 @@ def number(
     return value
 
 
-def integer(name: str, value: Any, least: int | None = None) -> Any:
-    """The value; `ValueError` if it is not an integer of at least this."""
-    return number(name, value, least, kind=numbers.Integral)
+def integer(
+    name: str,
+    value: Any,
+    least: int | None = None,
+    most: int | None = None,
+    *,
+    below: int | None = None,
+) -> Any:
+    """The value; `ValueError` if it is not an integer within these limits."""
+    return number(name, value, least, most, below=below, kind=numbers.Integral)
 
 
 def with_suffix(path: str | os.PathLike, suffix: str) -> pathlib.Path:

@@ -164,9 +164,8 @@ def _dtype_for(model, spec, name):
         expected, dtype = stem.inputs[0].shape[1:], stem.inputs[0].dtype
     if not _is_numeric(spec) or not spec.shape.is_compatible_with((None, *expected)):
         raise ValueError(
-            f"`{name}` needs batches of images (batch, "
-            f"{str(tuple(expected))[1:-1].replace('None', 'any')}). It has batches of "
-            f"{_described(spec)}."
+            f"`{name}` needs batches of images of shape {(None, *expected)}. It has "
+            f"batches of {_described(spec)}."
         )
     return dtype
 

@@ -70,9 +70,9 @@ def replacing_folder(path: str | os.PathLike, holding: str) -> Iterator[pathlib.
         os.replace(new, path)
 
 
-def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
+def read_arrays(path: str | os.PathLike, advice: str = "") -> dict[str, np.ndarray]:
     """The arrays of a `.npz` file by name; a `DamagedFileError` if it is damaged."""
-    with reading(path), pathlib.Path(path).open("rb") as file:
+    with reading(path, advice), pathlib.Path(path).open("rb") as file:
         with np.load(file) as contents:
             return {name: contents[name] for name in contents.files}
 

@@ -84,6 +84,11 @@ def test_the_front_is_found_without_walking_the_space(evaluated):
     assert np.mean(lost) < np.mean(lost_by_chance)
 
 
+def test_more_evaluations_than_sub_networks_start_with_all(evaluated):
+    table = explore(5000)
+    assert len(set(evaluated[0][1])) == SPACE.size and len(table) > 8
+
+
 def test_a_seed_decides_what_is_evaluated(evaluated):
     for seed in (0, 0, 1):
         explore(40, seed=seed)

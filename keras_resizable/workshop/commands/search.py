@@ -129,7 +129,8 @@ def build_table(run):
             name = device.name
             say(f"Measuring latencies on {name}")
             table.add_latency(network, device, threads=FLAGS.threads)
-    table.save(run.table_path)
+    if FLAGS.merge or FLAGS.measure is not None:
+        table.save(run.table_path)
     return network, table, name
 
 

@@ -4,7 +4,6 @@ import collections.abc
 import dataclasses
 import hashlib
 import json
-import numbers
 from collections.abc import Iterable
 from itertools import starmap
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_resizable.utils.arguments import integer, number
+from keras_resizable.utils.arguments import integer
 
 Arrays = tuple[np.ndarray, np.ndarray]  # Images and labels.
 
@@ -75,7 +74,7 @@ def take_train(image_set: ImageSet, count: int, skip: int = 0) -> ImageSet:
         ValueError: If there are not enough training images.
     """
     left = image_set.train.num_images - integer("skip", skip, 0)
-    number("count", count, 1, left, kind=numbers.Integral)
+    integer("count", count, 1, left)
 
     def read(seed=None):
         return shuffled(image_set.train.read(0).skip(skip).take(count), count, seed)
@@ -90,7 +89,7 @@ def hold_out(image_set: ImageSet, count: int) -> ImageSet:
     them, results would look better than they are.
     """
     num_images = image_set.train.num_images
-    number("count", count, 1, below=num_images, kind=numbers.Integral)
+    integer("count", count, 1, below=num_images)
     held_out = take_train(image_set, count).train
     rest = take_train(image_set, num_images - count, skip=count)
     return dataclasses.replace(rest, test=held_out)

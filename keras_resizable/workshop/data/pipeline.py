@@ -1,11 +1,9 @@
 """Batches of images in [-1, 1], for `fit` and `evaluate`."""
 
-import numbers
-
 import numpy as np
 import tensorflow as tf
 
-from keras_resizable.utils.arguments import integer, number, one_of
+from keras_resizable.utils.arguments import integer, one_of
 from keras_resizable.workshop.data import preprocessing
 from keras_resizable.workshop.data.image_set import ImageSet, Split
 from keras_resizable.workshop.data.mixing import (
@@ -78,7 +76,7 @@ def train_dataset(
     steps = steps_per_epoch(image_set, batch_size)
     integer("start_step", start_step, 0)
     integer("num_shards", num_shards, 1)
-    number("shard", shard, 0, below=num_shards, kind=numbers.Integral)
+    integer("shard", shard, 0, below=num_shards)
     if batch_size % num_shards:
         raise ValueError(
             f"A batch of {batch_size} images cannot be dealt to {num_shards} workers."

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.training.distribution import is_chief
-from keras_resizable.utils.files import reading, replacing
+from keras_resizable.utils.files import read_arrays, reading, replacing
 
 _FILE = "checkpoint.npz"
 _PREVIOUS = "checkpoint.previous.npz"
@@ -94,9 +94,9 @@ def _read(
         return None
     has_other = path != previous and previous.exists()
     other = f"resumes from {previous.name}" if has_other else "starts again"
-    with reading(path, f"Delete it, and the same command {other}."):
-        with path.open("rb") as file, np.load(file) as contents:
-            values = {name: contents[name] for name in contents.files}
+    advice = f"Delete it, and the same command {other}."
+    values = read_arrays(path, advice)
+    with reading(path, advice):
         return path, json.loads(str(values.pop("state"))), values
 
 
