@@ -33,12 +33,12 @@ def test_every_sub_network_of_resnet20_equals_the_super_network(randomize):
         assert_equals_network(network.sub_network(config), network, config, images)
 
 
-def test_a_dozen_of_resnet50_equal_the_super_network(randomize):
+def test_some_of_resnet50_equal_the_super_network(randomize):
     network = ResNet50(input_shape=(97, 75, 3), classifier_activation=None)
     randomize(network)
     images = tf.random.normal((1, 97, 75, 3))
     configs = list(network.space.configs())
-    for number in np.random.default_rng(0).choice(len(configs), 12, replace=False):
+    for number in np.random.default_rng(0).choice(len(configs), 4, replace=False):
         config = configs[number]
         assert_equals_network(network.sub_network(config), network, config, images)
 
