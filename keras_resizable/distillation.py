@@ -74,7 +74,9 @@ class TeacherDistillation(_Distillation):
     """Another model teaches every sub-network.
 
     For example the model that `from_keras` converted. The teacher is not trained; it
-    adds one forward pass per image to a step. It is not saved with the network.
+    adds one forward pass per image to a step. It is not saved with the network. If
+    `compile` has no loss, the teacher's answers replace the labels, and training needs
+    only images.
 
     Args:
         teacher: A `keras.Model` for the same images and classes, with probabilities or
@@ -115,6 +117,10 @@ class TeacherDistillation(_Distillation):
         return tf.constant(True)
 
     def first_teacher(self, images: tf.Tensor, classes: int) -> tf.Tensor:
+        return self.answers(images)
+
+    def answers(self, images: tf.Tensor) -> tf.Tensor:
+        """The teacher's class probabilities, float32 `(batch, classes)`."""
         return self._classifier.probabilities(self.teacher(images, training=False))
 
     def next_teacher(

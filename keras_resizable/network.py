@@ -93,6 +93,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         self.stages = list(stages)
         self.head = head
         self.check_statistics = True
+        self.teacher: TeacherDistillation | None = None  # Instead of labels.
         # None of these is a weight: only the statistics' record is saved, and
         # it holds no parameters.
         self._config_indices = tf.Variable([0] * self.space.num_stages, trainable=False)
@@ -186,9 +187,14 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
     ) -> None:
         """Configures training, as `keras.Model.compile` does.
 
+        Without a loss, sub-networks learn from the answers of a teacher, and `fit` and
+        `evaluate` take images without labels and report the agreement with it. The
+        teacher is the one of `distillation`. By default it is the source model, in a
+        network that was not trained since `from_keras` or `load_stock_weights`.
+
         Args:
             optimizer: As in `keras.Model.compile`.
-            loss: As in `keras.Model.compile`.
+            loss: As in `keras.Model.compile`; None to learn without labels.
             sampler: Which sub-networks a step trains: `"fair"`, `"sandwich"`,
                 `"uniform"`; a sampler such as
                 `keras_resizable.FairSampler(seed=1)`; or any callable from the
@@ -197,12 +203,13 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
                 for the largest one, or an object such as
                 `keras_resizable.InPlaceDistillation(0.3)` or
                 `keras_resizable.TeacherDistillation(model)`. The head must classify.
+                Without a loss the teacher's weight has no effect.
             split_batch: Whether each sub-network of a step gets its own share of the
                 images ("dealt training"), rather than all (Algorithm 1). An epoch then
                 costs the FLOPs of an average sub-network. A batch needs at least one
                 image per sub-network, and 16 or more work better.
             loss_weights: As in `keras.Model.compile`.
-            metrics: As in `keras.Model.compile`.
+            metrics: As in `keras.Model.compile`; without a loss, the agreement.
             weighted_metrics: As in `keras.Model.compile`.
             run_eagerly: As in `keras.Model.compile`.
             steps_per_execution: As in `keras.Model.compile`.
@@ -230,11 +237,19 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         if isinstance(sampler, samplers.Sampler):
             sampler = sampler.for_space(self.space)
         teaching = distillations.get(distillation)
+        if loss is None and teaching is None:
+            teaching = self.teacher or self._source_as_teacher()
         if teaching is not None:
             check_distillation(
                 teaching, sampler, self.stem, self.head, split_batch, loss
             )
         check_penalties(self.trainable_variables)
+        self.teacher = None
+        if loss is None and isinstance(teaching, TeacherDistillation):
+            self.teacher, teaching = teaching, None
+            is_logits = not Classifier(self.head).gives_probabilities
+            loss = keras.losses.CategoricalCrossentropy(from_logits=is_logits)
+            metrics = metrics or [keras.metrics.CategoricalAccuracy("agreement")]
         super().compile(
             optimizer=optimizer,
             loss=loss,
@@ -282,6 +297,37 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         return self._logs(self.training_step(data))
+
+    def with_targets(self, data: Any) -> tuple[Any, Any, Any]:
+        """Images, targets and sample weights of a batch; a teacher gives the targets.
+
+        Raises:
+            ValueError: If `compile` has a loss and the batch no targets, or the reverse.
+        """
+        images, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if self.teacher is not None:
+            if targets is not None:
+                raise ValueError(
+                    "`compile` has no loss for the labels of these batches: pass a "
+                    "loss, or images alone to learn from the teacher."
+                )
+            targets = self.teacher.answers(images)
+        elif targets is None and self.loss is not None:
+            raise ValueError(
+                "These batches have no labels for the loss of `compile`. To learn from "
+                "the answers of a model, compile without a loss and with "
+                "`distillation=TeacherDistillation(model)`."
+            )
+        return images, targets, sample_weight
+
+    def _source_as_teacher(self):
+        """The source model, if it classifies and the network is as converted."""
+        shapes = [tuple(output.shape) for output in self.head.outputs]
+        classifies = len(shapes) == 1 and len(shapes[0]) == 2 and shapes[0][1] > 1
+        is_source = self.is_source_at(self.space.largest)
+        if not (classifies and is_source) or None in self.input_shape[1:]:
+            return None
+        return TeacherDistillation(self.sub_network(self.space.largest))
 
     def sub_network(
         self,

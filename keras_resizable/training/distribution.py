@@ -143,6 +143,7 @@ class MultiWorkerTraining(_Mixed):
                     lambda part: strategy.experimental_local_results(part)[0],
                     next(batches),
                 )
+                data_batch = self.with_targets(data_batch)
                 break
             iterator = None
         super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
@@ -150,11 +151,11 @@ class MultiWorkerTraining(_Mixed):
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Evaluates a batch, unless this replica got none of its images."""
         if self.distribute_strategy.num_replicas_in_sync == 1:
-            return super().test_step(data)
+            return super().test_step(self.with_targets(data))
         evaluate = super().test_step
         logs = tf.cond(
             tf.shape(keras.tree.flatten(data)[0])[0] > 0,
-            lambda: evaluate(data),
+            lambda: evaluate(self.with_targets(data)),
             self.get_metrics_result,
         )
         return self._logs(logs)

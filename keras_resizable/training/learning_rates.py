@@ -10,7 +10,12 @@ import tensorflow as tf
 from keras_resizable.subnetworks.cutting import copy_state
 from keras_resizable.training.averaging import without_loss_scaling
 from keras_resizable.utils.arguments import integer, number
-from keras_resizable.utils.batches import check_not_empty, labelled_batches
+from keras_resizable.utils.batches import (
+    Batches,
+    check_not_empty,
+    image_batches,
+    labelled_batches,
+)
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.files import replacing
 
@@ -56,7 +61,7 @@ class RangeTest:
 
 def find_learning_rate(
     network: keras.Model,
-    dataset: tf.data.Dataset | tuple[np.ndarray, np.ndarray],
+    dataset: Batches,
     *,
     steps: int = 100,
     lowest: float = 1e-4,
@@ -74,7 +79,7 @@ def find_learning_rate(
     Args:
         network: A compiled `ResizableNetwork` or another `keras.Model`.
         dataset: `tf.data.Dataset` of batches as in `fit`, which is repeated; or images
-            and labels as two arrays.
+            and labels as two arrays, or images alone if a teacher gives the answers.
         steps: Number of steps.
         lowest: Learning rate of the first step.
         highest: Learning rate of the last step.
@@ -110,13 +115,17 @@ def find_learning_rate(
     step = getattr(network, "training_step", None)  # Only resizable networks have one.
     names = () if step is None else ("sampler", "distillation", "split_batch")
     options = {name: getattr(step, name) for name in names}
-    if isinstance(dataset, tuple):
-        dataset = labelled_batches(dataset, network)
+    teacher, loss = getattr(network, "teacher", None), network.loss
+    if teacher is not None:
+        options["distillation"], loss = teacher, None
+    if not isinstance(dataset, tf.data.Dataset):
+        read = labelled_batches if teacher is None else image_batches
+        dataset = read(dataset, network, "dataset")
     check_not_empty(int(dataset.cardinality()), "dataset")
     with network.distribute_strategy.scope():
         copy = type(network).from_config(network.get_config())
         copy_state(network, copy)
-        copy.compile(type(optimizer).from_config(settings), network.loss, **options)
+        copy.compile(type(optimizer).from_config(settings), loss, **options)
     copy.fit(
         dataset.repeat(),
         steps_per_epoch=steps,

@@ -45,7 +45,7 @@ class TrainStep:
         synchronized = replicas.is_synchronized(network)
         num_images = tf.shape(keras.tree.flatten(data)[0])[0]
         data = replicas.with_an_image(data, num_images, synchronized)
-        images, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        images, targets, sample_weight = network.with_targets(data)
         plan = self.draw_plan()
         if self.split_batch:
             self.shares.add_step(num_images, tf.shape(plan)[0])

@@ -11,6 +11,10 @@ def create_variables(network: keras.Model, batch_spec: Any) -> None:
     if not network.optimizer.built:
         network.optimizer.build(network.trainable_variables)
     images, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(batch_spec)
+    if network.teacher is not None:
+        targets = network.head.output  # The teacher's answers.
+    if targets is None:
+        return
     for spec in keras.tree.flatten((images, targets, sample_weight)):
         is_dense = isinstance(spec, tf.TensorSpec) and spec.shape.rank is not None
         if spec is not None and not is_dense:

@@ -1,0 +1,141 @@
+"""Learning from a model's answers, with images alone."""
+
+import json
+
+import keras
+import numpy as np
+import processes
+import pytest
+import tensorflow as tf
+from conftest import small_network
+from foreign_models import plain
+
+import keras_resizable
+from keras_resizable import FixedSampler, TeacherDistillation
+
+MAKE_NETWORK = small_network
+CONFIGS = [(1.0, 1.0), (0.75, 0.5)]
+
+
+@pytest.fixture(scope="module")
+def source():
+    return plain()
+
+
+@pytest.fixture
+def images(source):
+    return np.random.default_rng(0).random((24, *source.input_shape[1:]), np.float32)
+
+
+def fitted(make_network, data, *, teacher, loss=None, split=False, strategy=None):
+    keras.utils.set_random_seed(0)
+    strategy = strategy or tf.distribute.get_strategy()
+    with strategy.scope():
+        network = make_network(kernel_regularizer=keras.regularizers.L2(0.01))
+        network.compile(
+            keras.optimizers.SGD(1.0),
+            loss,
+            sampler=FixedSampler(CONFIGS),
+            distillation=teacher,
+            split_batch=split,
+        )
+    history = network.fit(data, shuffle=False, verbose=0).history
+    return network, history
+
+
+@pytest.mark.filterwarnings("ignore:With `split_batch=True` each")
+@pytest.mark.parametrize("split", [False, True])
+def test_it_is_training_with_the_answers_as_labels(make_network, batch, split):
+    keras.utils.set_random_seed(1)
+    model = make_network(classifier_activation=None).sub_network("1.0")
+    answers = tf.nn.softmax(model(batch[0], training=False))
+    labelled = tf.data.Dataset.from_tensor_slices((batch[0], answers)).batch(4)
+    expected, _ = fitted(
+        make_network,
+        labelled,
+        teacher=None,
+        loss="categorical_crossentropy",
+        split=split,
+    )
+    network, history = fitted(
+        make_network,
+        labelled.map(lambda images, _: images),
+        teacher=TeacherDistillation(model),
+        split=split,
+    )
+    assert history.keys() == {"loss", "agreement"}
+    for got, wanted in zip(network.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-7)
+
+
+def test_replicas_train_as_one(make_network, batch, strategy):
+    """Also if one of them gets no image of the last batch."""
+    data = tf.data.Dataset.from_tensor_slices(batch[0][:5]).batch(4)
+    with strategy.scope():
+        model = make_network().sub_network("1.0")
+    network, history = fitted(
+        make_network, data, teacher=TeacherDistillation(model), strategy=strategy
+    )
+    results = network.evaluate(data, verbose=0, return_dict=True)
+    agreement = np.mean(
+        np.argmax(network.predict(batch[0][:5], verbose=0), axis=-1)
+        == np.argmax(model.predict(batch[0][:5], verbose=0), axis=-1)
+    )
+    assert results["agreement"] == pytest.approx(agreement)
+    assert np.isfinite(history["loss"]).all()
+
+
+def test_a_converted_network_learns_from_its_source(source, images):
+    network = keras_resizable.from_keras(source, (1.0, 0.5))
+    network.compile(keras.optimizers.SGD(0.01))
+    before = network.evaluate(images, verbose=0, return_dict=True)
+    assert before["agreement"] == 1.0
+    test = keras_resizable.find_learning_rate(network, images, steps=10, highest=0.1)
+    history = network.fit(images, validation_data=(images,), verbose=0).history
+    assert history.keys() == {"loss", "agreement", "val_loss", "val_agreement"}
+    assert 0 < test.suggested <= 0.1
+    # Who compiles again goes on with the same teacher.
+    network.compile(keras.optimizers.SGD(0.001))
+    np.testing.assert_allclose(
+        network.teacher.answers(images),
+        keras.ops.softmax(source(images, training=False)),
+        atol=1e-5,
+    )
+
+
+def test_what_cannot_be_learned_from_is_an_error(source, images):
+    network = keras_resizable.from_keras(source, (1.0, 0.5))
+    network.compile("sgd")
+    with pytest.raises(ValueError, match="no loss for the labels"):
+        network.fit(images, np.zeros(24), verbose=0)
+    network.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    for use in (network.fit, network.evaluate):
+        with pytest.raises(ValueError, match="no labels for the loss.*TeacherDistil"):
+            use(images, verbose=0)
+
+
+FIT = """
+import sys
+import keras, numpy as np, keras_resizable
+network = keras_resizable.load_network(sys.argv[1])
+images = np.load(sys.argv[2])
+if len(sys.argv) > 3:
+    model = keras.saving.load_model(sys.argv[3])
+    network.compile("sgd", distillation=keras_resizable.TeacherDistillation(model))
+print(network.evaluate(images, verbose=0, return_dict=True))
+"""
+
+
+def test_a_saved_network_needs_its_teacher_again(source, images, tmp_path):
+    network = keras_resizable.from_keras(source, (1.0, 0.5))
+    network.compile(keras.optimizers.SGD(0.01))
+    network.fit(images, verbose=0)
+    network.save(tmp_path / "network.keras")
+    source.save(tmp_path / "source.keras")
+    np.save(tmp_path / "images.npy", images)
+    expected = network.evaluate(images, verbose=0, return_dict=True)
+    command = ("-c", FIT, "network.keras", "images.npy")
+    alone = processes.run(*command, folder=tmp_path)
+    assert "no labels for the loss" in alone.stderr
+    done = processes.run(*command, "source.keras", folder=tmp_path)
+    assert json.loads(done.stdout.replace("'", '"')) == pytest.approx(expected)
