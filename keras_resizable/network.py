@@ -238,7 +238,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             sampler = sampler.for_space(self.space)
         teaching = distillations.get(distillation)
         if loss is None and teaching is None:
-            teaching = self.teacher or self._source_as_teacher()
+            teaching = self.teacher or self.source_as_teacher()
         if teaching is not None:
             check_distillation(
                 teaching, sampler, self.stem, self.head, split_batch, loss
@@ -302,7 +302,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         """Images, targets and sample weights of a batch; a teacher gives the targets.
 
         Raises:
-            ValueError: If `compile` has a loss and the batch no targets, or the reverse.
+            ValueError: If `compile` has a loss but the batch no targets, or reversed.
         """
         images, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if self.teacher is not None:
@@ -320,7 +320,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             )
         return images, targets, sample_weight
 
-    def _source_as_teacher(self):
+    def source_as_teacher(self) -> TeacherDistillation | None:
         """The source model, if it classifies and the network is as converted."""
         shapes = [tuple(output.shape) for output in self.head.outputs]
         classifies = len(shapes) == 1 and len(shapes[0]) == 2 and shapes[0][1] > 1

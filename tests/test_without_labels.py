@@ -11,7 +11,7 @@ from conftest import small_network
 from foreign_models import plain
 
 import keras_resizable
-from keras_resizable import FixedSampler, TeacherDistillation
+from keras_resizable import FixedSampler, TeacherDistillation, search
 
 MAKE_NETWORK = small_network
 CONFIGS = [(1.0, 1.0), (0.75, 0.5)]
@@ -24,7 +24,9 @@ def source():
 
 @pytest.fixture
 def images(source):
-    return np.random.default_rng(0).random((24, *source.input_shape[1:]), np.float32)
+    """Noise in a colour for each image."""
+    random, shape = np.random.default_rng(0).random, source.input_shape[1:]
+    return random((24, 1, 1, 3), np.float32) * random((24, *shape), np.float32)
 
 
 def fitted(make_network, data, *, teacher, loss=None, split=False, strategy=None):
@@ -139,3 +141,78 @@ def test_a_saved_network_needs_its_teacher_again(source, images, tmp_path):
     assert "no labels for the loss" in alone.stderr
     done = processes.run(*command, "source.keras", folder=tmp_path)
     assert json.loads(done.stdout.replace("'", '"')) == pytest.approx(expected)
+
+
+def classes_of(model, images):
+    return np.argmax(model.predict(images, verbose=0), axis=-1)
+
+
+def different(source, images):
+    """The source with other weights, so that its answers differ by image."""
+    model = keras.models.clone_model(source)
+    generator = np.random.default_rng(2)
+    for weight in model.trainable_weights:
+        if weight.path.endswith("kernel"):
+            weight.assign(generator.normal(0, 1, weight.shape))
+    bias = model.trainable_weights[-1]
+    bias.assign_sub(model.predict(images, verbose=0).mean(axis=0))
+    return model
+
+
+@pytest.fixture
+def converted(source, images):
+    return keras_resizable.from_keras(different(source, images), (1.0, 0.75, 0.5))
+
+
+def test_a_table_has_the_agreement_with_the_source(converted, images, tmp_path):
+    table = search.build_table(
+        converted, images, calibrate_with=images, folder=tmp_path, verbose=False
+    )
+    expected = classes_of(converted.sub_network("1.0"), images)
+    assert len(np.unique(expected)) > 1
+    for config in ("1.0", "0.75,0.5", "0.5,0.5"):
+        sub = converted.sub_network(config, calibrate_with=images)
+        same = classes_of(sub, images) == expected
+        assert table[config]["agreement"] == same.mean()
+        np.testing.assert_array_equal(table.right(config), same)
+    frame = table.to_frame()
+    assert not frame.columns.str.contains("top|loss").any()
+    assert (frame["agreement_low"] <= frame["agreement"]).all()
+    assert table["1.0"]["agreement"] == table["1.0"]["agreement_raw"] == 1.0
+    assert table.best(min_agreement=1.0)["agreement"] == 1.0
+    assert table.front()["agreement"].is_monotonic_increasing
+    with pytest.raises(ValueError, match="no 'top1'"):
+        table.best(min_top1=0.5)
+    assert search.Table.load(tmp_path / "table.npz").score == table.score == "agreement"
+    table.report(tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert "It is not the accuracy" in page and "top-1" not in page
+    labelled = search.build_table(converted, (images, expected), ["1.0"], verbose=False)
+    labelled.report(tmp_path)
+    assert "It is not the accuracy" not in (tmp_path / "report.html").read_text()
+
+
+def test_a_trained_network_is_compared_with_its_teacher(source, images):
+    model = different(source, images)
+    network = keras_resizable.from_keras(source, (1.0, 0.5))
+    network.compile("sgd", distillation=TeacherDistillation(model))
+    network.fit(images, verbose=0)
+    table = search.explore(network, images, 4, num_images=8, verbose=False)
+    same = classes_of(network.sub_network("1.0"), images) == classes_of(model, images)
+    assert table["1.0"]["agreement"] == same.mean() < 1
+    network.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match="no model to agree with.*TeacherDistil"):
+        search.build_table(network, images, verbose=False)
+
+
+def test_several_devices_find_the_same_agreement(converted, images, strategy, tmp_path):
+    options = {"calibrate_with": images, "verbose": False}
+    expected = search.build_table(converted, images, ["1.0", "0.5"], **options)
+    converted.save(tmp_path / "network.keras")
+    with strategy.scope():
+        copy = keras.saving.load_model(tmp_path / "network.keras")
+        teacher = TeacherDistillation(converted.sub_network("1.0"))
+        copy.compile("sgd", distillation=teacher)
+    table = search.build_table(copy, images, ["1.0", "0.5"], **options)
+    for config in expected:
+        np.testing.assert_array_equal(table.right(config), expected.right(config))

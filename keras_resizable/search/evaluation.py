@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resizable.network import ResizableNetwork
+from keras_resizable.search.query import AGREEMENT, TOP1
 from keras_resizable.search.significance import confidence_interval
 from keras_resizable.search.table import ImageResults, Table
 from keras_resizable.space import Configuration
@@ -22,6 +23,8 @@ from keras_resizable.subnetworks.scales import digest_of_network
 from keras_resizable.training.distribution import is_chief, is_multi_worker
 from keras_resizable.utils.batches import (
     Batches,
+    are_images_alone,
+    image_batches,
     labelled_batches,
     watched,
 )
@@ -92,6 +95,25 @@ class Scores:
         }
 
 
+def with_labels(
+    data: Batches, network: ResizableNetwork
+) -> tuple[tf.data.Dataset, str]:
+    """Batches with labels, or with a teacher's answers; and the name of the score."""
+    if not are_images_alone(data):
+        return labelled_batches(data, network), TOP1
+    teacher = network.teacher or network.source_as_teacher()
+    if teacher is None:
+        raise ValueError(
+            "`dataset` has images without labels, and no model to agree with is known: "
+            "call `network.compile(distillation=TeacherDistillation(model))` before."
+        )
+
+    def with_answers(images):
+        return images, tf.argmax(teacher.answers(images), axis=-1)
+
+    return image_batches(data, network, "dataset").map(with_answers), AGREEMENT
+
+
 def evaluate_configs(
     network: ResizableNetwork,
     dataset: tf.data.Dataset,
@@ -154,9 +176,16 @@ def evaluate_model(model: keras.Model, dataset: Batches, name: str) -> Table:
 
 
 def table_of(
-    names: Sequence[str], scores: Scores, origin: Mapping[str, str], **columns: Any
+    names: Sequence[str],
+    scores: Scores,
+    origin: Mapping[str, str],
+    score: str = TOP1,
+    **columns: Any,
 ) -> Table:
-    """A table of scores, with further columns before them."""
+    """A table of scores, with further columns before them.
+
+    `score` names the share of right answers. With labels, top-5 and the loss follow.
+    """
     pandas = import_extra("pandas", "search")
     right, means = scores.right, scores.means
     low, high = zip(*map(confidence_interval, right))
@@ -164,13 +193,13 @@ def table_of(
         {
             "config": names,
             **columns,
-            "top1": means["top1"],
-            "top1_low": low,
-            "top1_high": high,
-            "top5": means["top5"],
-            "loss": means["loss"],
+            score: means["top1"],
+            f"{score}_low": low,
+            f"{score}_high": high,
         }
     )
+    if score == TOP1:
+        frame = frame.assign(top5=means["top5"], loss=means["loss"])
     if bad := [name for name, x in zip(names, scores.loss) if not np.isfinite(x)]:
         warnings.warn(
             f"These sub-networks return NaN or infinity on some images, which counts "

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.search.evaluation import evaluate_configs, table_of
+from keras_resizable.search.evaluation import evaluate_configs, table_of, with_labels
 from keras_resizable.search.table import TABLE, Table
 from keras_resizable.space import ConfigLike
 from keras_resizable.subnetworks.pieces import count_flops_of_configs
@@ -19,7 +19,6 @@ from keras_resizable.training.distribution import is_chief
 from keras_resizable.utils.batches import (
     Batches,
     images_in_random_order,
-    labelled_batches,
 )
 from keras_resizable.utils.digests import digest_of_data
 from keras_resizable.utils.extras import import_extra
@@ -48,7 +47,9 @@ def build_table(
     Args:
         network: A `ResizableNetwork` that classifies.
         dataset: `tf.data.Dataset` of batches of images and labels, integers or
-            one-hot, for the evaluation; or both as a tuple of arrays.
+            one-hot, for the evaluation; or both as a tuple of arrays. Without labels
+            the answers are compared with those of a teacher: the one of `compile`, or
+            in a network that was not trained since `from_keras`, its source.
         configs: Configurations; by default all.
         calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
             statistics of each configuration with.
@@ -65,10 +66,13 @@ def build_table(
         statistics of training (NaN without `raw`); and after calibration, if any,
         `top1` with its 95 % confidence interval from `top1_low` to `top1_high`, `top5`
         and `loss`, the cross-entropy. Accuracies are from 0 to 1; a single output is
-        thresholded at a probability of 0.5. NaN outputs count as wrong.
+        thresholded at a probability of 0.5. NaN outputs count as wrong. Without labels
+        the columns are `agreement_raw`, `agreement`, `agreement_low` and
+        `agreement_high`: the share of images with the answer of the teacher.
 
     Raises:
-        ValueError: If the network does not classify; if statistics were never estimated
+        ValueError: If the network does not classify; if there are neither labels nor a
+            teacher; if statistics were never estimated
             and `calibrate_with` is absent; or if the folder's table is damaged, or is
             for another network or other data.
         OSError: If the folder cannot be written.
@@ -88,7 +92,7 @@ def build_table(
     import_extra("pandas", "search")
     import_extra("scipy", "search")
     selected = network.space.select(configs)
-    dataset = labelled_batches(dataset, network)
+    dataset, score = with_labels(dataset, network)
     if calibrate_with is not None:
         calibrate_with = images_in_random_order(calibrate_with, network)
     known = partial = origin = None
@@ -122,12 +126,14 @@ def build_table(
         list(map(str, selected)),
         scores,
         origin,
+        score,
         flops=flops,
         params=network.count_params() - network.extra_params,
-        top1_raw=np.nan if of_raw is None else of_raw.means["top1"],
+        **{f"{score}_raw": np.nan if of_raw is None else of_raw.means["top1"]},
     )
     if calibrate_with is not None and raw and network.space.largest in new:
-        _warn_of_harm(new[network.space.largest], new.num_images)
+        largest = new[network.space.largest]
+        _warn_of_harm(largest[f"{score}_raw"], largest[score], new.num_images)
     table = new if known is None else known.merge(new)
     if partial is not None and is_chief(network.distribute_strategy):
         table.save(partial.with_name(TABLE))
@@ -135,14 +141,13 @@ def build_table(
     return table
 
 
-def _warn_of_harm(largest, num_images):
+def _warn_of_harm(raw, calibrated, num_images):
     """Warns if calibration made the largest sub-network significantly worse."""
-    raw, top1 = largest["top1_raw"], largest["top1"]
-    if raw - top1 > _HARM + 2 * (0.5 / num_images) ** 0.5:
+    if raw - calibrated > _HARM + 2 * (0.5 / num_images) ** 0.5:
         warnings.warn(
             f"Calibration changed the largest sub-network from {100 * raw:.1f} to "
-            f"{100 * top1:.1f} %: `calibrate_with` should be a few thousand images "
-            "that the network was trained on, of all classes, in random order.",
+            f"{100 * calibrated:.1f} %: `calibrate_with` should be a few thousand "
+            "images that the network was trained on, of all classes, in random order.",
             stacklevel=3,
         )
 

@@ -15,7 +15,9 @@ from keras_resizable.search.table import Table
 from keras_resizable.utils.arguments import integer
 from keras_resizable.utils.batches import (
     Batches,
+    are_images_alone,
     check_not_empty,
+    image_batches,
     images_in_random_order,
     labelled_batches,
     watched,
@@ -71,7 +73,7 @@ def explore(
 
     Returns:
         The table of `build_table` for the sub-networks of the last round and earlier
-        rows of the folder, with `top1_raw` NaN.
+        rows of the folder; the raw accuracy is NaN.
 
     Raises:
         ValueError: If there are fewer than two evaluations; or as `build_table`.
@@ -84,7 +86,10 @@ def explore(
     integer("evaluations", evaluations, 2)  # For the cheapest and the most expensive.
     integer("num_images", num_images, 1)
     costs = _checked(_flops(network, seed) if costs is None else costs, cost, network)
-    dataset = labelled_batches(dataset, network)
+    if are_images_alone(dataset):
+        dataset = image_batches(dataset, network, "dataset")
+    else:
+        dataset = labelled_batches(dataset, network)
     if calibrate_with is not None:
         calibrate_with = images_in_random_order(calibrate_with, network)
     folder = None if folder is None else pathlib.Path(folder)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.search.drawing import draw_front, new_figure
+from keras_resizable.search.drawing import SCORES, draw_front, new_figure
 from keras_resizable.search.table import Table
 from keras_resizable.space import ConfigLike, resized
 from keras_resizable.subnetworks.pieces import pieces_of_configs
@@ -85,12 +85,12 @@ def front(
     draw_front(axes, table.to_frame(), cost, label, factor)
     for letter, name in zip(_LETTERS, names):
         row = table[name]
-        place = factor * row[cost], 100 * row["top1"]
+        place = factor * row[cost], 100 * row[table.score]
         axes.plot(*place, "o", color="C3")
         axes.annotate(
             letter, place, xytext=(6, -12), textcoords="offset points", weight="bold"
         )
-    axes.set_ylabel("top-1, %")
+    axes.set_ylabel(SCORES[table.score])
     axes.legend()
     for beside in others:
         _draw_sub_networks(beside, network, configs, _LETTERS)
@@ -106,7 +106,7 @@ def main_effects(table: Table) -> "Figure":
         table: A `search.Table`.
 
     Returns:
-        A `matplotlib.figure.Figure`: top-1 at the left, FLOPs at the right.
+        A `matplotlib.figure.Figure`: accuracy at the left, FLOPs at the right.
 
     Raises:
         ValueError: If the table is empty.
@@ -114,7 +114,7 @@ def main_effects(table: Table) -> "Figure":
     figure = new_figure(9, 3.8)
     panels = figure.subplots(1, 2)
     for axes, column, factor, label in (
-        (panels[0], "top1", 100, "top-1, %, mean"),
+        (panels[0], table.score, 100, f"{SCORES[table.score]}, mean"),
         (panels[1], "flops", 1e-6, "M FLOPs, mean"),
     ):
         for stage, means in enumerate(table.main_effects(column), 1):

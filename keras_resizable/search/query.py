@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # Prefixes of columns; the name of a device follows.
 LATENCY = "latency_ms_"
 MEASURED = "measured_"
+TOP1, AGREEMENT = "top1", "agreement"
 Maximum = Annotated[float, Field(gt=0)] | None
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -27,12 +28,27 @@ class Limits:
     max_latency_ms: Maximum = None
     max_size_bytes: Maximum = None
     min_top1: Share | None = None
+    min_agreement: Share | None = None
+
+
+def score_of(rows: "pandas.DataFrame") -> str:
+    """The column with the score: top-1 or, without labels, the agreement."""
+    return AGREEMENT if AGREEMENT in rows else TOP1
 
 
 def within_limits(
     rows: "pandas.DataFrame", limits: Limits, device: str | None
 ) -> tuple["pandas.DataFrame", list[str]]:
     """The rows within limits, and the cost columns with a limit."""
+    score = score_of(rows)
+    minima = {
+        name: limit
+        for name, limit in (
+            (TOP1, limits.min_top1),
+            (AGREEMENT, limits.min_agreement),
+        )
+        if limit
+    }
     given = {
         "flops": limits.max_flops,
         LATENCY: limits.max_latency_ms,
@@ -43,9 +59,9 @@ def within_limits(
         for name, limit in given.items()
         if limit is not None
     }
-    for name in ("flops", "top1", *maxima):
+    for name in ("flops", score, *maxima, *minima):
         _check_column(rows, name)
-    rows = rows[rows[["flops", "top1"]].notna().all(axis=1)]
+    rows = rows[rows[["flops", score]].notna().all(axis=1)]
     for name in maxima:
         lacking = int(rows[name].isna().sum())
         if 0 < lacking < len(rows):
@@ -57,19 +73,17 @@ def within_limits(
     rows = rows[rows[[*maxima]].notna().all(axis=1)]
     if rows.empty:
         raise ValueError(
-            f"No sub-network of the table has {' and '.join(['top1', *maxima])}."
+            f"No sub-network of the table has {' and '.join([score, *maxima])}."
         )
     # How far each row exceeds each limit, relative to the limit.
     beyond = {name: rows[name] / limit - 1 for name, limit in maxima.items()}
-    if limits.min_top1:
-        beyond["top1"] = 1 - rows["top1"] / limits.min_top1
+    beyond |= {name: 1 - rows[name] / limit for name, limit in minima.items()}
     furthest = np.max([np.full(len(rows), -1.0), *beyond.values()], axis=0)
     within = rows[furthest <= 0]
     if within.empty:
         nearest = rows.iloc[furthest.argmin()]
         wanted = [f"{name} of at most {limit:.4g}" for name, limit in maxima.items()]
-        if limits.min_top1:
-            wanted.append(f"top1 of at least {limits.min_top1:.4g}")
+        wanted += [f"{name} of at least {limit:.4g}" for name, limit in minima.items()]
         has = ", ".join(f"{name} {nearest[name]:.4g}" for name in beyond)
         raise NotWithinLimitsError(
             f"No sub-network has {' and '.join(wanted)}. The nearest is "
@@ -80,12 +94,13 @@ def within_limits(
 
 def pareto_front(rows: "pandas.DataFrame", cost: str) -> "pandas.DataFrame":
     """See `Table.front`."""
-    for name in (cost, "top1"):
+    score = score_of(rows)
+    for name in (cost, score):
         _check_column(rows, name)
-    rows = rows[rows[[cost, "top1"]].notna().all(axis=1)]
-    rows = rows.sort_values([cost, "top1"], ascending=[True, False])
-    highest_before = rows["top1"].cummax().shift(fill_value=-1.0)
-    return rows[rows["top1"] > highest_before]
+    rows = rows[rows[[cost, score]].notna().all(axis=1)]
+    rows = rows.sort_values([cost, score], ascending=[True, False])
+    highest_before = rows[score].cummax().shift(fill_value=-1.0)
+    return rows[rows[score] > highest_before]
 
 
 def main_effects(rows: "pandas.DataFrame", column: str) -> list[dict[float, float]]:

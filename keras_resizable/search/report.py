@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_resizable.search.drawing import draw_front, new_figure
+from keras_resizable.search.drawing import SCORES, draw_front, new_figure
 from keras_resizable.search.query import (
+    AGREEMENT,
     LATENCY,
     devices_of,
     main_effects,
     pareto_front,
+    score_of,
 )
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.files import replacing
@@ -30,15 +32,21 @@ _UNITS = {
     "top1": ("top-1, %", 100),
     "top1_high": ("± %", 50),  # Half the interval from `top1_low`.
     "top1_raw": ("raw top-1, %", 100),
+    "agreement": ("agreement, %", 100),
+    "agreement_high": ("± %", 50),
+    "agreement_raw": ("raw agreement, %", 100),
     "top5": ("top-5, %", 100),
     "loss": ("loss", 1),
     "params": ("M parameters", 1e-6),
     "size_bytes": ("MB", 1e-6),
     "difference_to_keras": ("top-1 minus Keras's, points", 100),
-    "agreement": ("same answers, %", 100),
     "ties": ("ties, %", 100),
 }
-_OTHERS = ("top1_high", "top1_raw", "top5", "loss", "params", "size_bytes")
+_OTHERS = ("top5", "loss", "params", "size_bytes")
+_MEANING = (
+    " Agreement is the share of images on which a sub-network gives the teacher's "
+    "answer. It is not the accuracy: the teacher, too, is sometimes wrong."
+)
 _OPAQUE = 0.8
 _BLUE, _RED, _GREY = "#1f77b4", "#d62728", "#808080"
 # Readable on phones, and in the reader's light or dark scheme.
@@ -80,7 +88,9 @@ def write_report(
     for number, device in enumerate(devices_of(table)):
         costs[f"latency_{number}"] = LATENCY + device
     to_numeric = import_extra("pandas", "search").to_numeric
-    names = table.columns.intersection(["top1", "top1_low", *costs.values(), *_OTHERS])
+    score = score_of(table)
+    scores = (score, f"{score}_low", f"{score}_high", f"{score}_raw")
+    names = table.columns.intersection([*scores, *costs.values(), *_OTHERS])
     numbers = {name: to_numeric(table[name]) for name in names}  # Raises for text.
     table = table.assign(config=table["config"].astype(str), **numbers)
     with replacing(folder / PICTURE) as path:
@@ -101,7 +111,7 @@ def _draw(table, names, title, path):
     (panels,) = figure.subplots(1, len(names), sharey=True, squeeze=False)
     for axes, name in zip(panels, names):
         draw_front(axes, table, name, *_unit(name))
-    panels[0].set_ylabel("top-1, %")
+    panels[0].set_ylabel(SCORES[score_of(table)])
     panels[0].legend(loc="lower right")
     figure.suptitle(title, parse_math=False)
     figure.savefig(path, dpi=120)
@@ -113,14 +123,16 @@ def _page(table, costs, title, recipe, files):
     embed = import_extra("bokeh.embed", "search")
     resources = import_extra("bokeh.resources", "search")
 
-    others = {name: name for name in _OTHERS if name in table}
-    columns = {"top1": "top1", **costs, **others}  # By field.
+    score = score_of(table)
+    more = (f"{score}_high", f"{score}_raw", *_OTHERS)
+    others = {name: name for name in more if name in table}
+    columns = {"score": score, **costs, **others}  # By field.
     units = {field: _unit(name) for field, name in columns.items()}
     labels = {"config": "configuration"}
     labels |= {field: label for field, (label, _) in units.items()}
     shown = {"config": table["config"].array}
     for field, name in columns.items():
-        lowest = table["top1_low"] if name == "top1_high" else 0
+        lowest = table[f"{score}_low"] if name == f"{score}_high" else 0
         shown[field] = (units[field][1] * (table[name] - lowest)).array
     opacity = np.full(len(table), _OPAQUE)
     source = models.ColumnDataSource({**shown, "opacity": opacity})
@@ -146,6 +158,7 @@ def _page(table, costs, title, recipe, files):
             text=f"{len(table)} sub-networks. Point at a dot for its configuration; "
             "click one to find it in the table. Lines are the Pareto fronts. "
             "Sub-networks beyond a limit are hidden."
+            f"{_MEANING if score == AGREEMENT else ''}"
         ),
         layouts.row(*limits, styles=_WRAPPED),
         best,
@@ -224,26 +237,26 @@ _APPLY_LIMITS = """
 const data = source.data;
 const escape = (text) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 const inside = [];
-for (let i = 0; i < data.top1.length; i++) {
+for (let i = 0; i < data.score.length; i++) {
   let fits = true;
   for (const [name, box] of Object.entries(boxes)) {
     if (box.value === null) continue;
     const value = data[name][i];
-    fits = fits && (name === "top1" ? value >= box.value : value <= box.value);
+    fits = fits && (name === "score" ? value >= box.value : value <= box.value);
   }
   data.opacity[i] = fits ? opaque : 0.05;
   if (fits) inside.push(i);
 }
 view.filter.indices = inside;
 source.change.emit();
-const accuracy = Array.from(data.top1);
+const accuracy = Array.from(data.score);
 const cost = data.flops;
 const given = Object.keys(boxes).filter((name) => boxes[name].value !== null);
 const by = (values, others, i, j) =>
   values[j] < values[i] || (values[j] === values[i] && others[j] < others[i]);
 const error = accuracy.map((value) => -value);
 // As in `Table.best`: the cheapest if the only limit is accuracy.
-const better = given.join() === "top1"
+const better = given.join() === "score"
   ? (i, j) => by(cost, error, i, j) : (i, j) => by(error, cost, i, j);
 let chosen = null;
 for (const i of inside) if (chosen === null || better(chosen, i)) chosen = i;
@@ -257,13 +270,13 @@ def _limits(models, source, view, labels):
     """Boxes for limits, and the line that names the best sub-network within them."""
     boxes = {
         field: models.NumericInput(
-            title=f"{'At least' if field == 'top1' else 'At most'} {label}",
+            title=f"{'At least' if field == 'score' else 'At most'} {label}",
             mode="float",
             value=None,
             width=140,
         )
         for field, label in labels.items()
-        if field in ("top1", "flops", "size_bytes") or field.startswith("latency_")
+        if field in ("score", "flops", "size_bytes") or field.startswith("latency_")
     }
     best = _markup(models, "", name="best")
     args = {"source": source, "view": view, "boxes": boxes, "best": best}
@@ -280,11 +293,13 @@ def _plot(table, source, labels, field, name, label, factor):
         (label_of, f"@{of}" if of == "config" else f"@{of}{{0,0.00}}")
         for of, label_of in labels.items()
     ]
-    plot = _empty_plot(models.PlainText(text=label), name=f"plot_{field}")
-    costs, top1 = (factor * front[name]).tolist(), (100 * front["top1"]).tolist()
-    plot.step(costs, top1, mode="after", color=_RED, line_width=2)
+    text = models.PlainText(text=label)
+    plot = _empty_plot(text, SCORES[score_of(table)], f"plot_{field}")
+    costs = (factor * front[name]).tolist()
+    scores = (100 * front[score_of(front)]).tolist()
+    plot.step(costs, scores, mode="after", color=_RED, line_width=2)
     dots = plot.scatter(
-        field, "top1", source=source, size=8, alpha="opacity", color=_BLUE
+        field, "score", source=source, size=8, alpha="opacity", color=_BLUE
     )
     plot.add_tools(models.HoverTool(renderers=[dots], tooltips=tooltips))
     return plot
@@ -293,20 +308,20 @@ def _plot(table, source, labels, field, name, label, factor):
 def _main_effects(table):
     """The effect of each stage's scale factor, as a mean over all other stages."""
     palette = import_extra("bokeh.palettes", "search").Category10[10]
-    plot = _empty_plot("scale factor", name="main_effects")
-    plot.yaxis.axis_label = "top-1, %, mean over the others"
-    for stage, means in enumerate(main_effects(table, "top1")):
-        scales, top1 = list(means), [100 * mean for mean in means.values()]
+    label = SCORES[score_of(table)]
+    plot = _empty_plot("scale factor", f"{label}, mean over the others", "main_effects")
+    for stage, means in enumerate(main_effects(table, score_of(table))):
+        scales, scores = list(means), [100 * mean for mean in means.values()]
         line = {"color": palette[stage % 10], "legend_label": f"stage {stage + 1}"}
-        plot.line(scales, top1, line_width=2, **line)
-        plot.scatter(scales, top1, size=8, **line)
+        plot.line(scales, scores, line_width=2, **line)
+        plot.scatter(scales, scores, size=8, **line)
     plot.legend.location = "bottom_right"
     plot.legend.background_fill_alpha = 0.2
     plot.legend.label_text_color = _GREY
     return plot
 
 
-def _empty_plot(x_label, name):
+def _empty_plot(x_label, y_label, name):
     plotting = import_extra("bokeh.plotting", "search")
     plot = plotting.figure(
         height=420,
@@ -315,7 +330,7 @@ def _empty_plot(x_label, name):
         sizing_mode="stretch_width",
         styles={"flex": "1 1 340px"},  # Plots fill a row before the next.
         x_axis_label=x_label,
-        y_axis_label="top-1, %",
+        y_axis_label=y_label,
         tools="pan,wheel_zoom,box_zoom,tap,reset,save",
         active_scroll=None,
         background_fill_color=None,

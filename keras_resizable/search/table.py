@@ -120,6 +120,11 @@ class Table:
         return query.devices_of(self._frame)
 
     @property
+    def score(self) -> str:
+        """The column that `best` and `front` go by: `"top1"`, or `"agreement"`."""
+        return query.score_of(self._frame)
+
+    @property
     def num_images(self) -> int:
         """The number of images of the results; 0 if there are none."""
         return next((len(each.right) for each in self.results.values()), 0)
@@ -168,13 +173,14 @@ class Table:
         max_latency_ms: float | None = None,
         max_size_bytes: float | None = None,
         min_top1: float | None = None,
+        min_agreement: float | None = None,
         device: str | None = None,
         within_noise: bool = False,
         confidence: float = 0.95,
     ) -> "pandas.Series":
         """The best sub-network within limits.
 
-        This is the most accurate one or, if the only limit is `min_top1`, the one with
+        This is the most accurate one or, if the only limit is on accuracy, the one with
         the fewest FLOPs. FLOPs, or accuracy, decide between equals. The most accurate
         of many sub-networks on few images is partly the luckiest: `within_noise`
         returns the cheapest that is not significantly worse.
@@ -184,6 +190,8 @@ class Table:
             max_latency_ms: Milliseconds on a device.
             max_size_bytes: Size of the `.tflite` file.
             min_top1: Accuracy, from 0 to 1.
+            min_agreement: Agreement with the teacher, from 0 to 1, in a table of images
+                without labels.
             device: Name of the device for `max_latency_ms`; by default the only one.
             within_noise: Whether to take the cheapest, by the columns with a limit or
                 else by FLOPs, that `compare` cannot tell from the most accurate one.
@@ -204,10 +212,12 @@ class Table:
             max_latency_ms=max_latency_ms,
             max_size_bytes=max_size_bytes,
             min_top1=min_top1,
+            min_agreement=min_agreement,
         )
         within, costs = query.within_limits(self._frame, limits, device)
-        order, ascending = ["top1", "flops"], [False, True]
-        if not costs and min_top1 is not None and not within_noise:
+        order, ascending = [self.score, "flops"], [False, True]
+        has_minimum = min_top1 is not None or min_agreement is not None
+        if not costs and has_minimum and not within_noise:
             order, ascending = order[::-1], ascending[::-1]
         row = within.sort_values(order, ascending=ascending).iloc[0]
         if within_noise:
@@ -233,13 +243,13 @@ class Table:
         """
         return query.pareto_front(self._frame, cost)
 
-    def main_effects(self, column: str = "top1") -> list[dict[float, float]]:
+    def main_effects(self, column: str | None = None) -> list[dict[float, float]]:
         """The effect of each stage's scale factor, as a mean over all other stages.
 
         The table must have all sub-networks, or a random sample of them.
 
         Args:
-            column: `"top1"`, `"flops"`, `"latency_ms_host"`, ...
+            column: `"flops"`, `"latency_ms_host"`, ...; by default the `score`.
 
         Returns:
             For each stage, the mean of the column by scale factor.
@@ -247,7 +257,7 @@ class Table:
         Raises:
             ValueError: If the table lacks the column.
         """
-        return query.main_effects(self._frame, column)
+        return query.main_effects(self._frame, column or self.score)
 
     def compare(self, config: ConfigLike, other: ConfigLike) -> PairedTest:
         """Tests whether one sub-network is more accurate than another.

@@ -130,6 +130,12 @@ def labelled_batches(
     return dataset.map(lambda images, labels: (tf.cast(images, dtype), labels))
 
 
+def are_images_alone(data: Batches) -> bool:
+    """Whether there are no labels."""
+    spec = data.element_spec if isinstance(data, tf.data.Dataset) else data
+    return not isinstance(spec, tuple) or len(spec) == 1
+
+
 def check_not_empty(count: int, name: str) -> None:
     """Raises if a data set has 0 batches or images."""
     if not count:
