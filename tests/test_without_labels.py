@@ -11,7 +11,7 @@ from conftest import small_network
 from foreign_models import plain
 
 import keras_resizable
-from keras_resizable import FixedSampler, TeacherDistillation, search
+from keras_resizable import FixedSampler, TeacherDistillation, export, search
 
 MAKE_NETWORK = small_network
 CONFIGS = [(1.0, 1.0), (0.75, 0.5)]
@@ -216,3 +216,34 @@ def test_several_devices_find_the_same_agreement(converted, images, strategy, tm
     table = search.build_table(copy, images, ["1.0", "0.5"], **options)
     for config in expected:
         np.testing.assert_array_equal(table.right(config), expected.right(config))
+
+
+def test_a_file_is_compared_with_its_model(source, images, tmp_path):
+    model, other = different(source, images), different(source, images[:1])
+    file = export.to_tflite(model, tmp_path / "model.tflite", evaluate_with=images)
+    assert file.accuracy.agreement == 1.0 and file.accuracy.top1 is None
+    with pytest.raises(ValueError, match="compare_with=model"):
+        export.evaluate_tflite(file, images)
+    measured = export.evaluate_tflite(file, images, compare_with=other)
+    same = classes_of(model, images) == classes_of(other, images)
+    assert measured.agreement == same.mean() < 0.9
+    assert measured.difference == pytest.approx(same.mean() - 1)
+    shown = f"agreement with Keras {100 * same.mean():.2f}"
+    assert shown in str(measured) and "top-1" not in str(measured)
+    with pytest.raises(ValueError, match="loses more than 2 points of agreement"):
+        export.to_tflite(
+            model,
+            tmp_path / "other.tflite",
+            evaluate_with=images,
+            reference=lambda x: other(x, training=False),
+        )
+    assert not (tmp_path / "other.tflite").exists()
+
+
+def test_files_of_sub_networks_are_checked(converted, images, tmp_path):
+    options = {"calibrate_with": images, "evaluate_with": images, "max_loss": 0.5}
+    for _ in range(2):  # The second time it is kept.
+        (file,) = export.to_tflite_files(
+            converted, ["0.75,0.5"], tmp_path, quantize="int8", **options
+        )
+        assert file.accuracy.agreement > 0.5 and file.accuracy.top1 is None

@@ -1,4 +1,4 @@
-"""The accuracy of `.tflite` files on labelled images."""
+"""The accuracy of `.tflite` files, or their agreement with a model."""
 
 import dataclasses
 import os
@@ -14,7 +14,8 @@ from keras_resizable.export.interpreters import open_runner
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.utils.batches import (
     Batches,
-    labelled_batches,
+    are_images_alone,
+    evaluation_batches,
     watched,
 )
 from keras_resizable.utils.classifier_outputs import (
@@ -36,23 +37,27 @@ class FileAccuracy:
 
     Attributes:
         num_images: Number of images it ran on.
-        top1: Share of images that are classified correctly, from 0 to 1.
-        top5: Share of images whose label is among the five highest outputs.
         ties: Share of images whose two highest outputs are equal; the first one counts.
-        commonest_class: The most frequent class of these images.
+        commonest_class: The most frequent class of these images; without labels, the
+            reference's most frequent answer.
         commonest_share: Share of images of this class.
+        top1: Share of images that are classified correctly, from 0 to 1; None without
+            labels.
+        top5: Share of images whose label is among the five highest outputs; None
+            without labels.
         agreement: Share of images with the reference's answer; None without a
             reference.
-        difference: Its top-1 minus the reference's.
+        difference: Its top-1 minus the reference's; without labels, its agreement
+            minus 1.
         standard_error: Standard error of the difference, over images.
     """
 
     num_images: int
-    top1: float
-    top5: float
     ties: float
     commonest_class: int
     commonest_share: float
+    top1: float | None = None
+    top5: float | None = None
     agreement: float | None = None
     difference: float | None = None
     standard_error: float | None = None
@@ -71,12 +76,20 @@ class FileAccuracy:
         return -self.difference + sign * _TWO_SIDED_95 * self.standard_error
 
     def __str__(self) -> str:
-        error = (self.top1 * (1 - self.top1) / self.num_images) ** 0.5
-        text = f"top-1 {100 * self.top1:.2f} ± {100 * _TWO_SIDED_95 * error:.2f} %"
-        if self.top5 < 1:
+        name, share = "top-1", self.top1
+        if share is None:
+            name, share = "agreement with Keras", self.agreement or 0.0
+        error = (share * (1 - share) / self.num_images) ** 0.5
+        text = f"{name} {100 * share:.2f} ± {100 * _TWO_SIDED_95 * error:.2f} %"
+        if self.top5 is not None and self.top5 < 1:
             text += f", top-5 {100 * self.top5:.2f} %"
         text += f" on {self.num_images:,} images"
-        if self.difference is not None and self.standard_error is not None:
+        has_labels = self.top1 is not None
+        if (
+            has_labels
+            and self.difference is not None
+            and self.standard_error is not None
+        ):
             error = 100 * _TWO_SIDED_95 * self.standard_error
             text += f": {100 * self.difference:+.2f} ± {error:.2f} points against Keras"
             text += f", {100 * (self.agreement or 0):.1f} % the same answers"
@@ -117,6 +130,7 @@ def evaluate_tflite(
             `(batch, classes)`, or `(batch, 1)` for two classes.
         dataset: `tf.data.Dataset` of batches of images and labels, integers or one-hot;
             or both as a tuple of arrays. Images are float32 even for an int8 file.
+            Without labels the file's answers are compared with those of `compare_with`.
         signature: Name of a signature, as in `to_bundle`; by default the first.
         compare_with: A reference to compare with: a callable from images to outputs,
             such as the sub-network that was converted.
@@ -127,7 +141,7 @@ def evaluate_tflite(
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged, has no such signature or does not classify, or
-            `dataset` is not valid.
+            `dataset` is not valid or has neither labels nor a reference.
 
     Example:
 
@@ -145,34 +159,46 @@ def evaluate_tflite(
     1.0
     """
     run = open_runner(path, signature)
+    has_labels = not are_images_alone(dataset)
+    if not has_labels and compare_with is None:
+        raise ValueError(
+            "`dataset` has images without labels: pass `compare_with=model` to compare "
+            "the file's answers with a model's."
+        )
     outputs, compared, labels = [], [], []
-    for images, batch_labels in watched(labelled_batches(dataset), "dataset"):
+    for batch in watched(evaluation_batches(dataset), "dataset"):
+        images, *of_batch = batch if has_labels else (batch,)
         output = run(images.numpy())
         if output.ndim != 2:
             raise ValueError(
                 f"A classifier must return (batch, classes). {path} returns "
                 f"{output.shape}."
             )
-        check_labels(batch_labels, output.shape[1])
         outputs.append(output)
-        labels.append(integer_labels(batch_labels).numpy())
+        for batch_labels in of_batch:
+            check_labels(batch_labels, output.shape[1])
+            labels.append(integer_labels(batch_labels).numpy())
         if compare_with is not None:
             compared.append(np.asarray(only_output(compare_with(images)), np.float32))
-    output, label = np.concatenate(outputs), np.concatenate(labels)
+    output = np.concatenate(outputs)
     threshold = _threshold(path, signature, output) if output.shape[1] == 1 else None
     answers = _answers(output, threshold)
-    right = answers[:, 0] == label
-    counts = np.bincount(label)
+    others = np.zeros(0, int)
+    if compared:
+        others = _answers(np.concatenate(compared), threshold)[:, 0]
+    label = np.concatenate(labels) if has_labels else others
+    right = (answers[:, 0] == label) & (label != _NO_ANSWER)
+    counts = np.bincount(np.maximum(label, 0))
     measured: dict[str, Any] = {
         "num_images": len(label),
-        "top1": float(right.mean()),
-        "top5": float((answers == label[:, np.newaxis]).any(axis=1).mean()),
         "ties": float(_ties(output).mean()),
         "commonest_class": int(counts.argmax()),
         "commonest_share": float(counts.max() / len(label)),
     }
-    if compare_with is not None:
-        others = _answers(np.concatenate(compared), threshold)[:, 0]
+    if has_labels:
+        among_five = (answers == label[:, np.newaxis]).any(axis=1)
+        measured |= {"top1": float(right.mean()), "top5": float(among_five.mean())}
+    if compared:
         difference = right.astype(float) - (others == label)
         measured |= {
             "agreement": float((answers[:, 0] == others).mean()),

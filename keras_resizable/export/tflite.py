@@ -29,8 +29,9 @@ from keras_resizable.space import ConfigLike
 from keras_resizable.utils.arguments import number, one_of, with_suffix
 from keras_resizable.utils.batches import (
     Batches,
+    are_images_alone,
+    evaluation_batches,
     image_batches,
-    labelled_batches,
     watched,
 )
 from keras_resizable.utils.classifier_outputs import (
@@ -74,8 +75,9 @@ def to_tflite(
     | `"dynamic"` | int8 per channel, a quarter | float32 |
     | `"int8"` | int8 per channel, a quarter | int8; with `io="float32"` only inside |
 
-    With labelled images (`evaluate_with`), the file may lose at most `max_loss`
-    accuracy. Without them, outputs may differ by a share of the largest: 1e-4 in
+    With images to evaluate (`evaluate_with`), the file may lose at most `max_loss`
+    accuracy or, if they have no labels, agreement with Keras. Without such images,
+    outputs may differ by a share of the largest: 1e-4 in
     float32, 0.3 in int8, which guarantees little for a classifier.
 
     Args:
@@ -92,9 +94,11 @@ def to_tflite(
             on the first 100. The outputs are compared on them, or on noise without
             them.
         evaluate_with: `tf.data.Dataset` of batches of images and labels, or both as a
-            tuple of arrays, for a classifier.
+            tuple of arrays, for a classifier. Without labels the file must give the
+            answers of Keras.
         max_loss: Top-1 that a file may lose to Keras, such as 0.02 for two points, with
-            95 % confidence. A warning tells if the images are too few for that.
+            95 % confidence; without labels, the share of other answers. A warning tells
+            if the images are too few for that.
         metadata: Dictionary for JSON, which `read_metadata` returns. For one output of
             two classes, `"outputs"` may be `"probabilities"` or `"logits"`.
         reference: Callable from images to the outputs to compare with, such as the
@@ -123,11 +127,12 @@ def to_tflite(
     _check_model(model)
     import_extra("ai_edge_litert", "tflite")  # Before the work.
     if evaluate_with is not None:
-        labelled = labelled_batches(evaluate_with, model, "evaluate_with")
+        batches = evaluation_batches(evaluate_with, model, "evaluate_with")
         num_outputs = Classifier(model).num_outputs
-        for _, labels in labelled.take(1):
-            check_labels(labels, num_outputs)
-        evaluate_with = labelled
+        if not are_images_alone(batches):
+            for _, labels in batches.take(1):
+                check_labels(labels, num_outputs)
+        evaluate_with = batches
     about = _about(model) | kind_of_outputs(model) | (metadata or {})
     about |= {"quantize": quantize} | ({"io": io} if quantize == "int8" else {})
     reference = reference or functools.partial(model, training=False)
@@ -251,12 +256,13 @@ def _images(model, dataset):
 
 def _check_accuracy(accuracy, max_loss, name, metadata):
     """Raises if a file loses too much, and warns if too few images tell."""
+    lost = "agreement" if accuracy.top1 is None else "accuracy"
     if accuracy.loses(max_loss):
         others = "a `quantize` of less loss, such as 'float16'"
         if metadata.get("io") == "int8" and accuracy.ties:
             others = f"io='float32', which does not round probabilities; {others}"
         raise ValueError(
-            f"The file loses more than {100 * max_loss:g} points of accuracy: "
+            f"The file loses more than {100 * max_loss:g} points of {lost}: "
             f"{accuracy}. Convert with {others}; or raise `max_loss`."
         )
     if accuracy.may_lose(max_loss):

@@ -17,8 +17,8 @@ from keras_resizable.subnetworks.parts import as_super_network, cut_out
 from keras_resizable.subnetworks.scales import digest_of_network
 from keras_resizable.utils.batches import (
     Batches,
+    evaluation_batches,
     images_in_random_order,
-    labelled_batches,
 )
 from keras_resizable.utils.digests import digest_of_data
 
@@ -67,7 +67,7 @@ def to_tflite_files(
     if calibrate_with is not None:
         calibrate_with = images_in_random_order(calibrate_with, network)
     if evaluate_with is not None:
-        evaluate_with = labelled_batches(evaluate_with, network, "evaluate_with")
+        evaluate_with = evaluation_batches(evaluate_with, network, "evaluate_with")
     of_all = {
         **kind_of_outputs(network),
         **(metadata or {}),

@@ -15,11 +15,9 @@ from keras_resizable.search.table import Table
 from keras_resizable.utils.arguments import integer
 from keras_resizable.utils.batches import (
     Batches,
-    are_images_alone,
     check_not_empty,
-    image_batches,
+    evaluation_batches,
     images_in_random_order,
-    labelled_batches,
     watched,
 )
 
@@ -86,10 +84,7 @@ def explore(
     integer("evaluations", evaluations, 2)  # For the cheapest and the most expensive.
     integer("num_images", num_images, 1)
     costs = _checked(_flops(network, seed) if costs is None else costs, cost, network)
-    if are_images_alone(dataset):
-        dataset = image_batches(dataset, network, "dataset")
-    else:
-        dataset = labelled_batches(dataset, network)
+    dataset = evaluation_batches(dataset, network)
     if calibrate_with is not None:
         calibrate_with = images_in_random_order(calibrate_with, network)
     folder = None if folder is None else pathlib.Path(folder)

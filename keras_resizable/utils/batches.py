@@ -136,6 +136,14 @@ def are_images_alone(data: Batches) -> bool:
     return not isinstance(spec, tuple) or len(spec) == 1
 
 
+def evaluation_batches(
+    data: Batches, model: keras.Model | None = None, name: str = "dataset"
+) -> tf.data.Dataset:
+    """`labelled_batches`, or `image_batches` if there are no labels."""
+    read = image_batches if are_images_alone(data) else labelled_batches
+    return read(data, model, name)
+
+
 def check_not_empty(count: int, name: str) -> None:
     """Raises if a data set has 0 batches or images."""
     if not count:

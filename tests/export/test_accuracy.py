@@ -99,7 +99,7 @@ def test_measured_as_keras_measures(model, tmp_path):
     assert "Keras" not in str(alone)
     with pytest.raises(ValueError, match="holds no batch"):
         evaluate_tflite(path, (images[:0], labels[:0]))
-    with pytest.raises(ValueError, match="images and labels"):
+    with pytest.raises(ValueError, match="images without labels"):
         evaluate_tflite(path, images)
 
 

@@ -41,7 +41,7 @@ def evaluated(monkeypatch):
         return search.Table(rows.assign(top1=top1))
 
     monkeypatch.setattr(exploring, "build_table", build_table)
-    monkeypatch.setattr(exploring, "labelled_batches", lambda data, network: data)
+    monkeypatch.setattr(exploring, "evaluation_batches", lambda data, network: data)
     return asked
 
 

@@ -129,7 +129,7 @@ def measure_files(
             signature=signature,
             compare_with=tf.function(functools.partial(model, training=False)),
         )
-        num_right = round(accuracy.top1 * accuracy.num_images)
+        num_right = round((accuracy.top1 or 0) * accuracy.num_images)
         right = np.arange(accuracy.num_images) < num_right
         low, high = confidence_interval(right)
         rows.append(
