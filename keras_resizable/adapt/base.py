@@ -16,7 +16,7 @@ from keras_resizable import export
 from keras_resizable.export.saved_model import signature_name
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import ConfigLike, Configuration
-from keras_resizable.subnetworks.calibration import calibrate
+from keras_resizable.subnetworks.calibration import batch_norms, calibrate, tables_of
 from keras_resizable.subnetworks.pieces import cut_piece, pieces_of_configs
 from keras_resizable.subnetworks.prefix_tree import nodes_of
 from keras_resizable.utils.batches import (
@@ -47,6 +47,8 @@ class Candidates(keras.Model, abc.ABC):
         super().__init__(**kwargs)
         configs = network.space.select(candidates)
         self.classifier = Classifier(network.head)
+        is_source = network.is_source_at(network.space.largest)
+        self._cut_out = network.sub_network if is_source else None
         self.space = network.space
         # As text, since Keras turns configurations into plain tuples.
         self._configs = list(map(str, configs))
@@ -85,9 +87,21 @@ class Candidates(keras.Model, abc.ABC):
         return self.run(images)[0]
 
     def calibrate(self, dataset: Batches) -> None:
-        """Re-estimates the batch statistics of each candidate, by `calibrate`."""
+        """Re-estimates the batch statistics of each candidate.
+
+        Args:
+            dataset: As in `keras_resizable.calibrate`. Candidates of a network that was
+                not trained since `from_keras` are calibrated as in its `sub_network`.
+        """
         for config in self.candidates:
-            calibrate(self.sub_network(config), dataset)
+            model = self.sub_network(config)
+            if self._cut_out is None:
+                calibrate(model, dataset)
+                continue
+            estimated = self._cut_out(config, calibrate_with=dataset)
+            tables = (tables_of(batch_norms(each)) for each in (model, estimated))
+            for table, value in zip(*tables, strict=True):
+                table.assign(value)
 
     def parts(self, config: ConfigLike) -> list[keras.Model]:
         """The stem, the stages and the head of a candidate, of stock layers."""

@@ -131,8 +131,9 @@ def check_sizes(parts: Sequence[Part], scales: Iterable[float]) -> None:
                 raise ValueError(
                     f"With the scale factor {scale} everywhere, {where} gets maps of "
                     f"{size} and cannot run: {first_line(error)} Leave out the scale "
-                    f"{scale}, take larger images, or replace a layer that takes maps "
-                    "of one size."
+                    f"{scale} or take a milder one, resize in fewer places (with "
+                    "`resize_before` of `from_keras`), take larger images, or replace "
+                    "a layer that takes maps of one size."
                 ) from error
 
 

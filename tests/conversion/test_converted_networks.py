@@ -20,6 +20,7 @@ from foreign_models import (
 from keras import layers
 
 import keras_resizable
+from keras_resizable import adapt
 from keras_resizable.adapt import AdaptiveNetwork
 from keras_resizable.export import to_bundle, to_saved_model, to_tflite_files
 from keras_resizable.search import build_table
@@ -238,6 +239,7 @@ IN_A_FRESH_PROCESS = """
 import sys
 import numpy as np
 import keras_resizable
+from keras_resizable import adapt
 
 path, num_before = sys.argv[1], int(sys.argv[2])
 other = keras_resizable.ResNet20(scales=(1.0, 0.5), input_shape=(16, 16, 3))
@@ -349,6 +351,21 @@ def test_statistics_change_as_from_full_size(config):
     assert table.right(config).all() and outputs.max(axis=1).std() > 1e-3
     confidence = table.confidence(config)
     np.testing.assert_allclose(confidence, outputs.max(axis=1), atol=2e-3)
+
+
+def test_candidates_are_calibrated_as_sub_networks():
+    """Also a second time, and where they share a part."""
+    network = keras_resizable.from_keras(probabilities(plain), (1.0, 0.5))
+    images = np.random.default_rng(0).normal(5, 9, (32, SIZE, SIZE, 3))
+    images = images.astype(np.float32)
+    cascade = adapt.Cascade(network, ["0.5,0.5", "0.5,1.0", "1.0"], [0.5, 0.5])
+    for _ in range(2):
+        cascade.calibrate(images)
+    for config in cascade.candidates:
+        expected = network.sub_network(config, calibrate_with=images)(images)
+        np.testing.assert_allclose(
+            cascade.sub_network(config)(images), expected, atol=1e-5
+        )
 
 
 def test_a_saved_model_at_full_size_is_the_source(tmp_path):
