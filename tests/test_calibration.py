@@ -219,7 +219,7 @@ def test_what_is_no_data_set_is_refused_by_all_readers(make_network, bad, messag
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (np.zeros((2, 12, 12, 2)), "images and labels"),
+        (np.zeros((2, 12, 12, 2)), "images and labels|without labels"),
         ((np.zeros((2, 12, 12, 2)), np.zeros(3)), r"lengths \[2, 3\]"),
         ((np.zeros((2, 12, 12, 2)), np.array(["a", "b"])), "labels, integer.*string"),
         ((np.zeros((2, 12, 12, 2)), np.zeros((2, 1, 1))), "labels, integer"),

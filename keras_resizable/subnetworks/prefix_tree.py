@@ -11,11 +11,13 @@ import tensorflow as tf
 
 from keras_resizable.space import ConfigLike, Configuration
 from keras_resizable.subnetworks.calibration import (
+    are_unlike,
     as_changed,
     estimating,
     joined,
     scope_of,
     tables_of,
+    warn_of_images,
 )
 from keras_resizable.utils.keras_graph import as_graph
 
@@ -83,6 +85,11 @@ class PrefixTree:
         if self._full is None:
             return estimated
         own, result = self.statistics(), {}
+        if any(
+            are_unlike(level.rows(own[full]), level.rows(estimated[full]))
+            for level, full in zip(self._levels, _prefixes(self._full))
+        ):
+            warn_of_images()
         for node, vector in own.items():
             level, full = self._levels[len(node) - 1], self._full[: len(node)]
             vectors = vector, estimated[node], estimated[full]

@@ -83,6 +83,7 @@ def probabilities(make):
 
 
 @pytest.mark.parametrize("make", [padded, blocks_that_are_layers])
+@pytest.mark.filterwarnings("ignore:The images to calibrate with are unlike")
 def test_search_export_and_routing_take_them(make, tmp_path):
     model = probabilities(make)
     randomize_batch_norms(model)
@@ -272,6 +273,7 @@ def test_networks_are_cut_in_a_fresh_process_whatever_it_did_before(
     assert int(result.stdout.split()[-1]) == network.space.size
 
 
+@pytest.mark.filterwarnings("ignore:The images to calibrate with are unlike")
 def test_a_network_that_was_converted_keeps_its_statistics_at_full_size():
     """Whatever it is calibrated with: they are those of all of its training."""
     model = probabilities(plain)
@@ -321,6 +323,7 @@ def changed(own, estimated, full):
 
 
 @pytest.mark.parametrize("config", ["0.5,0.5", "1.0,0.5", "0.75,1.0"])
+@pytest.mark.filterwarnings("ignore:The images to calibrate with are unlike")
 def test_statistics_change_as_from_full_size(config):
     model = probabilities(plain)
     generator = np.random.default_rng(0)
@@ -351,6 +354,24 @@ def test_statistics_change_as_from_full_size(config):
     assert table.right(config).all() and outputs.max(axis=1).std() > 1e-3
     confidence = table.confidence(config)
     np.testing.assert_allclose(confidence, outputs.max(axis=1), atol=2e-3)
+
+
+def test_images_in_another_range_are_told():
+    model, generator = probabilities(plain), np.random.default_rng(0)
+    images = generator.normal(0, 1, (64, SIZE, SIZE, 3)).astype(np.float32)
+    keras_resizable.calibrate(model, images)  # As if it was trained on them.
+    network = keras_resizable.from_keras(model, (1.0, 0.5))
+
+    def calibrate_with(images):
+        network.sub_network("0.5", calibrate_with=images)
+        build_table(network, images, ["0.5"], calibrate_with=images, verbose=False)
+
+    for fitting in (images[:16], images[..., ::-1], generator.permutation(images)):
+        calibrate_with(fitting)
+    for other in (127.5 * (images + 1), images / 2, np.zeros_like(images)):
+        with pytest.warns(UserWarning, match="unlike those that the source") as told:
+            calibrate_with(other)
+        assert len(told) == 2
 
 
 def test_candidates_are_calibrated_as_sub_networks():
