@@ -19,9 +19,9 @@ from keras_resizable.utils.keras_graph import as_graph, layers_of
 
 _MOST = 100.0  # The largest factor by which a variance may change from full size.
 # The factor between variances, in the median channel of a layer, beyond which images
-# are unlike those of the training. Measured on a ResNet-20: 16 images of the training
-# set, photos of other things or images of one class reach 1.3; images in [0, 1] instead
-# of [-1, 1] and images at half the contrast 3, black ones 5.
+# are unlike those of the training. In a ResNet-20, 16 images of the training set, photos
+# of other things and images of one class reach 1.2; images in [0, 1] instead of [-1, 1]
+# or at half the contrast 3, black ones 5.
 _UNLIKE = 2.5
 _LEAST_VARIANCE = 1e-3
 
