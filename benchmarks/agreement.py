@@ -1,12 +1,12 @@
-"""How far SavedModel and TFLite float32 are from the super-network, before softmax.
+"""Compares SavedModel and float32 TFLite with the super-network, before softmax.
 
     python benchmarks/agreement.py
     python benchmarks/agreement.py --network=ResNet20
 
-Every configuration of ResNet-20 and a seeded dozen of each other network, at odd image
-sizes, after giving every row of batch normalisation its own random values. Prints the
-largest difference as a share of the largest logit, and writes all to
-benchmarks/results/agreement.json, network by network.
+Evaluates every configuration of ResNet-20, and a seeded dozen of each other network, at
+odd image sizes, with different random values in every row of batch normalisation.
+Prints the largest difference as a share of the largest logit, and writes all results to
+benchmarks/results/agreement.json after each network.
 """
 
 import json

@@ -1,13 +1,13 @@
-"""Four sub-networks of ResNet-50 in one int8 file, against a file of each.
+"""Compares four sub-networks of ResNet-50 in one int8 file with a file for each.
 
     python benchmarks/bundle.py
 
 Trains ResNet-50 for some hundred steps on the embedded sample at 64 px, so that the
-rows of batch normalisation are as training leaves them, and converts the four uniform
-configurations. Prints the size of the bundle over that of one file, the channels whose
+rows of batch normalisation have trained values, and converts the four uniform
+configurations. Prints the size of the bundle relative to one file, the channels whose
 weights are not shared, the accuracy of each signature and of its own file on the test
-images, and the latency of each signature over that of its own file at 224 px, in turns.
-Writes benchmarks/results/bundle.json. Nothing else should run beside it.
+images, and the latency of each signature relative to its own file at 224 px, in turns.
+Writes benchmarks/results/bundle.json. Nothing else should run at the same time.
 """
 
 import json
@@ -25,11 +25,11 @@ from keras_resizable.export.saved_model import signature_name
 from keras_resizable.utils.files import replacing
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("steps", 120, "Steps to train for, of 32 images.")
+flags.DEFINE_integer("steps", 120, "Training steps of 32 images.")
 flags.DEFINE_integer("train_size", 64, "Height and width to train and evaluate at.")
 flags.DEFINE_integer("image_size", 224, "Height and width to measure latencies at.")
-flags.DEFINE_integer("images", 300, "Test images.")
-flags.DEFINE_integer("turns", 7, "Turns of each side.")
+flags.DEFINE_integer("images", 300, "Number of test images.")
+flags.DEFINE_integer("turns", 7, "Number of turns of each side.")
 
 BATCH = 32
 RESULTS = pathlib.Path(__file__).parent / "results" / "bundle.json"

@@ -1,11 +1,11 @@
-"""Memory of a bundle's interpreter, against one file's and those of four files.
+"""Compares the memory of interpreters of a bundle, of one file and of four files.
 
     python benchmarks/bundle_memory.py
 
-The four uniform sub-networks of a ResNet-50 at 224 px, int8, as four files and as a
-bundle of them. In a fresh process each: the resident memory that opening and running
-add, of the file of the largest, of the four files one after the other, and of the
-bundle when one, two, three and all of its signatures have run. Writes
+Converts the four uniform sub-networks of a ResNet-50 at 224 px to int8, as four files
+and as a bundle of them. Measures the resident memory that opening and running add, each
+in a fresh process: for the file of the largest, for the four files one after the other,
+and for the bundle after one, two, three and all of its signatures have run. Writes
 benchmarks/results/bundle_memory.json.
 """
 
@@ -28,7 +28,7 @@ flags.DEFINE_integer("image_size", 224, "Height and width.")
 
 SCALES = (1.0, 0.9, 0.8, 0.7)
 RESULTS = pathlib.Path(__file__).parent / "results" / "bundle_memory.json"
-# Files and how many signatures of each to run; prints MB after each.
+# Runs all signatures of the given files; prints the MB added after each signature.
 PROGRAM = """
 import json, sys
 import numpy as np
@@ -77,7 +77,7 @@ def main(argv):
             folder,
             quantize="int8",
             calibrate_with=images,
-            evaluate_with=(images, np.arange(8)),  # It is not trained.
+            evaluate_with=(images, np.arange(8)),  # Not trained.
             max_loss=1.0,
         )
         paths = [file.path for file in files]

@@ -1,12 +1,11 @@
-"""What two workers send in a training step, for plans of any length.
+"""Measures what two workers send in a training step, for plans of any length.
 
     python benchmarks/communication.py
 
-Starts two processes on this machine for each number of sub-networks. Counts the
-values that the graph of a step of ResNet-20 adds up over the workers: those of
-gradients, and those of batch statistics. And the bytes that the loopback device
-carried in a step, of both workers together. Writes
-benchmarks/results/communication.json.
+Starts two processes on this machine for each number of sub-networks. Counts the values
+of gradients and of batch statistics that the graph of a step of ResNet-20 adds up over
+the workers, and the bytes that the loopback device carried in a step, for both workers
+together. Writes benchmarks/results/communication.json.
 """
 
 import json
@@ -25,8 +24,8 @@ from keras_resizable.training import distribution
 from keras_resizable.utils.files import replacing
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list("plans", ["1", "2", "4"], "Numbers of sub-networks of a step.")
-flags.DEFINE_integer("worker", None, "For a process of its own: its sub-networks.")
+flags.DEFINE_list("plans", ["1", "2", "4"], "Numbers of sub-networks in a step.")
+flags.DEFINE_integer("worker", None, "For a separate process: its sub-networks.")
 
 STEPS = 20
 RESULTS = pathlib.Path(__file__).parent / "results" / "communication.json"
@@ -108,7 +107,7 @@ def measure(num_sub_networks):
         )
     outputs = [process.communicate()[0] for process in processes]
     if any(process.returncode for process in processes):
-        raise RuntimeError("A worker has failed; see what it says above.")
+        raise RuntimeError("A worker has failed; see its output above.")
     return json.loads(outputs[0].splitlines()[-1])
 
 

@@ -1,10 +1,10 @@
-"""Converting a sub-network to TFLite against Keras's own export, on this machine.
+"""Compares converting a sub-network to TFLite with Keras's export, on this machine.
 
     python benchmarks/conversion.py
 
-CPU time of a conversion to float32 at 224 px, over that of `keras.Model.export` of the
-same model; the sides take turns, and the least of each counts. Writes
-benchmarks/results/conversion.json.
+Measures the CPU time of a conversion to float32 at 224 px, relative to
+`keras.Model.export` of the same model. The sides take turns, and the minimum of each is
+used. Writes benchmarks/results/conversion.json.
 """
 
 import json
@@ -23,7 +23,7 @@ from keras_resizable.utils.files import replacing
 FLAGS = flags.FLAGS
 flags.DEFINE_list("networks", "ResNet50,MobileNetV2", "Networks to measure.")
 flags.DEFINE_integer("image_size", 224, "Height and width of the images.")
-flags.DEFINE_integer("rounds", 3, "Turns of each side.")
+flags.DEFINE_integer("rounds", 3, "Number of turns of each side.")
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "conversion.json"
 

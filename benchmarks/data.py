@@ -1,13 +1,14 @@
-"""Whether reading images keeps up with training, on this machine.
+"""Measures whether reading images keeps up with training, on this machine.
 
     python benchmarks/data.py
 
-Makes JPEGs of the size that ImageNet's have, in folders by class. Images per second
-of the pipeline alone, with Inception's crops and colours at 224 px, over images per
-second of a training step of ResNet-50, on a plan of four sub-networks. Also of the
-same pipeline on images that are decoded whole. Writes benchmarks/results/data.json.
+Writes JPEGs of the same size as ImageNet's, in folders by class. Measures images per
+second of the pipeline alone, with Inception's crops and colours at 224 px, relative to
+images per second of a training step of ResNet-50, on a plan of four sub-networks. Also
+measures the same pipeline on images that are decoded whole. Writes
+benchmarks/results/data.json.
 
-Nothing else should run beside it.
+Nothing else should run at the same time.
 """
 
 import json
@@ -25,16 +26,16 @@ from keras_resizable import data
 from keras_resizable.utils.files import replacing
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("images", 256, "JPEGs to make.")
+flags.DEFINE_integer("images", 256, "Number of JPEGs to write.")
 flags.DEFINE_integer("batch_size", 8, "Images per step.")
-flags.DEFINE_integer("rounds", 5, "Turns of each side.")
+flags.DEFINE_integer("rounds", 5, "Number of turns of each side.")
 
 SIZE = 224
 RESULTS = pathlib.Path(__file__).parent / "results" / "data.json"
 
 
 def write_images(folder, generator):
-    """JPEGs of 500 x 375 pixels and about 110 kB, as ImageNet's are on average."""
+    """JPEGs of 500 x 375 pixels and about 110 kB, like ImageNet's on average."""
     for number in range(FLAGS.images):
         coarse = generator.uniform(0, 255, (12, 16, 3))
         pixels = tf.image.resize(coarse, (375, 500), "bicubic")
@@ -60,7 +61,7 @@ def whole(images):
 
 
 def read_per_second(images):
-    """Of a pipeline that has just started: one that waits has filled buffers."""
+    """The rate of a freshly started pipeline: a waiting one has filled buffers."""
     batches = iter(
         data.train_dataset(
             images, FLAGS.batch_size, image_size=SIZE, augmentation="inception"

@@ -2,9 +2,9 @@
 
     python benchmarks/large_table.py
 
-A network of next to nothing, five stages and four scale factors, on 50,000 images in
-batches of 500: what is measured is reading, scoring and keeping the results. Prints
-seconds a batch and resident memory along the way, and writes
+Evaluates a tiny network with five stages and four scale factors on 50,000 images in
+batches of 500, to measure reading, scoring and storing the results. Prints seconds per
+batch and resident memory along the way, and writes
 benchmarks/results/large_table.json.
 """
 
@@ -25,15 +25,15 @@ from keras_resizable.search import evaluation
 from keras_resizable.utils.files import replacing
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("images", 50_000, "How many.")
+flags.DEFINE_integer("images", 50_000, "Number of images.")
 flags.DEFINE_integer("batch_size", 500, "Images in a batch.")
-flags.DEFINE_integer("stages", 5, "Of the network.")
+flags.DEFINE_integer("stages", 5, "Stages of the network.")
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "large_table.json"
 
 
 def make_network():
-    """Stages of a depthwise convolution each, whose maps shrink a little."""
+    """Stages of a single depthwise convolution, whose maps shrink a little."""
     inputs = keras.Input((8, 8, 3))
     features = keras.layers.Conv2D(4, 1)(inputs)
     for number in range(FLAGS.stages):
@@ -78,7 +78,7 @@ def main(argv):
     for start in range(0, batches, max(1, batches // 10)):
         part = seconds[start : start + max(1, batches // 10)]
         print(
-            f"{(start + 1) * FLAGS.batch_size:6} images: {np.median(part):.2f} s a "
+            f"{(start + 1) * FLAGS.batch_size:6} images: {np.median(part):.2f} s per "
             f"batch, {memory[start] / 1e6:.0f} MB"
         )
     print(f"results alone: {results['bytes_of_results'] / 1e6:.0f} MB")

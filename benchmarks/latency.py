@@ -1,10 +1,10 @@
-"""Latency of the largest sub-network of ResNet-50 against the plain ResNet-50.
+"""Latency of the largest sub-network of ResNet-50, relative to a plain ResNet-50.
 
     python benchmarks/latency.py
 
-Both as TFLite float32 at 224 px on this machine; runs interleaved. Prints the
-ratio of the medians, and writes it to benchmarks/results/latency.json. Nothing
-else should run beside it.
+Both run as float32 TFLite files at 224 px on this machine, with interleaved runs.
+Prints the ratio of the medians, and writes it to benchmarks/results/latency.json.
+Nothing else should run at the same time.
 """
 
 import json
@@ -23,8 +23,8 @@ from keras_resizable.utils.files import replacing
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("image_size", 224, "Height and width of the images.")
 flags.DEFINE_integer("threads", 2, "Threads of each model.")
-flags.DEFINE_integer("runs", 50, "Runs of each model a round.")
-flags.DEFINE_integer("rounds", 5, "Rounds.")
+flags.DEFINE_integer("runs", 50, "Runs of each model per round.")
+flags.DEFINE_integer("rounds", 5, "Number of rounds.")
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "latency.json"
 

@@ -1,13 +1,13 @@
-"""Latencies of ResNet-50's sub-networks from their pieces, against whole ones.
+"""Latencies of ResNet-50's sub-networks from their pieces, compared to whole ones.
 
     python benchmarks/latency_pieces.py
 
-All 256 sub-networks at 224 px from their pieces, as `search.Table.add_latency` does it;
-and a seeded dozen cut out, converted and timed whole in turns, half of them before and
-half after. On both sides the least of the medians counts; pieces have 4 turns or more,
-the whole ones 12. Prints how far the sums are off, and how much longer measuring all
-256 whole would take, and writes it to benchmarks/results/latency_pieces.json. Nothing
-else should run beside it.
+Measures all 256 sub-networks at 224 px from their pieces, as in
+`search.Table.add_latency`, and a seeded dozen that are cut out, converted and timed
+whole in turns, half of them before and half after. Both sides use the minimum of the
+medians; pieces have 4 turns or more, the whole ones 12. Prints the errors of the sums,
+and how much longer measuring all 256 whole would take, and writes them to
+benchmarks/results/latency_pieces.json. Nothing else should run at the same time.
 """
 
 import json
@@ -29,7 +29,7 @@ flags.DEFINE_integer("image_size", 224, "Height and width of the images.")
 flags.DEFINE_integer("threads", 1, "Threads of each model.")
 flags.DEFINE_integer("configs", 12, "Sub-networks to measure whole.")
 
-ROUNDS = 4  # Those of `Table.add_latency`.
+ROUNDS = 4  # The same number as in `Table.add_latency`.
 TURNS = 12
 RESULTS = pathlib.Path(__file__).parent / "results" / "latency_pieces.json"
 
@@ -58,7 +58,7 @@ def main(argv):
         start = time.perf_counter()
         for _ in range(TURNS // 2):
             measure_whole()
-        # Of these, as many as the pieces have rounds would do.
+        # Counts only as many turns as the pieces have rounds, which would be enough.
         seconds_of_whole += (time.perf_counter() - start) * ROUNDS / (TURNS // 2)
 
         table = Table.of(network)

@@ -1,15 +1,16 @@
-"""What `from_keras` makes of the CNNs of keras.applications and keras-hub.
+"""Applies `from_keras` to the CNNs of keras.applications and keras-hub.
 
     python benchmarks/models_of_others.py
     python benchmarks/models_of_others.py --models=MobileNetV3Small,EfficientNetB0
 
-Weights are random, as are batch statistics, gammas and betas: nothing is downloaded.
-For each model: its stages; how far the largest configuration is from the model,
-without and with the fused kernel of batch normalisation; the uniform configurations; a
-seeded dozen of cut-outs against the super-network, a `.keras` file, a training step in
-a graph, checked TFLite files, and FLOPs. Numbers are the largest difference over the
-largest output. Writes benchmarks/results/models_of_others.csv after each model. Those
-of keras-hub are left out where it is not installed.
+Weights, batch statistics, gammas and betas are random: nothing is downloaded. For each
+model, checks its stages; the difference between the largest configuration and the
+model, without and with the fused kernel of batch normalisation; the uniform
+configurations; a seeded dozen of cut-outs, compared to the super-network; a `.keras`
+file; a training step in a graph; checked TFLite files; and FLOPs. Numbers are the
+largest difference divided by the largest output. Writes
+benchmarks/results/models_of_others.csv after each model. Skips the models of keras-hub
+if it is not installed.
 """
 
 import importlib.util
@@ -32,7 +33,7 @@ from keras_resizable.utils.messages import first_line
 SCALES = (1.0, 0.9, 0.8, 0.7)
 CLASSES = 10
 HUB_SIZE = 64
-# Height and width, and arguments that make it small.
+# Height and width, and arguments that make the model small.
 APPLICATIONS: dict[str, tuple[int, dict]] = {
     "VGG16": (128, {}),
     "MobileNet": (96, {"alpha": 0.25}),
@@ -50,7 +51,7 @@ APPLICATIONS: dict[str, tuple[int, dict]] = {
     "ConvNeXtTiny": (96, {}),
     "NASNetMobile": (96, {}),
 }
-# Where 0.7 in all stages leaves no pixel.
+# For models in which 0.7 in all stages leaves no pixel.
 LARGER_SCALES = {"InceptionV3": (1.0, 0.9, 0.8), "InceptionResNetV2": (1.0, 0.9, 0.8)}
 HUB: dict[str, tuple[str, dict]] = {
     "hub ResNet": (
@@ -185,7 +186,7 @@ def make_model(name):
 
 
 def disturb(model):
-    """Gives batch normalisation weights that a wrong row or order would show."""
+    """Randomizes batch normalisation, so that a wrong row or order is detected."""
     generator = np.random.default_rng(0)
     for weight in model.weights:
         kind = weight.path.split("/")[-1]
@@ -196,7 +197,7 @@ def disturb(model):
 
 
 def far(outputs, expected):
-    """The largest difference, over the largest output."""
+    """The largest difference, divided by the largest output."""
     pairs = zip(keras.tree.flatten(outputs), keras.tree.flatten(expected), strict=True)
     return max(
         float(np.abs(one - other).max() / np.abs(other).max())
@@ -205,7 +206,7 @@ def far(outputs, expected):
 
 
 def without_fusing(function):
-    """What a function returns without the fused kernel."""
+    """The result of a function without the fused kernel."""
     kept = scale_aware_batch_norm._MIN_FUSED_EPSILON
     scale_aware_batch_norm._MIN_FUSED_EPSILON = 1e9
     try:

@@ -1,15 +1,15 @@
-"""A training step of every network against plain Keras models, on this machine.
+"""Compares a training step of every network with plain Keras, on this machine.
 
     python benchmarks/networks.py
     python benchmarks/networks.py --networks=MobileNetV1,EfficientNetB0
 
-As the row "step" of benchmarks/training.py, for each network: a step on the fixed
-plan of the uniform configurations, over the sum of a step of each sub-network, cut
-out and trained by Keras. The two sides take turns. Networks that are not of this
-library are those of keras.applications, converted. Writes
-benchmarks/results/networks.json after each network, beside those of earlier runs.
+Measures the row "step" of benchmarks/training.py for each network: a step on the fixed
+plan of the uniform configurations, relative to the sum of a step of each sub-network,
+cut out and trained by Keras. The two sides take turns. Networks that are not part of
+this library are converted from keras.applications. Writes
+benchmarks/results/networks.json after each network, and keeps earlier results in it.
 
-Nothing else should run beside it.
+Nothing else should run at the same time.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""ResNet-50 of one scale, written by hand of stock Keras layers."""
+"""ResNet-50 at one scale, written by hand with stock Keras layers."""
 
 import keras
 from keras import layers
@@ -7,7 +7,7 @@ from keras_resizable.space import resized
 
 
 def plain_resnet50(image_size, scale=1.0, classes=1000):
-    """What `ResNet50(...).sub_network((scale,) * 4)` computes."""
+    """A model that computes the same as `ResNet50(...).sub_network((scale,) * 4)`."""
 
     def conv(x, filters, size, stride=1):
         x = layers.Conv2D(

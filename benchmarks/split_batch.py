@@ -1,16 +1,17 @@
-"""A step of dealt training against one of the largest network alone, on this machine.
+"""Compares a step of dealt training with the largest network, on this machine.
 
     python benchmarks/split_batch.py
     python benchmarks/split_batch.py --networks=MobileNetV2
 
-For each network, on a batch of as many images: a step in which each sub-network of a
-fair plan gets its share (`split_batch=True`), on average over plans, over a step of the
-largest sub-network, cut out and trained by Keras. The sides take turns, and the least
-of each step counts. FLOPs are the same ratio counted: the mean over all sub-networks
-over the largest. Memory is the peak above what a process holds after its imports, in
-processes of their own. Writes benchmarks/results/split_batch.json after each network.
+For each network, with the same number of images per batch, measures a step in which
+each sub-network of a fair plan gets its share (`split_batch=True`), on average over
+plans, relative to a step of the largest sub-network, cut out and trained by Keras. The
+sides take turns, and the minimum of each step is used. FLOPs are the same ratio in
+counted operations: the mean over all sub-networks, relative to the largest. Memory is
+the peak above the memory after imports, in separate processes. Writes
+benchmarks/results/split_batch.json after each network.
 
-Nothing else should run beside it.
+Nothing else should run at the same time.
 """
 
 import json
@@ -31,7 +32,7 @@ from keras_resizable.utils.files import replacing
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("networks", "ResNet50,MobileNetV2", "Networks to measure.")
-flags.DEFINE_integer("plans", 8, "Fair plans to take the mean of.")
+flags.DEFINE_integer("plans", 8, "Number of fair plans to average over.")
 FLAGS.set_default("batch_size", 64)
 FLAGS.set_default("rounds", 5)
 
@@ -61,7 +62,7 @@ def measure_steps(network, model):
     training.step_seconds(model, 1)
     rounds = []
     for _ in range(FLAGS.rounds):
-        network.optimizer.iterations.assign(0)  # The same plans again.
+        network.optimizer.iterations.assign(0)  # Repeats the same plans.
         dealt = training.step_seconds(network, FLAGS.plans)
         rounds.append(
             {"dealt": dealt, "largest": training.step_seconds(model, FLAGS.steps)}
@@ -74,7 +75,7 @@ def measure_steps(network, model):
 
 
 def measure_memory_here(name):
-    """Bytes, in a process of its own."""
+    """Prints the peak memory in bytes; runs in a separate process."""
     after_imports = psutil.Process().memory_info().rss
     network, model = make(name)
     training.step_seconds(network if FLAGS.side == "resizable" else model, FLAGS.plans)

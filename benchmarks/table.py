@@ -1,13 +1,13 @@
-"""Evaluating all sub-networks of ResNet-50 as a tree, against one by one.
+"""Compares evaluating all sub-networks of ResNet-50 as a tree and one by one.
 
     python benchmarks/table.py
 
-256 sub-networks on the same batches, as `keras_resizable.search.build_table` runs
-them; against a plain pass of each cut-out sub-network, for which a seeded dozen is
-timed and scaled by FLOPs. Both sides are warm and take turns. Memory is the peak above
-what a process holds after its imports, of a process each: all in the tree, or the
-largest sub-network alone. Writes benchmarks/results/table.json. Nothing else should
-run beside it.
+Runs 256 sub-networks on the same batches, as in `keras_resizable.search.build_table`,
+and compares this to a plain pass of each cut-out sub-network, for which a seeded dozen
+is timed and scaled by FLOPs. Both sides are warm and take turns. Memory is the peak
+above the memory after imports, in a separate process each: for all in the tree, and for
+the largest sub-network alone. Writes benchmarks/results/table.json. Nothing else should
+run at the same time.
 """
 
 import json
@@ -30,9 +30,9 @@ from keras_resizable.utils.files import replacing
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("image_size", 224, "Height and width of the images.")
 flags.DEFINE_integer("batch_size", 16, "Images in a batch.")
-flags.DEFINE_integer("rounds", 3, "Turns of each side, a batch each.")
+flags.DEFINE_integer("rounds", 3, "Number of turns of each side, with a batch each.")
 flags.DEFINE_integer("configs", 12, "Sub-networks that are timed alone.")
-flags.DEFINE_enum("side", None, ["plain", "tree"], "For a process of its own.")
+flags.DEFINE_enum("side", None, ["plain", "tree"], "For a separate process.")
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "table.json"
 
@@ -78,7 +78,7 @@ def measure_speed():
     for model in plain:
         model(images)
     tree(images)
-    tree(images)  # It traces again, for maps of any size.
+    tree(images)  # Traces again, for maps of any size.
     rounds = []
     for _ in range(FLAGS.rounds):
         alone = sum(
@@ -93,7 +93,7 @@ def measure_speed():
 
 
 def measure_alone():
-    """Runs in a process of its own: the peak memory."""
+    """Prints the peak memory; runs in a separate process."""
     after_imports = psutil.Process().memory_info().rss
     network = make_network()
     configs = list(network.space.configs())
@@ -101,7 +101,7 @@ def measure_alone():
         run = make_tree(network, configs)
     else:
         model = network.sub_network(configs[0])
-        del network  # As if it had been saved, and loaded alone.
+        del network  # As if the model had been saved and loaded alone.
         run = make_plain(model)
     images = make_images()
     for _ in range(2):

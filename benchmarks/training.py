@@ -1,20 +1,20 @@
-"""Training a resizable ResNet-50 against plain Keras models, on this machine.
+"""Compares training a resizable ResNet-50 with plain Keras models, on this machine.
 
     python benchmarks/training.py
 
-Prints three ratios, and writes them with all that was measured to
+Prints three ratios, and writes them and all measurements to
 benchmarks/results/training.json:
 
-- step: a step on the fixed plan of the uniform configurations, over the sum of a
-  step of each of the single-scale models. In one process, through `fit`, without
-  tracing; the two sides take turns.
-- first step: the time from the start of building the model to the end of its
-  first step, over that of the largest single-scale model. In processes of their
-  own, which take turns.
-- memory: the peak above what the process holds after its imports, over that of
-  the largest single-scale model. In the same processes.
+- step: a step on the fixed plan of the uniform configurations, relative to the sum of a
+  step of each of the single-scale models. Both sides run in one process, through `fit`,
+  and take turns; tracing is not measured.
+- first step: the time from the start of building the model to the end of its first
+  step, relative to the largest single-scale model. Each side runs in separate
+  processes, which take turns.
+- memory: the peak above the memory after imports, relative to the largest single-scale
+  model, in the same processes.
 
-Nothing else should run beside it.
+Nothing else should run at the same time.
 """
 
 import json
@@ -37,10 +37,10 @@ from keras_resizable.utils.files import replacing
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("image_size", 96, "Height and width of the images.")
 flags.DEFINE_integer("batch_size", 16, "Images per step.")
-flags.DEFINE_integer("rounds", 7, "Turns of each side.")
-flags.DEFINE_integer("steps", 3, "Steps a turn.")
-flags.DEFINE_integer("processes", 3, "Processes of each side.")
-flags.DEFINE_enum("side", None, ["plain", "resizable"], "For a process of its own.")
+flags.DEFINE_integer("rounds", 7, "Number of turns of each side.")
+flags.DEFINE_integer("steps", 3, "Steps per turn.")
+flags.DEFINE_integer("processes", 3, "Number of processes of each side.")
+flags.DEFINE_enum("side", None, ["plain", "resizable"], "For a separate process.")
 
 SCALES = (1.0, 0.9, 0.8, 0.7)
 RESULTS = pathlib.Path(__file__).parent / "results" / "training.json"
@@ -96,7 +96,7 @@ def measure_steps():
 
 
 def measure_rounds(models, network):
-    """A step of the network over the sum of a step of each of the models."""
+    """A step of the network, relative to the sum of a step of each model."""
     for model in (*models, network):
         step_seconds(model, 1)
     rounds = []
@@ -110,7 +110,7 @@ def measure_rounds(models, network):
 
 
 def measure_alone():
-    """Runs in a process of its own: the first step, and the peak memory."""
+    """Prints the first step's time and the peak memory; runs in a separate process."""
     after_imports = psutil.Process().memory_info().rss
     start = time.perf_counter()
     model = plain() if FLAGS.side == "plain" else resizable()

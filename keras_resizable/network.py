@@ -187,10 +187,11 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
     ) -> None:
         """Configures training, as `keras.Model.compile` does.
 
-        Without a loss, sub-networks learn from the answers of a teacher, and `fit` and
-        `evaluate` take images without labels and report the agreement with it. The
-        teacher is the one of `distillation`. By default it is the source model, in a
-        network that was not trained since `from_keras` or `load_stock_weights`.
+        Without a loss, a classifier of two or more outputs learns from the answers of a
+        teacher: `fit` and `evaluate` take images without labels, and report the
+        agreement with the teacher. It is the one of `distillation`, or else of the last
+        `compile`, or else the source model, in a network that was not trained since
+        `from_keras` or `load_stock_weights`.
 
         Args:
             optimizer: As in `keras.Model.compile`.
@@ -209,7 +210,8 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
                 costs the FLOPs of an average sub-network. A batch needs at least one
                 image per sub-network, and 16 or more work better.
             loss_weights: As in `keras.Model.compile`.
-            metrics: As in `keras.Model.compile`; without a loss, the agreement.
+            metrics: As in `keras.Model.compile`; by default the agreement, if there is
+                no loss.
             weighted_metrics: As in `keras.Model.compile`.
             run_eagerly: As in `keras.Model.compile`.
             steps_per_execution: As in `keras.Model.compile`.
@@ -238,12 +240,14 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             sampler = sampler.for_space(self.space)
         teaching = distillations.get(distillation)
         if loss is None and teaching is None:
-            teaching = self.teacher or self.source_as_teacher()
+            teaching = self.find_teacher()
         if teaching is not None:
             check_distillation(
                 teaching, sampler, self.stem, self.head, split_batch, loss
             )
         check_penalties(self.trainable_variables)
+        if self.teacher is not None and metrics is None:
+            metrics = []  # Keras would keep the agreement.
         self.teacher = None
         if loss is None and isinstance(teaching, TeacherDistillation):
             self.teacher, teaching = teaching, None
@@ -302,7 +306,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         """Images, targets and sample weights of a batch; a teacher gives the targets.
 
         Raises:
-            ValueError: If `compile` has a loss but the batch no targets, or reversed.
+            ValueError: If there are targets but no loss, or no targets and no teacher.
         """
         images, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if self.teacher is not None:
@@ -312,22 +316,33 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
                     "loss, or images alone to learn from the teacher."
                 )
             targets = self.teacher.answers(images)
-        elif targets is None and self.loss is not None:
+        elif targets is None and (self.loss is not None or self._classifies()):
             raise ValueError(
-                "These batches have no labels for the loss of `compile`. To learn from "
+                "These batches have no labels, and there is no teacher. To learn from "
                 "the answers of a model, compile without a loss and with "
                 "`distillation=TeacherDistillation(model)`."
             )
         return images, targets, sample_weight
 
-    def source_as_teacher(self) -> TeacherDistillation | None:
-        """The source model, if it classifies and the network is as converted."""
-        shapes = [tuple(output.shape) for output in self.head.outputs]
-        classifies = len(shapes) == 1 and len(shapes[0]) == 2 and shapes[0][1] > 1
+    def find_teacher(self) -> TeacherDistillation | None:
+        """The teacher of the last `compile`, or else the source, if it is known."""
+        if self.teacher is not None:
+            return self.teacher
+        if self.compiled and isinstance(
+            self.training_step.distillation, TeacherDistillation
+        ):
+            return self.training_step.distillation
         is_source = self.is_source_at(self.space.largest)
-        if not (classifies and is_source) or None in self.input_shape[1:]:
+        if not (is_source and self._classifies()) or None in self.input_shape[1:]:
             return None
-        return TeacherDistillation(self.sub_network(self.space.largest))
+        try:
+            return TeacherDistillation(self.sub_network(self.space.largest))
+        except ValueError:  # Its outputs are no class probabilities or logits.
+            return None
+
+    def _classifies(self):
+        shapes = [tuple(output.shape) for output in self.head.outputs]
+        return len(shapes) == 1 and len(shapes[0]) == 2 and shapes[0][1] > 1
 
     def sub_network(
         self,
@@ -562,6 +577,8 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         if self.compiled:
             serialize, step = keras.saving.serialize_keras_object, self.training_step
             config["sampler"] = serialize(step.sampler)
+            if self.teacher is not None:  # It is not saved, nor what depends on it.
+                config["loss"] = config["metrics"] = None
             is_taught = isinstance(step.distillation, TeacherDistillation)
             config["distillation"] = serialize(None if is_taught else step.distillation)
             config["split_batch"] = step.split_batch

@@ -1,9 +1,10 @@
 """The runs that are compared; see claims.py.
 
-All train a narrow network, which takes two cores minutes: a ResNet-20 on 4,000 images
-of Fashion-MNIST on a canvas (canvas.py), without augmentation, so that resolution
-matters and the images are memorized, as in the paper's long training runs;
-or that and two mobile networks on 10,000 images of CIFAR-10, with crops and flips.
+All of them train a narrow network, which takes minutes on two cores. One setting is a
+ResNet-20 on 4,000 images of Fashion-MNIST on a canvas (canvas.py), without
+augmentation, so that resolution matters and the images are memorized, as in the paper's
+long training runs. The others are a ResNet-20 and two mobile networks on 10,000 images
+of CIFAR-10, with crops and flips.
 """
 
 import dataclasses
@@ -11,7 +12,7 @@ import dataclasses
 from keras_resizable import Configuration, SpatialSpace
 
 SCALES = (1.0, 0.75, 0.5)
-# Where the images are, if no flag says otherwise.
+# Locations of the images, unless flags override them.
 DATASETS = {
     "fashion_mnist": "fashion_mnist_on_canvas",
     "cifar10": "cifar10",
@@ -20,7 +21,7 @@ DATASETS = {
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """Images, and what the arms on them have in common.
+    """Images, and the options that all arms on them share.
 
     Args:
         dataset: One of `DATASETS`.
@@ -37,7 +38,7 @@ class Setting:
     num_stages: int = 3
 
     def uniform(self, scale):
-        """The configuration of one scale factor everywhere."""
+        """The configuration with the same scale factor everywhere."""
         return SpatialSpace(SCALES, self.num_stages).config((scale,) * self.num_stages)
 
 
@@ -75,33 +76,33 @@ SETTINGS = {
         "cifar10", _cifar10(48, network="ShuffleNetV2"), (48, 48, 3)
     ),
 }
-# The best of those that were tried, see the claim "learning_rate".
+# The best of the rates that were tried; see the claim "learning_rate".
 RATE_ALONE = 0.4
 # FLOPs of the arm `resizable`.
 BUDGET = 28.0
 UNIFORM = [SETTINGS["cifar10"].uniform(scale) for scale in SCALES]
 LARGEST, _, SMALLEST = UNIFORM
 RECIPE = "fashion_mnist_resnet20"
-ONE_ROW = "one_row:ResNet20"  # Of batch normalisation, for all scale factors.
+ONE_ROW = "one_row:ResNet20"  # One row of batch norm for all factors.
 NUM_HELD_OUT = 5000
 
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
-    """Runs that differ in their seeds only.
+    """Runs that differ only in their seeds.
 
     Args:
         mode: One of `recipes.MODES`.
-        config: The target, if there is one.
-        changes: Fields of the recipe that differ from its setting.
+        config: The target configuration, if any.
+        changes: Fields of the recipe that differ from the arm's setting.
         setting: Name of a setting.
-        budget: FLOPs to train for, in epochs of the largest sub-network alone, instead
-            of the epochs of the recipe.
+        budget: FLOPs to train for, in epochs of the largest sub-network alone; replaces
+            the epochs of the recipe.
         fine_tuned_from: The arm whose sub-network at `config` is trained further.
-        held_out: Whether to evaluate with `NUM_HELD_OUT` further training images, not
-            with the test images: for what is tuned.
-        calibrated: Whether to re-estimate batch statistics, with training images that
-            are not augmented.
+        held_out: Whether to evaluate on `NUM_HELD_OUT` held-out training images instead
+            of the test images, for tuning.
+        calibrated: Whether to re-estimate batch statistics on training images without
+            augmentation.
     """
 
     mode: str = "resizable"
@@ -141,7 +142,7 @@ ARMS = {
     "resizable-aug, one row": Arm(
         "resizable_aug", LARGEST, changes={"network": ONE_ROW}
     ),
-    # Their statistics are those of augmented images, as in plain Keras.
+    # Their statistics are estimated on augmented images, as in plain Keras.
     "cutout": dataclasses.replace(_alone(LARGEST, cutout=0.5), calibrated=False),
     "mixup": dataclasses.replace(_alone(LARGEST, mixup=0.2), calibrated=False),
     "rand_augment": dataclasses.replace(
@@ -159,9 +160,10 @@ for _rate in RATES:
             _alone(_config, **_change), held_out=True
         )
 
-# On CIFAR-10. Three networks alone share a budget, for as many epochs each. The best
-# batch sizes and rates are those of the claim "cifar10_tuning", at a third of the
-# budget; for dealt training the larger batch, as the smaller is within noise of it.
+# Arms on CIFAR-10. Three networks trained alone share a budget, with the same number
+# of epochs each. The best batch sizes and rates are from the claim "cifar10_tuning", at
+# a third of the budget. Dealt training uses the larger batch, as the smaller one is
+# within noise of it.
 BUDGET_OF_CIFAR10 = 28.0
 EPOCHS_ALONE = 17
 KINDS: dict[str, dict] = {
@@ -204,7 +206,7 @@ def _alone_for(epochs, scale, **options):
 
 
 def name_of(kind, scale=1.0):
-    """A kind of training, with the scale factor of one that trains no other."""
+    """The name of a kind of training, with the scale factor if it trains only one."""
     return f"{kind} {scale}" if kind == "alone" else kind
 
 
@@ -220,7 +222,7 @@ for _scale in SCALES:
 ARMS["cifar10, dealt, twice the FLOPs"] = _on_cifar10(
     "dealt", BEST["dealt"], 2 * BUDGET_OF_CIFAR10
 )
-# The whole network and all images.
+# The network at its full width, on all images.
 BUDGET_OF_LONGEST = 30.0
 for _kind in ("alone", "dealt"):
     ARMS[f"cifar10, longest: {name_of(_kind)}"] = _on_cifar10(
@@ -233,7 +235,7 @@ for _part, _switch in (("tenth", 0.9), ("third", 2 / 3)):
     ARMS[f"cifar10, dealt, last {_part} the largest"] = _on_cifar10(
         "dealt", BEST["dealt"], mode="resizable_aug", changes={"switch": _switch}
     )
-# Two thirds of the budget for all, the rest for the largest, with a cosine of its own.
+# Two thirds of the budget for all, the rest for the largest, with a separate cosine.
 ARMS["cifar10, dealt, two thirds"] = _on_cifar10(
     "dealt", BEST["dealt"], BUDGET_OF_CIFAR10 * 2 / 3
 )
@@ -257,7 +259,7 @@ for _name in ("cutout", "mixup", "rand_augment"):
         calibrated=False,
     )
 
-# Two mobile networks, at half of that budget. Three alone share it as above.
+# Two mobile networks, with half of that budget; three alone share it as above.
 BUDGET_OF_FAMILY = 14.0
 FAMILIES = ("MobileNetV2", "ShuffleNetV2")
 SIZES = {"alone": 32, "fair": 32, "dealt": 96}
@@ -277,8 +279,8 @@ for _family in FAMILIES:
                 held_out=True,
                 scale=_scale,
             )
-# The best; ShuffleNetV2's fair sampling is better at 0.1 with a third of the FLOPs, but
-# worse there with all.
+# The best rate. ShuffleNetV2's fair sampling is better at 0.1 with a third of the
+# FLOPs, but worse at 0.1 with all of them.
 RATE_OF_FAMILY = 0.05
 EPOCHS_ALONE_OF_FAMILY = 8
 for _family in FAMILIES:

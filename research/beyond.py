@@ -1,17 +1,17 @@
-"""What training beyond plain Algorithm 1 costs, on this machine.
+"""Measures the cost of training options beyond plain Algorithm 1, on this machine.
 
     PYTHONPATH=benchmarks python research/beyond.py
 
-Prints ratios, and writes them with all that was measured to
-research/results/beyond.json. A ResNet-50 with four scale factors:
+Prints ratios, and writes them and all measurements to research/results/beyond.json. The
+network is a ResNet-50 with four scale factors:
 
-- switched: a step after scheduled switching, on the largest sub-network alone, over a
-  step of the stock model that is cut out there.
+- switched: a step after scheduled switching, on the largest sub-network alone, relative
+  to a step of the stock model that is cut out at this size.
 - in_place, teacher: a step on the plan of the uniform configurations with distillation
-  from the largest, or from another ResNet-50, over one without.
+  from the largest, or from another ResNet-50, relative to a step without it.
 
-All steps through `fit`, without tracing; the sides take turns, and the medians of the
-rounds count. Nothing else should run beside it.
+All steps run through `fit`, and tracing is not measured. The sides take turns, and the
+medians of the rounds are reported. Nothing else should run at the same time.
 """
 
 import json
@@ -49,7 +49,7 @@ def make_distilled(kind):
 
 
 def make_switched():
-    """A network that has switched to its largest sub-network, and that alone."""
+    """A network that switches to its largest sub-network, and that one cut out."""
     network = make_network()
     space = network.space
     alone = keras_resizable.FixedSampler([space.largest])
@@ -65,7 +65,7 @@ def measure_steps():
     sides = {kind: make_distilled(kind) for kind in KINDS}
     sides |= {"switched": switched, "stock": stock}
     for model in sides.values():
-        step_seconds(model, 2)  # Traces, and switches.
+        step_seconds(model, 2)  # Tracing and switching.
     rounds = []
     for _ in range(FLAGS.rounds):
         rounds.append(

@@ -1,13 +1,13 @@
-"""Writes Fashion-MNIST, each image at a random size and place on a black canvas.
+"""Writes Fashion-MNIST with each image at a random size and place on a black canvas.
 
     python research/canvas.py /usr/share/datasets/fashion-mnist fashion_mnist_on_canvas
 
-Reads the four IDX files of the set, as Debian's dataset-fashion-mnist has them, and
-writes PNG files into folders by class, train/ and test/. Objects vary in scale, as in
-the scale-varied versions of MNIST in the literature (Kanazawa et al., 2014,
-https://arxiv.org/abs/1412.5104): networks need resolution for the small ones. Sides are
-uniform on a logarithmic scale, from 35 % of the canvas to all of it. Size and place
-depend on the image alone.
+Reads the four IDX files of the set, as in Debian's dataset-fashion-mnist, and writes
+PNG files into folders by class, in train/ and test/. Objects vary in scale, as in the
+scale-varied versions of MNIST in the literature (Kanazawa et al., 2014,
+https://arxiv.org/abs/1412.5104): networks need resolution for the small ones. Side
+lengths are uniform on a logarithmic scale, from 35 % of the canvas to all of it. Size
+and place depend only on the image.
 """
 
 import gzip
@@ -32,7 +32,7 @@ def read_idx(folder, name):
 
 
 def on_canvas(image, canvas=CANVAS, smallest=SMALLEST):
-    """An image uint8 `(height, width, channels)` on a canvas."""
+    """A uint8 image `(height, width, channels)`, placed on a canvas."""
     number = tf.strings.to_hash_bucket_fast(tf.io.serialize_tensor(image), tf.int64.max)
     random = tf.random.stateless_uniform((3,), tf.stack([number, 0]))
     side = tf.maximum(tf.cast(canvas * smallest ** random[0], tf.int32), 1)

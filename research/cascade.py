@@ -1,17 +1,19 @@
-"""A sub-network for each image, by confidence, against fixed ones.
+"""Compares a sub-network for each image, chosen by confidence, with fixed ones.
 
     python research/cascade.py runs/one runs/other
 
-The folder of each run, trained with --validation=0, has the table of all sub-networks
-that `keras-resizable search` writes, and in adapt/train another one, written by
-`search.build_table` on training images that the network was not trained on.
+Each run must have been trained with --validation=0. Its folder must contain the table
+of all sub-networks that `keras-resizable search` writes, and in adapt/train another
+table, written by `search.build_table` on training images that the network was not
+trained on.
 
-A cascade runs a sub-network, and a dearer one as well where the first is not confident.
-Its pair and its threshold are chosen on the images of the second table, at each budget
-of mean FLOPs; so is the fixed sub-network. Accuracies are of the test images, beside
-the simply largest sub-network within the budget, the best of the test images, and the
-same cascade with confidences of chance. What the two sub-networks of a cascade share
-counts twice. Prints the means over the runs, and writes research/results/cascade.csv.
+A cascade runs a sub-network, and then a more expensive one if the first is not
+confident. Its pair and its threshold are chosen on the images of the second table, at
+each budget of mean FLOPs, and so is the fixed sub-network. Accuracies are measured on
+the test images. For comparison, the result also has simply the largest sub-network
+within the budget, the best one on the test images, and the same cascade with random
+confidences. Computation that the two sub-networks of a cascade share counts twice.
+Prints the means over the runs, and writes research/results/cascade.csv.
 """
 
 import itertools
@@ -25,7 +27,9 @@ from keras_resizable import runs, search
 from keras_resizable.search.table import TABLE
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("budgets", 12, "From the cheapest sub-network to the largest.")
+flags.DEFINE_integer(
+    "budgets", 12, "Number of budgets, from the cheapest sub-network to the largest."
+)
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 
@@ -39,14 +43,14 @@ def cascade(table, costs, pair, budget):
 
 
 def apply(table, pair, threshold):
-    """Which images a cascade gets right, and which take both sub-networks."""
+    """The images that a cascade gets right, and those that need both sub-networks."""
     first, second = pair
     both = table.confidence(first).astype(np.float32) < threshold
     return np.where(both, table.right(second), table.right(first)), both
 
 
 def compared(budget, validation, test, costs):
-    """A row of the result, at a budget that the cheapest sub-network keeps."""
+    """A row of the result, at a budget that fits the cheapest sub-network."""
     chosen = validation.best(max_flops=budget)["config"]
     row = {"budget": budget, "fixed": test[chosen]["top1"]}
     largest = costs[costs <= budget].idxmax()
@@ -71,7 +75,7 @@ def compared(budget, validation, test, costs):
 
 
 def measure(run):
-    """The result of a run, a row for each budget."""
+    """The result of a run, with a row for each budget."""
     validation = search.Table.load(run.folder / "adapt" / "train" / TABLE)
     test = run.table().only(validation)
     costs = test.to_frame().set_index("config")["flops"]

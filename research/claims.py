@@ -1,4 +1,4 @@
-"""What is claimed, by the paper and by us, as rows to compare; see experiment.py."""
+"""The paper's claims and our own, as rows to compare; see experiment.py."""
 
 import dataclasses
 
@@ -22,13 +22,13 @@ from keras_resizable import Configuration
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A sub-network of an arm, and what it is compared with.
+    """A sub-network of an arm, and the arm it is compared with.
 
     Args:
         arm: Name of the arm.
-        config: Configuration; None for the mean of all.
-        against: Name of the arm to compare with, at the same configuration; None for
-            what others are compared with.
+        config: Configuration; None for the mean of all configurations.
+        against: Name of the arm to compare with, at the same configuration; None for a
+            baseline.
     """
 
     arm: str
@@ -38,11 +38,11 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """What is claimed, and the rows that show whether it holds here.
+    """A claim, and the rows that show whether it holds here.
 
     Args:
         title: The claim.
-        paper: The gain that the paper gives.
+        paper: The gain that the paper reports.
         rows: `Row`s.
         seeds: Number of seeds.
     """
@@ -62,7 +62,7 @@ def _and_mean(arm, against=None):
 
 
 def _of_family(family):
-    """Kinds of training, each with the configurations to compare; None: the mean."""
+    """Kinds of training, each with the configurations to compare (None: the mean)."""
     uniform = [SETTINGS[family].uniform(scale) for scale in SCALES]
     alone = [(name_of("alone", config[0]), [config]) for config in uniform]
     return [*alone, *((kind, [*uniform, None]) for kind in ("fair", "dealt"))]

@@ -1,4 +1,4 @@
-"""Comparing trainings that were done with several seeds."""
+"""Compares trainings that were repeated with several seeds."""
 
 import dataclasses
 import os
@@ -17,16 +17,15 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """A sub-network that was trained in some way, and what it is compared with.
+    """A sub-network that was trained in some way, and its baseline.
 
     Args:
-        arm: How it was trained.
-        config: Its configuration, as text.
-        rights: Boolean `(seeds, images)`, whether it is right.
-        raw: Accuracies with the batch statistics that training left, for each seed, or
-            None.
-        against: How what it is compared with was trained, or None.
-        other_rights: Whether that is right, boolean `(seeds, images)`.
+        arm: The training method.
+        config: The configuration, as text.
+        rights: Boolean `(seeds, images)`, whether the sub-network is right.
+        raw: Accuracies with the batch statistics from training, for each seed, or None.
+        against: The training method of the baseline, or None.
+        other_rights: Boolean `(seeds, images)`, whether the baseline is right.
     """
 
     arm: str
@@ -41,13 +40,13 @@ def comparison_table(comparisons: Iterable[Comparison]) -> "pandas.DataFrame":
     """The accuracies of trainings, and their differences.
 
     Args:
-        comparisons: `Comparison`s, of as many seeds each.
+        comparisons: `Comparison`s, each with the same number of seeds.
 
     Returns:
-        A `pandas.DataFrame` with a row for each: `arm`, `config`, `top1_raw`, `top1`
-        (means over seeds), `spread` (standard deviation of `top1` between seeds),
-        `against`, `difference`, `standard_error`, `p_value` (see `compare_seeds`), and
-        `top1_0`, `top1_1` … for the seeds.
+        A `pandas.DataFrame` with a row for each comparison: `arm`, `config`,
+        `top1_raw`, `top1` (means over seeds), `spread` (standard deviation of `top1`
+        between seeds), `against`, `difference`, `standard_error`, `p_value` (see
+        `compare_seeds`), and `top1_0`, `top1_1` … for the individual seeds.
 
     Raises:
         ImportError: If the extra `search` is not installed.
@@ -78,17 +77,17 @@ def compare_seeds(
     rights: Sequence[np.ndarray] | np.ndarray,
     other_rights: Sequence[np.ndarray] | np.ndarray,
 ) -> PairedTest:
-    """The difference of two trainings' accuracies, on the same images.
+    """The difference between the accuracies of two trainings on the same images.
 
-    Seeds are averaged for each image, and the images are the sample: it says what other
-    images would give, with these seeds.
+    Seeds are averaged for each image, and the images are the sample: the result
+    estimates the difference on other images, with these seeds.
 
     Args:
-        rights: Boolean `(seeds, images)` of the first, whether it is right.
-        other_rights: That of the second, of as many seeds.
+        rights: Boolean `(seeds, images)`, whether the first is right.
+        other_rights: The same for the second, with the same number of seeds.
 
     Returns:
-        A `PairedTest`, by a two-sided test on the normal distribution.
+        A `PairedTest`, from a two-sided test with the normal distribution.
 
     Raises:
         ValueError: If the shapes differ.
@@ -111,13 +110,13 @@ def compare_seeds(
 def plot_comparison(
     table: "pandas.DataFrame", path: str | os.PathLike, title: str
 ) -> None:
-    """Draws the accuracies of trainings, a dot for each seed.
+    """Plots the accuracies of trainings, with a dot for each seed.
 
     Args:
         table: A `pandas.DataFrame` with the columns `arm`, `config` and `top1`, and
-            `top1_0`, `top1_1` … for the seeds, from 0 to 1.
+            `top1_0`, `top1_1` … for the individual seeds, from 0 to 1.
         path: Path of a `.png` file. An existing one is replaced.
-        title: What to write above.
+        title: Title of the figure.
 
     Raises:
         ImportError: If the extra `search` is not installed.

@@ -1,17 +1,18 @@
-"""What a converted network is worth before training, and after little of it.
+"""Measures a converted network before training and after a little training.
 
     keras-resizable train --recipe=photos_resnet20 --image_size=32 \
         --num_images=10000 --mode=individual --epochs=17 --batch_size=32
     python research/converted.py --run=runs/latest
 
-A network that was trained alone at full size is converted with other scale factors. Its
-uniform configurations, calibrated: without training; after one and three epochs of
-dealt training, with and without the source as a teacher; beside as much training from
-scratch, and beside fine-tuning the source cut to each size, for the FLOPs of the three
-epochs together. The learning rate of each training is the best on the run's validation
-images, at one seed; with it, top-1 on the test images for each seed. Writes
-converted.csv in the folder of the run after each, goes on where it was interrupted, and
-copies it to research/results in the end.
+Converts a network that was trained alone at full size, with several scale factors, and
+evaluates its calibrated uniform configurations: without training, and after one and
+three epochs of dealt training, with and without the source as a teacher. These are
+compared to the same amount of training from scratch, and to fine-tuning the source cut
+to each size, for the FLOPs of the three epochs together. The learning rate of each
+training is the best on the run's validation images, with one seed; top-1 on the test
+images is then measured with this rate for each seed. Writes converted.csv in the folder
+of the run after each training, resumes after an interruption, and copies the file to
+research/results at the end.
 """
 
 import dataclasses
@@ -32,9 +33,9 @@ from keras_resizable.utils.files import replacing
 from keras_resizable.workshop.recipes.building import train_data
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("run", "runs/latest", "Folder of a run of one sub-network alone.")
+flags.DEFINE_string("run", "runs/latest", "Folder of a run with --mode=individual.")
 flags.DEFINE_list("rates", ["0.01", "0.02", "0.05", "0.1"], "Peak learning rates.")
-flags.DEFINE_integer("seeds", 3, "How many to report.")
+flags.DEFINE_integer("seeds", 3, "Number of seeds to report.")
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 FILE = "converted.csv"
@@ -43,7 +44,7 @@ BATCH_SIZE = 96
 
 
 class Conversion:
-    """The source, what becomes of it, and the images of its run."""
+    """The source, the ways to convert and train it, and the images of its run."""
 
     def __init__(self, run):
         self.images, self.calibration = run.images(), run.calibration()
@@ -102,9 +103,9 @@ class Conversion:
         return self.evaluate(network, split)
 
     def each_alone(self, rate, seed, split, *, epochs):
-        """Fine-tunes each size, for the FLOPs of `epochs` of dealt training together.
+        """Fine-tunes each size, with the FLOPs of `epochs` of dealt training in total.
 
-        As many steps for each.
+        Each size gets the same number of steps.
         """
         network = self.converted()
         of_all, of_uniform = (
@@ -124,7 +125,7 @@ class Conversion:
 
 
 class Results:
-    """The rows that are known, in a file."""
+    """The rows that were already measured, stored in a file."""
 
     KEYS = ["training", "rate", "seed", "split"]
 
@@ -134,7 +135,7 @@ class Results:
             self.rows = pd.read_csv(path).to_dict("records")
 
     def of(self, train, *key):
-        """Accuracies, from the file or by `train(rate, seed, split)`."""
+        """Accuracies, from the file or from `train(rate, seed, split)`."""
         for row in self.rows:
             if tuple(row[name] for name in self.KEYS) == key:
                 return [row[name] for name in row if name not in self.KEYS]

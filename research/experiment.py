@@ -1,14 +1,14 @@
-"""Regenerates the comparisons in results.md: claims and outcomes.
+"""Regenerates the comparisons in results.md: the claims and their outcomes.
 
     python research/experiment.py individual
     python research/experiment.py sampling fine_tuning --seed=0
     python research/experiment.py all
 
-Trains the runs that a claim still needs, evaluates them on the test images, and writes
+Trains the missing runs of a claim, evaluates them on the test images, and writes
 research/results/<claim>.csv and .png; with --seed it only prints. Claims share runs,
-and the same command resumes where it was interrupted, after the last epoch. The images
-are those that canvas.py writes, and CIFAR-10 of TensorFlow Datasets or a folder; see
---fashion_mnist and --cifar10.
+and after an interruption the same command resumes after the last complete epoch. The
+images are those that canvas.py writes, and CIFAR-10 from TensorFlow Datasets or a
+folder; see --fashion_mnist and --cifar10.
 """
 
 import dataclasses
@@ -39,11 +39,11 @@ from keras_resizable.workshop.runs import Run
 from keras_resizable.workshop.runs.folders import SETTINGS
 from keras_resizable.workshop.runs.training import precision
 
-NUM_PLANS = 1000  # To take the mean cost of.
+NUM_PLANS = 1000  # Number of plans to average the cost over.
 
 FLAGS = flags.FLAGS
 for _name, _place in arms.DATASETS.items():
-    flags.DEFINE_string(_name, _place, "Where its images are.")
+    flags.DEFINE_string(_name, _place, "Location of the images.")
 flags.DEFINE_multi_integer(
     "seed", None, "Train with this seed and only print; all seeds if absent.", 0
 )
@@ -65,10 +65,10 @@ def recipe_of(arm, seed):
 
 
 def cost_of_epoch(arm, recipe):
-    """FLOPs of an epoch, over those of one of the largest sub-network alone.
+    """FLOPs of an epoch, relative to an epoch of the largest sub-network alone.
 
-    On average over plans. The stem counts for each sub-network, which is about 1 % too
-    much.
+    The result is an average over plans. The stem is counted for each sub-network, which
+    overestimates by about 1 %.
     """
     network = network_of(arm, recipe)
     compile_network(network, recipe, arm.mode, arm.config, steps_per_epoch=NUM_PLANS)
@@ -86,7 +86,7 @@ def cost_of_epoch(arm, recipe):
 
 
 def network_of(arm, recipe):
-    """The network of an arm, not trained."""
+    """The untrained network of an arm."""
     setting = arms.SETTINGS[arm.setting]
     return make_network(
         recipe,
@@ -115,7 +115,7 @@ def path_name(arm):
 
 
 def train(name, seed):
-    """Trains and evaluates an arm, if that was not done yet."""
+    """Trains and evaluates an arm, unless this was already done."""
     arm = arms.ARMS[name]
     folder = folder_of(name, seed)
     unfinished = folder.with_name(f"{folder.name}.unfinished")
@@ -135,7 +135,7 @@ def train(name, seed):
     images = load_images(arm, recipe)
     shape = arms.SETTINGS[arm.setting].image_shape
     test = data.eval_dataset(images.test, shape, 250).cache()
-    # As many as a run keeps; see `save_images`.
+    # The same number of images that a run stores; see `save_images`.
     calibration = data.eval_dataset(images.train, shape, 250, order_seed=0)
     calibration = calibration.take(8).cache()
     with precision(recipe.precision):
@@ -153,16 +153,16 @@ def train(name, seed):
 
 
 def require_settings(folder, settings):
-    """Refuses a folder of another setting; one that is not there is right."""
+    """Raises if the folder exists and has other settings."""
     path = folder / SETTINGS
     if path.exists():
         known = json.loads(path.read_text())
-        if known | {"ours": settings["ours"]} != settings:  # That changes nothing.
+        if known | {"ours": settings["ours"]} != settings:  # `ours` has no effect.
             raise ValueError(f"{folder} has other settings: delete it.")
 
 
 def fit(model, arm, recipe, images, folder):
-    """Trains, from the last epoch that the folder holds."""
+    """Trains, starting after the last epoch stored in the folder."""
     steps = data.steps_per_epoch(images, recipe.batch_size)
     if arm.fine_tuned_from is not None:
         compile_sub_network(
@@ -186,8 +186,8 @@ def fit(model, arm, recipe, images, folder):
 def evaluate(network, arm, recipe, test, calibration, folder):
     """Evaluates the configurations that a network was trained for.
 
-    One that was trained at full size is evaluated at all sizes, with its one row of
-    batch normalisation for all scale factors.
+    A network that was trained alone at full size is evaluated at all sizes, using its
+    single row of batch normalisation for all scale factors.
     """
     configs = None
     calibration = calibration if arm.calibrated else None
@@ -215,16 +215,16 @@ def read(arm, seeds):
 
 
 def rights_of(tables, config):
-    """Whether a sub-network is right, or how many of all are, `(seeds, images)`."""
+    """Whether a sub-network is right, or the share of all, `(seeds, images)`."""
     if config is None:
         return [np.mean([*map(table.right, table)], axis=0) for table in tables]
     return [table.right(config) for table in tables]
 
 
 def raw_of(tables, config):
-    """Top-1 with the batch statistics that training left, for each seed, if known."""
+    """Top-1 with the batch statistics from training, for each seed, if known."""
     rows = [table.to_frame().set_index("config") for table in tables]
-    if not all("top1_raw" in each for each in rows):  # One that was fine-tuned.
+    if not all("top1_raw" in each for each in rows):  # Fine-tuned ones.
         return None
     if config is None:
         return [each["top1_raw"].mean() for each in rows]
@@ -232,7 +232,7 @@ def raw_of(tables, config):
 
 
 def compare(claim, seeds):
-    """The table of a claim, from what was trained."""
+    """The table of a claim, from its trained runs."""
     tables = {arm: read(arm, seeds) for arm in {row.arm for row in claim.rows}}
     return comparison.comparison_table(
         comparison.Comparison(
@@ -248,7 +248,7 @@ def compare(claim, seeds):
 
 
 def write(table, name, plot, title):
-    """Writes the table and the picture of a claim, if they are of all seeds."""
+    """Writes the table and the plot of a claim, if they are for all seeds."""
     if FLAGS.seed:
         return
     path = pathlib.Path(FLAGS.results_dir) / name
@@ -264,7 +264,7 @@ def main(argv):
     unknown = [name for name in names if name not in known]
     if unknown or not names:
         raise ValueError(
-            f"Give claims, or 'all': {', '.join(known)}. Received: {argv[1:]}"
+            f"Specify claims, or 'all': {', '.join(known)}. Received: {argv[1:]}"
         )
     for name in names:
         claim = claims.CLAIMS[name]

@@ -1,13 +1,14 @@
-"""What exploring finds of a space, against all of it.
+"""Compares what exploring finds in a space with evaluating all of it.
 
     python research/explore.py folder
 
-`folder` has a table of all sub-networks (`truth`, by `search.build_table`) and those of
-`search.explore` with 300 evaluations and several seeds (`explore0`, `explore1` ...), of
-one network and the same images. Points lost against the best of the truth within ten
-budgets of FLOPs, on the mean: by the most accurate row of what was explored; and of
-those drawn by chance, or found by an evolution, that are evaluated on all images, as
-many as take the same number of evaluated images.
+`folder` contains a table of all sub-networks (`truth`, from `search.build_table`) and
+tables from `search.explore` with 300 evaluations and several seeds (`explore0`,
+`explore1` ...), for one network and the same images. The result is the mean number of
+points lost compared to the best of the truth within ten budgets of FLOPs: by the most
+accurate explored row, and by the most accurate row of sub-networks that are drawn at
+random or found by evolution and evaluated on all images. Their number is chosen such
+that the number of evaluated images is the same.
 Writes research/results/explore_<name of the folder>.csv.
 """
 
@@ -23,13 +24,13 @@ from keras_resizable.search.exploring import EXPLORED, NARROWED
 from keras_resizable.search.table import TABLE
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("seeds", 5, "Of what is drawn by chance.")
+flags.DEFINE_integer("seeds", 5, "Number of seeds for random sub-networks.")
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 
 
 def lost(found, truth):
-    """Mean points lost by the most accurate rows of what was found, within budgets."""
+    """Mean points lost by the most accurate rows that were found, within budgets."""
     losses = []
     cheapest = found.to_frame()["flops"].min()
     for budget in np.quantile(truth.to_frame()["flops"], np.linspace(0.1, 1, 10)):
@@ -40,14 +41,14 @@ def lost(found, truth):
 
 
 def explored(folder, truth):
-    """Of each seed of `explore`."""
+    """The result for each seed of `explore`."""
     for path in sorted(folder.glob("explore*")):
         table = search.Table.load(path / TABLE)
         yield {"what": "explore", "lost": lost(table, truth)}
 
 
 def as_many(folder):
-    """How many sub-networks on all images take as many images as `explore` took."""
+    """Number of sub-networks on all images that take the same total as `explore`."""
     folders = [folder / EXPLORED, folder / NARROWED, folder]
     tables = [search.Table.load(each / TABLE) for each in folders]
     shapes = [(len(table), table.num_images) for table in tables]
@@ -63,9 +64,9 @@ def by_chance(truth, count):
 
 
 def evolved(truth, count):
-    """A quarter by chance; then one of the front so far, with one stage changed.
+    """Draws a quarter at random, then changes one stage of one of the current front.
 
-    Where that is known, another by chance.
+    If the result is already known, another one is drawn at random.
     """
     factors = sorted({factor for config in truth for factor in config.split(",")})
     for seed in range(FLAGS.seeds):

@@ -1,11 +1,12 @@
-"""Batch statistics of a converted network, from few images or those of one class.
+"""Batch statistics of a converted network from few images, or images of one class.
 
     python research/few_images.py
 
 Trains a ResNet-20 of half the width alone, for 8 epochs on 12,000 images of CIFAR-10,
 converts it, and cuts sub-networks out: with the statistics of the source; with
-statistics that are estimated on some training images; and with the source's, changed by
-how the estimates of the sub-network and of full size differ, as `sub_network` does.
+statistics estimated on some training images; and with the source's statistics, changed
+by the difference between the estimates for the sub-network and for full size, as in
+`sub_network`.
 Prints top-1 in % on 2,500 test images in random order.
 """
 
@@ -23,9 +24,9 @@ from keras_resizable.workshop.recipes.building import (
 )
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("dataset", "cifar10", "As in data.load.")
-flags.DEFINE_integer("num_images", 12_000, "Training images.", 1)
-flags.DEFINE_integer("epochs", 8, "Passes over them.", 1)
+flags.DEFINE_string("dataset", "cifar10", "Dataset, as in data.load.")
+flags.DEFINE_integer("num_images", 12_000, "Number of training images.", 1)
+flags.DEFINE_integer("epochs", 8, "Passes over the training images.", 1)
 flags.DEFINE_integer("seed", 0, "Seed of weights and images (0 and 1 were run).")
 
 SHAPE = (32, 32, 3)

@@ -1,12 +1,12 @@
-"""What quantizing costs in accuracy.
+"""Measures the accuracy that quantizing costs.
 
     make demo
     python research/int8.py
     python research/int8.py runs/one runs/another
 
 Converts the uniform sub-networks of trained runs in all precisions, alone and as
-bundles, and runs the files on all images that a run was evaluated with. Writes
-research/results/int8.csv; results.md has its table.
+bundles, and runs the files on all images that the run was evaluated on. Writes
+research/results/int8.csv; the table is in results.md.
 """
 
 import functools
@@ -24,10 +24,10 @@ from keras_resizable.workshop.runs import Run
 from keras_resizable.workshop.runs.folders import LATEST
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("num_images", 10_000, "Images to evaluate with, at most.", 1)
+flags.DEFINE_integer("num_images", 10_000, "Images to evaluate on, at most.", 1)
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "int8.csv"
-# Of the files; and what an int8 file takes and returns.
+# Precision of the files, and of the inputs and outputs of int8 files.
 PRECISIONS = [("none", "int8"), ("float16", "int8"), ("dynamic", "int8")]
 PRECISIONS += [("int8", "int8"), ("int8", "float32")]
 

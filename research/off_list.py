@@ -1,11 +1,12 @@
-"""Accuracy at scale factors that a network was not trained with.
+"""Measures accuracy at scale factors that a network was not trained with.
 
     python research/off_list.py --run=runs/latest
 
-Twenty seeded configurations of a trained network, of factors between its scale
-factors, beside the next larger and the next smaller configuration of its list; all
-calibrated, on the test images of the run. Prints them, and the mean differences with
-their standard errors over images. Writes research/results/off_list_<network>.csv.
+Compares twenty seeded configurations of a trained network, with factors between its
+scale factors, to the next larger and the next smaller configuration of its list. All
+are calibrated and evaluated on the test images of the run. Prints them, and the mean
+differences with their standard errors over images. Writes
+research/results/off_list_<network>.csv.
 """
 
 import pathlib
@@ -18,14 +19,14 @@ from keras_resizable import runs, search
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("run", "runs/latest", "Folder of a run.")
-flags.DEFINE_integer("configs", 20, "How many to draw.")
+flags.DEFINE_integer("configs", 20, "Number of configurations to draw.")
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 COLUMNS = ("off the list", "next larger", "next smaller")
 
 
 def drawn(space):
-    """Configurations between those of the list, and their neighbours in it."""
+    """Configurations between those on the list, and their neighbours on it."""
     generator = np.random.default_rng(0)
     rows: list[list[str]] = []
     while len(rows) < FLAGS.configs:

@@ -1,6 +1,6 @@
 """Networks in which all scale factors share one row of batch normalisation.
 
-For ablations, as `--network=one_row:ResNet20`.
+For ablations, with `--network=one_row:ResNet20`.
 """
 
 from keras_resizable import ScaleAwareBatchNorm
@@ -10,7 +10,7 @@ from keras_resizable.utils.keras_graph import layers_of
 
 
 def ResNet20(scales, *, width=1.0, **options):
-    """As `keras_resizable.ResNet20`."""
+    """Like `keras_resizable.ResNet20`, with one row of batch normalisation."""
     return resnet.ResNet(
         resnet.small_image_stem,
         resnet.basic_block,
@@ -24,7 +24,7 @@ def ResNet20(scales, *, width=1.0, **options):
 
 
 def copy_to_all_rows(alone, network):
-    """Gives a network the weights of one that was trained at a single scale factor."""
+    """Copies the weights of a network trained at one scale factor, to all rows."""
     for part, other in zip(alone.parts, network.parts, strict=True):
         pairs = zip(layers_of(part.model), layers_of(other.model), strict=True)
         for layer, copy in pairs:

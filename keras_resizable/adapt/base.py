@@ -47,8 +47,7 @@ class Candidates(keras.Model, abc.ABC):
         super().__init__(**kwargs)
         configs = network.space.select(candidates)
         self.classifier = Classifier(network.head)
-        is_source = network.is_source_at(network.space.largest)
-        self._cut_out = network.sub_network if is_source else None
+        self._origin = lambda: network  # Its weights are not this model's.
         self.space = network.space
         # As text, since Keras turns configurations into plain tuples.
         self._configs = list(map(str, configs))
@@ -90,15 +89,17 @@ class Candidates(keras.Model, abc.ABC):
         """Re-estimates the batch statistics of each candidate.
 
         Args:
-            dataset: As in `keras_resizable.calibrate`. Candidates of a network that was
-                not trained since `from_keras` are calibrated as in its `sub_network`.
+            dataset: As in `keras_resizable.calibrate`. As long as the network was not
+                trained since `from_keras`, candidates are calibrated as in its
+                `sub_network`; after loading, from scratch.
         """
+        network = self._origin()
         for config in self.candidates:
             model = self.sub_network(config)
-            if self._cut_out is None:
+            if not network.is_source_at(network.space.largest):
                 calibrate(model, dataset)
                 continue
-            estimated = self._cut_out(config, calibrate_with=dataset)
+            estimated = network.sub_network(config, calibrate_with=dataset)
             tables = (tables_of(batch_norms(each)) for each in (model, estimated))
             for table, value in zip(*tables, strict=True):
                 table.assign(value)

@@ -37,14 +37,14 @@ class FileAccuracy:
 
     Attributes:
         num_images: Number of images it ran on.
-        ties: Share of images whose two highest outputs are equal; the first one counts.
-        commonest_class: The most frequent class of these images; without labels, the
-            reference's most frequent answer.
-        commonest_share: Share of images of this class.
         top1: Share of images that are classified correctly, from 0 to 1; None without
             labels.
         top5: Share of images whose label is among the five highest outputs; None
             without labels.
+        ties: Share of images whose two highest outputs are equal; the first one counts.
+        commonest_class: The most frequent class of these images; without labels, the
+            reference's most frequent answer.
+        commonest_share: Share of images of this class.
         agreement: Share of images with the reference's answer; None without a
             reference.
         difference: Its top-1 minus the reference's; without labels, its agreement
@@ -53,11 +53,11 @@ class FileAccuracy:
     """
 
     num_images: int
+    top1: float | None = None
+    top5: float | None = None
     ties: float
     commonest_class: int
     commonest_share: float
-    top1: float | None = None
-    top5: float | None = None
     agreement: float | None = None
     difference: float | None = None
     standard_error: float | None = None
@@ -71,25 +71,33 @@ class FileAccuracy:
         return self._bound_of_loss(1) > limit
 
     def _bound_of_loss(self, sign):
+        if self.top1 is None:
+            return 1 - self._share(-sign)
         if self.difference is None or self.standard_error is None:
             return -np.inf
         return -self.difference + sign * _TWO_SIDED_95 * self.standard_error
 
+    def _share(self, sign):
+        """The agreement, or a bound of its 95 % interval (Wilson's)."""
+        assert self.agreement is not None  # Without labels there is a reference.
+        part = _TWO_SIDED_95**2 / self.num_images
+        spread = part * self.agreement * (1 - self.agreement) + part**2 / 4
+        return (self.agreement + part / 2 + sign * spread**0.5) / (1 + part)
+
     def __str__(self) -> str:
-        name, share = "top-1", self.top1
-        if share is None:
-            name, share = "agreement with Keras", self.agreement or 0.0
-        error = (share * (1 - share) / self.num_images) ** 0.5
-        text = f"{name} {100 * share:.2f} ± {100 * _TWO_SIDED_95 * error:.2f} %"
+        if self.top1 is None:
+            low, high = self._share(-1), self._share(1)
+            text = f"agreement with Keras {100 * (self.agreement or 0):.2f} %"
+            text += f" (95 %: {100 * low:.2f} to {100 * high:.2f})"
+        else:
+            error = (self.top1 * (1 - self.top1) / self.num_images) ** 0.5
+            text = f"top-1 {100 * self.top1:.2f} ± {100 * _TWO_SIDED_95 * error:.2f} %"
         if self.top5 is not None and self.top5 < 1:
             text += f", top-5 {100 * self.top5:.2f} %"
         text += f" on {self.num_images:,} images"
-        has_labels = self.top1 is not None
-        if (
-            has_labels
-            and self.difference is not None
-            and self.standard_error is not None
-        ):
+        if self.top1 is None:
+            return f"{text}, {100 * self.ties:.1f} % ties"
+        if self.difference is not None and self.standard_error is not None:
             error = 100 * _TWO_SIDED_95 * self.standard_error
             text += f": {100 * self.difference:+.2f} ± {error:.2f} points against Keras"
             text += f", {100 * (self.agreement or 0):.1f} % the same answers"
@@ -159,14 +167,15 @@ def evaluate_tflite(
     1.0
     """
     run = open_runner(path, signature)
-    has_labels = not are_images_alone(dataset)
+    batches = evaluation_batches(dataset)
+    has_labels = not are_images_alone(batches)
     if not has_labels and compare_with is None:
         raise ValueError(
             "`dataset` has images without labels: pass `compare_with=model` to compare "
             "the file's answers with a model's."
         )
     outputs, compared, labels = [], [], []
-    for batch in watched(evaluation_batches(dataset), "dataset"):
+    for batch in watched(batches, "dataset"):
         images, *of_batch = batch if has_labels else (batch,)
         output = run(images.numpy())
         if output.ndim != 2:
@@ -200,8 +209,9 @@ def evaluate_tflite(
         measured |= {"top1": float(right.mean()), "top5": float(among_five.mean())}
     if compared:
         difference = right.astype(float) - (others == label)
+        agrees = answers[:, 0] == others if has_labels else right
         measured |= {
-            "agreement": float((answers[:, 0] == others).mean()),
+            "agreement": float(agrees.mean()),
             "difference": float(difference.mean()),
             "standard_error": float(difference.std() / np.sqrt(len(label))),
         }

@@ -13,8 +13,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_resizable.distillation import TeacherDistillation
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.search.query import AGREEMENT, TOP1
+from keras_resizable.search.query import TOP1
 from keras_resizable.search.significance import confidence_interval
 from keras_resizable.search.table import ImageResults, Table
 from keras_resizable.space import Configuration
@@ -23,8 +24,6 @@ from keras_resizable.subnetworks.scales import digest_of_network
 from keras_resizable.training.distribution import is_chief, is_multi_worker
 from keras_resizable.utils.batches import (
     Batches,
-    are_images_alone,
-    image_batches,
     labelled_batches,
     watched,
 )
@@ -95,23 +94,22 @@ class Scores:
         }
 
 
-def with_labels(
-    data: Batches, network: ResizableNetwork
-) -> tuple[tf.data.Dataset, str]:
-    """Batches with labels, or with a teacher's answers; and the name of the score."""
-    if not are_images_alone(data):
-        return labelled_batches(data, network), TOP1
-    teacher = network.teacher or network.source_as_teacher()
+def teacher_of(network: ResizableNetwork) -> TeacherDistillation:
+    """The teacher to agree with on images without labels; raises if none is known."""
+    teacher = network.find_teacher()
     if teacher is None:
         raise ValueError(
             "`dataset` has images without labels, and no model to agree with is known: "
             "call `network.compile(distillation=TeacherDistillation(model))` before."
         )
+    return teacher
 
-    def with_answers(images):
-        return images, tf.argmax(teacher.answers(images), axis=-1)
 
-    return image_batches(data, network, "dataset").map(with_answers), AGREEMENT
+def answered_batches(
+    images: tf.data.Dataset, teacher: TeacherDistillation
+) -> tf.data.Dataset:
+    """Batches of images, each with a teacher's answers as labels."""
+    return images.map(lambda x: (x, tf.argmax(teacher.answers(x), axis=-1)))
 
 
 def evaluate_configs(
@@ -128,7 +126,8 @@ def evaluate_configs(
 
     Returns the scores with the statistics of training, or None without `raw`; the
     scores after calibration, if any; and `origin`, or if there is none the digest of
-    the data. The data sets come from `labelled_batches` and `image_batches`. Progress
+    the data. The data sets come from `labelled_batches` or `answered_batches`, and from
+    `image_batches`. Progress
     is saved in the `.npz` file `path`, and resumed if its `origin` is the same.
     """
     evaluation = _Evaluation(network, configs, calibrate_with is not None, raw, origin)

@@ -10,7 +10,13 @@ from collections.abc import Iterable
 import numpy as np
 
 from keras_resizable.network import ResizableNetwork
-from keras_resizable.search.evaluation import evaluate_configs, table_of, with_labels
+from keras_resizable.search.evaluation import (
+    answered_batches,
+    evaluate_configs,
+    table_of,
+    teacher_of,
+)
+from keras_resizable.search.query import AGREEMENT, TOP1
 from keras_resizable.search.table import TABLE, Table
 from keras_resizable.space import ConfigLike
 from keras_resizable.subnetworks.pieces import count_flops_of_configs
@@ -18,9 +24,11 @@ from keras_resizable.subnetworks.scales import digest_of_network
 from keras_resizable.training.distribution import is_chief
 from keras_resizable.utils.batches import (
     Batches,
+    are_images_alone,
+    evaluation_batches,
     images_in_random_order,
 )
-from keras_resizable.utils.digests import digest_of_data
+from keras_resizable.utils.digests import digest_of_data, digest_of_weights
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.files import check_writable
 
@@ -92,7 +100,9 @@ def build_table(
     import_extra("pandas", "search")
     import_extra("scipy", "search")
     selected = network.space.select(configs)
-    dataset, score = with_labels(dataset, network)
+    batches, teacher, score = evaluation_batches(dataset, network), None, TOP1
+    if are_images_alone(batches):
+        teacher, score = teacher_of(network), AGREEMENT
     if calibrate_with is not None:
         calibrate_with = images_in_random_order(calibrate_with, network)
     known = partial = origin = None
@@ -101,8 +111,9 @@ def build_table(
         _LOG.info("Reading the images once, to recognize them later")
         origin = {
             "network": digest_of_network(network),
-            "data": digest_of_data(dataset),
+            "data": digest_of_data(batches),
             "calibration": digest_of_data(calibrate_with),
+            "teacher": _digest_of_teacher(teacher),
         }
         if (folder / TABLE).exists():
             known = _load(folder / TABLE, origin)
@@ -119,8 +130,10 @@ def build_table(
         # Named by the settings, so that calls with other settings do not replace it.
         asked = hashlib.sha256(repr((origin, selected)).encode()).hexdigest()[:8]
         partial = folder / f"table.partial-{asked}.npz"
+    if teacher is not None:
+        batches = answered_batches(batches, teacher)
     of_raw, scores, origin = evaluate_configs(
-        network, dataset, selected, calibrate_with, partial, origin, raw, verbose
+        network, batches, selected, calibrate_with, partial, origin, raw, verbose
     )
     new = table_of(
         list(map(str, selected)),
@@ -152,6 +165,10 @@ def _warn_of_harm(raw, calibrated, num_images):
         )
 
 
+def _digest_of_teacher(teacher):
+    return "" if teacher is None else digest_of_weights(teacher.teacher)
+
+
 def _load(path, origin):
     """The table of a folder; raises if it has another origin."""
     table = Table.load(path)
@@ -159,6 +176,7 @@ def _load(path, origin):
         "network": "another network",
         "data": "other test images, or the same in another order",
         "calibration": "sub-networks with another calibration, or none",
+        "teacher": "the agreement with another teacher, or for labelled images",
     }
     for name, meaning in meanings.items():
         if table.origin.get(name) != origin[name]:

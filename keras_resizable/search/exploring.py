@@ -9,12 +9,14 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resizable.network import ResizableNetwork
+from keras_resizable.search.evaluation import teacher_of
 from keras_resizable.search.exhaustive import build_table
 from keras_resizable.search.query import pareto_front
 from keras_resizable.search.table import Table
 from keras_resizable.utils.arguments import integer
 from keras_resizable.utils.batches import (
     Batches,
+    are_images_alone,
     check_not_empty,
     evaluation_batches,
     images_in_random_order,
@@ -85,6 +87,8 @@ def explore(
     integer("num_images", num_images, 1)
     costs = _checked(_flops(network, seed) if costs is None else costs, cost, network)
     dataset = evaluation_batches(dataset, network)
+    if are_images_alone(dataset):
+        teacher_of(network)  # Raises before the work.
     if calibrate_with is not None:
         calibrate_with = images_in_random_order(calibrate_with, network)
     folder = None if folder is None else pathlib.Path(folder)

@@ -301,7 +301,7 @@ class Table:
 
         Raises:
             ValueError: If the tables disagree on anything else, or have results on
-                different images.
+                different images or of another score.
 
         Example:
 
@@ -320,6 +320,10 @@ class Table:
         """
         if self.results and other.results:
             self.require_images(other.origin.get("data"), other.num_images)
+            if self.score != other.score:
+                raise ValueError(
+                    f"One table has {self.score}, the other {other.score}."
+                )
         old, new = (each._frame.set_index("config") for each in (self, other))
         shared = old.index.intersection(new.index)
         for name in old.columns.intersection(new.columns):

@@ -19,9 +19,9 @@ from keras_resizable.utils.keras_graph import as_graph, layers_of
 
 _MOST = 100.0  # The largest factor by which a variance may change from full size.
 # The factor between variances, in the median channel of a layer, beyond which images
-# are unlike those of the training. In a ResNet-20, 16 images of the training set, photos
-# of other things and images of one class reach 1.2; images in [0, 1] instead of [-1, 1]
-# or at half the contrast 3, black ones 5.
+# are unlike those of the training. In a ResNet-20, 16 images of the training set, other
+# photos, images of one class, mirrored colours and 16 copies of one image reach 1.5;
+# images in [0, 1] instead of [-1, 1] or at half the contrast 3, black ones 5.
 _UNLIKE = 2.5
 _LEAST_VARIANCE = 1e-3
 
@@ -110,7 +110,10 @@ def calibrate_as_changed(
 
 
 def are_unlike(own: Sequence[tf.Tensor], estimated: Sequence[tf.Tensor]) -> bool:
-    """Whether the variances of a layer are far from a model's own, if it has any."""
+    """Whether, in some layer, estimated variances are far from a model's own.
+
+    Layers that never saw an image are skipped.
+    """
     for (mean, old), (_, new) in zip(_pairs(own), _pairs(estimated)):
         if not np.any(mean) and np.all(old == 1):
             continue  # It never saw an image.
@@ -126,7 +129,7 @@ def warn_of_images() -> None:
         "The images to calibrate with are unlike those that the source was trained on: "
         f"in a layer, most features vary more than {_UNLIKE} times as much, or as "
         "little. Check that their values are in the range that the source takes, such "
-        "as [-1, 1] or [0, 255], and the order of their channels.",
+        "as [-1, 1] or [0, 255].",
         stacklevel=4,
     )
 

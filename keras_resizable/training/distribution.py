@@ -137,7 +137,7 @@ class MultiWorkerTraining(_Mixed):
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         strategy = self.distribute_strategy
-        if iterator is not None and strategy.num_replicas_in_sync > 1:
+        if iterator is not None:
             for _, _, batches in iterator:
                 data_batch = keras.tree.map_structure(
                     lambda part: strategy.experimental_local_results(part)[0],

@@ -115,7 +115,7 @@ def find_learning_rate(
     step = getattr(network, "training_step", None)  # Only resizable networks have one.
     names = () if step is None else ("sampler", "distillation", "split_batch")
     options = {name: getattr(step, name) for name in names}
-    teacher, loss = getattr(network, "teacher", None), network.loss
+    teacher, loss = None if step is None else network.teacher, network.loss
     if teacher is not None:
         options["distillation"], loss = teacher, None
     if not isinstance(dataset, tf.data.Dataset):

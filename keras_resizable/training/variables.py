@@ -12,7 +12,7 @@ def create_variables(network: keras.Model, batch_spec: Any) -> None:
         network.optimizer.build(network.trainable_variables)
     images, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(batch_spec)
     if network.teacher is not None:
-        targets = network.head.output  # The teacher's answers.
+        targets = tf.TensorSpec(network.head.output.shape, tf.float32)  # Its answers.
     if targets is None:
         return
     for spec in keras.tree.flatten((images, targets, sample_weight)):

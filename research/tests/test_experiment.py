@@ -1,4 +1,4 @@
-"""What is claimed, and a claim that is regenerated, tiny."""
+"""Tests the list of claims, and regenerates a tiny claim."""
 
 import pathlib
 
@@ -92,7 +92,7 @@ def test_a_claim_is_regenerated_and_goes_on(tmp_path):
     assert "delete it" in run("tiny").stderr
     other.write_text(settings)
 
-    # As if it had been stopped when a trained network was being evaluated.
+    # Simulates a stop during the evaluation of a trained network.
     stopped = runs / "alone_0.5" / "seed0"
     (stopped / "table.npz").unlink()
     stopped.rename(stopped.with_name("seed0.unfinished"))

@@ -240,7 +240,6 @@ IN_A_FRESH_PROCESS = """
 import sys
 import numpy as np
 import keras_resizable
-from keras_resizable import adapt
 
 path, num_before = sys.argv[1], int(sys.argv[2])
 other = keras_resizable.ResNet20(scales=(1.0, 0.5), input_shape=(16, 16, 3))
