@@ -130,6 +130,7 @@ def test_a_table_grows_with_the_list(trained, batch, tf_dataset, tmp_path):
 
 
 @pytest.mark.parametrize("make", [plain, blocks_that_are_layers])
+@pytest.mark.filterwarnings("ignore:The images to calibrate with are unlike")
 def test_converted_models_too(make, randomize):
     model = make()
     randomize(model)
