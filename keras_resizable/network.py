@@ -189,9 +189,9 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
 
         Without a loss, a classifier of two or more outputs learns from the answers of a
         teacher: `fit` and `evaluate` take images without labels, and report the
-        agreement with the teacher. It is the one of `distillation`. Without metrics,
-        too, it is by default the one of the last `compile`, or the source model of a
-        network that was not trained since `from_keras` or `load_stock_weights`.
+        agreement with the teacher. It is the one of `distillation`, or else of the last
+        `compile`, or else the source model, in a network that was not trained since
+        `from_keras` or `load_stock_weights`.
 
         Args:
             optimizer: As in `keras.Model.compile`.
@@ -239,7 +239,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         if isinstance(sampler, samplers.Sampler):
             sampler = sampler.for_space(self.space)
         teaching = distillations.get(distillation)
-        if teaching is None and (loss, metrics, weighted_metrics) == (None, None, None):
+        if loss is None and teaching is None:
             teaching = self.find_teacher()
         if teaching is not None:
             check_distillation(

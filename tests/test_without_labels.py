@@ -122,15 +122,6 @@ def test_what_is_learned_is_the_teachers_answer(source, images):
     assert last < 0.8 * first
 
 
-def test_metrics_alone_evaluate_labels_as_in_keras(source, images):
-    network = keras_resizable.from_keras(source, (1.0, 0.5))
-    labels = classes_of(network, images)
-    for model in (network, source):
-        model.compile(metrics=["sparse_categorical_accuracy"])
-        results = model.evaluate(images, labels, verbose=0, return_dict=True)
-        assert results["sparse_categorical_accuracy"] == 1.0
-
-
 def test_labels_after_a_teacher(source, images):
     """Nothing of the teacher stays."""
     network = keras_resizable.from_keras(source, (1.0, 0.5))
