@@ -388,6 +388,20 @@ def test_candidates_are_calibrated_as_sub_networks():
         )
 
 
+def test_candidates_are_copies_of_the_network_as_it_was():
+    network = keras_resizable.from_keras(probabilities(plain), (1.0, 0.5))
+    images = np.random.default_rng(0).normal(5, 9, (32, SIZE, SIZE, 3))
+    images = images.astype(np.float32)
+    cascade = adapt.Cascade(network, ["0.5,0.5", "1.0"], [0.5])
+    expected = network.sub_network("0.5,0.5", check_statistics=False)
+    keras_resizable.calibrate(expected, images)
+    network.compile("sgd", "sparse_categorical_crossentropy")
+    network.fit(images, np.zeros(32), verbose=0)
+    cascade.calibrate(images)
+    found = cascade.sub_network("0.5,0.5")(images)
+    np.testing.assert_allclose(found, expected(images), atol=1e-5)
+
+
 def test_a_saved_model_at_full_size_is_the_source(tmp_path):
     model = probabilities(plain)
     network = keras_resizable.from_keras(model, (1.0, 0.5))
