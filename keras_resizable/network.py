@@ -33,7 +33,7 @@ from keras_resizable.training.records import DivergenceRecord, StatisticsRecord
 from keras_resizable.training.step import TrainStep
 from keras_resizable.training.variables import create_variables
 from keras_resizable.utils.batches import Batches
-from keras_resizable.utils.classifier_outputs import Classifier
+from keras_resizable.utils.classifier_outputs import Classifier, num_classes
 
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
@@ -316,7 +316,7 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
                     "loss, or images alone to learn from the teacher."
                 )
             targets = self.teacher.answers(images)
-        elif targets is None and (self.loss is not None or self._classifies()):
+        elif targets is None and (self.loss is not None or num_classes(self.head)):
             raise ValueError(
                 "These batches have no labels, and there is no teacher. To learn from "
                 "the answers of a model, compile without a loss and with "
@@ -333,16 +333,12 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         ):
             return self.training_step.distillation
         is_source = self.is_source_at(self.space.largest)
-        if not (is_source and self._classifies()) or None in self.input_shape[1:]:
+        if not is_source or not num_classes(self.head) or None in self.input_shape[1:]:
             return None
         try:
             return TeacherDistillation(self.sub_network(self.space.largest))
         except ValueError:  # Its outputs are no class probabilities or logits.
             return None
-
-    def _classifies(self):
-        shapes = [tuple(output.shape) for output in self.head.outputs]
-        return len(shapes) == 1 and len(shapes[0]) == 2 and shapes[0][1] > 1
 
     def sub_network(
         self,

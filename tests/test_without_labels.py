@@ -222,6 +222,7 @@ def test_a_table_has_the_agreement_with_the_source(converted, images, tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert "It is not the accuracy" in page and "top-1" not in page
     labelled = search.build_table(converted, (images, expected), ["1.0"], verbose=False)
+    assert labelled.origin["data"] == table.origin["data"]
     labelled.report(tmp_path)
     assert "It is not the accuracy" not in (tmp_path / "report.html").read_text()
 

@@ -94,13 +94,13 @@ class Candidates(keras.Model, abc.ABC):
                 `sub_network`; after loading, from scratch.
         """
         network = self._origin()
-        for config in self.candidates:
-            model = self.sub_network(config)
-            if not network.is_source_at(network.space.largest):
-                calibrate(model, dataset)
-                continue
-            estimated = network.sub_network(config, calibrate_with=dataset)
-            tables = (tables_of(batch_norms(each)) for each in (model, estimated))
+        if not network.is_source_at(network.space.largest):
+            for config in self.candidates:
+                calibrate(self.sub_network(config), dataset)
+            return
+        for config in self.candidates:  # Each from the source's own statistics.
+            models = self.sub_network(config), network.sub_network(config, dataset)
+            tables = (tables_of(batch_norms(model)) for model in models)
             for table, value in zip(*tables, strict=True):
                 table.assign(value)
 

@@ -24,6 +24,7 @@ from keras_resizable.utils.classifier_outputs import (
     integer_labels,
     only_output,
 )
+from keras_resizable.utils.intervals import wilson_interval
 
 # Metadata of files: whether a single output is a probability or a logit.
 OUTPUTS, PROBABILITIES, LOGITS = "outputs", "probabilities", "logits"
@@ -72,21 +73,19 @@ class FileAccuracy:
 
     def _bound_of_loss(self, sign):
         if self.top1 is None:
-            return 1 - self._share(-sign)
+            low, high = self._agreement_interval()
+            return 1 - (low if sign > 0 else high)
         if self.difference is None or self.standard_error is None:
             return -np.inf
         return -self.difference + sign * _TWO_SIDED_95 * self.standard_error
 
-    def _share(self, sign):
-        """The agreement, or a bound of its 95 % interval (Wilson's)."""
+    def _agreement_interval(self):
         assert self.agreement is not None  # Without labels there is a reference.
-        part = _TWO_SIDED_95**2 / self.num_images
-        spread = part * self.agreement * (1 - self.agreement) + part**2 / 4
-        return (self.agreement + part / 2 + sign * spread**0.5) / (1 + part)
+        return wilson_interval(self.agreement, self.num_images)
 
     def __str__(self) -> str:
         if self.top1 is None:
-            low, high = self._share(-1), self._share(1)
+            low, high = self._agreement_interval()
             text = f"agreement with Keras {100 * (self.agreement or 0):.2f} %"
             text += f" (95 %: {100 * low:.2f} to {100 * high:.2f})"
         else:

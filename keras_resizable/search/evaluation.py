@@ -16,7 +16,6 @@ import tensorflow as tf
 from keras_resizable.distillation import TeacherDistillation
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.search.query import TOP1
-from keras_resizable.search.significance import confidence_interval
 from keras_resizable.search.table import ImageResults, Table
 from keras_resizable.space import Configuration
 from keras_resizable.subnetworks.prefix_tree import PrefixTree
@@ -36,6 +35,7 @@ from keras_resizable.utils.classifier_outputs import (
 from keras_resizable.utils.digests import DataDigest, digest_of_data
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.files import read_arrays, replacing
+from keras_resizable.utils.intervals import wilson_interval
 from keras_resizable.utils.keras_graph import as_graph
 
 _SECONDS_BETWEEN_SAVES = 60
@@ -127,8 +127,8 @@ def evaluate_configs(
     Returns the scores with the statistics of training, or None without `raw`; the
     scores after calibration, if any; and `origin`, or if there is none the digest of
     the data. The data sets come from `labelled_batches` or `answered_batches`, and from
-    `image_batches`. Progress
-    is saved in the `.npz` file `path`, and resumed if its `origin` is the same.
+    `image_batches`. Progress is saved in the `.npz` file `path`, and resumed if its
+    `origin` is the same.
     """
     evaluation = _Evaluation(network, configs, calibrate_with is not None, raw, origin)
     key = repr((origin, configs, raw))
@@ -187,7 +187,7 @@ def table_of(
     """
     pandas = import_extra("pandas", "search")
     right, means = scores.right, scores.means
-    low, high = zip(*map(confidence_interval, right))
+    low, high = zip(*(wilson_interval(of.mean(), of.size) for of in right))
     frame = pandas.DataFrame(
         {
             "config": names,

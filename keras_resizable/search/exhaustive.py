@@ -80,9 +80,9 @@ def build_table(
 
     Raises:
         ValueError: If the network does not classify; if there are neither labels nor a
-            teacher; if statistics were never estimated
-            and `calibrate_with` is absent; or if the folder's table is damaged, or is
-            for another network or other data.
+            teacher; if statistics were never estimated and `calibrate_with` is absent;
+            or if the folder's table is damaged, or is for another network or other
+            data.
         OSError: If the folder cannot be written.
 
     Example:
@@ -98,11 +98,11 @@ def build_table(
     1  0.5,1.0,1.0   741536
     """
     import_extra("pandas", "search")
-    import_extra("scipy", "search")
     selected = network.space.select(configs)
     batches, teacher, score = evaluation_batches(dataset, network), None, TOP1
     if are_images_alone(batches):
         teacher, score = teacher_of(network), AGREEMENT
+        batches = answered_batches(batches, teacher)
     if calibrate_with is not None:
         calibrate_with = images_in_random_order(calibrate_with, network)
     known = partial = origin = None
@@ -111,9 +111,11 @@ def build_table(
         _LOG.info("Reading the images once, to recognize them later")
         origin = {
             "network": digest_of_network(network),
+            "teacher": "none"
+            if teacher is None
+            else digest_of_weights(teacher.teacher),
             "data": digest_of_data(batches),
             "calibration": digest_of_data(calibrate_with),
-            "teacher": _digest_of_teacher(teacher),
         }
         if (folder / TABLE).exists():
             known = _load(folder / TABLE, origin)
@@ -130,8 +132,6 @@ def build_table(
         # Named by the settings, so that calls with other settings do not replace it.
         asked = hashlib.sha256(repr((origin, selected)).encode()).hexdigest()[:8]
         partial = folder / f"table.partial-{asked}.npz"
-    if teacher is not None:
-        batches = answered_batches(batches, teacher)
     of_raw, scores, origin = evaluate_configs(
         network, batches, selected, calibrate_with, partial, origin, raw, verbose
     )
@@ -165,18 +165,14 @@ def _warn_of_harm(raw, calibrated, num_images):
         )
 
 
-def _digest_of_teacher(teacher):
-    return "" if teacher is None else digest_of_weights(teacher.teacher)
-
-
 def _load(path, origin):
     """The table of a folder; raises if it has another origin."""
     table = Table.load(path)
     meanings = {
         "network": "another network",
+        "teacher": "the agreement with another teacher, or for labelled images",
         "data": "other test images, or the same in another order",
         "calibration": "sub-networks with another calibration, or none",
-        "teacher": "the agreement with another teacher, or for labelled images",
     }
     for name, meaning in meanings.items():
         if table.origin.get(name) != origin[name]:

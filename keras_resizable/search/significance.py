@@ -1,23 +1,10 @@
-"""Confidence intervals of accuracies, and tests of their differences."""
+"""Tests of differences between accuracies."""
 
 import dataclasses
 
 import numpy as np
 
 from keras_resizable.utils.extras import import_extra
-
-
-def confidence_interval(right: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's interval of an accuracy, from boolean `(images,)`.
-
-    >>> low, high = confidence_interval([True] * 80 + [False] * 20)
-    >>> f"{low:.3f} to {high:.3f}"
-    '0.711 to 0.867'
-    """
-    stats = import_extra("scipy.stats", "search")
-    counted = stats.binomtest(int(np.sum(right)), len(right))
-    interval = counted.proportion_ci(level, method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 @dataclasses.dataclass(frozen=True)

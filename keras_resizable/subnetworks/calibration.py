@@ -124,7 +124,7 @@ def are_unlike(own: Sequence[tf.Tensor], estimated: Sequence[tf.Tensor]) -> bool
 
 
 def warn_of_images() -> None:
-    """Warns of images for which `are_unlike` is true."""
+    """Warns that images are unlike those that the source was trained on."""
     warnings.warn(
         "The images to calibrate with are unlike those that the source was trained on: "
         f"in a layer, most features vary more than {_UNLIKE} times as much, or as "

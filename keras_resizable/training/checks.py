@@ -16,7 +16,7 @@ from keras_resizable.distillation import (
 from keras_resizable.layers import HasStockForm, ScaleAwareBatchNorm
 from keras_resizable.samplers import SwitchingSampler
 from keras_resizable.training.records import check_shares
-from keras_resizable.utils.classifier_outputs import require_one_class
+from keras_resizable.utils.classifier_outputs import num_classes, require_one_class
 from keras_resizable.utils.keras_graph import layers_of
 
 _DRAWN_STEPS = 10  # For samplers whose plans are unknown.
@@ -46,11 +46,10 @@ def check_distillation(
             "With `split_batch=True` each sub-network sees different images, and "
             "none can teach another: use TeacherDistillation, or `split_batch=False`."
         )
-    shapes = [tuple(output.shape) for output in head.outputs]
-    if [len(shape) for shape in shapes] != [2] or shapes[0][1] == 1:
+    if num_classes(head) is None:
         raise ValueError(
             "Distillation needs one output of (batch, classes), two or more classes. "
-            f"The head has {shapes}."
+            f"The head has {[tuple(output.shape) for output in head.outputs]}."
         )
     require_one_class(loss)
     if isinstance(distillation, TeacherDistillation):

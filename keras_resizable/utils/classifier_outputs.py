@@ -76,6 +76,17 @@ class Classifier:
         return tf.equal(answers, tf.cast(labels, tf.int32)) & finite
 
 
+def num_classes(model: keras.Model) -> int | None:
+    """The number of classes of a model with one output `(batch, classes)`, or None.
+
+    A model of one output, for two classes, has None, too.
+    """
+    shapes = [tuple(output.shape) for output in model.outputs]
+    if [len(shape) for shape in shapes] != [2] or shapes[0][1] == 1:
+        return None
+    return shapes[0][1]
+
+
 def only_output(outputs: Any) -> Any:
     """The only output of a model, which may be in a list or a dictionary."""
     (output,) = keras.tree.flatten(outputs)

@@ -7,10 +7,11 @@ import sys
 import numpy as np
 import pandas
 import pytest
+import scipy.stats
 
 from keras_resizable.search import PairedTest, Table
-from keras_resizable.search.significance import confidence_interval
 from keras_resizable.search.table import ImageResults
+from keras_resizable.utils.intervals import wilson_interval
 
 
 def make_table(*configs, seed=0, images=77, origin=None):
@@ -189,8 +190,11 @@ def test_oracle_is_right_where_any_is():
 
 def test_intervals_are_those_of_wilson():
     # Newcombe, 1998, https://doi.org/10.1002/(SICI)1097-0258, table I: 81 of 263.
-    right = np.arange(263) < 81
-    assert confidence_interval(right) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+    assert wilson_interval(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+    for right, count in ((0, 1), (1, 1), (0, 24), (24, 24), (3, 7), (4000, 9000)):
+        counted = scipy.stats.binomtest(right, count).proportion_ci(method="wilson")
+        expected = pytest.approx((counted.low, counted.high), abs=1e-6)
+        assert wilson_interval(right / count, count) == expected
 
 
 def test_paired_test_is_that_of_mcnemar():

@@ -6,15 +6,14 @@ import pathlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_resizable import devices, export
 from keras_resizable.export.saved_model import signature_name
-from keras_resizable.search.significance import confidence_interval
 from keras_resizable.space import Configuration
 from keras_resizable.subnetworks.flops import count_flops
 from keras_resizable.utils.extras import import_extra
+from keras_resizable.utils.intervals import wilson_interval
 from keras_resizable.workshop import data
 from keras_resizable.workshop.photos.material import Material
 from keras_resizable.workshop.photos.steps import Choice
@@ -129,9 +128,7 @@ def measure_files(
             signature=signature,
             compare_with=tf.function(functools.partial(model, training=False)),
         )
-        num_right = round((accuracy.top1 or 0) * accuracy.num_images)
-        right = np.arange(accuracy.num_images) < num_right
-        low, high = confidence_interval(right)
+        low, high = wilson_interval(accuracy.top1 or 0.0, accuracy.num_images)
         rows.append(
             {
                 "file": path.name,
