@@ -325,15 +325,15 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
         return images, targets, sample_weight
 
     def find_teacher(self) -> TeacherDistillation | None:
-        """The teacher of the last `compile`, or else the source, if it is known."""
+        """The teacher of the last `compile`; else full size, if not trained since."""
         if self.teacher is not None:
             return self.teacher
         if self.compiled and isinstance(
             self.training_step.distillation, TeacherDistillation
         ):
             return self.training_step.distillation
-        is_source = self.is_source_at(self.space.largest)
-        if not is_source or not num_classes(self.head) or None in self.input_shape[1:]:
+        is_known = self.has_full_size_statistics
+        if not is_known or not num_classes(self.head) or None in self.input_shape[1:]:
             return None
         try:
             return TeacherDistillation(self.sub_network(self.space.largest))
@@ -354,9 +354,9 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
                 smallest of `scales` are valid; see `with_scales`.
             calibrate_with: `tf.data.Dataset` of batches to re-estimate the batch
                 statistics of this configuration with. The super-network's statistics
-                are a mixture over the configurations that share them. A converted
-                network that was not trained keeps its statistics at full size; for
-                smaller sizes see `calibrate_sub_network`.
+                are a mixture over the configurations that share them. A network that
+                `has_full_size_statistics` keeps them at full size; for smaller sizes
+                see `calibrate_sub_network`.
             check_statistics: Whether to raise an error if statistics were never
                 estimated.
 
@@ -399,35 +399,65 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
     ) -> None:
         """Re-estimates the batch statistics of a cut-out sub-network.
 
-        This is `keras_resizable.calibrate`, except in a network that was not trained
-        since `from_keras` or `load_stock_weights`. There, statistics at full size stay,
-        and those at other sizes change only by the estimated difference from full size.
+        This is `keras_resizable.calibrate`, except in a network that
+        `has_full_size_statistics`. There, statistics at full size stay, and those at
+        other sizes change only by the estimated difference from full size.
 
         Args:
             model: The sub-network.
             config: Its scale factors.
             dataset: As in `keras_resizable.calibrate`.
         """
-        if self.is_source_at(config):
-            return
-        if self.is_source_at(self.space.largest):
+        if not self.has_full_size_statistics:
+            calibrate(model, dataset)
+        elif self.space.config(config) != self.space.largest:
             full, _ = cut_out(self.parts, self.space.largest, self.name)
             calibrate_as_changed(model, full, dataset)
-        else:
-            calibrate(model, dataset)
 
-    def is_source_at(self, config: ConfigLike) -> bool:
-        """Whether a sub-network is the model that the weights come from.
+    def calibrate_full_size(self, dataset: Batches) -> None:
+        """Estimates the batch statistics at full size, and copies them to all scales.
 
-        After `from_keras` or `load_stock_weights` this holds at full size until the
-        network is trained. The batch statistics there come from the model's whole
-        training, so calibration does not change them.
+        Do this with training images before a network goes to someone who has only few
+        images, or others. From then on sub-networks are calibrated by how they differ
+        from full size: 16 images suffice, even of a single class. Without calibration
+        only full size can be used.
 
         Args:
-            config: Scale factors of the sub-network.
+            dataset: As in `keras_resizable.calibrate`.
+
+        Raises:
+            ValueError: If 1.0 is not among the scale factors, or as in
+                `keras_resizable.calibrate`.
+
+        Example:
+
+        >>> import keras_resizable
+        >>> import numpy as np
+        >>> network = keras_resizable.ResNet20(scales=(1.0, 0.5))
+        >>> network.calibrate_full_size(np.random.rand(64, 32, 32, 3))
+        >>> network.has_full_size_statistics
+        True
         """
-        factors = self.space.config(config)
-        return self.statistics.is_of_source and set(factors) == {1.0}
+        if self.space.scales[0] != 1.0:
+            raise ValueError(
+                "Full size is the scale factor 1.0. This network has only "
+                f"{self.space.scales}."
+            )
+        model, cut = cut_out(self.parts, self.space.largest, self.name)
+        calibrate(model, dataset)
+        for table, row in zip(*cut.statistics()):
+            table.assign(tf.broadcast_to(row, table.shape))
+        self.statistics.start_from_full_size()
+
+    @property
+    def has_full_size_statistics(self) -> bool:
+        """Whether all scales have the batch statistics of full size.
+
+        This holds after `from_keras`, `load_stock_weights` and `calibrate_full_size`
+        until the network is trained. Calibration does not change full size then, and
+        other sizes only by how they differ from it.
+        """
+        return self.statistics.is_of_full_size and self.space.scales[0] == 1.0
 
     def with_scales(self, scales: Iterable[float]) -> Self:
         """The same network with other scale factors.

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 
-from keras_resizable import adapt, calibrate, search
+from keras_resizable import adapt, calibrate, load_network, search
 from keras_resizable.search.evaluation import evaluate_model
 from keras_resizable.subnetworks.calibration import batch_norms
 from keras_resizable.subnetworks.prefix_tree import PrefixTree
@@ -329,3 +329,42 @@ def test_data_without_an_end_is_told(make_network, monkeypatch, caplog):
     known = dataset.apply(tf.data.experimental.assert_cardinality(5))
     calibrate(model, known)
     assert not caplog.records
+
+
+def test_full_size_is_estimated_once_and_then_few_images_do(make_network, tmp_path):
+    network = make_network()
+    images = np.random.default_rng(0).normal(2, 3, (256, 12, 12, 2))
+    images = images.astype(np.float32)
+    expected = network.sub_network("1.0", calibrate_with=images)
+    smaller = network.sub_network("0.5", calibrate_with=images)
+    network.calibrate_full_size(images)
+    network.save(tmp_path / "network.keras")
+    network = load_network(tmp_path / "network.keras")
+    for few in (images[:4], images[:16] * 0.7, 0 * images[:4] + 3):
+        full = network.sub_network("1.0", calibrate_with=few)
+        np.testing.assert_allclose(full(images), expected(images), atol=1e-5)
+    same = network.sub_network("0.5", calibrate_with=images)
+    np.testing.assert_allclose(same(images), smaller(images), atol=1e-5)
+
+    def error(few):
+        made = network.sub_network("0.5", calibrate_with=few)
+        return np.abs(made(images) - smaller(images)).mean()
+
+    def error_of_estimates(few):
+        made = network.sub_network("0.5", check_statistics=False)
+        calibrate(made, few)
+        return np.abs(made(images) - smaller(images)).mean()
+
+    darker = images[:16] * 0.7
+    assert error(darker) < error_of_estimates(darker) / 2
+    with pytest.raises(ValueError, match="never saw a batch"):
+        network.sub_network("0.5")
+    network.compile("sgd", "sparse_categorical_crossentropy")
+    network.fit(images[:32], np.zeros(32), verbose=0)
+    assert not network.has_full_size_statistics
+
+
+def test_full_size_is_the_scale_factor_of_1():
+    network = MAKE_NETWORK(scales=(0.75, 0.5))
+    with pytest.raises(ValueError, match=r"only \(0.75, 0.5\)"):
+        network.calibrate_full_size(np.zeros((4, 12, 12, 2)))

@@ -89,12 +89,12 @@ class Candidates(keras.Model, abc.ABC):
         """Re-estimates the batch statistics of each candidate.
 
         Args:
-            dataset: As in `keras_resizable.calibrate`. As long as the network was not
-                trained since `from_keras`, candidates are calibrated as in its
+            dataset: As in `keras_resizable.calibrate`. As long as the network
+                `has_full_size_statistics`, candidates are calibrated as in its
                 `sub_network`; after loading, from scratch.
         """
         network = self._origin()
-        if not network.is_source_at(network.space.largest):
+        if not network.has_full_size_statistics:
             for config in self.candidates:
                 calibrate(self.sub_network(config), dataset)
             return

@@ -10,6 +10,7 @@ import keras
 
 from keras_resizable.conversion.build import Builder
 from keras_resizable.conversion.calls import (
+    CutPoint,
     cuts_of,
     join_padding,
     read,
@@ -19,11 +20,14 @@ from keras_resizable.conversion.calls import (
 from keras_resizable.conversion.stages import Segment, find_head, find_resizes
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import check_scales
+from keras_resizable.subnetworks.flops import layer_flops
 from keras_resizable.subnetworks.parts import output_shapes
-from keras_resizable.subnetworks.pieces import pieces_of_configs
 from keras_resizable.subnetworks.shapes import output_spec
 
-_FEW_FLOPS = 0.2  # Share of resizable multiply-adds below which there is a warning.
+# Shares of the multiply-adds. Below the first, a stage is joined with the one before;
+# if the stages have fewer than the second, there is a warning.
+_LEAST_OF_STAGE = 0.02
+_FEW_FLOPS = 0.2
 
 
 class ResizePoint(NamedTuple):
@@ -34,6 +38,8 @@ class ResizePoint(NamedTuple):
         height: Height of the map for an image of the model's size, or of 224 pixels.
         width: Its width.
         channels: Its number of channels.
+        flops: Share of the model's multiply-adds between it and the head, which a
+            resize here changes; NaN if some layer's are not known.
         chosen: Whether `from_keras` resizes here by default.
     """
 
@@ -41,6 +47,7 @@ class ResizePoint(NamedTuple):
     height: int
     width: int
     channels: int
+    flops: float
     chosen: bool
 
 
@@ -60,9 +67,10 @@ def from_keras(
     `network.sub_network(config, calibrate_with=dataset)`.
 
     At each resolution, feature maps are resized before the first block without a
-    stride, at a place that a single tensor passes (Resizable Neural Networks, A.1).
-    Scale factors of stages multiply: five stages at 0.7 leave a sixth of height and
-    width.
+    stride, at a place that a single tensor passes (Resizable Neural Networks, A.1); or
+    before the block with the stride, if there is no other. A stage with less than 2 %
+    of the multiply-adds is joined with the one before. Scale factors of stages
+    multiply: five stages at 0.7 leave a sixth of height and width.
 
     The network must be compiled; it does not take over the model's loss, metrics or
     optimizer. Frozen layers stay frozen. Other batch normalisation is trained, even if
@@ -93,7 +101,7 @@ def from_keras(
     27
     """
     scales = check_scales(scales)
-    graph, places, resizes, end = _plan(model, input_shape)
+    graph, places, resizes, end, shares = _plan(model, input_shape)
     if isinstance(resize_before, str):
         resize_before = [resize_before]
     if resize_before is not None:
@@ -115,10 +123,10 @@ def from_keras(
     ]
     head = builder.head(graph, end, _size_of_head(graph, end))
     network = ResizableNetwork(stem, stages, head, scales, name=name or model.name)
-    network.statistics.start_from_largest()
+    network.statistics.start_from_full_size()
     if None not in graph.input_shape:
         _warn_of_output_sizes(network, model, graph)
-        _warn_of_flops(network)
+    _warn_of_flops(model, shares, resizes, end)
     return network
 
 
@@ -149,19 +157,17 @@ def _warn_of_output_sizes(network, model, graph):
         )
 
 
-def _warn_of_flops(network):
+def _warn_of_flops(model, shares, resizes, end):
     """Warns if scale factors change few of the multiply-adds."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Layers whose FLOPs are not known.
-        (pieces,) = pieces_of_configs(network, [network.space.largest])
-    total = sum(piece.flops for piece in pieces)
-    shares = [piece.flops / total for piece in pieces[1:-1]] if total else []
-    if shares and sum(shares) < _FEW_FLOPS:
+    if (total := _share(shares, resizes[0], end)) < _FEW_FLOPS:
+        of_stages = [
+            f"{100 * _share(shares, *ends):.0f} %"
+            for ends in itertools.pairwise([*resizes, end])
+        ]
         warnings.warn(
-            f"Scale factors change only {100 * sum(shares):.0f} % of the multiply-adds "
-            f"of {network.name!r}: the stages have "
-            f"{', '.join(f'{100 * share:.0f} %' for share in shares)}. "
-            "`resize_points` lists other places for `resize_before`.",
+            f"Scale factors change only {100 * total:.0f} % of the multiply-adds of "
+            f"{model.name!r}: the stages have {', '.join(of_stages)}. `resize_points` "
+            "lists other places for `resize_before`.",
             stacklevel=3,
         )
 
@@ -189,10 +195,12 @@ def resize_points(
     >>> [(point.layer, point.height) for point in chosen[:3]]
     [('conv_dw_1', 48), ('conv_dw_3', 24), ('conv_dw_5', 12)]
     """
-    graph, places, resizes, _ = _plan(model, input_shape)
-    names = [call.name for call in graph.calls]
+    graph, places, resizes, end, shares = _plan(model, input_shape)
     return [
-        ResizePoint(names[cut.position], height, width, channels, cut in resizes)
+        ResizePoint(
+            *(graph.calls[cut.position].name, height, width, channels),
+            *(_share(shares, cut, end), cut in resizes),
+        )
         for cut in places
         for _, height, width, channels in [cut.tensor.shape]
     ]
@@ -213,7 +221,10 @@ def _place_before(layer, graph, places):
 
 
 def _plan(model, input_shape):
-    """The graph, the possible and the chosen places for a resize, the head's cut."""
+    """The graph, the possible and the chosen places for a resize, the head's cut.
+
+    The last result are the calls' shares of the multiply-adds.
+    """
     graph = read(model, input_shape)
     if None not in graph.input_shape:
         graph = join_padding(graph)
@@ -228,8 +239,31 @@ def _plan(model, input_shape):
         for cut in cuts
         if 0 < cut.position < head.position and len(cut.tensor.shape) == 4
     ]
-    resizes = [cut for cut in find_resizes(segments) if cut.position < head.position]
-    return graph, places, resizes, head
+    shares = _shares_of_flops(graph)
+    resizes: list[CutPoint] = []
+    end = head
+    for cut in reversed(find_resizes(segments)):
+        is_little = _share(shares, cut, end) < _LEAST_OF_STAGE
+        if cut.position < head.position and not is_little:
+            resizes.insert(0, cut)
+            end = cut
+    return graph, places, resizes, head, shares
+
+
+def _share(shares, start, end):
+    return sum(shares[start.position : end.position])
+
+
+def _shares_of_flops(graph):
+    """Each call's share of the multiply-adds of the model, or NaN if not known."""
+    with warnings.catch_warnings(record=True) as unknown:
+        warnings.simplefilter("always")
+        counts = [
+            layer_flops(call.operation, call.args, call.kwargs, call.outputs)
+            for call in graph.calls
+        ]
+    total = math.nan if unknown else sum(counts) or math.nan
+    return [flops / total for flops in counts]
 
 
 def _size_of_head(graph, start):

@@ -1,7 +1,8 @@
 """Where a model's feature maps can be resized: before the blocks of a resolution.
 
 The rule of the paper (Resizable Neural Networks, A.1): a resize before the first block
-of each resolution that has no stride.
+of each resolution that has no stride. Where each block has one, as in Xception, the
+resize is before the block with the stride.
 """
 
 import dataclasses
@@ -48,25 +49,32 @@ class Segment:
         before, after = self.start.tensor.shape, self.end.tensor.shape
         if len(before) != 4 or len(after) != 4:
             return "global"
-        sizes = [size for call in self.calls for size in _kernel_sizes(call.operation)]
-        has_kernel = any(size != (1, 1) for size in sizes)
-        is_covered = before[1:3] in sizes
-        if after[1:3] == (1, 1) != before[1:3] and (is_covered or not has_kernel):
+        is_covered = before[1:3] in self._kernel_sizes
+        if after[1:3] == (1, 1) != before[1:3] and (is_covered or not self.has_kernel):
             return "global"
         if all(isinstance(call.operation, layers.ZeroPadding2D) for call in self.calls):
             return "padding"
         if any(old > _STRIDE * new for old, new in zip(before[1:3], after[1:3])):
             return "stride"
-        is_local = has_kernel or any(
+        is_local = self.has_kernel or any(
             isinstance(call.operation, _LOCAL_LAYERS)
             or type(call.operation).__name__ in _LOCAL_OPERATIONS
             for call in self.calls
         )
         return "local" if is_local or before[1:3] != after[1:3] else "pointwise"
 
+    @property
+    def has_kernel(self) -> bool:
+        """Whether it has a kernel of several pixels."""
+        return any(size != (1, 1) for size in self._kernel_sizes)
+
+    @functools.cached_property
+    def _kernel_sizes(self):
+        return [size for call in self.calls for size in _kernel_sizes(call.operation)]
+
 
 def find_resizes(segments: list[Segment]) -> list[CutPoint]:
-    """The cuts to resize at: after a stride, the first before a local block.
+    """The cuts to resize at: the first before a block of each resolution.
 
     A block may begin with normalisation (pre-activation); the normalisation and
     activation that follow a convolution belong to it.
@@ -106,7 +114,7 @@ def _kernel_sizes(operation):
 
 
 def _begins_block(segments, number):
-    """Whether a block without a stride begins with a segment."""
+    """Whether a block, with a kernel if it has a stride, begins with a segment."""
     first = segments[number]
     ahead = segments[number:]
     if first.kind == "pointwise":
@@ -115,5 +123,8 @@ def _begins_block(segments, number):
         if not is_norm or _kernel_sizes(before):
             return False
         ahead = [segment for segment in ahead if segment.kind != "pointwise"]
-    kinds = [segment.kind for segment in ahead[:2] if segment.kind != "padding"]
-    return kinds[:1] == ["local"]
+    for segment in ahead[:2]:
+        if segment.kind != "padding":
+            is_strided_block = segment.kind == "stride" and segment.has_kernel
+            return segment.kind == "local" or is_strided_block
+    return False

@@ -41,7 +41,7 @@ def load_stock_weights(network: ResizableNetwork, model: keras.Model) -> None:
             layer.set_row_weights(values)
         else:
             layer.set_weights(values)
-    network.statistics.start_from_largest()
+    network.statistics.start_from_full_size()
 
 
 def _values(layer, stock):

@@ -152,26 +152,29 @@ def evaluate_configs(
     return raw_scores, scores[-1], dict(origin or {})
 
 
-def evaluate_model(model: keras.Model, dataset: Batches, name: str) -> Table:
+def evaluate_model(
+    model: keras.Model, dataset: Batches, name: str, score: str = TOP1
+) -> Table:
     """A table with one row, for any classifier, by a name instead of a configuration.
 
-    `dataset` has batches of images and labels, as in `build_table`.
+    `dataset` has batches of images and labels, as in `build_table`, and `score` names
+    the share of right answers.
     """
     classifier = Classifier(model)
-    score = _make_score(classifier, tf.distribute.get_strategy())
+    judge = _make_score(classifier, tf.distribute.get_strategy())
     run = as_graph(functools.partial(model, training=False))
     scores, seen = Scores.none(1), DataDigest()
     batches = labelled_batches(dataset, model)
     outputs = classifier.num_outputs
     for images, labels in watched(batches, "dataset", num_outputs=outputs):
         seen.add((images, labels))
-        scores = scores.plus(score(run(images), labels).numpy()[None])
+        scores = scores.plus(judge(run(images), labels).numpy()[None])
     origin = {
         "network": digest_of_network(model),
         "data": seen.text(),
         "calibration": digest_of_data(None),
     }
-    return table_of([name], scores, origin, params=model.count_params())
+    return table_of([name], scores, origin, score, params=model.count_params())
 
 
 def table_of(

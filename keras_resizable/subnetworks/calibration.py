@@ -124,12 +124,12 @@ def are_unlike(own: Sequence[tf.Tensor], estimated: Sequence[tf.Tensor]) -> bool
 
 
 def warn_of_images() -> None:
-    """Warns that images are unlike those that the source was trained on."""
+    """Warns that images are unlike those of the training."""
     warnings.warn(
-        "The images to calibrate with are unlike those that the source was trained on: "
-        f"in a layer, most features vary more than {_UNLIKE} times as much, or as "
-        "little. Check that their values are in the range that the source takes, such "
-        "as [-1, 1] or [0, 255].",
+        "The images to calibrate with are unlike those of the training: in a layer, "
+        f"most features vary more than {_UNLIKE} times as much, or as little. Check "
+        "that their values are in the range that the network takes, such as [-1, 1] or "
+        "[0, 255].",
         stacklevel=4,
     )
 

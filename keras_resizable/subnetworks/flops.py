@@ -94,13 +94,14 @@ def flops_and_outputs(
     counts = []
 
     def count(*call):
-        counts.append(_layer_flops(*call))
+        counts.append(layer_flops(*call))
 
     outputs = outputs_of(model, inputs, scale_index, count)
     return sum(counts), outputs
 
 
-def _layer_flops(layer, args, kwargs, outputs):
+def layer_flops(layer: keras.Operation, args: tuple, kwargs: dict, outputs: Any) -> int:
+    """The multiply-adds of a call of a layer with one image, or an operation."""
     if isinstance(layer, _CONVOLUTIONS):
         # Every input position of a transposed one meets the whole kernel.
         shape = (args[0] if isinstance(layer, _TRANSPOSED) else outputs).shape
@@ -142,7 +143,7 @@ def _profiled_flops(layer, args, kwargs):
         )
         return layer(*of_layer, **named)
 
-    specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tensors]
+    specs = [tf.TensorSpec((1, *t.shape[1:]), t.dtype) for t in tensors]
     graph = tf.function(run, autograph=False).get_concrete_function(*specs).graph
     if any(operation.type in _UNSEEN for operation in graph.get_operations()):
         return 0

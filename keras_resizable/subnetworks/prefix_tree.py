@@ -49,9 +49,9 @@ class PrefixTree:
         selected = network.space.select(configs)
         self._paths = sorted(nodes_of(config)[-1] for config in selected)
         self._calibrated = self._paths
-        # The path of full size, in a converted network that was not trained.
+        # The path of full size, if calibration starts from its statistics.
         self._full = None
-        if network.is_source_at(network.space.largest):
+        if network.has_full_size_statistics:
             self._full = nodes_of(network.space.largest)[-1]
             self._calibrated = sorted({*self._paths, self._full})
 

@@ -13,7 +13,7 @@ from keras_resizable.space import SpatialSpace
 STALE_STEPS = 100
 # Images per sub-network that batch normalisation needs.
 SMALL_SHARE = 16
-_SAVED = ("step", "is_of_source", "last_trained")
+_SAVED = ("step", "is_of_full_size", "last_trained")
 
 
 class StatisticsRecord:
@@ -23,13 +23,13 @@ class StatisticsRecord:
         self._space = space
         shape = (space.num_stages, len(space.scales))
         self._step = _variable(tf.zeros((), tf.int64))
-        self._is_of_source = _variable(tf.zeros((), tf.int64))
+        self._is_of_full_size = _variable(tf.zeros((), tf.int64))
         self._last_trained = _variable(tf.zeros(shape, tf.int64))
 
     @property
     def variables(self) -> list[tf.Variable]:
         """The variables that hold the record."""
-        return [self._step, self._is_of_source, self._last_trained]
+        return [self._step, self._is_of_full_size, self._last_trained]
 
     def add_step(
         self, used: tf.Tensor | np.ndarray, frozen_stages: Collection[int] = ()
@@ -41,7 +41,7 @@ class StatisticsRecord:
         used &= learns | (self._last_trained > 0)
         step = self._step + 1
         self._step.assign(step)
-        self._is_of_source.assign(0)
+        self._is_of_full_size.assign(0)
         self._last_trained.assign(tf.where(used, step, self._last_trained))
 
     @property
@@ -50,9 +50,9 @@ class StatisticsRecord:
         return bool(self._step.numpy() > 0)
 
     @property
-    def is_of_source(self) -> bool:
-        """Whether nothing was trained since `start_from_largest`."""
-        return bool(self._is_of_source.numpy())
+    def is_of_full_size(self) -> bool:
+        """Whether nothing was trained since `start_from_full_size`."""
+        return bool(self._is_of_full_size.numpy())
 
     def untrained(self) -> np.ndarray:
         """Which scales were never trained, boolean `(num_stages, number of scales)`."""
@@ -84,11 +84,12 @@ class StatisticsRecord:
                     stacklevel=4,
                 )
 
-    def start_from_largest(self) -> None:
-        """Records one step at full size, for weights from elsewhere."""
+    def start_from_full_size(self) -> None:
+        """Records that all scales have the statistics of full size."""
         is_full = np.equal(self._space.scales, 1.0)
+        self._last_trained.assign(tf.zeros_like(self._last_trained))
         self.add_step(np.tile(is_full, (self._space.num_stages, 1)))
-        self._is_of_source.assign(1)
+        self._is_of_full_size.assign(1)
 
     def trust(self, rows: Sequence[np.ndarray] | np.ndarray) -> None:
         """Marks rows, a boolean `(num_stages, number of scales)`, as just trained."""
@@ -100,7 +101,7 @@ class StatisticsRecord:
         steps = other._last_trained.numpy()
         taken = [0 * steps[:, 0] if c is None else steps[:, c] for c in columns]
         self._step.assign(other._step)
-        self._is_of_source.assign(other._is_of_source)
+        self._is_of_full_size.assign(other._is_of_full_size)
         self._last_trained.assign(np.stack(taken, axis=1))
 
     def save(self, store: MutableMapping[str, Any]) -> None:

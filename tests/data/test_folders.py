@@ -5,6 +5,7 @@ import pathlib
 import struct
 import tempfile
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -16,6 +17,7 @@ from keras_resizable import data
 from keras_resizable.utils.files import cache_folder
 from keras_resizable.workshop.data import folder as folders
 from keras_resizable.workshop.data import image_files, preprocessing
+from keras_resizable.workshop.data.answers import with_answers
 
 RED = (200, 20, 20)
 # 30 x 20 pixels of that red, without loss.
@@ -351,6 +353,39 @@ def test_images_to_choose_with_beside_those_to_test(tmp_path):
     assert [*counts, images.test.num_images] == [12, 6, 8]
     with pytest.raises(ValueError, match="below 0.5. Received: validation=0.5"):
         data.load(str(tmp_path), validation=0.5)
+
+
+def test_images_without_classes_have_no_labels(tmp_path):
+    for number in range(20):
+        write(tmp_path, f"{number}.jpg", encoded((10 * number,) * 3))
+    write(tmp_path, ".thumbnails/1.jpg")
+    images = data.load(tmp_path, validation=0.15)
+    assert images.class_names == () and not images.is_labelled
+    parts = (images.train, images.validation, images.test)
+    assert [part.num_images for part in parts] == [14, 3, 3]
+    shades = [float(np.mean(image)) for part in parts for image in decoded(part)]
+    assert len({round(shade / 10) for shade in shades}) == 20
+    for part in parts:  # A label is the number of an image, in any order.
+        numbers = [int(n) for _, n in part.read(3).as_numpy_iterator()]
+        assert sorted(numbers) == list(range(part.num_images))
+    write_classes(tmp_path, "cat", count=9)
+    with pytest.warns(UserWarning, match="20 in no class's folder"):
+        assert data.load(tmp_path, validation=0.15).class_names == ("cat",)
+
+
+def test_answers_of_a_model_follow_their_images(tmp_path):
+    for number in range(12):
+        write(tmp_path, f"{number}.png", encoded((20 * number,) * 3, (8, 8)))
+    images = data.load(tmp_path)
+    inputs = keras.Input((8, 8, 3))
+    mean = keras.layers.GlobalAveragePooling2D()(inputs)[:, :1]
+    bright = keras.layers.Activation("sigmoid")(1000 * mean)
+    answered = with_answers(images, keras.Model(inputs, bright), (8, 8, 3))
+    assert answered.class_names == ("0", "1") and not answered.is_labelled
+    for seed in (None, 1, 2):
+        for image, label in answered.train.read(seed):
+            pixels = tf.io.decode_png(image)
+            assert int(label) == (int(pixels[0, 0, 0]) > 127)
 
 
 def test_other_sets_have_images_to_choose_with_too():

@@ -16,7 +16,7 @@ from foreign_models import plain
 from PIL import ExifTags, Image
 
 import keras_resizable
-from keras_resizable import data, devices, errors, export, photos
+from keras_resizable import data, devices, errors, export, photos, recipes
 from keras_resizable.search import Table
 from keras_resizable.training import learning_rates
 from keras_resizable.workshop.photos import source
@@ -180,6 +180,64 @@ def test_photos_become_files_and_what_is_done_is_not_done_again(
     rates = json.loads((done / "learning_rates.json").read_text())
     expected = min(rates["all"] * recipe.batch_size / 32, 0.05)
     assert recipe.learning_rate == expected
+
+
+@pytest.fixture(scope="module")
+def unlabelled(tmp_path_factory):
+    """Photos without labels, and a model that knows their colours."""
+    folder = tmp_path_factory.mktemp("unlabelled")
+    write_photos(folder / "by_class", dict.fromkeys(COLORS, COUNT))
+    (folder / "photos").mkdir()
+    for path in sorted((folder / "by_class").glob("*/*.png")):
+        path.rename(folder / "photos" / f"{path.stem}{path.parent.name}.png")
+    labels = np.arange(96) % 3
+    images = np.random.default_rng(1).normal(0.24, 0.16, (96, *SHAPE))
+    images[np.arange(96), ..., labels] += 0.31
+    model = plain()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.02), loss)
+    model.fit(images, labels, epochs=10, verbose=0)
+    model.save(folder / "mine.keras")
+    return folder
+
+
+def test_photos_without_labels_teach_the_answers_of_a_model(unlabelled, tmp_path):
+    job = make_job(unlabelled, min_top1=0.1)
+    found = photos.estimate(job, root=tmp_path)
+    assert (found.num_train, found.num_validation, found.num_test) == (42, 9, 9)
+    assert "model" not in found.steps
+    result = photos.to_phone(job, root=tmp_path)
+    # The model is not trained, and all results are of its answers.
+    given = keras.saving.load_model(unlabelled / "mine.keras")
+    source = keras.saving.load_model(result.folder / "source.keras")
+    noise = np.random.default_rng(0).uniform(-1, 1, (4, *SHAPE))
+    expected = keras.ops.softmax(given((noise + 1) / 2))
+    np.testing.assert_allclose(source(noise), expected, atol=1e-6)
+    assert result.run.recipe.distillation_weight == 1
+    assert result.table.score == "agreement" and "top1" not in result.files
+    whole = result.table[result.run.network().space.largest]
+    test = result.run.test_data()
+    labelled = test.map(lambda x: (x, keras.ops.argmax(source(x), axis=-1)))
+    sub = result.run.network().sub_network("1.0", result.run.calibration())
+    sub.compile(metrics=["sparse_categorical_accuracy"])
+    again = sub.evaluate(labelled, verbose=0)[-1]
+    assert whole["agreement"] == pytest.approx(again)
+    assert result.files["source_agreement"].iloc[-1] > 0.7  # The source in int8.
+    assert result.files["commonest_share"][0] < 0.8
+    before = digest_of_photos(job)
+    (unlabelled / "photos/0red.png").unlink()
+    assert digest_of_photos(job) != before
+
+
+def test_photos_without_labels_need_a_trained_model(unlabelled):
+    job = make_job(unlabelled, model="MobileNetV2", input_range=None)
+    with pytest.raises(ValueError, match="no folder for each class.*MobileNetV2"):
+        read(job)
+    recipe = recipes.resolve(
+        "sample_resnet20", overrides={"dataset": str(unlabelled / "photos")}
+    )
+    with pytest.raises(ValueError, match="give it as `teacher`"):
+        recipes.load_data(recipe)
 
 
 def _check_again(result, job, device, root):

@@ -52,7 +52,7 @@ def main(argv):
     names = {"largest": largest["config"], "chosen": chosen["config"]}
 
     say("Evaluating these two on the test images")
-    top1 = run.unseen_top1(network, [*names.values()])
+    top1 = run.unseen_score(network, [*names.values()])
     if top1 is None:
         top1 = [largest["top1"], chosen["top1"]]
 

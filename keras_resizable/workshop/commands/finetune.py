@@ -16,7 +16,11 @@ import shlex
 import keras
 from absl import flags
 
-from keras_resizable.search.evaluation import evaluate_model
+from keras_resizable.search.evaluation import (
+    answered_batches,
+    evaluate_model,
+    teacher_of,
+)
 from keras_resizable.search.query import Limits
 from keras_resizable.training import cut_outs
 from keras_resizable.workshop import runs
@@ -90,17 +94,20 @@ def main(argv):
         seed=FLAGS.seed,
         new=FLAGS.new_run,
     )
+    score = tuned.table.score
     for name in tuned.table:
-        say(f"top-1 {name:6} {100 * tuned.table[name]['top1']:.2f} %")
+        say(f"{score} {name:6} {100 * tuned.table[name][score]:.2f} %")
     say(f"difference   {tuned.table.compare('after', 'before')}")
     path = tuned.run.model_path
     unseen = run.unseen_data()
     if unseen is not None:
         network = run.finer_network([config])
         cut_out = network.sub_network(config, calibrate_with=run.calibration())
+        if not run.is_labelled:
+            unseen = answered_batches(unseen, teacher_of(network))
         say("On held-out test images:")
         for name, model in (("before", cut_out), ("after", load_model(path))):
-            top1 = evaluate_model(model, unseen, name)[name]["top1"]
-            say(f"top-1 {name:6} {100 * top1:.2f} %")
+            result = evaluate_model(model, unseen, name, score)[name][score]
+            say(f"{score} {name:6} {100 * result:.2f} %")
     say(f"Wrote {path}")
     say(f"Convert it: keras-resizable convert --model {shlex.quote(str(path))}")

@@ -3,14 +3,17 @@
     keras-resizable photos --images=photos/ --max_latency_ms=15
     keras-resizable photos --images=photos/ --model=EfficientNetB0 --max_flops=1e8
     keras-resizable photos --images=photos/ --model=mine.keras --input_range=0,255
+    keras-resizable photos --images=unlabelled/ --model=mine.keras
     keras-resizable photos --images=photos/ --device=android --max_latency_ms=15
     keras-resizable photos --images=photos/ --device=browser --host=0.0.0.0 --io=float32
     keras-resizable photos --images=photos/ --dry_run
 
 The folder must have a folder of photos for each class. A Keras model is trained for
-these classes and converted to a resizable network. Writes int8 files of its best
-sub-network within the limits, of a bundle of up to three, and of the whole model.
-Prints their accuracy on held-out test photos, as does report.html in the run's folder.
+these classes and converted to a resizable network. Photos without such folders have no
+labels: a network converted from your own trained model then learns its answers. Writes
+int8 files of its best sub-network within the limits, of a bundle of up to three, and of
+the whole model. Prints their accuracy on held-out test photos, as does report.html in
+the run's folder.
 The same command resumes an interrupted job.
 """
 
@@ -22,6 +25,7 @@ from keras_resizable import devices
 from keras_resizable.workshop import photos
 from keras_resizable.workshop.commands.command_line import refuse_arguments, say
 from keras_resizable.workshop.photos.job import FIELDS
+from keras_resizable.workshop.photos.phone_files import score_of_files
 
 FLAGS = flags.FLAGS
 
@@ -104,16 +108,18 @@ def main(argv):
         result = photos.to_phone(
             job, device=device, root=FLAGS.runs_dir, new=FLAGS.new_run
         )
-    say(f"\nTop-1 on the test photos, latency on {device.name}:\n")
+    score = score_of_files(result.files)
+    title = "Top-1" if score == "top1" else f"Agreement with {job.model}"
+    say(f"\n{title} on the test photos, latency on {device.name}:\n")
     width = max(len(row["file"]) for row in result.files.to_dict("records"))
     say(
-        f"{'file':{width}}   top-1   (95 %)   M FLOPs   latency      size   sub-network"
+        f"{'file':{width}}           (95 %)   M FLOPs   latency      size   sub-network"
     )
     for row in result.files.to_dict("records"):
         latency = row[f"latency_ms_{device.name}"]
         say(
-            f"{row['file']:{width}} {100 * row['top1']:5.1f} % "
-            f"({100 * row['top1_low']:.0f} to {100 * row['top1_high']:.0f}) "
+            f"{row['file']:{width}} {100 * row[score]:5.1f} % "
+            f"({100 * row[f'{score}_low']:.0f} to {100 * row[f'{score}_high']:.0f}) "
             f"{row['flops'] / 1e6:9.1f} {latency:6.2f} ms "
             f"{row['size_bytes'] / 1e6:6.2f} MB   {row['config'] or 'the whole model'}"
         )

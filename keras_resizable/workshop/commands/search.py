@@ -46,6 +46,11 @@ flags.DEFINE_float("max_flops", None, "Maximum multiply-adds.")
 flags.DEFINE_float("max_latency_ms", None, "Maximum milliseconds on the device.")
 flags.DEFINE_float("max_size_bytes", None, "Maximum bytes of the .tflite file.")
 flags.DEFINE_float("min_top1", None, "Minimum accuracy, from 0 to 1.")
+flags.DEFINE_float(
+    "min_agreement",
+    None,
+    "Minimum agreement with the teacher, from 0 to 1, of a run without labels.",
+)
 flags.DEFINE_enum(
     "measure",
     None,
@@ -69,13 +74,11 @@ flags.DEFINE_enum(
 )
 flags.mark_flags_as_mutual_exclusive(["config", "explore"])
 
-SHOWN = ["config", "top1", "flops"]
-
 
 def read_limits(run):
     """The limits of the flags, as `Table.best` takes them."""
-    names = ("max_flops", "max_latency_ms", "max_size_bytes", "min_top1")
-    given = {name: FLAGS[name].value for name in names}
+    costs = ("max_flops", "max_latency_ms", "max_size_bytes")
+    given = {n: FLAGS[n].value for n in (*costs, "min_top1", "min_agreement")}
     limits = {name: value for name, value in given.items() if value is not None}
     Limits(**limits)
     if FLAGS.measure:
@@ -146,20 +149,21 @@ def main(argv):
     latencies = [f"latency_ms_{device}" for device in table.devices]
     say(f"\n{len(table)} sub-networks; those that no other is both cheaper and as")
     say("accurate as:\n")
-    say(front[[*SHOWN, *latencies]].to_string(index=False))
+    shown = ["config", table.score, "flops", *latencies]
+    say(front[shown].to_string(index=False))
     say(f"\nWrote {run.folder}/table.npz, table.csv, pareto.png and report.html")
     if limits:
         row = table.best(device=device, **limits)
         say(f"\nBest within the limits: {row['config']}")
-        say(row[[*SHOWN[1:], *latencies]].to_string())
-        unseen = run.unseen_top1(
+        say(row[shown[1:]].to_string())
+        unseen = run.unseen_score(
             network,
             [row["config"]],
             calibrate=FLAGS.calibrate,
         )
         if unseen is None:
-            say("top1 is on the images used for the choice: see --validation of")
-            say("`keras-resizable train`.")
+            say(f"{table.score} is on the images used for the choice: see --validation")
+            say("of `keras-resizable train`.")
         else:
             say(f"On held-out test images: {unseen[0]:.6g}")
         where = ""

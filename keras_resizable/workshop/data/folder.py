@@ -1,4 +1,4 @@
-"""Folders of images by class."""
+"""Folders of images, by class or without labels."""
 
 import collections
 import functools
@@ -21,6 +21,7 @@ from keras_resizable.workshop.data.orientation import orientation_tag
 
 _TEST_FOLDERS = ("validation", "valid", "val", "test")
 _NAMES_SHOWN = 3
+_NO_CLASS = ""  # Instead of a class's name, of images without labels.
 
 
 def load_folder(folder: str | os.PathLike, *, validation: float = 0.0) -> ImageSet:
@@ -36,6 +37,9 @@ def load_folder(folder: str | os.PathLike, *, validation: float = 0.0) -> ImageS
     images, always the same ones. With `<class>/` alone, another such share is for
     tests. A class with three or more images gets at least one of each kind.
 
+    A folder of images without folders of classes has no labels, and is split in the
+    same way.
+
     All images are decoded once, before training, and turned upright by their EXIF
     orientation. Warnings list skipped files with the reason (not decodable, of a format
     that TensorFlow does not read, in deeper folders, or hidden), folders without any
@@ -47,7 +51,8 @@ def load_folder(folder: str | os.PathLike, *, validation: float = 0.0) -> ImageS
 
     Returns:
         An `ImageSet` of JPEG, PNG, BMP or GIF files, and of WebP and JPEG XL where
-        TensorFlow reads them, with three channels.
+        TensorFlow reads them, with three channels. Without labels, `class_names` is
+        empty.
 
     Raises:
         FileNotFoundError: If there are no folders of images, or only training or only
@@ -94,6 +99,14 @@ def load_folder(folder: str | os.PathLike, *, validation: float = 0.0) -> ImageS
     names = tuple(sorted(train))
     if unknown := sorted({*test, *(chosen or ())} - set(names)):
         raise ValueError(f"{folder} has only test images of {unknown}.")
+    if train.keys() == {_NO_CLASS}:
+        parts = [found[_NO_CLASS] for found in (train, test, chosen) if found]
+        train_split, test_split, *others = map(_unlabelled, parts)
+        return ImageSet(
+            *(train_split, test_split, (), (None, None, 3)),
+            validation=others[0] if others else None,
+            is_labelled=False,
+        )
     return ImageSet(
         _split(train, names),
         _split(test, names),
@@ -113,6 +126,17 @@ def _holds_classes(folder):
     )
 
 
+def has_images_alone(folder: pathlib.Path) -> bool:
+    """Whether a folder has images, but no folder of images."""
+    images = [
+        path.relative_to(folder).parent.parts
+        for path in folder.rglob("*")
+        if is_named_as_image(path.name) and not path.name.startswith(".")
+    ]
+    visible = [p for p in images if not any(name.startswith(".") for name in p)]
+    return bool(visible) and not any(visible)
+
+
 def _parted(images, fraction, parts):
     """Training images by class, and `parts` disjoint fractions of each class."""
     taken: list[dict[str, list]] = [{} for _ in range(1 + parts)]
@@ -126,15 +150,19 @@ def _parted(images, fraction, parts):
 
 
 def _by_class(folder):
-    """Images, as paths and tags of their orientation, by name of the class."""
+    """Images, as paths and tags of their orientation, by name of the class.
+
+    The name is `_NO_CLASS` for images without labels.
+    """
+    has_classes = not has_images_alone(folder)
     left_out: dict[str, list] = collections.defaultdict(list)  # Paths by the problem.
     classes, paths = [], []
     for entry in sorted(folder.iterdir()):
         is_class = entry.is_dir() and not entry.name.startswith(".")
-        if is_class:
+        if is_class and has_classes:
             classes.append(entry)
         for path in sorted(entry.rglob("*")) if is_class else [entry]:
-            problem = _problem(path, folder)
+            problem = _problem(path, folder, has_classes)
             if problem:
                 left_out[problem].append(path)
             elif problem is not None:
@@ -146,7 +174,8 @@ def _by_class(folder):
             left_out[problem].append(path)
         else:
             tag = orientation_tag(checked[path].orientation)
-            images[path.parent.name].append((os.fsencode(path), tag))
+            name = path.parent.name if has_classes else _NO_CLASS
+            images[name].append((os.fsencode(path), tag))
     told = ""
     if left_out:
         reasons = (
@@ -184,7 +213,7 @@ def _warn_once(message):
     warnings.warn(message, stacklevel=4)
 
 
-def _problem(path, folder):
+def _problem(path, folder, has_classes):
     """Why a path is not an image; "" if it may be one, None to ignore it."""
     *folders, name = path.relative_to(folder).parts
     is_named = is_named_as_image(name)
@@ -194,8 +223,8 @@ def _problem(path, folder):
     if name.startswith("."):
         return "hidden" if is_named and len(folders) < 2 else None
     if path.is_dir():
-        return "a folder" if has_suffix and len(folders) == 1 else None
-    if len(folders) != 1:
+        return "a folder" if has_suffix and len(folders) == has_classes else None
+    if len(folders) != has_classes:
         where = "in deeper folders" if folders else "in no class's folder"
         return where if is_named else None
     if has_suffix:
@@ -216,11 +245,18 @@ def _first(paths, folder):
 
 
 def _split(images, names):
-    labelled = [
+    return _files_split(
         (path, tag, label)
         for label, name in enumerate(names)
         for path, tag in images.get(name, ())
-    ]
+    )
+
+
+def _unlabelled(images):
+    return _files_split((*image, number) for number, image in enumerate(images))
+
+
+def _files_split(labelled):
     paths, tags, labels = map(list, zip(*labelled))
 
     def read(seed=None):

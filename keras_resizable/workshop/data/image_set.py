@@ -24,7 +24,8 @@ class Split:
         num_images: Number of images.
         read: Callable from a seed to a `tf.data.Dataset` of `(image, label)`. The
             image is encoded (a string) or uint8 `(height, width, channels)`, the
-            label an integer. With None the images come in the order of the source; a
+            label an integer; if there are no classes, the image's number in the split.
+            With None the images come in the order of the source; a
             seed, an int64 scalar that may be a tensor, determines the order.
     """
 
@@ -39,10 +40,11 @@ class ImageSet:
     Attributes:
         train: The training `Split`.
         test: The test `Split`.
-        class_names: Names of the classes.
+        class_names: Names of the classes; empty if there are no labels.
         image_shape: `(height, width, channels)`; height and width are None if they
             vary.
         validation: The validation `Split`, if there is one.
+        is_labelled: Whether the labels are known, rather than a model's answers.
     """
 
     train: Split
@@ -50,16 +52,18 @@ class ImageSet:
     class_names: tuple[str, ...]
     image_shape: tuple[int | None, int | None, int]
     validation: Split | None = dataclasses.field(default=None, kw_only=True)
+    is_labelled: bool = dataclasses.field(default=True, kw_only=True)
 
 
 def describe(image_set: ImageSet) -> dict[str, Any]:
     """A dictionary for JSON that identifies a set without reading its images."""
     names = json.dumps(image_set.class_names).encode()
-    return {
+    about = {
         "train": image_set.train.num_images,
         "shape": list(image_set.image_shape),
         "classes": hashlib.sha256(names).hexdigest(),
     }
+    return about if image_set.is_labelled else about | {"is_labelled": False}
 
 
 def take_train(image_set: ImageSet, count: int, skip: int = 0) -> ImageSet:

@@ -68,7 +68,7 @@ def estimate(job: Job, *, root: str | os.PathLike = "runs") -> Estimate:
     # The number of steps of each part, and the multiply-adds of one.
     steps: dict[str, int] = {}
     of_step: dict[str, float] = {}
-    if job.is_pretrained:
+    if job.is_pretrained and images.is_labelled:
         batch_size = recipe_of_source(material).batch_size
         per_epoch = data.steps_per_epoch(images, batch_size)
         epochs = job.passes("epochs", per_epoch) + job.passes("head_epochs", per_epoch)

@@ -46,7 +46,8 @@ class Job:
     images: Path
     """Folder with a folder of photos for each class, or the name of a TensorFlow
     Datasets set; see `data.load`. Without test photos in the folder, 15 % of each class
-    are test photos, and another 15 % validation photos."""
+    are test photos, and another 15 % validation photos. Photos without folders of
+    classes have no labels: sub-networks then learn the answers of a .keras file."""
     model: Path = "MobileNetV3Small"
     """The model to start from: a name in keras.applications; a .keras file, whose
     classifier is replaced if the number of classes differs; or, with random weights, a
@@ -69,7 +70,8 @@ class Job:
     max_flops: Annotated[Maximum, OrNone] = None
     """Maximum multiply-adds."""
     min_top1: Annotated[Share | None, OrNone] = None
-    """Minimum accuracy on the validation photos, from 0 to 1."""
+    """Minimum accuracy on the validation photos, from 0 to 1; without labels, minimum
+    agreement with the model."""
     io: Literal["int8", "float32"] = "int8"
     """Input and output type of the int8 files: int8 or float32."""
     max_loss: Fraction = 0.02

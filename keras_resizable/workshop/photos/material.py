@@ -17,10 +17,12 @@ from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import Configuration, SpatialSpace
 from keras_resizable.subnetworks.pieces import count_flops_of_configs
 from keras_resizable.workshop import data, recipes
+from keras_resizable.workshop.data.answers import with_answers
+from keras_resizable.workshop.data.folder import has_images_alone
 from keras_resizable.workshop.data.pipeline import resolved_shape
 from keras_resizable.workshop.photos.job import Job
 from keras_resizable.workshop.photos.source import make_source
-from keras_resizable.workshop.recipes.building import make_network
+from keras_resizable.workshop.recipes.building import has_center_crop, make_network
 from keras_resizable.workshop.recipes.source_models import APPLICATIONS, load_stock
 
 # These settings may change without another training.
@@ -87,9 +89,24 @@ class Material:
             warmup=0.05,
             nesterov=True,
             weight_decay=1e-4,
+            # Labels that are the teacher's answers add nothing to them.
+            distillation_weight=0.5 if self.images.is_labelled else 1.0,
             augmentation="inception" if pixels >= _SMALL else "pad_crop_flip",
             seed=job.seed,
         )
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """The limits of the job, as `Table.best` takes them."""
+        limits = self.job.limits
+        if not self.images.is_labelled and "min_top1" in limits:
+            limits["min_agreement"] = limits.pop("min_top1")
+        return limits
+
+    @property
+    def score(self) -> str:
+        """What the files are compared by: accuracy, or agreement with the model."""
+        return "top1" if self.images.is_labelled else "source_agreement"
 
     @property
     def file_options(self) -> dict[str, Any]:
@@ -146,13 +163,33 @@ def read(job: Job) -> Material:
             not hold a stock Keras model.
     """
     photos = data.load(job.images, validation=job.validation)
+    model = load_stock(job.model) if job.model.endswith(".keras") else None
+    if not photos.class_names:
+        if model is None:
+            raise ValueError(
+                f"{job.images} has no folder for each class, so its photos have no "
+                "labels. Without labels sub-networks can learn the answers of a model "
+                f"of your own, a .keras file. Received: model={job.model!r}"
+            )
+        return _with_answers(Material(job, photos, model))
     if len(photos.class_names) < 2:
         raise ValueError(
             f"{job.images} has one class, {photos.class_names[0]!r}: there is nothing "
             "to tell apart."
         )
-    model = load_stock(job.model) if job.model.endswith(".keras") else None
     return Material(job, photos, model)
+
+
+def _with_answers(material):
+    """Material with the answers of its model as labels."""
+    source = make_source(material.job, material.model, material.shape)
+    photos = with_answers(
+        material.photos,
+        source,
+        material.shape,
+        center_crop=has_center_crop(material.recipe),
+    )
+    return dataclasses.replace(material, photos=photos)
 
 
 def settings_of(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -177,8 +214,10 @@ def digest_of_photos(job: Job) -> str:
     """A digest of the photos, their names, and their folder."""
     folder = folder_of_photos(job)
     digest = hashlib.sha256(os.fsencode(folder))
-    # Classes at the top, and in train/ and test/; links are followed.
-    for path in sorted([*folder.glob("*/*"), *folder.glob("*/*/*")]):
+    # Photos without classes; or classes at the top, and in train/ and test/. Links are
+    # followed.
+    patterns = ["*"] if has_images_alone(folder) else ["*/*", "*/*/*"]
+    for path in sorted(path for pattern in patterns for path in folder.glob(pattern)):
         name = path.relative_to(folder)
         if path.is_file() and not any(part.startswith(".") for part in name.parts):
             digest.update(os.fsencode(name))

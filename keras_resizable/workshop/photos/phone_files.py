@@ -120,7 +120,7 @@ def measure_files(
         (pathlib.Path(result["path"]), result.get("signature")): result["median_ms"]
         for result in results
     }
-    rows = []
+    rows, score = [], material.score
     for path, signature, config, model in made:
         accuracy = export.evaluate_tflite(
             path,
@@ -137,9 +137,9 @@ def measure_files(
                 "flops": count_flops(model),
                 "size_bytes": path.stat().st_size,
                 f"latency_ms_{device.name}": latencies[path, signature],
-                "top1": accuracy.top1,
-                "top1_low": low,
-                "top1_high": high,
+                score: accuracy.top1,
+                f"{score}_low": low,
+                f"{score}_high": high,
                 "num_images": accuracy.num_images,
                 "commonest": photos.class_names[accuracy.commonest_class],
                 "commonest_share": accuracy.commonest_share,
@@ -151,12 +151,18 @@ def measure_files(
     return pandas.DataFrame(rows)
 
 
+def score_of_files(files: "pandas.DataFrame") -> str:
+    """The column to compare files by: `Material.score`."""
+    return "top1" if "top1" in files else "source_agreement"
+
+
 def notes_on(
     files: "pandas.DataFrame", device: str, max_latency_ms: float | None
 ) -> list[str]:
     """Warnings about the first file, a sentence each."""
     chosen, notes = files.iloc[0], []
-    if chosen["top1_low"] <= chosen["commonest_share"]:
+    score = score_of_files(files)
+    if chosen[f"{score}_low"] <= chosen["commonest_share"]:
         notes.append(
             f"No better than always answering {chosen['commonest']!r} "
             f"({100 * chosen['commonest_share']:.0f} %), as far as "
@@ -171,7 +177,7 @@ def notes_on(
     )
     within = files[(files["config"] != "") & (files[column] <= max_latency_ms)]
     if len(within):
-        best = within.sort_values("top1", ascending=False).iloc[0]
+        best = within.sort_values(score, ascending=False).iloc[0]
         name = f"{best['file']} {best['signature']}".strip()
         note += f" {name} takes {best[column]:.2f} ms."
     return [*notes, note]

@@ -17,15 +17,18 @@ def make_source(
     job: Job,
     model: keras.Model | None,
     image_shape: tuple[int, int, int],
-    classes: int,
+    classes: int | None = None,
 ) -> keras.Model:
     """Makes the source, for images in [-1, 1] and the classes of a job.
+
+    Without `classes` it keeps the classes of the model in a .keras file.
 
     Raises:
         ValueError: If the model takes other images, or its classifier cannot be
             replaced.
     """
     if not job.model.endswith(".keras"):
+        assert classes is not None
         return application_model(
             job.model, input_shape=image_shape, classes=classes, weights=job.weights
         )
@@ -34,7 +37,8 @@ def make_source(
     images = keras.Input(image_shape, name="images")
     scale = (high - low) / 2
     x = layers.Rescaling(scale, low + scale, name="to_range")(images)
-    model = _with_classes(model, classes, job.model)
+    if classes is not None:
+        model = _with_classes(model, classes, job.model)
     outputs = model(x)
     if not Classifier(model).gives_probabilities:
         outputs = layers.Softmax(dtype="float32", name="probabilities")(outputs)

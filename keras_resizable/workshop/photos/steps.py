@@ -48,6 +48,7 @@ _RATES_OF = {
     "resizable": (0.01, 0.3, 0.1),
 }
 _HIGHEST_RATE = 0.05  # For a resizable network that starts from a source.
+_RATE_WITHOUT_LABELS = 0.01
 _TUNED_RATE = 0.1  # Relative to the rate of the resizable training.
 _STEP = 1.5  # The cost factor between neighbours in a bundle.
 
@@ -72,7 +73,8 @@ def train_source(material: Material, folder: pathlib.Path) -> pathlib.Path | Non
     """Trains the source: first its classifier, then the whole model.
 
     Returns:
-        The path of the trained model; None if the job starts from random weights.
+        The path of the model; None if the job starts from random weights. Without
+        labels the model stays as it is.
     """
     job, images, path = material.job, material.images, folder / "source.keras"
     if not job.is_pretrained:
@@ -81,6 +83,9 @@ def train_source(material: Material, folder: pathlib.Path) -> pathlib.Path | Non
         return path
     recipe = recipe_of_source(material)
     model = make_source(job, material.model, material.shape, material.classes)
+    if not images.is_labelled:
+        save_network(model, path)
+        return path
     steps = data.steps_per_epoch(images, recipe.batch_size)
     phases = {"all": job.passes("epochs", steps)}
     if epochs := job.passes("head_epochs", steps):
@@ -162,8 +167,10 @@ def train_network(
     if source is not None:
         # In proportion to the batches, up to a limit: at the rate of a range test, this
         # network would forget what the source learned.
-        rate = read_json(folder / RATES)["all"] * recipe.batch_size
-        rate = min(rate / recipe_of_source(material).batch_size, _HIGHEST_RATE)
+        rate = _RATE_WITHOUT_LABELS
+        if images.is_labelled:
+            rate = read_json(folder / RATES)["all"] * recipe.batch_size
+            rate = min(rate / recipe_of_source(material).batch_size, _HIGHEST_RATE)
         path = os.fspath(source)
         recipe = dataclasses.replace(recipe, network=path, teacher=path)
     else:
@@ -210,7 +217,7 @@ def choose(material: Material, run: Run, device: devices.Device) -> Choice:
     _LOG.info(f"Evaluating {len(configs)} sub-networks")
     table = search.build_table(
         network,
-        recipes.test_data(run.recipe, material.images),
+        run.test_data(),
         configs,
         calibrate_with=run.calibration(),
         folder=run.folder,
@@ -222,10 +229,10 @@ def choose(material: Material, run: Run, device: devices.Device) -> Choice:
         table.add_latency(network, device)
         table.save(run.table_path)
         cost = LATENCY + name
-    row = table.best(device=name, **job.limits)
+    row = table.best(device=name, **material.limits)
     config = network.space.config(row["config"])
     _LOG.info(f"Chosen: {config}")
-    row = table.best(device=name, within_noise=True, **job.limits)
+    row = table.best(device=name, within_noise=True, **material.limits)
     if row["config"] != str(config):
         _LOG.info(
             f"The {table.num_images} validation photos cannot tell it from "
@@ -242,7 +249,7 @@ def neighbours(table: Table, chosen: ConfigLike, cost: str) -> list[str]:
     for low, high in ((0, middle / _STEP), (middle * 1.0001, middle * _STEP)):
         near = rows[(rows[cost] > low) & (rows[cost] <= high)]
         if len(near):
-            order = near.sort_values(["top1", cost], ascending=[False, True])
+            order = near.sort_values([table.score, cost], ascending=[False, True])
             found.append(order.iloc[0])
     found.sort(key=lambda row: -row[cost])
     return [row["config"] for row in found]
@@ -273,7 +280,8 @@ def fine_tune(
         tuned = runs.fine_tune(
             run, choice.config, teacher=teacher, images=material.images, **how
         ).run
-    before, after = (tuned.table()[name]["top1"] for name in ("before", "after"))
+    table = tuned.table()
+    before, after = (table[name][table.score] for name in ("before", "after"))
     _LOG.info(
         f"Fine-tuning: {100 * before:.2f} -> {100 * after:.2f} % of the validation "
         "photos"

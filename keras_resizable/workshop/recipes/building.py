@@ -17,6 +17,7 @@ from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import ConfigLike
 from keras_resizable.utils.arguments import number
 from keras_resizable.workshop import data
+from keras_resizable.workshop.data.answers import with_answers
 from keras_resizable.workshop.data.image_set import count_validation
 from keras_resizable.workshop.data.pipeline import resolved_shape
 from keras_resizable.workshop.recipes.recipe import Recipe
@@ -25,6 +26,7 @@ from keras_resizable.workshop.recipes.source_models import (
     application_model,
     is_source,
     load_source,
+    load_stock,
     set_options,
 )
 
@@ -54,7 +56,7 @@ def size_of_set(
 
 
 def load_data(recipe: Recipe, *, unseen: bool = False) -> data.ImageSet:
-    """Loads the images of a recipe, an `ImageSet`.
+    """Loads the images of a recipe, an `ImageSet`; the teacher labels what has none.
 
     Args:
         recipe: A `Recipe`.
@@ -62,6 +64,19 @@ def load_data(recipe: Recipe, *, unseen: bool = False) -> data.ImageSet:
             share, whose images `test` would otherwise be.
     """
     images = data.load(recipe.dataset, validation=recipe.validation)
+    if not images.class_names:
+        if recipe.teacher is None:
+            raise ValueError(
+                f"{recipe.dataset} has no folder for each class, so its images have no "
+                "labels. To learn from the answers of a model, give it as `teacher`, "
+                "with distillation_weight=1."
+            )
+        images = with_answers(
+            images,
+            load_stock(recipe.teacher),
+            resolved_shape(images.image_shape, recipe.image_size),
+            center_crop=has_center_crop(recipe),
+        )
     if images.validation is not None and not unseen:
         images = dataclasses.replace(images, test=images.validation)
     if recipe.num_images is not None:

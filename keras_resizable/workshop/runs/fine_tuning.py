@@ -6,6 +6,7 @@ import logging
 import keras
 
 from keras_resizable.search.evaluation import evaluate_model
+from keras_resizable.search.query import AGREEMENT, TOP1
 from keras_resizable.search.table import TABLE, Table
 from keras_resizable.space import ConfigLike
 from keras_resizable.training import cut_outs
@@ -86,7 +87,8 @@ def _fine_tune(run, config, epochs, learning_rate, weights, teacher, seed, image
     calibration = run.calibration()
     model = network.sub_network(config, calibrate_with=calibration)
     _LOG.info(f"Evaluating {config}")
-    before = evaluate_model(model, test, "before")
+    score = TOP1 if images.is_labelled else AGREEMENT
+    before = evaluate_model(model, test, "before", score)
     steps = data.steps_per_epoch(images, recipe.batch_size)
     cut_outs.train_only(model, weights)
     trained, taught_by = model, None
@@ -126,6 +128,6 @@ def _fine_tune(run, config, epochs, learning_rate, weights, teacher, seed, image
         epochs=epochs,
         folder=folder,
     )
-    table = before.merge(evaluate_model(model, test, "after"))
+    table = before.merge(evaluate_model(model, test, "after", score))
     table.save(tuned.table_path)
     return FineTuned(tuned, table)

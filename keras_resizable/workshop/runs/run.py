@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_resizable import search
+from keras_resizable.distillation import TeacherDistillation
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.search.table import TABLE
 from keras_resizable.space import ConfigLike
@@ -21,6 +22,7 @@ from keras_resizable.workshop.data.pipeline import resolved_shape
 from keras_resizable.workshop.data.preprocessing import CENTER
 from keras_resizable.workshop.recipes.building import has_center_crop
 from keras_resizable.workshop.recipes.resolving import read_run
+from keras_resizable.workshop.recipes.source_models import load_stock
 from keras_resizable.workshop.runs.folders import (
     CALIBRATION,
     EVALUATION,
@@ -81,6 +83,11 @@ class Run:
         return recipes.resolve(str(self.folder / SETTINGS))
 
     @property
+    def is_labelled(self) -> bool:
+        """Whether its images have labels, rather than its teacher's answers."""
+        return self.settings.get("images", {}).get("is_labelled", True)
+
+    @property
     def network_path(self) -> pathlib.Path:
         """The path of the trained network."""
         return self.folder / NETWORK
@@ -98,7 +105,13 @@ class Run:
             FileNotFoundError: If there is none yet.
             ValueError: If the file is damaged.
         """
-        return load_network(self.network_path)
+        return self._with_teacher(load_network(self.network_path))
+
+    def _with_teacher(self, network):
+        """The network, with the teacher that answered images without labels."""
+        if not self.is_labelled and self.recipe.teacher is not None:
+            network.teacher = TeacherDistillation(load_stock(self.recipe.teacher))
+        return network
 
     def finer_network(self, configs: Iterable[ConfigLike] = ()) -> ResizableNetwork:
         """The trained network, extended by the scale factors in its table.
@@ -114,7 +127,7 @@ class Run:
         network, configs = self.network(), list(configs)
         if self.table_path.exists():
             configs += self.table().configs
-        return network.with_factors_of(configs)
+        return self._with_teacher(network.with_factors_of(configs))
 
     def images(self) -> ImageSet:
         """The images of the run's training and evaluation.
@@ -134,8 +147,14 @@ class Run:
         return images
 
     def test_data(self) -> tf.data.Dataset:
-        """The batches that the run evaluates on, images and labels."""
-        return recipes.test_data(self.recipe, self.images())
+        """The batches that the run evaluates on, images and labels, if it has labels.
+
+        Images alone are evaluated by the agreement with the teacher.
+        """
+        return self._without_answers(recipes.test_data(self.recipe, self.images()))
+
+    def _without_answers(self, batches):
+        return batches if self.is_labelled else batches.map(lambda image, _: image)
 
     def unseen_data(self) -> tf.data.Dataset | None:
         """The batches of held-out test images.
@@ -147,16 +166,16 @@ class Run:
         if not self.recipe.validation:
             return None
         images = recipes.load_data(self.recipe, unseen=True)
-        return recipes.test_data(self.recipe, images)
+        return self._without_answers(recipes.test_data(self.recipe, images))
 
-    def unseen_top1(
+    def unseen_score(
         self,
         network: ResizableNetwork,
         configs: Sequence[ConfigLike],
         *,
         calibrate: bool = True,
     ) -> list[float] | None:
-        """Accuracies of chosen sub-networks on `unseen_data`.
+        """Accuracies of chosen sub-networks on `unseen_data`, or agreements.
 
         Args:
             network: The run's network.
@@ -177,7 +196,7 @@ class Run:
             raw=False,
             verbose=False,
         )
-        return [float(table[config]["top1"]) for config in configs]
+        return [float(table[config][table.score]) for config in configs]
 
     def calibration(self) -> tf.data.Dataset:
         """Batches of training images to calibrate sub-networks with.
@@ -193,15 +212,13 @@ class Run:
         return (self.folder / CALIBRATION).exists()
 
     def evaluation(self) -> tf.data.Dataset:
-        """Batches of images and labels to evaluate files with.
-
-        They are a part of `test_data`.
+        """Batches to evaluate files with, a part of `test_data`.
 
         Raises:
             FileNotFoundError: If there are none.
             ValueError: If the file is damaged.
         """
-        return load_images(self.folder / EVALUATION)
+        return self._without_answers(load_images(self.folder / EVALUATION))
 
     def has_evaluation(self) -> bool:
         """Whether there are images to evaluate files with."""
