@@ -13,7 +13,15 @@ from keras_resizable import distillation as distillations
 from keras_resizable import samplers
 from keras_resizable.distillation import Distillation, TeacherDistillation
 from keras_resizable.space import ConfigLike, SpatialSpace
-from keras_resizable.subnetworks.calibration import calibrate, calibrate_as_changed
+from keras_resizable.subnetworks.calibration import (
+    are_unlike,
+    batch_norms,
+    calibrate,
+    calibrate_as_changed,
+    estimated_statistics,
+    tables_of,
+    warn_of_images,
+)
 from keras_resizable.subnetworks.parts import (
     Part,
     check_sizes,
@@ -412,7 +420,10 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
             calibrate(model, dataset)
         elif self.space.config(config) != self.space.largest:
             full, _ = cut_out(self.parts, self.space.largest, self.name)
-            calibrate_as_changed(model, full, dataset)
+            estimated = estimated_statistics(full, dataset)
+            if are_unlike(tables_of(batch_norms(full)), estimated):
+                warn_of_images()
+            calibrate_as_changed(model, estimated, dataset)
 
     def calibrate_full_size(self, dataset: Batches) -> None:
         """Estimates the batch statistics at full size, and copies them to all scales.

@@ -10,38 +10,57 @@ import keras
 import numpy as np
 
 from keras_resizable.export.flatbuffer import with_versions
+from keras_resizable.subnetworks.calibration import (
+    batch_norms,
+    calibrate_as_changed,
+    estimated_statistics,
+    tables_of,
+)
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.keras_graph import layers_of
 
 IO = ("int8", "float32")  # The types of images and outputs of an int8 file.
-_MAX_IMAGES = 100  # To estimate the ranges of features with.
+MAX_IMAGES = 100  # To estimate the ranges of features with.
 
 
 @contextlib.contextmanager
-def on_int8_grid(model: keras.Model) -> Iterator[None]:
+def on_int8_grid(model: keras.Model, images: np.ndarray | None) -> Iterator[None]:
     """Rounds a model's convolution kernels to 255 steps a channel, in a context.
 
     The steps are the ones that a quantizer would choose. A batch normalisation that is
     folded into the convolution then changes only the size and the sign of a channel's
     steps. Unless gammas differ in sign, sub-networks have the same int8 weights, and a
     bundle stores them once.
+
+    Rounding shifts the means of features. With images, batch statistics follow, which
+    corrects the biases.
     """
-    before = [
-        (layer, layer.get_weights())
-        for layer in layers_of(model)
-        if isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D))
-    ]
+    kernels = [pair for layer in layers_of(model) for pair in _kernels(layer)]
+    tables = tables_of(batch_norms(model)) if images is not None else []
+    before = [(v, v.numpy()) for v in (*(kernel for kernel, _ in kernels), *tables)]
     try:
-        for layer, (kernel, *others) in before:
-            is_depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
-            axes = (0, 1) if is_depthwise else (0, 1, 2)
+        reference = None if images is None else estimated_statistics(model, images)
+        for kernel, axes in kernels:
             step = np.abs(kernel).max(axis=axes, keepdims=True) / 127
             step = np.where(step > 0, step, 1)
-            layer.set_weights([np.rint(kernel / step) * step, *others])
+            kernel.assign(np.rint(kernel / step) * step)
+        if reference is not None:
+            calibrate_as_changed(model, reference, images)
         yield
     finally:
-        for layer, weights in before:
-            layer.set_weights(weights)
+        for variable, value in before:
+            variable.assign(value)
+
+
+def _kernels(layer):
+    """The kernels of a convolution, each with the axes that share a step."""
+    if isinstance(layer, keras.layers.SeparableConv2D):
+        return [(layer.depthwise_kernel, (0, 1)), (layer.pointwise_kernel, (0, 1, 2))]
+    if isinstance(layer, keras.layers.DepthwiseConv2D):
+        return [(layer.kernel, (0, 1))]
+    if isinstance(layer, keras.layers.Conv2D):
+        return [(layer.kernel, (0, 1, 2))]
+    return []
 
 
 def quantized(
@@ -91,7 +110,7 @@ def _ranges(content, recipe, images):
     signatures = litert.Interpreter(model_content=content).get_signature_list()
     ((signature, tensors),) = signatures.items()
     (name,) = tensors["inputs"]
-    samples = [{name: image} for image in itertools.islice(images, _MAX_IMAGES)]
+    samples = [{name: image} for image in itertools.islice(images, MAX_IMAGES)]
     manager = managers.RecipeManager()
     manager.load_quantization_recipe(recipe)
     calibrator = calibrators.Calibrator(content, qsv_update_func=updates.min_max_update)

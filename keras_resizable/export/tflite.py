@@ -22,7 +22,12 @@ from keras_resizable.export.precision import (
     float32_twin,
     tolerance_of,
 )
-from keras_resizable.export.quantization import IO, on_int8_grid, quantized
+from keras_resizable.export.quantization import (
+    IO,
+    MAX_IMAGES,
+    on_int8_grid,
+    quantized,
+)
 from keras_resizable.export.tflite_file import TFLiteFile
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import ConfigLike
@@ -91,7 +96,8 @@ def to_tflite(
             are equal, even among the first five.
         calibrate_with: `tf.data.Dataset` of batches of images, alone or followed by
             targets; or images as one array. `"int8"` estimates the ranges of features
-            on the first 100. The outputs are compared on them, or on noise without
+            on the first 100, and with `"dynamic"`, too, they correct batch statistics
+            for the rounding of kernels. The outputs are compared on them, or on noise without
             them.
         evaluate_with: `tf.data.Dataset` of batches of images and labels, or both as a
             tuple of arrays, for a classifier. Without labels the file must give the
@@ -141,7 +147,11 @@ def to_tflite(
     images = list(itertools.islice(_images(model, calibrate_with), _CHECKED_IMAGES))
     with replacing(path) as temporary:
         if quantize in ("dynamic", "int8"):
-            with on_int8_grid(model):
+            seen = None
+            if calibrate_with is not None:
+                samples = itertools.islice(_images(model, calibrate_with), MAX_IMAGES)
+                seen = np.concatenate(list(samples))
+            with on_int8_grid(model, seen):
                 content = _converted(model)
             content = quantized(content, quantize, io, _images(model, calibrate_with))
         else:

@@ -89,23 +89,34 @@ def make_calibrator(model: keras.Model) -> Callable[..., None]:
     return calibrate
 
 
-def calibrate_as_changed(
-    model: keras.Model, full: keras.Model, dataset: Batches
-) -> None:
-    """Calibrates a sub-network by how its statistics differ from those at full size.
+def estimated_statistics(model: keras.Model, dataset: Batches) -> list[tf.Tensor]:
+    """The statistics that `calibrate` would estimate; the model stays as it is.
 
-    Both are estimated on the same images, and the sub-network's old statistics are
-    changed by the difference. A bias of few or different images then cancels out.
+    Each call has the same random numbers, such as those of dropout.
     """
     tables = tables_of(batch_norms(model))
-    before = [tf.convert_to_tensor(table) for table in tables]
+    weights = set(map(id, model.weights))
+    seeds = [variable for variable in model.variables if id(variable) not in weights]
+    before = [(v, tf.convert_to_tensor(v)) for v in (*tables, *seeds)]
     calibrate(model, dataset)
-    own = [tf.convert_to_tensor(table) for table in tables_of(batch_norms(full))]
-    calibrate(full, dataset)
-    at_full_size = [tf.convert_to_tensor(t) for t in tables_of(batch_norms(full))]
-    if are_unlike(own, at_full_size):
-        warn_of_images()
-    for table, value in zip(tables, as_changed(before, tables, at_full_size)):
+    estimated = [tf.convert_to_tensor(table) for table in tables]
+    for variable, value in before:
+        variable.assign(value)
+    return estimated
+
+
+def calibrate_as_changed(
+    model: keras.Model, reference: Sequence[tf.Tensor], dataset: Batches
+) -> None:
+    """Calibrates a model by how its statistics differ from a reference.
+
+    `reference` has `estimated_statistics` of the same images, such as those at full
+    size. The model's old statistics are changed by the difference, in which a bias of
+    few or different images cancels out.
+    """
+    tables = tables_of(batch_norms(model))
+    estimated = estimated_statistics(model, dataset)
+    for table, value in zip(tables, as_changed(tables, estimated, reference)):
         table.assign(value)
 
 

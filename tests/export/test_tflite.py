@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 from conftest import narrow_resnet
+from keras import layers
 from narrow_networks import NARROW
 
 import keras_resizable
@@ -24,6 +25,7 @@ from keras_resizable.export import (
 )
 from keras_resizable.export.flatbuffer import count_operators
 from keras_resizable.export.interpreters import open_tflite
+from keras_resizable.export.quantization import on_int8_grid
 from keras_resizable.export.tflite import convert, file_name
 from keras_resizable.subnetworks.pieces import cut_piece, pieces_of_configs
 
@@ -562,3 +564,24 @@ def test_what_keras_has_quantized_is_told(tmp_path):
         model.quantize("int8")
     with pytest.raises(ValueError, match="Layer 'dense.*computes in int8.*quantizes"):
         to_tflite(model, tmp_path / "model.tflite")
+
+
+def test_rounding_of_kernels_does_not_shift_features():
+    """Batch statistics follow it, and all is as before afterwards."""
+    inputs = keras.Input((12, 12, 3))
+    x = layers.BatchNormalization()(layers.Conv2D(8, 3)(inputs))
+    x = layers.DepthwiseConv2D(3)(layers.ReLU()(x))
+    model = keras.Model(inputs, layers.BatchNormalization()(layers.Dropout(0.5)(x)))
+    random = np.random.default_rng(0)
+    # Of a mean that is large for their differences.
+    images = random.normal(9, 0.5, (64, 12, 12, 3)).astype(np.float32)
+    keras_resizable.calibrate(model, images)
+    before, expected = model.get_weights(), model(images[:8])
+
+    def error(seen):
+        with on_int8_grid(model, seen):
+            return np.abs(model(images[:8]) - expected).mean()
+
+    assert error(images) < error(None) / 2
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
