@@ -143,7 +143,10 @@ def _profiled_flops(layer, args, kwargs):
         )
         return layer(*of_layer, **named)
 
-    specs = [tf.TensorSpec((1, *t.shape[1:]), t.dtype) for t in tensors]
+    specs = [
+        tf.TensorSpec([1 if size is None else size for size in t.shape], t.dtype)
+        for t in tensors
+    ]
     graph = tf.function(run, autograph=False).get_concrete_function(*specs).graph
     if any(operation.type in _UNSEEN for operation in graph.get_operations()):
         return 0

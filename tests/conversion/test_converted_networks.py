@@ -378,7 +378,7 @@ def test_images_in_another_range_are_told():
     for fitting in (images[:16], images[..., ::-1], generator.permutation(images)):
         calibrate_with(fitting)
     for other in (127.5 * (images + 1), images / 2, np.zeros_like(images)):
-        with pytest.warns(UserWarning, match="unlike those that the source") as told:
+        with pytest.warns(UserWarning, match="unlike those of the training") as told:
             calibrate_with(other)
         assert len(told) == 2
 
