@@ -26,7 +26,7 @@ from keras_resizable.subnetworks.shapes import output_spec
 
 # Shares of the multiply-adds. Below the first, a stage is joined with the one before;
 # if the stages have fewer than the second, there is a warning.
-_LEAST_OF_STAGE = 0.02
+_LEAST_OF_STAGE = 0.05
 _FEW_FLOPS = 0.2
 
 
@@ -68,7 +68,7 @@ def from_keras(
 
     At each resolution, feature maps are resized before the first block without a
     stride, at a place that a single tensor passes (Resizable Neural Networks, A.1); or
-    before the block with the stride, if there is no other. A stage with less than 2 %
+    before the block with the stride, if there is no other. A stage with less than 5 %
     of the multiply-adds is joined with the one before. Scale factors of stages
     multiply: five stages at 0.7 leave a sixth of height and width.
 

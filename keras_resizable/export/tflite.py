@@ -97,8 +97,8 @@ def to_tflite(
         calibrate_with: `tf.data.Dataset` of batches of images, alone or followed by
             targets; or images as one array. `"int8"` estimates the ranges of features
             on the first 100, and with `"dynamic"`, too, they correct batch statistics
-            for the rounding of kernels. The outputs are compared on them, or on noise without
-            them.
+            for the rounding of kernels. The outputs are compared on them, or on noise
+            without them.
         evaluate_with: `tf.data.Dataset` of batches of images and labels, or both as a
             tuple of arrays, for a classifier. Without labels the file must give the
             answers of Keras.

@@ -48,7 +48,7 @@ _RATES_OF = {
     "resizable": (0.01, 0.3, 0.1),
 }
 _HIGHEST_RATE = 0.05  # For a resizable network that starts from a source.
-_RATE_WITHOUT_LABELS = 0.01
+_RATE_WITHOUT_LABELS = 0.02
 _TUNED_RATE = 0.1  # Relative to the rate of the resizable training.
 _STEP = 1.5  # The cost factor between neighbours in a bundle.
 

@@ -85,6 +85,8 @@ class Run:
     @property
     def is_labelled(self) -> bool:
         """Whether its images have labels, rather than its teacher's answers."""
+        if not self.has_settings():
+            return True
         return self.settings.get("images", {}).get("is_labelled", True)
 
     @property
