@@ -45,16 +45,17 @@ def with_versions(content: bytes) -> bytes:
         versions[key] = max(code.version, versions.get(key, 1))
     for code in model.operatorCodes:
         code.version = versions[code.builtinCode, code.customCode]
-    _runtime_buffer(model).data = _runtime_buffer(written).data
+    _set_entry(model, _OLDEST_RUNTIME, _entry(written, _OLDEST_RUNTIME))
     return _packed(model)
 
 
 def bundled(
     named_contents: Iterable[tuple[str, bytes]], metadata: dict[str, Any]
 ) -> bytes:
-    """Joins `.tflite` files of one signature each, by its new name, into one.
+    """Joins `.tflite` files of one graph each, by its new name, into one.
 
-    Identical contents, such as weights, are stored once.
+    Identical contents, such as weights, are stored once. Raises a `ValueError` for a
+    file of several graphs.
     """
     schema = _schema()
     bundle = schema.ModelT(
@@ -71,18 +72,27 @@ def bundled(
     runtimes: list[np.ndarray] = []
     for name, content in named_contents:
         model = _unpacked(content)
-        (subgraph,), (signature,) = model.subgraphs, model.signatureDefs
+        if len(model.subgraphs) != 1:
+            raise ValueError(
+                "A file of a bundle must have one graph, without branches or loops. "
+                f"{name!r} has {len(model.subgraphs)}."
+            )
+        (subgraph,) = model.subgraphs
+        signature = (model.signatureDefs or [_new_signature(subgraph)])[0]
         for tensor in subgraph.tensors:
             buffer = model.buffers[tensor.buffer]
             tensor.buffer = _add_buffer(bundle, buffer.data, buffers)
         for operator in subgraph.operators:
             code = model.operatorCodes[operator.opcodeIndex]
-            key = (code.builtinCode, code.customCode, code.version)
+            # Old files have their operators in the deprecated field.
+            number = max(code.builtinCode, code.deprecatedBuiltinCode)
+            key = (number, code.customCode, code.version)
             if key not in codes:
                 codes[key] = len(bundle.operatorCodes)
                 bundle.operatorCodes.append(code)
             operator.opcodeIndex = codes[key]
-        runtimes.append(_runtime_buffer(model).data)
+        if (runtime := _entry(model, _OLDEST_RUNTIME)) is not None:
+            runtimes.append(runtime)
         if not bundle.metadata:
             for entry in model.metadata or []:
                 buffer = model.buffers[entry.buffer]
@@ -93,15 +103,38 @@ def bundled(
         subgraph.name = name
         bundle.subgraphs.append(subgraph)
         bundle.signatureDefs.append(signature)
-    _runtime_buffer(bundle).data = max(runtimes, key=_version_in)
+    if runtimes:
+        _set_entry(bundle, _OLDEST_RUNTIME, max(runtimes, key=_version_in))
     _set_metadata(bundle, metadata)
     return _packed(bundle)
 
 
-def _runtime_buffer(model):
-    """The buffer with the version of the oldest runtime that runs a file."""
-    (entry,) = (e for e in model.metadata if e.name == _OLDEST_RUNTIME)
-    return model.buffers[entry.buffer]
+def _new_signature(subgraph):
+    """A signature for a graph without one, by the names of its tensors."""
+    schema = _schema()
+    inputs, outputs = (
+        [schema.TensorMapT(subgraph.tensors[index].name, index) for index in indices]
+        for indices in (subgraph.inputs, subgraph.outputs)
+    )
+    return schema.SignatureDefT(inputs, outputs)
+
+
+def _entry(model, name):
+    """The data of a metadata entry; None if there is none."""
+    for entry in model.metadata or []:
+        if entry.name == name:
+            return model.buffers[entry.buffer].data
+    return None
+
+
+def _set_entry(model, name, data):
+    model.metadata = model.metadata or []
+    for entry in model.metadata:
+        if entry.name == name:
+            model.buffers[entry.buffer].data = data
+            return
+    model.metadata.append(_schema().MetadataT(name, len(model.buffers)))
+    model.buffers.append(_schema().BufferT(data))
 
 
 def _version_in(data):
@@ -170,19 +203,12 @@ def _add_buffer(model, data, positions):
 
 
 def _set_metadata(model, metadata):
-    schema = _schema()
     # The mark comes first, even if `metadata` has an entry of its name.
     text = json.dumps({"file": _MARK} | metadata | {"file": _MARK})
     # A zero byte, which no JSON contains, ends it.
     data = np.frombuffer(text.encode() + b"\0", np.uint8)
     model.description = f"{_MARK}, see the metadata"
-    model.metadata = model.metadata or []
-    for entry in model.metadata:
-        if entry.name == _METADATA.encode():
-            model.buffers[entry.buffer].data = data
-            return
-    model.metadata.append(schema.MetadataT(_METADATA, len(model.buffers)))
-    model.buffers.append(schema.BufferT(data))
+    _set_entry(model, _METADATA.encode(), data)
 
 
 def _unpacked(content):

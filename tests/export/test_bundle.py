@@ -1,7 +1,9 @@
 """Several `.tflite` files in one."""
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_resizable.export import (
     evaluate_tflite,
@@ -10,6 +12,7 @@ from keras_resizable.export import (
     to_tflite,
     to_tflite_files,
 )
+from keras_resizable.export.interpreters import open_tflite
 from keras_resizable.export.tflite import file_name
 from keras_resizable.search.file_results import metadata_of
 
@@ -74,3 +77,51 @@ def test_what_a_file_takes_is_in_its_name(make_network, tmp_path):
         "narrow_resnet_0.5_1.0_int8.tflite",
         "narrow_resnet_0.5_1.0_int8_float32.tflite",
     }
+
+
+def two_ways():
+    """A model of two inputs and two outputs."""
+    first, second = keras.Input((6,)), keras.Input((3,))
+    x = keras.layers.Concatenate()([first, second])
+    return keras.Model([first, second], [keras.layers.Dense(n)(x) for n in (4, 2)])
+
+
+def test_files_of_any_origin_by_name(make_network, tmp_path):
+    """One by this library, one by TensorFlow, and one without a signature."""
+    paths = {name: tmp_path / f"{name}.tflite" for name in ("a", "b", "c")}
+    images = np.random.default_rng(0).random((8, 12, 12, 2), np.float32)
+    sub = make_network().sub_network("0.5", calibrate_with=images)
+    to_tflite(sub, paths["a"], "int8", calibrate_with=images)
+    converter = tf.lite.TFLiteConverter.from_keras_model(two_ways())
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    paths["b"].write_bytes(converter.convert())
+    double = tf.function(lambda x: 2 * x).get_concrete_function(tf.TensorSpec((2, 3)))
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([double])
+    paths["c"].write_bytes(converter.convert())
+    bundle = to_bundle(paths, tmp_path / "bundle.tflite").path
+    joined, random = open_tflite(bundle), np.random.default_rng(1)
+    assert list(joined.get_signature_list()) == ["a", "b", "c"]
+    assert read_metadata(bundle)["signatures"]["a"]["quantize"] == "int8"
+    for name, path in paths.items():
+        alone = open_tflite(path)
+        inside = joined.get_signature_runner(name)
+        details = inside.get_input_details()
+        given = {
+            key: random.uniform(-9, 9, of["shape"]).astype(of["dtype"])
+            for key, of in details.items()
+        }
+        outputs = inside(**given)
+        if signatures := list(alone.get_signature_list()):
+            expected = alone.get_signature_runner(signatures[0])(**given)
+        else:
+            (value,) = given.values()
+            expected = {key: 2 * value for key in outputs}
+        assert outputs.keys() == expected.keys()
+        for key, value in expected.items():
+            np.testing.assert_array_equal(outputs[key], value)
+    loop = tf.function(lambda x: tf.while_loop(lambda y: y < 9.0, lambda y: y + x, [x]))
+    function = loop.get_concrete_function(tf.TensorSpec(()))
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    paths["c"].write_bytes(converter.convert())
+    with pytest.raises(ValueError, match="'c' has 3"):
+        to_bundle(paths, tmp_path / "other.tflite")
