@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_resizable.export.flatbuffer import with_versions
 from keras_resizable.subnetworks.calibration import (
+    are_unlike,
     batch_norms,
     calibrate_as_changed,
     estimated_statistics,
@@ -33,13 +34,15 @@ def on_int8_grid(model: keras.Model, images: np.ndarray | None) -> Iterator[None
     bundle stores them once.
 
     Rounding shifts the means of features. With images, batch statistics follow, which
-    corrects the biases.
+    corrects the biases; not so if the images are unlike those of the training.
     """
     kernels = [pair for layer in layers_of(model) for pair in _kernels(layer)]
     tables = tables_of(batch_norms(model)) if images is not None else []
     before = [(v, v.numpy()) for v in (*(kernel for kernel, _ in kernels), *tables)]
     try:
         reference = None if images is None else estimated_statistics(model, images)
+        if reference is not None and are_unlike(tables, reference):
+            reference = None  # A shift in units of other statistics would do harm.
         for kernel, axes in kernels:
             step = np.abs(kernel).max(axis=axes, keepdims=True) / 127
             step = np.where(step > 0, step, 1)

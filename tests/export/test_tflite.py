@@ -583,5 +583,6 @@ def test_rounding_of_kernels_does_not_shift_features():
             return np.abs(model(images[:8]) - expected).mean()
 
     assert error(images) < error(None) / 2
+    assert error(images / 5) == error(None)  # Unlike those of the training.
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
