@@ -1,6 +1,7 @@
 """A model's answers in the place of labels."""
 
 import dataclasses
+import functools
 
 import keras
 import numpy as np
@@ -20,20 +21,23 @@ def with_answers(
 ) -> ImageSet:
     """Returns an `ImageSet` whose labels are the answers of a classifier.
 
-    `images` has no labels; the model answers images as `eval_dataset` prepares them.
+    `images` has no labels; the model answers images as `eval_dataset` prepares them,
+    when a split is first read.
     """
     classifier = Classifier(model)
 
     def answered(split):
-        batches = eval_dataset(split, image_shape, 256, center_crop=center_crop)
-        found = [
-            classifier.probabilities(model(batch, training=False)).numpy().argmax(-1)
-            for batch, _ in batches
-        ]
-        answers = tf.constant(np.concatenate(found), tf.int64)
+        @functools.cache
+        def answers():
+            batches = eval_dataset(split, image_shape, 256, center_crop=center_crop)
+            outputs = (model(batch, training=False) for batch, _ in batches)
+            found = [classifier.probabilities(o).numpy().argmax(-1) for o in outputs]
+            return np.concatenate(found)
 
         def read(seed=None):
-            return split.read(seed).map(lambda image, number: (image, answers[number]))
+            with tf.init_scope():  # A split may be read within a graph.
+                all_answers = tf.constant(answers(), tf.int64)
+            return split.read(seed).map(lambda image, n: (image, all_answers[n]))
 
         return Split(split.num_images, read)
 

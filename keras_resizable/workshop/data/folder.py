@@ -128,13 +128,13 @@ def _holds_classes(folder):
 
 def has_images_alone(folder: pathlib.Path) -> bool:
     """Whether a folder has images, but no folder of images."""
-    images = [
-        path.relative_to(folder).parent.parts
-        for path in folder.rglob("*")
-        if is_named_as_image(path.name) and not path.name.startswith(".")
-    ]
-    visible = [p for p in images if not any(name.startswith(".") for name in p)]
-    return bool(visible) and not any(visible)
+    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    return any(is_named_as_image(entry.name) for entry in entries) and not any(
+        is_named_as_image(path.name)
+        for entry in entries
+        if entry.is_dir()
+        for path in entry.rglob("*")
+    )
 
 
 def _parted(images, fraction, parts):
@@ -154,15 +154,15 @@ def _by_class(folder):
 
     The name is `_NO_CLASS` for images without labels.
     """
-    has_classes = not has_images_alone(folder)
+    depth = 0 if has_images_alone(folder) else 1  # Of images below the folder.
     left_out: dict[str, list] = collections.defaultdict(list)  # Paths by the problem.
     classes, paths = [], []
     for entry in sorted(folder.iterdir()):
         is_class = entry.is_dir() and not entry.name.startswith(".")
-        if is_class and has_classes:
+        if is_class and depth:
             classes.append(entry)
         for path in sorted(entry.rglob("*")) if is_class else [entry]:
-            problem = _problem(path, folder, has_classes)
+            problem = _problem(path, folder, depth)
             if problem:
                 left_out[problem].append(path)
             elif problem is not None:
@@ -174,7 +174,7 @@ def _by_class(folder):
             left_out[problem].append(path)
         else:
             tag = orientation_tag(checked[path].orientation)
-            name = path.parent.name if has_classes else _NO_CLASS
+            name = path.parent.name if depth else _NO_CLASS
             images[name].append((os.fsencode(path), tag))
     told = ""
     if left_out:
@@ -213,7 +213,7 @@ def _warn_once(message):
     warnings.warn(message, stacklevel=4)
 
 
-def _problem(path, folder, has_classes):
+def _problem(path, folder, depth):
     """Why a path is not an image; "" if it may be one, None to ignore it."""
     *folders, name = path.relative_to(folder).parts
     is_named = is_named_as_image(name)
@@ -223,8 +223,8 @@ def _problem(path, folder, has_classes):
     if name.startswith("."):
         return "hidden" if is_named and len(folders) < 2 else None
     if path.is_dir():
-        return "a folder" if has_suffix and len(folders) == has_classes else None
-    if len(folders) != has_classes:
+        return "a folder" if has_suffix and len(folders) == depth else None
+    if len(folders) != depth:
         where = "in deeper folders" if folders else "in no class's folder"
         return where if is_named else None
     if has_suffix:
