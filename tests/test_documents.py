@@ -56,8 +56,8 @@ narrow_network = functools.partial(
 def small_model(*_, **__):
     """In the place of MobileNetV3Small with its weights."""
     x = images = keras.Input(SHAPE)
-    for strides in (1, 1, 2, 1, 2, 1):
-        x = layers.Conv2D(4, 3, strides, padding="same", use_bias=False)(x)
+    for filters, strides in ((4, 1), (4, 1), (8, 2), (8, 1), (16, 2), (16, 1)):
+        x = layers.Conv2D(filters, 3, strides, padding="same", use_bias=False)(x)
         x = layers.ReLU()(layers.BatchNormalization()(x))
     x = layers.GlobalAveragePooling2D()(x)
     return keras.Model(images, layers.Dense(3, activation="softmax")(x))

@@ -98,7 +98,7 @@ def from_keras(
     >>> from keras_resizable import from_keras
     >>> model = keras.applications.MobileNetV3Small((96, 96, 3), weights=None)
     >>> from_keras(model, scales=(1.0, 0.75, 0.5)).space.size
-    27
+    81
     """
     scales = check_scales(scales)
     graph, places, resizes, end, shares = _plan(model, input_shape)

@@ -21,7 +21,7 @@ from keras_resizable.search.evaluation import (
     evaluate_model,
     teacher_of,
 )
-from keras_resizable.search.query import Limits
+from keras_resizable.search.query import TOP1, Limits
 from keras_resizable.training import cut_outs
 from keras_resizable.workshop import runs
 from keras_resizable.workshop.commands.command_line import refuse_arguments, say
@@ -95,8 +95,9 @@ def main(argv):
         new=FLAGS.new_run,
     )
     score = tuned.table.score
+    title = "top-1" if score == TOP1 else score
     for name in tuned.table:
-        say(f"{score} {name:6} {100 * tuned.table[name][score]:.2f} %")
+        say(f"{title} {name:6} {100 * tuned.table[name][score]:.2f} %")
     say(f"difference   {tuned.table.compare('after', 'before')}")
     path = tuned.run.model_path
     unseen = run.unseen_data()
@@ -108,6 +109,6 @@ def main(argv):
         say("On held-out test images:")
         for name, model in (("before", cut_out), ("after", load_model(path))):
             result = evaluate_model(model, unseen, name, score)[name][score]
-            say(f"{score} {name:6} {100 * result:.2f} %")
+            say(f"{title} {name:6} {100 * result:.2f} %")
     say(f"Wrote {path}")
     say(f"Convert it: keras-resizable convert --model {shlex.quote(str(path))}")
