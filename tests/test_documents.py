@@ -56,11 +56,13 @@ narrow_network = functools.partial(
 def small_model(*_, **__):
     """In the place of MobileNetV3Small with its weights."""
     x = images = keras.Input(SHAPE)
-    for filters, strides in ((4, 1), (4, 1), (8, 2), (8, 1), (16, 2), (16, 1)):
+    for filters, strides in ((4, 1), (4, 1), (4, 2), (4, 1), (8, 2), (8, 1)):
         x = layers.Conv2D(filters, 3, strides, padding="same", use_bias=False)(x)
         x = layers.ReLU()(layers.BatchNormalization()(x))
     x = layers.GlobalAveragePooling2D()(x)
-    return keras.Model(images, layers.Dense(3, activation="softmax")(x))
+    model = keras.Model(images, layers.Dense(3, activation="softmax")(x))
+    model.layers[-1].bias.assign([3, 0, 0])  # All sub-networks agree.
+    return model
 
 
 class Subclassed(keras.Model):
