@@ -430,8 +430,8 @@ class ResizableNetwork(MultiWorkerTraining, keras.Model):
 
         Do this with training images before a network goes to someone who has only few
         images, or others. From then on sub-networks are calibrated by how they differ
-        from full size: 16 images suffice, even of a single class. Without calibration
-        only full size can be used.
+        from full size, for which a few dozen images suffice. Without calibration only
+        full size can be used.
 
         Args:
             dataset: As in `keras_resizable.calibrate`.

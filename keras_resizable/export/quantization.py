@@ -2,7 +2,6 @@
 
 import contextlib
 import io as text_io
-import itertools
 import warnings
 from collections.abc import Iterable, Iterator
 
@@ -21,7 +20,6 @@ from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.keras_graph import layers_of
 
 IO = ("int8", "float32")  # The types of images and outputs of an int8 file.
-MAX_IMAGES = 100  # To estimate the ranges of features with.
 
 
 @contextlib.contextmanager
@@ -113,7 +111,7 @@ def _ranges(content, recipe, images):
     signatures = litert.Interpreter(model_content=content).get_signature_list()
     ((signature, tensors),) = signatures.items()
     (name,) = tensors["inputs"]
-    samples = [{name: image} for image in itertools.islice(images, MAX_IMAGES)]
+    samples = [{name: image} for image in images]
     manager = managers.RecipeManager()
     manager.load_quantization_recipe(recipe)
     calibrator = calibrators.Calibrator(content, qsv_update_func=updates.min_max_update)

@@ -24,7 +24,6 @@ from keras_resizable.export.precision import (
 )
 from keras_resizable.export.quantization import (
     IO,
-    MAX_IMAGES,
     on_int8_grid,
     quantized,
 )
@@ -54,6 +53,7 @@ QUANTIZE = ("none", "float16", "dynamic", "int8")
 # int8, ResNet-50 was off by 0.18 when it was hardly trained.
 _TOLERANCE = {"none": 1e-4, "float16": 1e-2, "dynamic": 0.1, "int8": 0.3}
 _CHECKED_IMAGES = 16
+_QUANTIZER_IMAGES = 100  # To estimate ranges of features and batch statistics with.
 
 
 def to_tflite(
@@ -144,16 +144,15 @@ def to_tflite(
     reference = reference or functools.partial(model, training=False)
     tolerance = max(_TOLERANCE[quantize], tolerance_of(model))
     model = float32_twin(model)
-    images = list(itertools.islice(_images(model, calibrate_with), _CHECKED_IMAGES))
+    is_quantized = quantize in ("dynamic", "int8")
+    count = _QUANTIZER_IMAGES if is_quantized else _CHECKED_IMAGES
+    images = list(itertools.islice(_images(model, calibrate_with), count))
     with replacing(path) as temporary:
-        if quantize in ("dynamic", "int8"):
-            seen = None
-            if calibrate_with is not None:
-                samples = itertools.islice(_images(model, calibrate_with), MAX_IMAGES)
-                seen = np.concatenate(list(samples))
+        if is_quantized:
+            seen = None if calibrate_with is None else np.concatenate(images)
             with on_int8_grid(model, seen):
                 content = _converted(model)
-            content = quantized(content, quantize, io, _images(model, calibrate_with))
+            content = quantized(content, quantize, io, images)
         else:
             content = _converted(model, quantize)
         temporary.write_bytes(with_metadata(content, about))
@@ -162,9 +161,10 @@ def to_tflite(
             _check_accuracy(accuracy, max_loss, path.name, about)
             about["accuracy"] = accuracy.as_metadata()
             temporary.write_bytes(with_metadata(content, about))
-            if quantize in ("dynamic", "int8"):
+            if is_quantized:
                 tolerance = np.inf  # Accuracy is the better check.
-        difference = _check_outputs(reference, temporary, images, tolerance)
+        checked = images[:_CHECKED_IMAGES]
+        difference = _check_outputs(reference, temporary, checked, tolerance)
     return TFLiteFile(path, difference)
 
 

@@ -104,11 +104,6 @@ class Material:
         return limits
 
     @property
-    def score(self) -> str:
-        """What the files are compared by: accuracy, or agreement with the model."""
-        return "top1" if self.images.is_labelled else "source_agreement"
-
-    @property
     def file_options(self) -> dict[str, Any]:
         """The options of `to_tflite` for the job's files."""
         return {"quantize": "int8", "io": self.job.io, "max_loss": self.job.max_loss}

@@ -120,7 +120,7 @@ def measure_files(
         (pathlib.Path(result["path"]), result.get("signature")): result["median_ms"]
         for result in results
     }
-    rows, score = [], material.score
+    rows, score = [], "top1" if photos.is_labelled else "source_agreement"
     for path, signature, config, model in made:
         accuracy = export.evaluate_tflite(
             path,
@@ -152,7 +152,7 @@ def measure_files(
 
 
 def score_of_files(files: "pandas.DataFrame") -> str:
-    """The column to compare files by: `Material.score`."""
+    """The column to compare files by: accuracy, or agreement with the source."""
     return "top1" if "top1" in files else "source_agreement"
 
 

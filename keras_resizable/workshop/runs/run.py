@@ -126,7 +126,7 @@ class Run:
             ValueError: If a file is damaged, or a factor is outside of the trained
                 range.
         """
-        network, configs = self.network(), list(configs)
+        network, configs = load_network(self.network_path), list(configs)
         if self.table_path.exists():
             configs += self.table().configs
         return self._with_teacher(network.with_factors_of(configs))
