@@ -199,6 +199,8 @@ def to_tflite(
     calibrate_with: Batches,
     quantize: str = "int8",
     io: str = "int8",
+    labels: Sequence[str] | None = None,
+    input_range: tuple[float, float] | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> export.TFLiteFile:
     """Writes the candidates as the signatures of one `.tflite` file.
@@ -211,7 +213,8 @@ def to_tflite(
     Args:
         adaptive: A `Cascade` or an `AdaptiveNetwork`.
         path: Path of the `.tflite` file. An existing file is replaced.
-        calibrate_with, quantize, io, metadata: As in `export.to_tflite`.
+        calibrate_with, quantize, io, labels, input_range, metadata: As in
+            `export.to_tflite`.
 
     Returns:
         As `keras_resizable.export.to_bundle`.
@@ -229,6 +232,9 @@ def to_tflite(
                 quantize,
                 io=io,
                 calibrate_with=calibrate_with,
+                # The router's outputs are candidates.
+                labels=None if name == "router" else labels,
+                input_range=input_range,
                 metadata=(metadata or {}) | about | {"signature": name},
             )
         return export.to_bundle(paths, path)

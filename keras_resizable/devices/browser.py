@@ -16,7 +16,7 @@ from keras_resizable.devices.names import check_name, clean_name, printable
 from keras_resizable.devices.page_server import PageServer
 from keras_resizable.errors import DeviceError
 from keras_resizable.export import read_metadata
-from keras_resizable.export.interpreters import open_tflite
+from keras_resizable.export.interpreters import Runner, open_tflite
 from keras_resizable.utils.arguments import number, one_of
 from keras_resizable.utils.extras import import_extra
 
@@ -35,7 +35,7 @@ class Browser:
     measure, at an address with a secret part; answers are read as numbers. The runtime
     comes from npm once (https://ai.google.dev/edge/litert/web).
 
-    Files must take float32: int8 files need `to_tflite(quantize="int8", io="float32")`.
+    Files must take float32 or uint8, not int8: `to_tflite(quantize="int8", io="uint8")`.
 
     Args:
         name: Name of the device in tables; by default the browser's own.
@@ -151,12 +151,13 @@ class Browser:
             DeviceError: If the page no longer answers, or cannot run the file.
             ValueError: If the file is damaged.
         """
-        open_tflite(path)
-        images = np.ascontiguousarray(images, np.float32)
+        runner = Runner(path, signature)
+        images = runner.encoded(np.asarray(images, np.float32))
         settings = {"signature": signature, "count": len(images)}
 
         def read(answer):
-            return np.array(answer["outputs"], np.float32).reshape(len(images), -1)
+            outputs = np.array(answer["outputs"], np.float32)
+            return runner.decoded(outputs.reshape(len(images), -1))
 
         return self._ask(pathlib.Path(path), [], read, images, **settings)
 
@@ -168,7 +169,7 @@ class Browser:
         a photo, and shows a drawing until then. It runs until the device is closed.
 
         Args:
-            path: Path of a bundle that takes float32.
+            path: Path of a bundle that takes float32 or uint8.
             results: Its results from `measure`.
 
         Raises:
@@ -215,7 +216,7 @@ class Browser:
             said = printable(str(answer.get("error", answer)))[:300]
             hint = ""
             if "INT8" in said.upper():
-                hint = " Browsers take float32: convert with --io=float32."
+                hint = " Browsers take no int8: convert with --io=uint8."
             message = f"{path}: the browser says: {said}.{hint}"
             raise DeviceError(message, results) from error
 

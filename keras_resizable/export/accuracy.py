@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resizable.export.flatbuffer import metadata_of_signature
-from keras_resizable.export.interpreters import open_runner
+from keras_resizable.export.interpreters import Runner
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.utils.batches import (
     Batches,
@@ -165,7 +165,7 @@ def evaluate_tflite(
     >>> export.evaluate_tflite(path, photos, compare_with=model).agreement
     1.0
     """
-    run = open_runner(path, signature)
+    run = Runner(path, signature).only_output
     batches = evaluation_batches(dataset)
     has_labels = not are_images_alone(batches)
     if not has_labels and compare_with is None:

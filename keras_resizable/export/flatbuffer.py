@@ -1,6 +1,7 @@
 """The contents of `.tflite` files: adding metadata, and joining several files."""
 
 import collections
+import copy
 import hashlib
 import importlib
 import json
@@ -13,6 +14,15 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
+from keras_resizable.export.standard_metadata import (
+    ENTRY,
+    LABELS_FILE,
+    Described,
+    files_in,
+    lines_of,
+    standard_metadata,
+    with_files,
+)
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.files import reading
 
@@ -23,10 +33,42 @@ _MARK = "keras_resizable file"
 
 
 def with_metadata(content: bytes, metadata: dict[str, Any]) -> bytes:
-    """A `.tflite` file with metadata as JSON, which tools such as Netron show."""
+    """A `.tflite` file with metadata: as JSON, and as TFLite's standard metadata.
+
+    The standard metadata holds what `metadata` says of `name`, `config`, `version`,
+    `input_range` and `labels`, which are also packed into the file as labels.txt.
+    """
     model = _unpacked(content)
     _set_metadata(model, metadata)
-    return _packed(model)
+    (graph,) = model.subgraphs
+    labels = metadata.get("labels")
+    outputs = [graph.tensors[index] for index in graph.outputs]
+    # Two classes of one output have no line each.
+    has_labels = labels is not None and len(labels) == outputs[0].shape[-1]
+    described = _described(graph, metadata, has_labels)
+    if described is not None:
+        data = np.frombuffer(standard_metadata(described), np.uint8)
+        _set_entry(model, ENTRY.encode(), data)
+    return with_files(
+        _packed(model), {} if labels is None else {LABELS_FILE: lines_of(labels)}
+    )
+
+
+def _described(graph, metadata, has_labels):
+    """What the standard metadata says of a file; None if its input is no image."""
+    shapes = [graph.tensors[index].shape for index in graph.inputs]
+    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][-1] not in (1, 3):
+        return None
+    config = metadata.get("config")
+    return Described(
+        name=str(metadata.get("name", "")),
+        description="" if config is None else f"Sub-network {config}",
+        version=str(metadata.get("version", "")),
+        channels=int(shapes[0][-1]),
+        input_range=metadata.get("input_range"),
+        num_outputs=len(graph.outputs),
+        has_labels=has_labels,
+    )
 
 
 def with_versions(content: bytes) -> bytes:
@@ -70,6 +112,7 @@ def bundled(
     buffers: dict[str, int] = {}
     codes: dict[tuple, int] = {}
     runtimes: list[np.ndarray] = []
+    files: dict[str, bytes] = {}
     for name, content in named_contents:
         model = _unpacked(content)
         if len(model.subgraphs) != 1:
@@ -93,7 +136,8 @@ def bundled(
             operator.opcodeIndex = codes[key]
         if (runtime := _entry(model, _OLDEST_RUNTIME)) is not None:
             runtimes.append(runtime)
-        if not bundle.metadata:
+        if not bundle.subgraphs:
+            files = files_in(content)
             for entry in model.metadata or []:
                 buffer = model.buffers[entry.buffer]
                 entry.buffer = _add_buffer(bundle, buffer.data, buffers)
@@ -106,7 +150,41 @@ def bundled(
     if runtimes:
         _set_entry(bundle, _OLDEST_RUNTIME, max(runtimes, key=_version_in))
     _set_metadata(bundle, metadata)
-    return _packed(bundle)
+    return with_files(_packed(bundle), files)
+
+
+def with_uint8(content: bytes) -> bytes:
+    """An int8 `.tflite` file that takes the bytes of images, and returns bytes."""
+    model = _unpacked(content)
+    (graph,) = model.subgraphs
+    schema = _schema()
+    number = schema.BuiltinOperator.QUANTIZE
+    code = schema.OperatorCodeT(deprecatedBuiltinCode=number, builtinCode=number)
+    model.operatorCodes.append(code)
+    bytes_of = {}  # The position of a tensor's copy in uint8.
+    for index in {*graph.inputs, *graph.outputs}:
+        tensor = copy.copy(graph.tensors[index])
+        tensor.type = schema.TensorType.UINT8
+        tensor.quantization = copy.copy(tensor.quantization)
+        tensor.quantization.zeroPoint = tensor.quantization.zeroPoint + 128
+        bytes_of[index] = len(graph.tensors)
+        graph.tensors.append(tensor)
+
+    def converted(source, target):
+        position = len(model.operatorCodes) - 1
+        return schema.OperatorT(position, inputs=[source], outputs=[target])
+
+    graph.operators = [
+        *(converted(bytes_of[index], index) for index in graph.inputs),
+        *graph.operators,
+        *(converted(index, bytes_of[index]) for index in graph.outputs),
+    ]
+    graph.inputs = [bytes_of[index] for index in graph.inputs]
+    graph.outputs = [bytes_of[index] for index in graph.outputs]
+    for signature in model.signatureDefs:
+        for entry in (*signature.inputs, *signature.outputs):
+            entry.tensorIndex = bytes_of[entry.tensorIndex]
+    return _packed(model)
 
 
 def _new_signature(subgraph):

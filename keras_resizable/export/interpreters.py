@@ -1,7 +1,6 @@
 """Opening and running `.tflite` files."""
 
 import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,8 +39,8 @@ def run_tflite(
 
     Args:
         path: Path of the file.
-        images: float32 `(images, height, width, channels)`, quantized here for an int8
-            file.
+        images: float32 `(images, height, width, channels)`, quantized here for a file
+            that takes integers.
         signature: Name of a signature; by default the first.
 
     Returns:
@@ -51,67 +50,96 @@ def run_tflite(
         ValueError: If LiteRT cannot run the file, it lacks the signature, has several
             inputs or outputs, or takes images of another shape.
     """
-    return open_runner(path, signature)(np.asarray(images))
+    return Runner(path, signature).only_output(np.asarray(images))
 
 
-def open_runner(
-    path: str | os.PathLike, signature: str | None = None
-) -> Callable[[np.ndarray], np.ndarray]:
-    """A callable from images to outputs, as in `run_tflite`."""
-    interpreter = open_tflite(path)
-    names = list(interpreter.get_signature_list())
-    signature = names[0] if names and signature is None else signature
-    owner: Any = interpreter  # A third-party file may have no signatures.
-    if signature is not None:
-        owner = interpreter.get_signature_runner(one_of("signature", signature, names))
-    inputs, outputs = owner.get_input_details(), owner.get_output_details()
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise ValueError(
-            f"A file to run must have one input and one output. {path} has "
-            f"{len(inputs)} and {len(outputs)}."
-        )
-    if signature is None:
-        (into,), (out,) = inputs, outputs
-    else:
-        ((name, into),), (out,) = inputs.items(), outputs.values()
+class Runner:
+    """Runs a `.tflite` file of one input, image by image.
 
-    def run_one(value):
+    Raises a `ValueError` as `run_tflite` does.
+
+    Args:
+        path: Path of the file.
+        signature: Name of a signature; by default the first.
+
+    Attributes:
+        names: Names of the outputs, in order.
+    """
+
+    def __init__(self, path: str | os.PathLike, signature: str | None = None) -> None:
+        self._path, self._interpreter = path, open_tflite(path)
+        names = list(self._interpreter.get_signature_list())
+        signature = names[0] if names and signature is None else signature
+        self._signature = None  # A third-party file may have none.
         if signature is not None:
-            (output,) = owner(**{name: value}).values()
-            return output
-        interpreter.set_tensor(into["index"], value)
-        interpreter.invoke()
-        return interpreter.get_tensor(out["index"])
+            one_of("signature", signature, names)
+            self._signature = self._interpreter.get_signature_runner(signature)
+        owner: Any = self._signature or self._interpreter
+        inputs, outputs = owner.get_input_details(), owner.get_output_details()
+        if len(inputs) != 1:
+            raise ValueError(
+                f"A file to run must have one input. {path} has {len(inputs)}."
+            )
+        if self._signature is None:
+            inputs = {details["name"]: details for details in inputs}
+            outputs = {details["name"]: details for details in outputs}
+        ((self._name, self._input),) = inputs.items()
+        self._outputs = dict(sorted(outputs.items(), key=_place))
+        self.names = list(self._outputs)
 
-    def run(images):
-        _check_images(images, into, path)
-        values = (_to_integers(image[np.newaxis], into) for image in images)
-        return _from_integers(np.concatenate(list(map(run_one, values))), out)
+    def __call__(self, images: np.ndarray) -> list[np.ndarray]:
+        """The float32 outputs for float32 images."""
+        rows = [self._run(image[np.newaxis]) for image in self.encoded(images)]
+        return [
+            self.decoded(np.concatenate(one), n) for n, one in enumerate(zip(*rows))
+        ]
 
-    return run
+    def only_output(self, images: np.ndarray) -> np.ndarray:
+        """The outputs of a file that has one."""
+        if len(self.names) != 1:
+            raise ValueError(
+                f"A file to run must have one output. {self._path} has "
+                f"{len(self.names)}."
+            )
+        return self(images)[0]
+
+    def encoded(self, images: np.ndarray) -> np.ndarray:
+        """float32 images in the type of the file's input."""
+        self._check(images)
+        scale, zero = self._input["quantization"]
+        if not scale:
+            return images.astype(self._input["dtype"])
+        limits = np.iinfo(self._input["dtype"])
+        rounded = np.rint(images / scale) + zero
+        return rounded.clip(limits.min, limits.max).astype(self._input["dtype"])
+
+    def decoded(self, values: np.ndarray, number: int = 0) -> np.ndarray:
+        """Values of an output, by its number, as float32."""
+        scale, zero = self._outputs[self.names[number]]["quantization"]
+        return (values.astype(np.float32) - zero) * scale if scale else values
+
+    def _run(self, value):
+        if self._signature is not None:
+            outputs = self._signature(**{self._name: value})
+            return [outputs[name] for name in self.names]
+        self._interpreter.set_tensor(self._input["index"], value)
+        self._interpreter.invoke()
+        indices = [self._outputs[name]["index"] for name in self.names]
+        return [self._interpreter.get_tensor(index) for index in indices]
+
+    def _check(self, images):
+        """Raises if LiteRT would resize the input of the file to these images."""
+        shape, given = self._input["shape_signature"][1:], images.shape[1:]
+        sizes_fit = all(size in (-1, own) for size, own in zip(shape, given))
+        if not (len(images) and len(shape) == len(given) and sizes_fit):
+            sizes = ", ".join("any" if size == -1 else str(size) for size in shape)
+            raise ValueError(
+                f"{self._path} takes images of ({sizes}), in a batch of one or more. "
+                f"Received: {images.shape}"
+            )
 
 
-def _check_images(images, details, path):
-    """Raises if LiteRT would resize the input of the file to these images."""
-    shape, given = details["shape_signature"][1:], images.shape[1:]
-    sizes_fit = all(size in (-1, own) for size, own in zip(shape, given))
-    if not (len(images) and len(shape) == len(given) and sizes_fit):
-        sizes = ", ".join("any" if size == -1 else str(size) for size in shape)
-        raise ValueError(
-            f"{path} takes images of ({sizes}), in a batch of one or more. Received: "
-            f"{images.shape}"
-        )
-
-
-def _to_integers(values, details):
-    scale, zero = details["quantization"]
-    if not scale:
-        return values.astype(details["dtype"])
-    limits = np.iinfo(details["dtype"])
-    rounded = np.rint(values / scale) + zero
-    return np.clip(rounded, limits.min, limits.max).astype(details["dtype"])
-
-
-def _from_integers(numbers, details):
-    scale, zero = details["quantization"]
-    return (numbers.astype(np.float32) - zero) * scale if scale else numbers
+def _place(item):
+    """Sorts `output_10` behind `output_2`; other names as texts."""
+    name = item[0].rstrip("0123456789")
+    return name, int(item[0][len(name) :] or 0)

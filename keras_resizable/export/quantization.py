@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import keras
 import numpy as np
 
-from keras_resizable.export.flatbuffer import with_versions
+from keras_resizable.export.flatbuffer import with_uint8, with_versions
 from keras_resizable.subnetworks.calibration import (
     are_unlike,
     batch_norms,
@@ -19,7 +19,7 @@ from keras_resizable.subnetworks.calibration import (
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.keras_graph import layers_of
 
-IO = ("int8", "float32")  # The types of images and outputs of an int8 file.
+IO = ("int8", "uint8", "float32")  # The types of images and outputs of an int8 file.
 
 
 @contextlib.contextmanager
@@ -65,13 +65,18 @@ def _kernels(layer):
 
 
 def quantized(
-    content: bytes, quantize: str, io: str, images: Iterable[np.ndarray]
+    content: bytes,
+    quantize: str,
+    io: str,
+    images: Iterable[np.ndarray],
+    input_range: tuple[float, float] | None = None,
 ) -> bytes:
     """A float32 `.tflite` file with int8 weights; see `to_tflite`.
 
     With `"dynamic"` each convolution quantizes its features as it runs. With `"int8"`
     all features are int8, from the least to the greatest value of each on the images;
-    with `io="float32"`, images, softmax and outputs are float32.
+    images over their whole `input_range`, so that `"uint8"` images are their pixels.
+    With `io="float32"`, images, softmax and outputs are float32.
     """
     recipes = import_extra("litert_quantizer.recipe", "tflite")
     quantizers = import_extra("litert_quantizer.quantizer", "tflite")
@@ -91,14 +96,18 @@ def quantized(
         # It warns of the memory that keeping all features needs.
         warnings.simplefilter("ignore", UserWarning)
         if quantize == "int8":
-            ranges = _ranges(content, quantizer.get_quantization_recipe(), images)
+            recipe = quantizer.get_quantization_recipe()
+            ranges = _ranges(content, recipe, images, input_range)
         result = quantizer.quantize(
             ranges, enable_progress_bar=False, enable_progress_report=False
         )
-    return with_versions(bytes(result.quantized_model))
+    content = bytes(result.quantized_model)
+    if (quantize, io) == ("int8", "uint8"):
+        content = with_uint8(content)
+    return with_versions(content)
 
 
-def _ranges(content, recipe, images):
+def _ranges(content, recipe, images, input_range):
     """The least and the greatest value of each feature, over images.
 
     The quantizer's own ranges are moving averages of each image's, which cut off
@@ -108,7 +117,8 @@ def _ranges(content, recipe, images):
     managers = import_extra("litert_quantizer.recipe_manager", "tflite")
     updates = import_extra("litert_quantizer.utils.qsv_utils", "tflite")
     litert = import_extra("ai_edge_litert.interpreter", "tflite")
-    signatures = litert.Interpreter(model_content=content).get_signature_list()
+    interpreter = litert.Interpreter(model_content=content)
+    signatures = interpreter.get_signature_list()
     ((signature, tensors),) = signatures.items()
     (name,) = tensors["inputs"]
     samples = [{name: image} for image in images]
@@ -116,4 +126,10 @@ def _ranges(content, recipe, images):
     manager.load_quantization_recipe(recipe)
     calibrator = calibrators.Calibrator(content, qsv_update_func=updates.min_max_update)
     calibrator.calibrate({signature: samples}, manager)
-    return calibrator.get_model_qsvs()
+    ranges = calibrator.get_model_qsvs()
+    if input_range is not None:
+        (inputs,) = interpreter.get_input_details()
+        of_images = ranges[inputs["name"]]
+        for name, value in zip(("min", "max"), input_range):
+            of_images[name] = np.full_like(of_images[name], value)
+    return ranges

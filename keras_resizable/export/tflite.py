@@ -8,7 +8,7 @@ import os
 import pathlib
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -65,6 +65,8 @@ def to_tflite(
     calibrate_with: Batches | None = None,
     evaluate_with: Batches | None = None,
     max_loss: float = 0.02,
+    labels: Sequence[str] | None = None,
+    input_range: tuple[float, float] | None = None,
     metadata: dict[str, Any] | None = None,
     reference: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> TFLiteFile:
@@ -78,7 +80,10 @@ def to_tflite(
     | `"none"` | float32 | float32 |
     | `"float16"` | float16, half the size | float32 |
     | `"dynamic"` | int8 per channel, a quarter | float32 |
-    | `"int8"` | int8 per channel, a quarter | int8; with `io="float32"` only inside |
+    | `"int8"` | int8 per channel, a quarter | int8; inputs and outputs as in `io` |
+
+    With `labels` and `input_range` the file has TFLite's standard metadata, so that
+    MediaPipe's ImageClassifier runs it, unless it takes int8.
 
     With images to evaluate (`evaluate_with`), the file may lose at most `max_loss`
     accuracy or, if they have no labels, agreement with Keras. Without such images,
@@ -90,10 +95,11 @@ def to_tflite(
             output, such as a sub-network.
         path: Path of a `.tflite` file. An existing one is replaced.
         quantize: See above.
-        io: Input and output type of an `"int8"` file: `"int8"` for microcontrollers and
-            accelerators, or `"float32"` for browsers. For many classes use `"float32"`,
-            or a model with logits: int8 probabilities have steps of 1/256, so that many
-            are equal, even among the first five.
+        io: Input and output type of an `"int8"` file: `"uint8"`, the pixels of images,
+            for MediaPipe, Android and cameras; `"int8"` for microcontrollers and
+            accelerators; or `"float32"` for browsers. For many classes use `"float32"`,
+            or a model with logits: probabilities in 8 bits have steps of 1/256, so that
+            many are equal, even among the first five.
         calibrate_with: `tf.data.Dataset` of batches of images, alone or followed by
             targets; or images as one array. `"int8"` estimates the ranges of features
             on the first 100, and with `"dynamic"`, too, they correct batch statistics
@@ -105,8 +111,12 @@ def to_tflite(
         max_loss: Top-1 that a file may lose to Keras, such as 0.02 for two points, with
             95 % confidence; without labels, the share of other answers. A warning tells
             if the images are too few for that.
-        metadata: Dictionary for JSON, which `read_metadata` returns. For one output of
-            two classes, `"outputs"` may be `"probabilities"` or `"logits"`.
+        labels: Names of the classes in order.
+        input_range: The model's input values for pixels 0 and 255, such as (-1, 1) or
+            (0, 255). `labels` and `io="uint8"` need it.
+        metadata: Dictionary for JSON, which `read_metadata` returns with the labels and
+            the range. For one output of two classes, `"outputs"` may be
+            `"probabilities"` or `"logits"`.
         reference: Callable from images to the outputs to compare with, such as the
             super-network that the model was cut out of; by default the model.
 
@@ -129,18 +139,21 @@ def to_tflite(
     21
     """
     path = with_suffix(path, ".tflite")
-    check_options(quantize, io, calibrate_with, max_loss, metadata)
+    check_options(quantize, io, calibrate_with, max_loss, input_range, metadata)
     _check_model(model)
+    if labels is not None:
+        labels = _checked_labels(labels, model, input_range)
     import_extra("ai_edge_litert", "tflite")  # Before the work.
     if evaluate_with is not None:
         batches = evaluation_batches(evaluate_with, model, "evaluate_with")
         num_outputs = Classifier(model).num_outputs
         if not are_images_alone(batches):
-            for _, labels in batches.take(1):
-                check_labels(labels, num_outputs)
+            for _, batch_labels in batches.take(1):
+                check_labels(batch_labels, num_outputs)
         evaluate_with = batches
     about = _about(model) | kind_of_outputs(model) | (metadata or {})
     about |= {"quantize": quantize} | ({"io": io} if quantize == "int8" else {})
+    about |= described(labels, input_range)
     reference = reference or functools.partial(model, training=False)
     tolerance = max(_TOLERANCE[quantize], tolerance_of(model))
     model = float32_twin(model)
@@ -152,7 +165,7 @@ def to_tflite(
             seen = None if calibrate_with is None else np.concatenate(images)
             with on_int8_grid(model, seen):
                 content = _converted(model)
-            content = quantized(content, quantize, io, images)
+            content = quantized(content, quantize, io, images, input_range)
         else:
             content = _converted(model, quantize)
         temporary.write_bytes(with_metadata(content, about))
@@ -173,6 +186,7 @@ def check_options(
     io: str,
     calibrate_with: Batches | None,
     max_loss: float,
+    input_range: tuple[float, float] | None,
     metadata: dict[str, Any] | None,
 ) -> None:
     """Raises if these options of `to_tflite` are not valid."""
@@ -184,6 +198,52 @@ def check_options(
         raise ValueError(
             "int8 needs `calibrate_with`: images to estimate the ranges of features."
         )
+    if input_range is not None:
+        low, high = input_range
+        if not low < high:
+            raise ValueError(
+                "`input_range` must be the input values for pixels 0 and 255, the "
+                f"smaller first. Received: input_range={input_range!r}"
+            )
+    elif (quantize, io) == ("int8", "uint8"):
+        raise ValueError(
+            "`io='uint8'` takes the pixels of images and needs `input_range`, the "
+            "model's input values for pixels 0 and 255, such as (-1, 1)."
+        )
+
+
+def _checked_labels(labels, model, input_range):
+    """The names of the classes as a list; raises if they do not fit the model."""
+    labels = list(labels)
+    if input_range is None:
+        raise ValueError(
+            "`labels` need `input_range`, the model's input values for pixels 0 and "
+            "255, such as (-1, 1): without it no client can prepare an image."
+        )
+    num_outputs = model.output_shape[-1]
+    num_classes = 2 if num_outputs == 1 else num_outputs
+    if len(labels) != num_classes:
+        raise ValueError(
+            f"`labels` must name the {num_classes} classes of the model. Received "
+            f"{len(labels)}: {labels[:3]}"
+        )
+    for label in labels:
+        if not isinstance(label, str) or len(label.splitlines()) != 1:
+            raise ValueError(f"`labels` must be texts of one line. Received: {label!r}")
+        label.encode()
+    return labels
+
+
+def described(
+    labels: Sequence[str] | None, input_range: tuple[float, float] | None
+) -> dict[str, Any]:
+    """The metadata of a file that tell of its images and labels."""
+    about: dict[str, Any] = {}
+    if labels is not None:
+        about["labels"] = list(labels)
+    if input_range is not None:
+        about["input_range"] = [float(value) for value in input_range]
+    return about
 
 
 def _check_model(model):
@@ -269,7 +329,7 @@ def _check_accuracy(accuracy, max_loss, name, metadata):
     lost = "agreement" if accuracy.top1 is None else "accuracy"
     if accuracy.loses(max_loss):
         others = "a `quantize` of less loss, such as 'float16'"
-        if metadata.get("io") == "int8" and accuracy.ties:
+        if metadata.get("io") in ("int8", "uint8") and accuracy.ties:
             others = f"io='float32', which does not round probabilities; {others}"
         raise ValueError(
             f"The file loses more than {100 * max_loss:g} points of {lost}: "
@@ -303,7 +363,7 @@ def _check_outputs(reference, path, images, tolerance):
 def suffix_of(quantize: str, io: str = "int8") -> str:
     """The suffix of file names and latency columns, such as `_int8_float32`."""
     suffix = "" if quantize == "none" else f"_{quantize}"
-    return f"{suffix}_float32" if (quantize, io) == ("int8", "float32") else suffix
+    return f"{suffix}_{io}" if quantize == "int8" != io else suffix
 
 
 def file_name(

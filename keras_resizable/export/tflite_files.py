@@ -3,13 +3,18 @@
 import json
 import os
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from keras_resizable.export.accuracy import FileAccuracy, kind_of_outputs
 from keras_resizable.export.flatbuffer import read_metadata
 from keras_resizable.export.interpreters import open_tflite
-from keras_resizable.export.tflite import check_options, file_name, to_tflite
+from keras_resizable.export.tflite import (
+    check_options,
+    described,
+    file_name,
+    to_tflite,
+)
 from keras_resizable.export.tflite_file import TFLiteFile
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import ConfigLike
@@ -33,6 +38,8 @@ def to_tflite_files(
     calibrate_with: Batches | None = None,
     evaluate_with: Batches | None = None,
     max_loss: float = 0.02,
+    labels: Sequence[str] | None = None,
+    input_range: tuple[float, float] | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> Iterator[TFLiteFile]:
     """Converts sub-networks to TFLite, one after the other.
@@ -51,6 +58,8 @@ def to_tflite_files(
             batch statistics with; then used as in `to_tflite`.
         evaluate_with: As in `to_tflite`.
         max_loss: As in `to_tflite`.
+        labels: As in `to_tflite`.
+        input_range: As in `to_tflite`.
         metadata: As in `to_tflite`. Each file's also holds the configuration, the scale
             factors, and digests of the network's weights and of the data.
 
@@ -61,7 +70,7 @@ def to_tflite_files(
     Raises:
         As `to_tflite`; `ValueError` for an invalid configuration.
     """
-    check_options(quantize, io, calibrate_with, max_loss, metadata)
+    check_options(quantize, io, calibrate_with, max_loss, input_range, metadata)
     space = network.space
     selected = space.select(configs)
     if calibrate_with is not None:
@@ -71,6 +80,7 @@ def to_tflite_files(
     of_all = {
         **kind_of_outputs(network),
         **(metadata or {}),
+        **described(labels, input_range),
         "scales": list(space.scales),
         "network": digest_of_network(network),
         "calibration": digest_of_data(calibrate_with),
@@ -97,6 +107,8 @@ def to_tflite_files(
             calibrate_with=calibrate_with,
             evaluate_with=evaluate_with,
             max_loss=max_loss,
+            labels=labels,
+            input_range=input_range,
             metadata=written,
             reference=as_super_network(network.parts, config, cut),
         )

@@ -290,7 +290,8 @@ def photo_cascade(tmp_path_factory):
         path,
         calibrate_with=images,
         quantize="none",
-        metadata={"labels": ["a", "b", "c"], "input_range": [-1.0, 1.0]},
+        labels=["a", "b", "c"],
+        input_range=(-1.0, 1.0),
     )
     return cascade, path, paths, images
 

@@ -18,7 +18,7 @@ from playwright.sync_api import sync_playwright
 
 from keras_resizable.devices import Browser, browser, litert_js
 from keras_resizable.errors import DeviceError
-from keras_resizable.export import run_tflite, to_bundle, to_tflite, to_tflite_files
+from keras_resizable.export import run_tflite, to_bundle, to_tflite_files
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LATENCIES = {
@@ -38,7 +38,7 @@ def images():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, images):
-    """Files of two sub-networks, their bundle, and one of them that takes int8."""
+    """Files of two sub-networks, their bundle, and one of them that takes integers."""
     folder = tmp_path_factory.mktemp("browser")
     network = convolutions(
         (16, 32, 32, 32),
@@ -53,10 +53,19 @@ def folder(tmp_path_factory, images):
     to_bundle(paths, folder / "bundle.tflite")
     for config, path in zip(configs, paths):
         path.rename(folder / f"{config}.tflite")
-    model = network.sub_network(configs[-1], calibrate_with=images[:50])
-    to_tflite(
-        model, folder / "int8.tflite", quantize="int8", calibrate_with=images[:20]
-    )
+    for io in ("int8", "uint8"):
+        files = to_tflite_files(
+            network,
+            configs,
+            folder,
+            quantize="int8",
+            io=io,
+            calibrate_with=images[:50],
+            input_range=(0, 1),
+        )
+        paths = [file.path for file in files]
+        to_bundle(paths, folder / f"bundle_{io}.tflite")
+        paths[-1].rename(folder / f"{io}.tflite")
     return folder
 
 
@@ -107,14 +116,19 @@ def test_chromium_is_a_device(folder, images, tmp_path):
             here = run_tflite(path, images)
             np.testing.assert_allclose(answers, here, atol=1e-4)
             assert (answers.argmax(axis=-1) == here.argmax(axis=-1)).all()
-        with pytest.raises(DeviceError, match="int8.tflite: .*--io=float32") as error:
+        whole = folder / "uint8.tflite"
+        (result,) = device.measure([whole], runs=3)
+        assert result["median_ms"] > 0
+        answers = device.outputs(whole, images)
+        np.testing.assert_allclose(answers, run_tflite(whole, images), atol=1 / 256)
+        with pytest.raises(DeviceError, match="int8.tflite: .*--io=uint8") as error:
             device.measure([paths[1], folder / "int8.tflite"], runs=3)
         assert len(error.value.results) == 1
 
 
 @pytest.mark.usefixtures("litertjs")
 def test_a_bundle_keeps_a_frame_time_on_the_page(folder, images):
-    path = folder / "bundle.tflite"
+    path = folder / "bundle_uint8.tflite"
     device = Browser(timeout_s=30)
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(

@@ -193,12 +193,12 @@ def test_images_that_are_none_are_named_before_the_work(
 
 def test_files_say_what_they_are(small_model, tmp_path):
     path = tmp_path / "model.tflite"
-    to_tflite(small_model, path, metadata={"labels": ["a", "ü"]})
+    to_tflite(small_model, path, metadata={"note": ["a", "ü"]})
     assert read_metadata(path) == {
         "name": "small",
         "version": keras_resizable.__version__,
         "quantize": "none",
-        "labels": ["a", "ü"],
+        "note": ["a", "ü"],
     }
     model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
     assert model.description == b"keras_resizable file, see the metadata"
@@ -253,7 +253,7 @@ def test_sub_networks_convert_one_after_the_other(
     # What is damaged, or of other settings or weights, is converted again.
     path.write_bytes(path.read_bytes()[:-1])
     assert [file.difference is None for file in convert()] == [True, False]
-    for options in ({"metadata": {"labels": ["a"]}}, {"calibrate_with": calibration}):
+    for options in ({"metadata": {"note": "a"}}, {"calibrate_with": calibration}):
         (file,) = convert(configs[:1], **options)
         assert file.difference is not None
     network.head.weights[0].assign_add(tf.ones_like(network.head.weights[0]))
@@ -424,6 +424,7 @@ def files_of_all_kinds(tmp_path_factory):
         ("float16", "int8"),
         ("dynamic", "int8"),
         ("int8", "int8"),
+        ("int8", "uint8"),
         ("int8", "float32"),
     ):
         path = folder / f"{quantize}_{io}.tflite"
@@ -433,6 +434,8 @@ def files_of_all_kinds(tmp_path_factory):
             quantize,
             io=io,
             calibrate_with=images,
+            labels=list("abcde"),
+            input_range=(0, 1),
             metadata={"signature": f"{quantize}_{io}"},
         )
         paths[quantize, io] = path
@@ -499,7 +502,8 @@ for path in sys.argv[2:]:
     for image in np.load(sys.argv[1]):
         values, (scale, zero) = image[None], into["quantization"]
         if scale:
-            values = np.clip(np.rint(values / scale + zero), -128, 127)
+            limits = np.iinfo(into["dtype"])
+            values = np.rint(values / scale + zero).clip(limits.min, limits.max)
         interpreter.set_tensor(into["index"], values.astype(into["dtype"]))
         interpreter.invoke()
         answer = interpreter.get_tensor(out["index"])

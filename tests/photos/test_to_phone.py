@@ -138,7 +138,7 @@ def test_photos_become_files_and_what_is_done_is_not_done_again(
     report = (done / "report.html").read_text()
     assert "Files" in report and "source_int8.tflite" in report
     metadata = export.read_metadata(done / files["file"][0])
-    assert metadata["labels"] == sorted(COLORS)
+    assert metadata["labels"] == sorted(COLORS) and metadata["io"] == "uint8"
     assert (done / "labels.txt").read_text().splitlines() == sorted(COLORS)
     assert metadata["center_crop"] is None  # Of small images all is seen.
     assert metadata["accuracy"]["commonest_share"] == 1 / 3
@@ -311,7 +311,7 @@ def test_what_cannot_be_is_told_before_training(folder, tmp_path, monkeypatch):
             "flops of at most 1000. The nearest is",
         ),
         ({"model": "no.keras"}, FileNotFoundError, "no.keras"),
-        ({"io": "uint8"}, ValueError, "io.*'int8' or 'float32'.*'uint8'"),
+        ({"io": "int4"}, ValueError, "io.*'uint8' or 'float32'.*'int4'"),
         ({"epochs": 0}, ValueError, "epochs.* greater than 0.*input_value=0"),
         ({"epochs": 1.5}, ValueError, "epochs.* valid integer.*=1.5"),
         ({"model": Path("mine.h5")}, ValueError, "model='mine.h5'"),
@@ -332,13 +332,14 @@ def test_what_cannot_be_is_told_before_training(folder, tmp_path, monkeypatch):
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_browser_takes_no_int8_images(folder, tmp_path):
+def test_a_browser_takes_no_int8(folder, tmp_path):
     browser = object.__new__(devices.Browser)  # Not opened.
-    with pytest.raises(ValueError, match="--io=float32"):
-        photos.to_phone(make_job(folder), device=browser, root=tmp_path)
+    with pytest.raises(ValueError, match="--io=uint8"):
+        photos.to_phone(make_job(folder, io="int8"), device=browser, root=tmp_path)
     arguments = (f"--images={folder / 'photos'}", "--device=browser", "--dry_run")
+    arguments += ("--io=int8",)
     result = processes.run(ROOT / "train/photos.py", *arguments, folder=tmp_path)
-    assert result.returncode == 1 and "--io=float32" in result.stderr
+    assert result.returncode == 1 and "--io=uint8" in result.stderr
     assert not any(tmp_path.iterdir())
 
 
@@ -577,12 +578,11 @@ def classified(tmp_path_factory):
         model,
         path,
         "int8",
+        io="uint8",
         calibrate_with=batches,
-        metadata={
-            "labels": list(images.class_names),
-            "input_range": [-1.0, 1.0],
-            "center_crop": 0.875,
-        },
+        labels=images.class_names,
+        input_range=(-1.0, 1.0),
+        metadata={"center_crop": 0.875},
     )
     return folder, path, test
 

@@ -43,7 +43,8 @@ async function load(threads) {
 function input(details, data) {
   const shape = Array.from(details.shape);
   const size = shape.reduce((one, other) => one * other, 1);
-  const array = data ?? ARRAYS[details.dtype].from({length: size}, (_, n) => n * 37 % 255);
+  const kind = ARRAYS[details.dtype];
+  const array = data ? new kind(data) : kind.from({length: size}, (_, n) => n * 37 % 255);
   return new runtime.Tensor(array, shape);
 }
 
@@ -83,8 +84,8 @@ async function time(job, runner, initMs) {
 }
 
 async function answers(job, runner) {
-  const images = new Float32Array(await get('images', 'bytes'));
   const [details] = runner.getInputDetails();
+  const images = new ARRAYS[details.dtype](await get('images', 'bytes'));
   const size = images.length / job.count;
   const outputs = [];
   for (let n = 0; n < job.count; n++) {

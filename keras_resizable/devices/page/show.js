@@ -55,7 +55,7 @@ export function area(width, height, crop) {
   return [Math.trunc((width - side) / 2), Math.trunc((height - side) / 2), side, side];
 }
 
-// Pixels as the file takes them, in gray or in colours.
+// Pixels as the file takes them, in gray or in colours, from `low` to `high`.
 function pixels(context, [, height, width, channels], [low, high]) {
   const {data} = context.getImageData(0, 0, width, height);
   const values = new Float32Array(height * width * channels);
@@ -98,7 +98,8 @@ export async function show(job, model, input, call, isOver) {
   element('show').hidden = false;
   for (let frame = 0; !isOver(); frame++) {
     shown.draw(context, canvas.width, canvas.height, frame);
-    const tensor = input(details, pixels(context, shape, job.range));
+    const range = details.dtype === 'uint8' ? [0, 255] : job.range;
+    const tensor = input(details, pixels(context, shape, range));
     const level = controller.level;
     const start = performance.now();
     const scores = await call(runners[level], [tensor], true);

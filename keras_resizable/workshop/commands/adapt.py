@@ -123,6 +123,6 @@ def main(argv):
             path,
             calibrate_with=run.calibration(),
             quantize=FLAGS.quantize,
-            metadata=run.preprocessing() | {"labels": run.labels()},
+            **run.export_options(),
         )
         say(f"Wrote {path}")

@@ -51,7 +51,10 @@ flags.DEFINE_enum(
     "int8: all in int8 (default with --bundle).",
 )
 flags.DEFINE_enum(
-    "io", "int8", IO, "Input and output type of int8 files; browsers: float32."
+    "io",
+    "int8",
+    IO,
+    "Input and output type of int8 files. MediaPipe: uint8; browsers: float32.",
 )
 flags.DEFINE_bool("bundle", False, "Write one file with a signature per sub-network.")
 flags.DEFINE_bool("evaluate", True, "Run each file on labelled images.")
@@ -76,14 +79,10 @@ def choose_configs(network):
 
 def options_of(run, quantize):
     """Options for the conversion, from the flags and the run's kept images."""
-    metadata: dict[str, Any] = {}
-    if run.has_settings():  # These describe the training images.
-        metadata |= run.preprocessing()
-    labels = run.labels()
-    if labels is not None:
-        metadata["labels"] = labels
     options: dict[str, Any] = {"quantize": quantize, "io": FLAGS.io}
-    options |= {"metadata": metadata, "max_loss": FLAGS.max_loss}
+    options["max_loss"] = FLAGS.max_loss
+    if run.has_settings():  # These describe the training images.
+        options |= run.export_options()
     if run.has_calibration():
         options["calibrate_with"] = run.calibration()
     else:
@@ -147,8 +146,7 @@ def convert_sub_network(model, run, output, options):
     is_of_run = pathlib.Path(FLAGS.model).name == SUB_NETWORK and run.has_settings()
     config = run.settings.get("config") if is_of_run else None
     if config is not None:
-        of_it = {"config": ",".join(map(str, config))}
-        options = options | {"metadata": options["metadata"] | of_it}
+        options["metadata"]["config"] = ",".join(map(str, config))
     file = export.to_tflite(model, output, **options)
     say(f"{output.name}: {file.size_bytes / 1e6:.2f} MB")
     print_result(file)

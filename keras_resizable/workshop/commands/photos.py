@@ -123,7 +123,10 @@ def main(argv):
             f"{row['flops'] / 1e6:9.1f} {latency:6.2f} ms "
             f"{row['size_bytes'] / 1e6:6.2f} MB   {row['config'] or 'the whole model'}"
         )
-    say("\nThe files take pixels from -1 to 1, whatever the model took.")
+    if FLAGS.io == "uint8":
+        say("\nThe files take the pixels of RGB images, from 0 to 255.")
+    else:
+        say("\nThe files take pixels from -1 to 1, whatever the model took.")
     if FLAGS.io == "int8":
         say("As int8 these are round(pixel / scale + zero_point), both in the file.")
     for note in result.notes:

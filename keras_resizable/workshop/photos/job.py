@@ -72,8 +72,8 @@ class Job:
     min_top1: Annotated[Share | None, OrNone] = None
     """Minimum accuracy on the validation photos, from 0 to 1; without labels, minimum
     agreement with the model."""
-    io: Literal["int8", "float32"] = "int8"
-    """Input and output type of the int8 files: int8 or float32."""
+    io: Literal["int8", "uint8", "float32"] = "uint8"
+    """Input and output type of the int8 files: uint8, int8 or float32."""
     max_loss: Fraction = 0.02
     """Accuracy that an int8 file may lose, from 0 to 1."""
     head_epochs: Annotated[NonNegativeInt | None, OrNone] = None
@@ -136,8 +136,7 @@ class Job:
         """Raises a `ValueError` if browsers cannot run the files."""
         if self.io == "int8":
             raise ValueError(
-                "Browsers take float32 images, also for files that are int8 inside: "
-                "io='float32' (--io=float32)."
+                "Browsers run no file that takes int8: use io='uint8' (--io=uint8)."
             )
 
 

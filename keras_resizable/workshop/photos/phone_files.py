@@ -57,31 +57,21 @@ def write_files(
         ValueError: If the file of the chosen sub-network loses too much accuracy.
     """
     network, config = choice.network, choice.config
-    options: dict[str, Any] = material.file_options | {
-        "calibrate_with": run.calibration(),
-        "evaluate_with": run.evaluation(),
-    }
-    about = run.preprocessing() | {"labels": run.labels()}
+    options: dict[str, Any] = material.file_options | run.export_options()
+    options["calibrate_with"] = run.calibration()
+    options["evaluate_with"] = run.evaluation()
     new = folder / "new"
     path = new / f"{network.name}_{config.key}_int8.tflite"
     _LOG.info("Writing int8 files")
-    file = export.to_tflite(
-        tuned,
-        path,
-        metadata=about | {"config": str(config)},
-        **options,
-    )
+    of_tuned = options["metadata"] | {"config": str(config)}
+    file = export.to_tflite(tuned, path, **options | {"metadata": of_tuned})
     _LOG.info(f"{path.name}: {file.accuracy}")
     made = [Made(path, None, config, tuned)]
     parts: dict[Configuration, pathlib.Path] = {}
     for neighbour in choice.neighbours:
         try:
             (file,) = export.to_tflite_files(
-                network,
-                [neighbour],
-                folder / "bundle",
-                metadata=about,
-                **options,
+                network, [neighbour], folder / "bundle", **options
             )
             parts[neighbour] = file.path
         except ValueError as error:
@@ -99,7 +89,7 @@ def write_files(
     if source is not None:
         whole, path = load_model(source), new / "source_int8.tflite"
         try:
-            export.to_tflite(whole, path, metadata=about, **options | {"max_loss": 1.0})
+            export.to_tflite(whole, path, **options | {"max_loss": 1.0})
             made.append(Made(path, None, None, whole))
         except ValueError as error:
             _LOG.info(f"No file of the whole model, to compare with: {error}")

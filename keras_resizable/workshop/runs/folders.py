@@ -10,6 +10,7 @@ from typing import Any
 
 import filelock
 
+from keras_resizable.export.standard_metadata import lines_of
 from keras_resizable.utils.extras import version_of
 from keras_resizable.utils.files import reading, replacing
 
@@ -138,8 +139,7 @@ def write_labels(names: Iterable[str], folder: str | os.PathLike) -> None:
 def write_label_lines(names: Iterable[str], path: str | os.PathLike) -> None:
     """Writes the names of the classes in order, a line each, for apps."""
     with replacing(path) as temporary:
-        lines = [" ".join(name.split()) for name in names]
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        temporary.write_text(lines_of(names), encoding="utf-8")
 
 
 def read_labels(folder: str | os.PathLike) -> list[str] | None:

@@ -245,16 +245,20 @@ class Run:
             )
         return search.Table.load(self.table_path)
 
-    def preprocessing(self) -> dict[str, Any]:
-        """The preprocessing of photos, for the metadata of files.
+    def export_options(self) -> dict[str, Any]:
+        """What its images and classes are, as options of `export.to_tflite`.
 
         Returns:
-            A dictionary: `input_range`, the input values for pixels 0 and 255; and
-            `center_crop`, the side of the central square to use as a fraction of the
-            photo's shorter side, or None for the whole photo.
+            A dictionary: `labels`; `input_range`; and `metadata` with `center_crop`,
+            the side of the central square to use as a fraction of the photo's shorter
+            side, or None for the whole photo.
         """
-        has_crop = has_center_crop(self.recipe)
-        return {"input_range": [-1.0, 1.0], "center_crop": CENTER if has_crop else None}
+        has_crop, labels = has_center_crop(self.recipe), self.labels()
+        return {
+            "labels": labels and [" ".join(label.split()) for label in labels],
+            "input_range": (-1.0, 1.0),
+            "metadata": {"center_crop": CENTER if has_crop else None},
+        }
 
     def labels(self) -> list[str] | None:
         """The names of the classes; None if unknown."""
