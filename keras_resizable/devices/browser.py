@@ -35,7 +35,8 @@ class Browser:
     measure, at an address with a secret part; answers are read as numbers. The runtime
     comes from npm once (https://ai.google.dev/edge/litert/web).
 
-    Files must take float32 or uint8, not int8: `to_tflite(quantize="int8", io="uint8")`.
+    Files must take float32 or uint8, not int8: for a file that is int8 inside,
+    `to_tflite(quantize="int8", io="uint8")`.
 
     Args:
         name: Name of the device in tables; by default the browser's own.

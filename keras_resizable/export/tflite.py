@@ -1,6 +1,7 @@
 """Writing `.tflite` files, and checking them."""
 
 import contextlib
+import dataclasses
 import functools
 import itertools
 import json
@@ -15,9 +16,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resizable.export.accuracy import evaluate_tflite, kind_of_outputs
+from keras_resizable.export.accuracy import (
+    OUTPUTS,
+    PROBABILITIES,
+    evaluate_tflite,
+    kind_of_outputs,
+)
+from keras_resizable.export.comparison import compare_tflite, named_outputs
 from keras_resizable.export.flatbuffer import with_metadata
-from keras_resizable.export.interpreters import run_tflite
 from keras_resizable.export.precision import (
     float32_twin,
     tolerance_of,
@@ -41,7 +47,7 @@ from keras_resizable.utils.batches import (
 from keras_resizable.utils.classifier_outputs import (
     Classifier,
     check_labels,
-    only_output,
+    is_regression_loss,
 )
 from keras_resizable.utils.extras import import_extra, version_of
 from keras_resizable.utils.files import replacing
@@ -86,13 +92,14 @@ def to_tflite(
     MediaPipe's ImageClassifier runs it, unless it takes int8.
 
     With images to evaluate (`evaluate_with`), the file may lose at most `max_loss`
-    accuracy or, if they have no labels, agreement with Keras. Without such images,
-    outputs may differ by a share of the largest: 1e-4 in
-    float32, 0.3 in int8, which guarantees little for a classifier.
+    accuracy or, if they have no labels, agreement with Keras. Of a model that does not
+    classify images, each output may lose that share of its answers, one for each pixel,
+    or of its variance. Without such images, outputs may differ by a share of the
+    largest: 1e-4 in float32, 0.3 in int8, which guarantees little for a classifier.
 
     Args:
-        model: A `keras.Model` of stock layers with a fixed input shape and one
-            output, such as a sub-network.
+        model: A `keras.Model` of stock layers with one input of a fixed shape, such as
+            a sub-network.
         path: Path of a `.tflite` file. An existing one is replaced.
         quantize: See above.
         io: Input and output type of an `"int8"` file: `"uint8"`, the pixels of images,
@@ -106,8 +113,8 @@ def to_tflite(
             for the rounding of kernels. The outputs are compared on them, or on noise
             without them.
         evaluate_with: `tf.data.Dataset` of batches of images and labels, or both as a
-            tuple of arrays, for a classifier. Without labels the file must give the
-            answers of Keras.
+            tuple of arrays, for a classifier. Images without labels are for any model:
+            the file must give the answers of Keras.
         max_loss: Top-1 that a file may lose to Keras, such as 0.02 for two points, with
             95 % confidence; without labels, the share of other answers. A warning tells
             if the images are too few for that.
@@ -124,8 +131,8 @@ def to_tflite(
         A `TFLiteFile`, with the accuracy in its metadata.
 
     Raises:
-        ValueError: If an argument is not valid, the model has several inputs or outputs
-            or takes images of any size, or the file loses too much.
+        ValueError: If an argument is not valid, the model has several inputs or takes
+            images of any size, or the file loses too much.
         TypeError: If JSON cannot hold the metadata.
         OSError: If the folder cannot be written.
 
@@ -144,10 +151,11 @@ def to_tflite(
     if labels is not None:
         labels = _checked_labels(labels, model, input_range)
     import_extra("ai_edge_litert", "tflite")  # Before the work.
+    is_classifier = _is_classifier(model)
     if evaluate_with is not None:
         batches = evaluation_batches(evaluate_with, model, "evaluate_with")
-        num_outputs = Classifier(model).num_outputs
         if not are_images_alone(batches):
+            is_classifier, num_outputs = True, Classifier(model).num_outputs
             for _, batch_labels in batches.take(1):
                 check_labels(batch_labels, num_outputs)
         evaluate_with = batches
@@ -170,14 +178,22 @@ def to_tflite(
             content = _converted(model, quantize)
         temporary.write_bytes(with_metadata(content, about))
         if evaluate_with is not None:
-            accuracy = evaluate_tflite(temporary, evaluate_with, compare_with=reference)
-            _check_accuracy(accuracy, max_loss, path.name, about)
-            about["accuracy"] = accuracy.as_metadata()
+            if is_classifier:
+                accuracy = evaluate_tflite(
+                    temporary, evaluate_with, compare_with=reference
+                )
+                _check_accuracy(accuracy, max_loss, path.name, about)
+                about["accuracy"] = accuracy.as_metadata()
+            else:
+                compared = compare_tflite(temporary, reference, evaluate_with)
+                _check_losses(compared, max_loss)
+                about["comparison"] = list(map(dataclasses.asdict, compared))
             temporary.write_bytes(with_metadata(content, about))
             if is_quantized:
-                tolerance = np.inf  # Accuracy is the better check.
-        checked = images[:_CHECKED_IMAGES]
-        difference = _check_outputs(reference, temporary, checked, tolerance)
+                tolerance = np.inf  # The check above is the better one.
+        checked = np.concatenate(images[:_CHECKED_IMAGES])
+        compared = compare_tflite(temporary, reference, checked)
+        difference = _check_differences(compared, tolerance)
     return TFLiteFile(path, difference)
 
 
@@ -220,7 +236,7 @@ def _checked_labels(labels, model, input_range):
             "`labels` need `input_range`, the model's input values for pixels 0 and "
             "255, such as (-1, 1): without it no client can prepare an image."
         )
-    num_outputs = model.output_shape[-1]
+    num_outputs = model.outputs[0].shape[-1]
     num_classes = 2 if num_outputs == 1 else num_outputs
     if len(labels) != num_classes:
         raise ValueError(
@@ -247,17 +263,24 @@ def described(
 
 
 def _check_model(model):
-    """Raises if a model has not one input of a fixed size and one output."""
+    """Raises if a model has not one input of a fixed size."""
     is_ours = isinstance(model, ResizableNetwork)
     if not is_ours:
         require_graph(model)
-    if is_ours or len(model.inputs) != 1 or len(model.outputs) != 1:
+    if is_ours or len(model.inputs) != 1:
         raise ValueError(
-            "`model` must be a keras.Model of one input and one output, such as "
-            "`network.sub_network(config)`, or one for each output of a model. "
-            f"Received: model={model!r}"
+            "`model` must be a keras.Model of one input, such as "
+            f"`network.sub_network(config)`. Received: model={model!r}"
         )
     require_fixed_size(model.input_shape)
+
+
+def _is_classifier(model):
+    """Whether outputs are classes rather than maps or quantities, if nobody says."""
+    shapes = [tuple(output.shape) for output in model.outputs]
+    if [len(shape) for shape in shapes] != [2] or is_regression_loss(model):
+        return False
+    return shapes[0][-1] > 1 or kind_of_outputs(model) == {OUTPUTS: PROBABILITIES}
 
 
 def convert(model: keras.Model, path: str | os.PathLike) -> None:
@@ -275,13 +298,14 @@ def _converted(model, quantize="none"):
     ]
 
     # Named as `keras.Model.export` names inputs.
+    # Outputs as a dictionary, so that they keep their names.
     @tf.function(
         input_signature=[tf.TensorSpec((1, *inputs.shape[1:]), inputs.dtype, "args_0")],
         autograph=False,
     )
     def run(images):
         with keras.StatelessScope(weights):
-            return model(images, training=False)
+            return named_outputs(model(images, training=False))
 
     with tempfile.TemporaryDirectory() as folder, _quiet():
         tf.saved_model.save(tf.Module(), folder, run.get_concrete_function())
@@ -343,21 +367,26 @@ def _check_accuracy(accuracy, max_loss, name, metadata):
         )
 
 
-def _check_outputs(reference, path, images, tolerance):
-    """The difference of the outputs from Keras's; raises beyond the tolerance."""
-    images = np.concatenate(images)
-    expected = only_output(reference(tf.constant(images)))
-    expected = tf.cast(expected, tf.float32).numpy()
-    outputs = run_tflite(path, images)
-    largest = np.abs(expected).max()
-    differences = np.abs(outputs - expected).reshape(len(images), -1).max(axis=1)
-    difference = float(differences.mean() / (largest or 1))
-    if not difference <= tolerance:
-        raise ValueError(
-            f"The converted model is off by {difference:.2g} of outputs of up to "
-            f"{largest:.2g}, more than {tolerance:.2g}."
-        )
-    return difference
+def _check_losses(comparisons, max_loss):
+    """Raises for an output of a file that loses too much."""
+    for output in comparisons:
+        if not output.loss <= max_loss:
+            raise ValueError(
+                f"The file is too far from its model: {output}. Convert with a "
+                "`quantize` of less loss, such as 'float16'; or raise `max_loss`, "
+                f"{max_loss:g}."
+            )
+
+
+def _check_differences(comparisons, tolerance):
+    """The largest difference of an output; raises beyond the tolerance."""
+    for output in comparisons:
+        if not output.difference <= tolerance:
+            raise ValueError(
+                f"The converted model is not the model: {output}, more than "
+                f"{tolerance:.2g}."
+            )
+    return max(output.difference for output in comparisons)
 
 
 def suffix_of(quantize: str, io: str = "int8") -> str:

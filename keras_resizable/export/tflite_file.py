@@ -7,6 +7,7 @@ import pathlib
 from typing import Any
 
 from keras_resizable.export.accuracy import FileAccuracy
+from keras_resizable.export.comparison import OutputComparison
 from keras_resizable.export.flatbuffer import count_operators, read_metadata
 
 
@@ -18,8 +19,8 @@ class TFLiteFile:
         path: Path of the file.
 
     Attributes:
-        difference: Average difference of its outputs from Keras's, as a share of the
-            largest; None if they were not compared.
+        difference: Difference of its outputs from Keras's, see `OutputComparison`, of
+            the output where it is largest; None if they were not compared.
 
     Example:
 
@@ -61,6 +62,12 @@ class TFLiteFile:
         """Its `FileAccuracy` on `evaluate_with`, if it was evaluated."""
         known = self.metadata.get("accuracy")
         return FileAccuracy(**known) if known else None
+
+    @property
+    def comparison(self) -> list[OutputComparison]:
+        """Its outputs next to the model's on `evaluate_with`; empty for classifiers."""
+        known = self.metadata.get("comparison", [])
+        return [OutputComparison(**output) for output in known]
 
     @property
     def operators(self) -> collections.Counter[str]:

@@ -130,6 +130,29 @@ def require_one_class(loss: Any) -> None:
         )
 
 
+def is_regression_loss(model: keras.Model) -> bool:
+    """Whether a model is compiled with a loss for quantities rather than classes."""
+    losses, given = keras.losses, _loss_of(model.loss) if model.compiled else None
+    return isinstance(
+        given,
+        (
+            losses.Huber,
+            losses.LogCosh,
+            losses.MeanAbsoluteError,
+            losses.MeanAbsolutePercentageError,
+            losses.MeanSquaredError,
+            losses.MeanSquaredLogarithmicError,
+        ),
+    ) or given in (
+        losses.huber,
+        losses.log_cosh,
+        losses.mean_absolute_error,
+        losses.mean_absolute_percentage_error,
+        losses.mean_squared_error,
+        losses.mean_squared_logarithmic_error,
+    )
+
+
 def _loss_of(loss):
     """The loss of the only output, as an object or a function."""
     if isinstance(loss, (list, tuple, dict)):

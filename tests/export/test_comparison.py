@@ -1,0 +1,170 @@
+"""Files of models that do not only classify: several outputs, maps and quantities."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from keras_resizable.export import (
+    OutputComparison,
+    TFLiteFile,
+    compare_tflite,
+    read_metadata,
+    to_tflite,
+)
+
+
+def trunk(images):
+    x = layers.Conv2D(8, 3, padding="same", activation="relu")(images)
+    return layers.Conv2D(8, 3, 2, padding="same", activation="relu")(x)
+
+
+def maps_and_numbers(names=None):
+    """A map of three classes, two numbers, and one."""
+    keras.utils.set_random_seed(0)
+    images = keras.Input((16, 12, 3))
+    x = trunk(images)
+    pooled = layers.GlobalAveragePooling2D()(x)
+    outputs = [
+        layers.Conv2D(3, 1, activation="softmax")(layers.UpSampling2D(2)(x)),
+        layers.Dense(2)(pooled),
+        layers.Dense(1)(pooled),
+    ]
+    return keras.Model(images, dict(zip(names, outputs)) if names else outputs)
+
+
+@pytest.fixture(scope="module")
+def images():
+    random = np.random.default_rng(0)
+    coarse = random.random((40, 4, 3, 3), np.float32)
+    return np.kron(coarse, np.ones((1, 4, 4, 1), np.float32))
+
+
+def expected_measures(found, expected):
+    """Difference, unexplained variance and agreement, by NumPy on all at once."""
+    apart = np.abs(found - expected)
+    difference = apart.reshape(len(found), -1).max(1).mean() / np.abs(expected).max()
+    unexplained = np.square(apart).mean() / expected.var()
+    same = (found.argmax(-1) == expected.argmax(-1)).mean()
+    return difference, unexplained, None if found.shape[-1] == 1 else same
+
+
+def outputs_of(path, images):
+    """By LiteRT, of a float32 file."""
+    interpreter = tf.lite.Interpreter(str(path))
+    runner = interpreter.get_signature_runner()
+    rows = [runner(args_0=image[np.newaxis]) for image in images]
+    return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+
+@pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter:UserWarning")
+@pytest.mark.parametrize("names", [None, ("mask", "box10", "box9")])
+def test_every_output_is_compared_by_its_name(images, names, tmp_path):
+    model = maps_and_numbers(names)
+    options = {"calibrate_with": images, "evaluate_with": images, "io": "float32"}
+    file = to_tflite(model, tmp_path / "a.tflite", "int8", **options)
+    outputs, expected = outputs_of(file, images), model(images)
+    if names is None:
+        names = [f"output_{number}" for number in range(3)]
+        expected = dict(zip(names, expected))
+    assert outputs.keys() == set(names) and file.accuracy is None
+    for output in file.comparison:
+        values = outputs[output.name], expected[output.name].numpy()
+        measured = output.difference, output.unexplained, output.agreement
+        for one, other in zip(measured, expected_measures(*values), strict=True):
+            assert one == other or one == pytest.approx(other, rel=1e-3)
+    assert {output.name for output in file.comparison} == set(names)
+    batches = tf.data.Dataset.from_tensor_slices((images, np.zeros(40))).batch(7)
+    again = compare_tflite(file, model, batches)
+    for one, other in zip(file.comparison, again):
+        assert one.loss == pytest.approx(other.loss, rel=1e-3)
+
+
+@pytest.mark.parametrize("quantize", ["none", "float16", "dynamic", "int8"])
+def test_files_of_several_outputs(images, quantize, tmp_path):
+    file = to_tflite(
+        maps_and_numbers(),
+        tmp_path / "a.tflite",
+        quantize,
+        calibrate_with=images,
+        evaluate_with=images,
+        max_loss=0.05,
+    )
+    assert len(file.comparison) == 3
+    assert read_metadata(file)["comparison"][0]["name"] == "output_0"
+
+
+def test_a_file_that_is_far_from_its_model_is_refused(images, tmp_path):
+    model = maps_and_numbers()
+    options = {"calibrate_with": images, "evaluate_with": images, "max_loss": 1e-9}
+    with pytest.raises(ValueError, match="too far.*'output_0' has .* % of its var"):
+        to_tflite(model, tmp_path / "a.tflite", "int8", **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_of_others_that_are_wrong_are_seen(images, tmp_path):
+    """One whose mask is upside down, by TensorFlow's converter."""
+    model = maps_and_numbers()
+    mask, *others = model.outputs
+    turned = keras.Model(model.inputs, [keras.ops.flip(mask, axis=1), *others])
+    path = tmp_path / "turned.tflite"
+    path.write_bytes(tf.lite.TFLiteConverter.from_keras_model(turned).convert())
+    mask, *others = compare_tflite(path, model, images)
+    assert mask.loss > 0.05 and all(output.loss < 1e-6 for output in others)
+    assert all(output.loss < 1e-6 for output in compare_tflite(path, turned, images))
+    with pytest.raises(ValueError, match="has 3 outputs, and the model 1"):
+        compare_tflite(path, keras.Model(model.inputs, model.outputs[0]), images)
+    small = keras.Model(model.inputs, [model.outputs[n] for n in (1, 1, 2)])
+    with pytest.raises(
+        ValueError, match=r"'output_0' of .*turned.tflite has the shape"
+    ):
+        compare_tflite(path, small, images)
+
+
+@pytest.mark.parametrize("loss", ["mse", keras.losses.Huber()])
+def test_a_loss_tells_that_numbers_are_no_classes(images, loss, tmp_path):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((16, 12, 3))
+    x = layers.GlobalAveragePooling2D()(trunk(inputs))
+    model = keras.Model(inputs, layers.Dense(4)(x))
+    options = {"calibrate_with": images, "evaluate_with": images, "max_loss": 0.2}
+    path = tmp_path / "a.tflite"
+    assert to_tflite(model, path, "int8", **options).comparison == []
+    model.compile(loss=loss)
+    (output,) = to_tflite(model, path, "int8", **options).comparison
+    assert output.unexplained < 0.05
+
+
+def test_a_single_number_is_no_class(images, tmp_path):
+    """Unless it is a probability."""
+    inputs = keras.Input((16, 12, 3))
+    x = layers.GlobalAveragePooling2D()(trunk(inputs))
+    for head, count in (
+        (layers.Dense(1, bias_initializer="ones"), 1),
+        (layers.Dense(1, "sigmoid"), 0),
+    ):
+        path = tmp_path / "a.tflite"
+        model = keras.Model(inputs, head(x))
+        file = to_tflite(model, path, evaluate_with=images, max_loss=0.2)
+        assert len(file.comparison) == count and (file.accuracy is None) == count
+
+
+def test_nan_is_refused(images, tmp_path):
+    inputs = keras.Input((16, 12, 3))
+    x = layers.Conv2D(1, 1)(keras.ops.log(inputs - 0.5))
+    with pytest.raises(ValueError, match="too far.* nan % of its variance"):
+        to_tflite(keras.Model(inputs, x), tmp_path / "a.tflite", evaluate_with=images)
+
+
+def test_constant_outputs(tmp_path):
+    path = tmp_path / "a.tflite"
+    inputs = keras.Input((4, 4, 1))
+    model = keras.Model(inputs, layers.Conv2D(1, 1, kernel_initializer="zeros")(inputs))
+    (output,) = to_tflite(
+        model, path, evaluate_with=np.ones((3, 4, 4, 1), np.float32)
+    ).comparison
+    assert output == OutputComparison(
+        name="output_0", difference=0.0, unexplained=0.0, agreement=None
+    )
+    assert TFLiteFile(path).comparison == [output]
