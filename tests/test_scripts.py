@@ -82,6 +82,35 @@ def test_demo_leaves_what_it_says(folder):
     assert within.top1[chosen] == within.top1.max()
 
 
+def test_a_model_of_ones_own_becomes_a_compared_file(tmp_path):
+    keras.utils.set_random_seed(0)
+    images = keras.Input((16, 16, 3))
+    x = keras.layers.Rescaling(1 / 255)(images)
+    x = keras.layers.Conv2D(8, 3, activation="relu", padding="same")(x)
+    mask = keras.layers.Conv2D(2, 1, activation="softmax")(x)
+    number = keras.layers.Dense(1)(keras.layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(images, {"mask": mask, "number": number})
+    model.save(tmp_path / "mine.keras")
+    write_random_set(tmp_path / "photos", (30, 10), 16)
+    arguments = ("--model=mine.keras", "--images=photos", "--quantize=int8")
+    output = run(
+        "tflite/convert.py",
+        *(*arguments, "--io=uint8", "--max_loss=0.1"),
+        folder=tmp_path,
+    )
+    assert "values from 0 to 255 (--input_range)" in output
+    assert re.search(r"'mask': [\d.]+ % the same answers, ", output)
+    (path,) = tmp_path.glob("*_int8_uint8.tflite")
+    metadata = read_metadata(path)
+    assert [one["name"] for one in metadata["comparison"]] == ["mask", "number"]
+    assert metadata["input_range"] == [0.0, 255.0]
+    path.unlink()
+    arguments += ("--max_loss=0",)
+    error = run("tflite/convert.py", *arguments, folder=tmp_path, fails=True)
+    assert "too far from its model in output 'mask'" in error
+    assert not list(tmp_path.glob("*.tflite"))
+
+
 def test_convert_then_benchmark(folder):
     folder, _ = folder
     output = run("tflite/convert.py", "--config", "0.75,0.5", folder=folder)

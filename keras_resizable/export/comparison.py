@@ -43,13 +43,11 @@ class OutputComparison:
         return min(1 - self.agreement, self.unexplained)
 
     def __str__(self) -> str:
-        text = (
-            f"output {self.name!r} has {100 * self.unexplained:.3g} % of its variance"
-        )
-        text += f" unexplained and is off by {self.difference:.2g} of the largest"
+        parts = [f"{100 * self.unexplained:.2g} % of the variance unexplained"]
         if self.agreement is not None:
-            text += f", {100 * self.agreement:.2f} % the same answers"
-        return text
+            parts.insert(0, f"{100 * self.agreement:.2f} % the same answers")
+        parts.append(f"off by {self.difference:.2g} of the largest")
+        return f"{self.name!r}: {', '.join(parts)}"
 
 
 def compare_tflite(

@@ -372,8 +372,8 @@ def _check_losses(comparisons, max_loss):
     for output in comparisons:
         if not output.loss <= max_loss:
             raise ValueError(
-                f"The file is too far from its model: {output}. Convert with a "
-                "`quantize` of less loss, such as 'float16'; or raise `max_loss`, "
+                f"The file is too far from its model in output {output}. Convert with "
+                "a `quantize` of less loss, such as 'float16'; or raise `max_loss`, "
                 f"{max_loss:g}."
             )
 
@@ -383,7 +383,7 @@ def _check_differences(comparisons, tolerance):
     for output in comparisons:
         if not output.difference <= tolerance:
             raise ValueError(
-                f"The converted model is not the model: {output}, more than "
+                f"The file differs from its model in output {output}, more than "
                 f"{tolerance:.2g}."
             )
     return max(output.difference for output in comparisons)

@@ -6,6 +6,7 @@
     keras-resizable convert --all --quantize float16
     keras-resizable convert --model runs/latest/supernet.keras --output my.tflite
     keras-resizable convert --model runs/latest/finetuned/latest/sub_network.keras
+    keras-resizable convert --model mine.keras --quantize int8 --images photos/
 
 A configuration is one scale factor per stage; those omitted at the end are the largest.
 With --bundle, one file holds all given sub-networks as signatures, by default in int8.
@@ -13,6 +14,11 @@ The images in calibration.npz next to the network serve to estimate batch statis
 int8 ranges. Each file then runs on the images in evaluation.npz: its accuracy is
 printed, and a file that loses more than --max_loss is an error. Existing files of a
 resizable network are kept.
+
+Any Keras model of one input can be converted. Half of the given images, 100 at most,
+serve to estimate int8 ranges; on the others each output of the file is compared with
+the model's. A file is an error if it loses more than --max_loss of the answers (one for
+an image, or for each pixel) or of a quantity's variance. Images need no labels.
 """
 
 import contextlib
@@ -28,11 +34,16 @@ from keras_resizable.export.quantization import IO
 from keras_resizable.export.tflite import QUANTIZE, suffix_of
 from keras_resizable.utils import files
 from keras_resizable.utils.arguments import with_suffix
+from keras_resizable.utils.keras_graph import require_fixed_size
+from keras_resizable.workshop import data
 from keras_resizable.workshop.commands.command_line import refuse_arguments, say
+from keras_resizable.workshop.recipes.source_models import range_of
 from keras_resizable.workshop.runs import Run
 from keras_resizable.workshop.runs.folders import SUB_NETWORK, write_label_lines
 from keras_resizable.workshop.runs.keras_files import load_model
 
+_BATCH = 64
+_MAX_FOR_RANGES, _MAX_COMPARED = 100, 1000  # Images.
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string(
     "config", None, "Scale factors of a sub-network; by default the largest."
@@ -61,6 +72,18 @@ flags.DEFINE_bool("evaluate", True, "Run each file on labelled images.")
 flags.DEFINE_float(
     "max_loss", 0.02, "Accuracy that a file may lose; 0.02 is two points.", 0.0
 )
+flags.DEFINE_string(
+    "images",
+    None,
+    "For a model of your own: a folder of images, or the name of a data set.",
+)
+flags.DEFINE_list(
+    "input_range",
+    None,
+    "Its input values for pixels 0 and 255; by default 0,255 if it begins with a "
+    "Rescaling layer, otherwise -1,1.",
+)
+flags.DEFINE_string("labels", None, "A text file with the names of its classes.")
 flags.DEFINE_string("output", None, "File to write; by default next to the network.")
 flags.register_multi_flags_validator(
     ["all", "config"],
@@ -97,6 +120,34 @@ def options_of(run, quantize):
     return options
 
 
+def options_of_images(model):
+    """Options for the conversion of a model of the user's own, from the flags."""
+    require_fixed_size(model.inputs[0].shape)
+    low, high = map(float, FLAGS.input_range or range_of(model))
+    say(f"Pixels from 0 to 255 are values from {low:g} to {high:g} (--input_range).")
+    images, shape = data.load(FLAGS.images), tuple(model.inputs[0].shape[1:])
+    parts = [
+        data.eval_dataset(split, shape, _BATCH, order_seed=0)
+        for split in (images.train, images.test)
+    ]
+    values = parts[0].concatenate(parts[1]).unbatch()
+    values = values.map(lambda image, _: low + (image + 1) * (high - low) / 2)
+    count = images.train.num_images + images.test.num_images
+    first = min(count // 2, _MAX_FOR_RANGES)
+    labels = None
+    if FLAGS.labels is not None:
+        labels = pathlib.Path(FLAGS.labels).read_text(encoding="utf-8").splitlines()
+    return {
+        "quantize": FLAGS.quantize or "none",
+        "io": FLAGS.io,
+        "max_loss": FLAGS.max_loss,
+        "calibrate_with": values.take(first).batch(_BATCH),
+        "evaluate_with": values.skip(first).take(_MAX_COMPARED).batch(_BATCH),
+        "labels": labels,
+        "input_range": (low, high),
+    }
+
+
 def print_result(file):
     """Prints the operators of a file and its accuracy."""
     operators = file.operators
@@ -109,6 +160,9 @@ def print_result(file):
         )
     if file.accuracy is not None:
         say(f"  {file.accuracy}")
+    elif file.comparison:
+        for output in file.comparison:
+            say(f"  {output}")
     else:
         say(f"  off by {file.difference:.1g} of the largest output of Keras")
 
@@ -159,8 +213,12 @@ def main(argv):
     path = pathlib.Path(FLAGS.model)
     output = with_suffix(FLAGS.output, ".tflite") if FLAGS.output else None
     model, run = load_model(path), Run(path.parent)
-    options = options_of(run, quantize)
-    if not isinstance(model, keras_resizable.ResizableNetwork):
+    is_ours = isinstance(model, keras_resizable.ResizableNetwork)
+    if FLAGS.images is not None and not is_ours:
+        options = options_of_images(model)
+    else:
+        options = options_of(run, quantize)
+    if not is_ours:
         convert_sub_network(model, run, output, options)
         return
     network, configs = choose_configs(model)

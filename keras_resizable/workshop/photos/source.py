@@ -1,15 +1,17 @@
 """The Keras model that a job starts from."""
 
 import keras
-import numpy as np
 from keras import layers
 
 from keras_resizable.utils.classifier_outputs import Classifier
-from keras_resizable.utils.keras_graph import is_graph, layers_of
+from keras_resizable.utils.keras_graph import layers_of
 from keras_resizable.workshop.photos.job import Job
-from keras_resizable.workshop.recipes.source_models import application_model, classifier
+from keras_resizable.workshop.recipes.source_models import (
+    application_model,
+    classifier,
+    range_of,
+)
 
-_LARGEST_PIXEL = 10  # The largest value of rescaled pixels.
 _AFTER_DENSE = (layers.Activation, layers.Dropout, layers.Softmax)
 
 
@@ -33,7 +35,7 @@ def make_source(
             job.model, input_shape=image_shape, classes=classes, weights=job.weights
         )
     assert model is not None
-    low, high = job.input_range or _range_of(model)
+    low, high = job.input_range or range_of(model)
     images = keras.Input(image_shape, name="images")
     scale = (high - low) / 2
     x = layers.Rescaling(scale, low + scale, name="to_range")(images)
@@ -43,18 +45,6 @@ def make_source(
     if not Classifier(model).gives_probabilities:
         outputs = layers.Softmax(dtype="float32", name="probabilities")(outputs)
     return keras.Model(images, outputs, name="mine")
-
-
-def _range_of(model):
-    """A model's input values for pixels 0 and 255, judging by a first `Rescaling`."""
-    for layer in layers_of(model):
-        if isinstance(layer, layers.Rescaling):
-            ends = np.array([0.0, 255.0])[:, None] * layer.scale + layer.offset
-            if np.abs(ends).max() <= _LARGEST_PIXEL:
-                return 0.0, 255.0
-        if layer.weights and not is_graph(layer):
-            break
-    return -1.0, 1.0
 
 
 def _with_classes(model, classes, path):

@@ -15,9 +15,10 @@ from keras_resizable.network import ResizableNetwork
 from keras_resizable.utils.arguments import one_of
 from keras_resizable.utils.extras import fetching
 from keras_resizable.utils.files import reading
-from keras_resizable.utils.keras_graph import layers_of
+from keras_resizable.utils.keras_graph import is_graph, layers_of
 
 APPLICATIONS = "keras.applications."
+_LARGEST_PIXEL = 10  # The largest value of rescaled pixels.
 _REGULARIZERS = ("kernel_regularizer", "depthwise_regularizer", "pointwise_regularizer")
 
 
@@ -133,3 +134,18 @@ def set_options(
                 setattr(layer, name, regularizer)
         if isinstance(layer, layers.BatchNormalization):
             layer.synchronized = synchronized
+
+
+def range_of(model: keras.Model) -> tuple[float, float]:
+    """A model's input values for pixels 0 and 255, judging by a first `Rescaling`.
+
+    They are 0 and 255 if there is one, otherwise -1 and 1.
+    """
+    for layer in layers_of(model):
+        if isinstance(layer, layers.Rescaling):
+            ends = np.array([0.0, 255.0])[:, None] * layer.scale + layer.offset
+            if np.abs(ends).max() <= _LARGEST_PIXEL:
+                return 0.0, 255.0
+        if layer.weights and not is_graph(layer):
+            break
+    return -1.0, 1.0
