@@ -1,4 +1,13 @@
-"""Keeps a frame time by switching between the sub-networks of a bundle; copy it."""
+"""Keeps a frame time by switching between the sub-networks of a bundle; copy it.
+
+names, costs = read_slices("resnet20_bundle_int8.slices.json")
+controller = Controller(costs, budget=0.010)
+# For each frame, measure the time of the signature names[controller.level]:
+controller.update(time)
+"""
+
+import json
+import pathlib
 
 
 class Controller:
@@ -35,3 +44,17 @@ class Controller:
         levels = range(len(self.costs))
         fitting = [n for n in levels if self.costs[n] * self.pace <= time]
         return min(fitting, default=len(self.costs) - 1)
+
+
+def read_slices(path, device=None):
+    """The names of a bundle's signatures and their costs, the most expensive first.
+
+    Costs are latencies on a device that the bundle was measured on, or else FLOPs.
+    """
+    slices = json.loads(pathlib.Path(path).read_text())
+    costs = {
+        one["signature"]: one["latency_ms"][device] if device else one["flops"]
+        for one in slices
+    }
+    names = sorted(costs, key=costs.__getitem__, reverse=True)
+    return names, [costs[name] for name in names]

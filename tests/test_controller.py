@@ -11,7 +11,7 @@ import pytest
 
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 sys.path.insert(0, str(EXAMPLES))
-from controller import Controller  # noqa: E402
+from controller import Controller, read_slices  # noqa: E402
 
 # Milliseconds on a cool device, and top-1, of four sub-networks.
 COSTS = [10.0, 7.0, 4.0, 2.0]
@@ -71,3 +71,34 @@ def test_both_controllers_are_the_same(tmp_path):
         ["node", tmp_path / "run.mjs"], capture_output=True, text=True, check=True
     )
     assert json.loads(result.stdout)[:-1] == levels[1:].tolist()
+
+
+SLICES = [
+    {"signature": "small", "flops": 2, "latency_ms": {"phone": 3.0}},
+    {"signature": "large", "flops": 9, "latency_ms": {"phone": 2.5}},
+]
+
+
+def test_a_bundle_tells_its_costs(tmp_path):
+    path = tmp_path / "bundle.slices.json"
+    path.write_text(json.dumps(SLICES))
+    assert read_slices(path) == (["large", "small"], [9, 2])
+    assert read_slices(path, "phone") == (["small", "large"], [3.0, 2.5])
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
+def test_a_bundle_tells_its_costs_to_a_browser(tmp_path):
+    shutil.copy(EXAMPLES / "controller.js", tmp_path / "controller.mjs")
+    program = f"""
+    import {{ofSlices}} from './controller.mjs';
+    const slices = {json.dumps(SLICES)};
+    console.log(JSON.stringify([ofSlices(slices), ofSlices(slices, 'phone')]));
+    """
+    (tmp_path / "run.mjs").write_text(program)
+    result = subprocess.run(
+        ["node", tmp_path / "run.mjs"], capture_output=True, text=True, check=True
+    )
+    assert json.loads(result.stdout) == [
+        {"names": ["large", "small"], "costs": [9, 2]},
+        {"names": ["small", "large"], "costs": [3, 2.5]},
+    ]

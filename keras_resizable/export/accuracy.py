@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_resizable.export.comparison import at_inference
 from keras_resizable.export.flatbuffer import metadata_of_signature
 from keras_resizable.export.interpreters import Runner
 from keras_resizable.network import ResizableNetwork
@@ -166,6 +167,7 @@ def evaluate_tflite(
     1.0
     """
     run = Runner(path, signature).only_output
+    reference = None if compare_with is None else at_inference(compare_with)
     batches = evaluation_batches(dataset)
     has_labels = not are_images_alone(batches)
     if not has_labels and compare_with is None:
@@ -186,8 +188,8 @@ def evaluate_tflite(
         for batch_labels in of_batch:
             check_labels(batch_labels, output.shape[1])
             labels.append(integer_labels(batch_labels).numpy())
-        if compare_with is not None:
-            compared.append(np.asarray(only_output(compare_with(images)), np.float32))
+        if reference is not None:
+            compared.append(np.asarray(only_output(reference(images)), np.float32))
     output = np.concatenate(outputs)
     threshold = _threshold(path, signature, output) if output.shape[1] == 1 else None
     answers = _answers(output, threshold)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from keras_resizable.export.flatbuffer import bundled, read_metadata
 from keras_resizable.export.interpreters import open_tflite
+from keras_resizable.export.slices import write_slices
 from keras_resizable.export.tflite_file import TFLiteFile
 from keras_resizable.utils.arguments import with_suffix
 from keras_resizable.utils.files import replacing
@@ -19,7 +20,9 @@ def to_bundle(
 
     Interpreters run the first signature by default. Identical contents are stored once:
     in int8 or with dynamic ranges, the weights of all convolutions of sub-networks,
-    except those whose gamma differs in sign.
+    except those whose gamma differs in sign. Next to the bundle, `<name>.slices.json`
+    tells an app what it needs to choose: configuration, FLOPs, accuracy and size of
+    each signature, and its latency on the devices that it was measured on.
 
     Args:
         paths: Paths of files that `to_tflite` has written with a `config` or a
@@ -66,6 +69,7 @@ def to_bundle(
     with replacing(path) as temporary:
         temporary.write_bytes(content)
         open_tflite(temporary)
+    write_slices(path, signatures, dict(zip(signatures, map(len, contents))))
     return TFLiteFile(path)
 
 

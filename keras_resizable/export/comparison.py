@@ -1,6 +1,7 @@
 """The outputs of `.tflite` files next to those of the models they were made of."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,6 +12,8 @@ import tensorflow as tf
 
 from keras_resizable.export.interpreters import Runner
 from keras_resizable.utils.batches import Batches, image_batches, watched
+
+_TOLERANCE = 1e-2  # For a sum of probabilities, even in float16.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,22 +28,26 @@ class OutputComparison:
             output: 1 minus R².
         agreement: Share of answers, one for an image or for a pixel, in which the same
             channel is the largest; None for one channel.
+        are_probabilities: Whether the model's channels are positive and sum to 1.
     """
 
     name: str
     difference: float
     unexplained: float
     agreement: float | None
+    are_probabilities: bool
 
     @property
     def loss(self) -> float:
-        """What the file loses, from 0 to 1, by the measure that is kinder to it.
+        """What the file loses, from 0 to 1: of the answers, if it gives probabilities.
 
-        Channels may be classes, of which only the order counts, or quantities.
+        Other channels may be logits, of which only the order counts, or quantities: the
+        share of other answers or of unexplained variance, whichever is less.
         """
         if self.agreement is None:
             return self.unexplained
-        return min(1 - self.agreement, self.unexplained)
+        others = 1 - self.agreement
+        return others if self.are_probabilities else min(others, self.unexplained)
 
     def __str__(self) -> str:
         parts = [f"{100 * self.unexplained:.2g} % of the variance unexplained"]
@@ -91,10 +98,10 @@ def compare_tflite(
     >>> output.agreement
     1.0
     """
-    runner = Runner(path, signature)
+    runner, run = Runner(path, signature), at_inference(model)
     sums: dict[str, _Sums] = {}
     for batch in watched(image_batches(images, name="images"), "images"):
-        expected = named_outputs(model(batch))
+        expected = named_outputs(run(batch))
         found = _matched(runner, batch.numpy(), expected, path)
         for name, output in expected.items():
             values = np.asarray(tf.cast(output, tf.float32))
@@ -105,6 +112,16 @@ def compare_tflite(
                 )
             sums.setdefault(name, _Sums()).add(found[name], values)
     return [of_output.compared(name) for name, of_output in sums.items()]
+
+
+def at_inference(model: Callable[..., Any]) -> Callable[[tf.Tensor], Any]:
+    """The outputs that a model or another callable has at inference.
+
+    Left to themselves, some third-party layers run as in training.
+    """
+    if isinstance(model, keras.Model):
+        return functools.partial(model, training=False)
+    return model
 
 
 def named_outputs(outputs: Any) -> dict[str, tf.Tensor]:
@@ -133,6 +150,7 @@ class _Sums:
         self._differences = self._squares = self._total = self._total_squares = 0.0
         self._largest = 0.0
         self._has_channels = False
+        self._are_probabilities = True
 
     def add(self, found, expected):
         found, expected = found.astype(np.float64), expected.astype(np.float64)
@@ -149,6 +167,8 @@ class _Sums:
             same = found.argmax(axis=-1) == expected.argmax(axis=-1)
             self._answers += same.size
             self._same += same.sum()
+            sums_to_one = np.abs(expected.sum(axis=-1) - 1).max() < _TOLERANCE
+            self._are_probabilities &= bool(expected.min() >= 0 and sums_to_one)
 
     def compared(self, name):
         variance = self._total_squares - self._total**2 / self._values
@@ -157,4 +177,5 @@ class _Sums:
             difference=float(self._differences / self._images / (self._largest or 1)),
             unexplained=float(self._squares / (variance or 1)),
             agreement=float(self._same / self._answers) if self._has_channels else None,
+            are_probabilities=self._has_channels and self._are_probabilities,
         )

@@ -19,6 +19,7 @@ from keras_resizable.export.tflite_file import TFLiteFile
 from keras_resizable.network import ResizableNetwork
 from keras_resizable.space import ConfigLike
 from keras_resizable.subnetworks.parts import as_super_network, cut_out
+from keras_resizable.subnetworks.pieces import count_flops_of_configs
 from keras_resizable.subnetworks.scales import digest_of_network
 from keras_resizable.utils.batches import (
     Batches,
@@ -60,8 +61,8 @@ def to_tflite_files(
         max_loss: As in `to_tflite`.
         labels: As in `to_tflite`.
         input_range: As in `to_tflite`.
-        metadata: As in `to_tflite`. Each file's also holds the configuration, the scale
-            factors, and digests of the network's weights and of the data.
+        metadata: As in `to_tflite`. Each file's also holds the configuration, its
+            FLOPs, the scale factors, and digests of the network's weights and the data.
 
     Yields:
         A `TFLiteFile` for each configuration, when it is done; its `difference` is None
@@ -88,9 +89,11 @@ def to_tflite_files(
     }
     if quantize == "int8":
         of_all["io"] = io
-    for config in selected:
+    flops = count_flops_of_configs(network, selected)
+    for config, of_config in zip(selected, flops):
         path = pathlib.Path(folder) / file_name(network, config, quantize, io)
         written = {**of_all, "config": str(config), "quantize": quantize}
+        written["flops"] = of_config
         if _has(path, written, max_loss):
             yield TFLiteFile(path)
             continue

@@ -9,6 +9,7 @@ from typing import Any
 from keras_resizable.devices import Device
 from keras_resizable.devices.names import check_name, printable
 from keras_resizable.export.flatbuffer import metadata_of_signature
+from keras_resizable.export.slices import add_results
 from keras_resizable.export.tflite import QUANTIZE, suffix_of
 from keras_resizable.search.query import LATENCY, MEASURED
 from keras_resizable.search.table import TABLE, Table
@@ -26,10 +27,10 @@ def write_measurements(
 ) -> list[pathlib.Path]:
     """Writes the results of `device.measure` for whole `.tflite` files.
 
-    They go into `benchmark_<device>.json` next to the first file. If a lookup table is
-    there, too, it gets the latencies of its network's sub-networks, as
-    `latency_ms_<device>`, or for quantized files `latency_ms_<device>_int8` and so on.
-    Returns the paths of the written files.
+    They go into `benchmark_<device>.json` next to the first file, and into the
+    `.slices.json` of a bundle. If a lookup table is next to the first file, it gets the
+    latencies of its network's sub-networks, as `latency_ms_<device>`, or for quantized
+    files `latency_ms_<device>_int8` and so on. Returns the paths of the written files.
     """
     check_name(device.name)
     folder = pathlib.Path(results[0]["path"]).parent
@@ -44,8 +45,9 @@ def write_measurements(
     }
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(contents, indent=2) + "\n")
+    written = [path, *add_results(results, device.name)]
     if not (folder / TABLE).exists():
-        return [path]
+        return written
     table = Table.load(folder / TABLE)
     network = table.origin.get("network")
     rows: dict[str, dict[str, Any]] = {}
@@ -65,10 +67,10 @@ def write_measurements(
             }
         )
     if not rows:
-        return [path]
+        return written
     pandas = import_extra("pandas", "search")
     table.merge(Table(pandas.DataFrame([*rows.values()]))).save(folder / TABLE)
-    return [path, folder / TABLE]
+    return [*written, folder / TABLE]
 
 
 def result_name(result: dict[str, Any]) -> str:

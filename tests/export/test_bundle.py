@@ -1,10 +1,14 @@
 """Several `.tflite` files in one."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_resizable import count_flops
+from keras_resizable.errors import DamagedFileError
 from keras_resizable.export import (
     evaluate_tflite,
     read_metadata,
@@ -13,6 +17,7 @@ from keras_resizable.export import (
     to_tflite_files,
 )
 from keras_resizable.export.interpreters import open_tflite
+from keras_resizable.export.slices import add_results
 from keras_resizable.export.tflite import file_name
 from keras_resizable.search.file_results import metadata_of
 
@@ -24,6 +29,32 @@ def test_a_generator_of_paths(make_network, tmp_path):
     bundle = to_bundle((file.path for file in files), path)
     assert bundle.size_bytes == path.stat().st_size
     assert list(read_metadata(path)["signatures"]) == ["scale_1.0_1.0", "scale_0.5_1.0"]
+
+
+def test_a_bundle_tells_what_an_app_must_know(make_network, tmp_path, batch):
+    network = make_network()
+    options = {"calibrate_with": batch[0], "evaluate_with": batch, "max_loss": 1}
+    files = list(to_tflite_files(network, ["1.0", "0.5"], tmp_path, **options))
+    bundle = to_bundle(files, tmp_path / "bundle.tflite")
+    result = {"path": str(bundle), "signature": "scale_0.5_1.0", "median_ms": 2.5}
+    other = {"path": str(files[0]), "signature": None, "median_ms": 9.0}
+    path = tmp_path / "bundle.slices.json"
+    assert add_results([result, other], "phone") == [path]
+    of_files = zip(json.loads(path.read_text()), files, (1.0, 0.5), strict=True)
+    for one, file, scale in of_files:
+        config = network.space.config((scale,))
+        assert one == {
+            "signature": f"scale_{scale}_1.0",
+            "config": str(config),
+            "flops": count_flops(network.sub_network(config)),
+            "top1": file.accuracy.top1,
+            "agreement": file.accuracy.agreement,
+            "size_bytes": file.size_bytes,
+            "latency_ms": {"phone": 2.5} if scale == 0.5 else {},
+        }
+    path.write_text("[]x")
+    with pytest.raises(DamagedFileError, match="bundle.slices.json"):
+        add_results([result], "phone")
 
 
 def test_files_of_two_networks_are_refused(make_network, randomize, tmp_path):

@@ -10,6 +10,7 @@ from keras_resizable.export import (
     OutputComparison,
     TFLiteFile,
     compare_tflite,
+    evaluate_tflite,
     read_metadata,
     to_tflite,
 )
@@ -75,6 +76,9 @@ def test_every_output_is_compared_by_its_name(images, names, tmp_path):
         for one, other in zip(measured, expected_measures(*values), strict=True):
             assert one == other or one == pytest.approx(other, rel=1e-3)
     assert {output.name for output in file.comparison} == set(names)
+    mask, *others = file.comparison
+    assert mask.are_probabilities and mask.loss == 1 - mask.agreement
+    assert not any(output.are_probabilities for output in others)
     batches = tf.data.Dataset.from_tensor_slices((images, np.zeros(40))).batch(7)
     again = compare_tflite(file, model, batches)
     for one, other in zip(file.comparison, again):
@@ -124,6 +128,27 @@ def test_files_of_others_that_are_wrong_are_seen(images, tmp_path):
         compare_tflite(path, small, images)
 
 
+class TrainsByDefault(layers.Layer):
+    """As layers of keras-hub, which a call without `training` runs as in training."""
+
+    def call(self, x, training=True):
+        return x + 1.0 if training else x
+
+    def compute_output_shape(self, shape):
+        return shape
+
+
+def test_models_are_compared_at_inference(images, tmp_path):
+    inputs = keras.Input((16, 12, 3))
+    x = TrainsByDefault()(layers.GlobalAveragePooling2D()(inputs))
+    model, path = keras.Model(inputs, layers.Dense(3)(x)), tmp_path / "a.tflite"
+    to_tflite(model, path)
+    (output,) = compare_tflite(path, model, images)
+    assert output.difference < 1e-4
+    accuracy = evaluate_tflite(path, images, compare_with=model)
+    assert accuracy.agreement == 1
+
+
 @pytest.mark.parametrize("loss", ["mse", keras.losses.Huber()])
 def test_a_loss_tells_that_numbers_are_no_classes(images, loss, tmp_path):
     keras.utils.set_random_seed(0)
@@ -167,6 +192,10 @@ def test_constant_outputs(tmp_path):
         model, path, evaluate_with=np.ones((3, 4, 4, 1), np.float32)
     ).comparison
     assert output == OutputComparison(
-        name="output_0", difference=0.0, unexplained=0.0, agreement=None
+        name="output_0",
+        difference=0.0,
+        unexplained=0.0,
+        agreement=None,
+        are_probabilities=False,
     )
     assert TFLiteFile(path).comparison == [output]

@@ -29,6 +29,7 @@ from keras_resizable.workshop.photos.material import (
 from keras_resizable.workshop.photos.phone_files import notes_on
 from keras_resizable.workshop.photos.steps import better, find_rate, neighbours
 from keras_resizable.workshop.photos.to_phone import files_of_done
+from keras_resizable.workshop.recipes import source_models
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "examples"))
@@ -522,7 +523,7 @@ def starting_with(*first):
     ],
 )
 def test_a_first_layer_tells_the_range_of_pixels(first, expected):
-    assert source._range_of(starting_with(*first)) == expected
+    assert source_models.range_of(starting_with(*first)) == expected
 
 
 def test_a_tutorials_model_needs_no_range(folder, tmp_path):

@@ -35,3 +35,11 @@ export class Controller {
     return level < 0 ? this.costs.length - 1 : level;
   }
 }
+
+// The names of a bundle's signatures and their costs, the most expensive first, from its
+// `.slices.json`: latencies on a device that it was measured on, or else FLOPs.
+export function ofSlices(slices, device = null) {
+  const cost = (one) => device === null ? one.flops : one.latency_ms[device];
+  const sorted = slices.toSorted((one, other) => cost(other) - cost(one));
+  return {names: sorted.map((one) => one.signature), costs: sorted.map(cost)};
+}

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_resizable import devices, export
 from keras_resizable.export.saved_model import signature_name
+from keras_resizable.export.slices import add_results
 from keras_resizable.space import Configuration
 from keras_resizable.subnetworks.flops import count_flops
 from keras_resizable.utils.extras import import_extra
@@ -106,6 +107,7 @@ def measure_files(
     has_crop = has_center_crop(material.recipe)
     test = data.eval_dataset(photos.test, material.shape, 256, center_crop=has_crop)
     results = device.measure(list(dict.fromkeys(one.path for one in made)), 1, 5, 50)
+    add_results(results, device.name)
     latencies = {
         (pathlib.Path(result["path"]), result.get("signature")): result["median_ms"]
         for result in results

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import keras
 
 from keras_resizable import devices
+from keras_resizable.export.slices import slices_path
 from keras_resizable.search import Table
 from keras_resizable.space import Configuration
 from keras_resizable.utils.extras import import_extra
@@ -187,7 +188,8 @@ def _replace_files(folder, paths):
     (folder / CHOICE).unlink(missing_ok=True)
     for name in {*_read_files(folder)["file"]} - {path.name for path in paths}:
         (folder / name).unlink(missing_ok=True)
-    for path in paths:
+        slices_path(folder / name).unlink(missing_ok=True)
+    for path in paths | {path for path in map(slices_path, paths) if path.exists()}:
         os.replace(path, folder / path.name)
     shutil.rmtree(folder / "new")
 
