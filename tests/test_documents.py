@@ -124,6 +124,17 @@ def leave_files(program, names):
         if ".table()" in program or "latest/table.npz" in program:
             configs = ["1.0", network.space.smallest]
             search.build_table(network, names["dataset"], configs, folder=run)
+    if "mediapipe" in program or "compare_tflite" in program:
+        inputs = keras.Input((8, 8, 3))
+        x = layers.GlobalAveragePooling2D()(inputs)
+        names["model"] = keras.Model(inputs, layers.Dense(2, "softmax")(x))
+        random = np.random.default_rng(0)
+        some = random.uniform(-1, 1, (200, 1, 1, 3)).repeat(8, 1).repeat(8, 2)
+        names["photos"] = names["other_photos"] = some.astype(np.float32)
+        for name in ("mine_int8.tflite", "of_another_tool.tflite"):
+            options = {"labels": ["cat", "dog"], "input_range": (-1, 1)}
+            export.to_tflite(names["model"], name, **options)
+        keras.utils.save_img("photo.jpg", np.zeros((9, 9, 3)), scale=False)
     for path in map(pathlib.Path, re.findall(r'Interpreter\("(.*?)"\)', program)):
         if path.name == "sub_int8.tflite":
             sub = keras.Sequential([keras.Input(SHAPE), layers.Conv2D(3, 16)])

@@ -59,6 +59,7 @@ QUANTIZE = ("none", "float16", "dynamic", "int8")
 # int8, ResNet-50 was off by 0.18 when it was hardly trained.
 _TOLERANCE = {"none": 1e-4, "float16": 1e-2, "dynamic": 0.1, "int8": 0.3}
 _CHECKED_IMAGES = 16
+_MUCH_UNEXPLAINED = 0.5  # Of the variance of an output.
 _QUANTIZER_IMAGES = 100  # To estimate ranges of features and batch statistics with.
 
 
@@ -194,6 +195,8 @@ def to_tflite(
         checked = np.concatenate(images[:_CHECKED_IMAGES])
         compared = compare_tflite(temporary, reference, checked)
         difference = _check_differences(compared, tolerance)
+        if quantize == "int8" and evaluate_with is None:
+            _warn_of_losses(compared, path.name)
     return TFLiteFile(path, difference)
 
 
@@ -375,6 +378,17 @@ def _check_losses(comparisons, max_loss):
                 f"The file is too far from its model in output {output}. Convert with "
                 "a `quantize` of less loss, such as 'float16'; or raise `max_loss`, "
                 f"{max_loss:g}."
+            )
+
+
+def _warn_of_losses(comparisons, name):
+    """Warns if a file that nothing else judges says little of what its model says."""
+    for output in comparisons:
+        if output.unexplained > _MUCH_UNEXPLAINED:
+            warnings.warn(
+                f"{name} gives little of what its model gives, output {output}. Pass "
+                "`evaluate_with`; and see whether a `quantize` of less loss is better.",
+                stacklevel=3,
             )
 
 

@@ -177,6 +177,19 @@ def test_a_single_number_is_no_class(images, tmp_path):
         assert len(file.comparison) == count and (file.accuracy is None) == count
 
 
+def test_a_file_that_says_nothing_is_told(tmp_path):
+    """A photo is so bright that the steps of int8 are larger than all others."""
+    inputs = keras.Input((4, 4, 3))
+    x = layers.Conv2D(3, 1, use_bias=False)(inputs)
+    model = keras.Model(inputs, layers.Softmax()(layers.GlobalAveragePooling2D()(x)))
+    model.set_weights([np.eye(3)[np.newaxis, np.newaxis]])
+    images = np.random.default_rng(0).random((40, 1, 1, 3), np.float32)
+    images = np.tile(images, (1, 4, 4, 1))
+    images[-1] *= 1e4
+    with pytest.warns(UserWarning, match="dim.tflite gives little of what its model"):
+        to_tflite(model, tmp_path / "dim.tflite", "int8", calibrate_with=images)
+
+
 def test_nan_is_refused(images, tmp_path):
     inputs = keras.Input((16, 12, 3))
     x = layers.Conv2D(1, 1)(keras.ops.log(inputs - 0.5))

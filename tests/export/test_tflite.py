@@ -487,6 +487,8 @@ def old_runtime(tmp_path_factory):
 
 def test_an_old_runtime_answers_right_or_refuses(files_of_all_kinds, old_runtime):
     paths, images = files_of_all_kinds
+    parts = [paths["int8", "uint8"], paths["none", "int8"]]
+    paths = paths | {"bundle": to_bundle(parts, old_runtime / "bundle.tflite").path}
     code = """
 import sys
 import numpy as np

@@ -27,7 +27,13 @@ from keras_resizable.workshop.photos.material import (
     settings_of,
 )
 from keras_resizable.workshop.photos.phone_files import notes_on
-from keras_resizable.workshop.photos.steps import better, find_rate, neighbours
+from keras_resizable.workshop.photos.steps import (
+    Choice,
+    better,
+    find_rate,
+    fine_tune,
+    neighbours,
+)
 from keras_resizable.workshop.photos.to_phone import files_of_done
 from keras_resizable.workshop.recipes import source_models
 
@@ -202,6 +208,10 @@ def unlabelled(tmp_path_factory):
     return folder
 
 
+# The model was trained with other noise.
+@pytest.mark.filterwarnings(
+    "ignore:The images to calibrate with are unlike:UserWarning"
+)
 def test_photos_without_labels_teach_the_answers_of_a_model(unlabelled, tmp_path):
     job = make_job(unlabelled, min_top1=0.1)
     found = photos.estimate(job, root=tmp_path)
@@ -216,7 +226,8 @@ def test_photos_without_labels_teach_the_answers_of_a_model(unlabelled, tmp_path
     np.testing.assert_allclose(source(noise), expected, atol=1e-6)
     assert result.run.recipe.distillation_weight == 1
     assert result.table.score == "agreement" and "top1" not in result.files
-    whole = result.table[result.run.network().space.largest]
+    whole_config = result.run.network().space.largest
+    whole = result.table[whole_config]
     test = result.run.test_data()
     labelled = test.map(lambda x: (x, keras.ops.argmax(source(x), axis=-1)))
     sub = result.run.network().sub_network("1.0", result.run.calibration())
@@ -224,6 +235,10 @@ def test_photos_without_labels_teach_the_answers_of_a_model(unlabelled, tmp_path
     again = sub.evaluate(labelled, verbose=0)[-1]
     assert whole["agreement"] == pytest.approx(again)
     assert result.files["source_agreement"].iloc[-1] > 0.7  # The source in int8.
+    # At full size nothing can improve the model itself.
+    choice = Choice(result.table, result.run.network(), whole_config, [])
+    tuned = fine_tune(read(job), result.run, choice, result.folder / "source.keras")
+    np.testing.assert_allclose(tuned(noise), expected, atol=1e-5)
     assert result.files["commonest_share"][0] < 0.8
     before = digest_of_photos(job)
     (unlabelled / "photos/0red.png").unlink()

@@ -18,7 +18,7 @@ https://ai.google.dev/edge/litert/models/measurement.
 
 For a browser, open the printed address, on this machine or, with --host=0.0.0.0, on any
 phone on the network. The page runs LiteRT.js, which npm fetches once. Files must take
-float32; make int8 files by convert --io=float32.
+float32 or uint8; make int8 files by convert --io=uint8.
 """
 
 import pathlib

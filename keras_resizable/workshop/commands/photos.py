@@ -5,7 +5,7 @@
     keras-resizable photos --images=photos/ --model=mine.keras --input_range=0,255
     keras-resizable photos --images=unlabelled/ --model=mine.keras
     keras-resizable photos --images=photos/ --device=android --max_latency_ms=15
-    keras-resizable photos --images=photos/ --device=browser --host=0.0.0.0 --io=float32
+    keras-resizable photos --images=photos/ --device=browser --host=0.0.0.0
     keras-resizable photos --images=photos/ --dry_run
 
 The folder must have a folder of photos for each class. A Keras model is trained for

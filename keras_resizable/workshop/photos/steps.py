@@ -258,7 +258,10 @@ def neighbours(table: Table, chosen: ConfigLike, cost: str) -> list[str]:
 def fine_tune(
     material: Material, run: Run, choice: Choice, source: pathlib.Path | None
 ) -> keras.Model:
-    """The chosen sub-network, after more training if that improved it."""
+    """The chosen sub-network, after more training if that improved it.
+
+    Without labels, it is that of the untrained network if no training improved it.
+    """
     steps = data.steps_per_epoch(material.images, run.recipe.batch_size)
     how: dict[str, Any] = {
         "epochs": material.job.passes("tuning_epochs", steps),
@@ -286,6 +289,14 @@ def fine_tune(
         f"Fine-tuning: {100 * before:.2f} -> {100 * after:.2f} % of the validation "
         "photos"
     )
+    if not material.images.is_labelled:
+        untrained = material.untrained()
+        model = untrained.sub_network(choice.config, calibrate_with=run.calibration())
+        batches = recipes.test_data(material.recipe, material.images)
+        given = evaluate_model(model, batches, "untrained")["untrained"]["top1"]
+        _LOG.info(f"Without any training: {100 * given:.2f} %")
+        if given >= max(before, after):
+            return model
     if after > before:
         return load_model(tuned.model_path)
     return choice.network.sub_network(choice.config, calibrate_with=run.calibration())
