@@ -1,9 +1,10 @@
 """Keeps a frame time by switching between the sub-networks of a bundle; copy it.
 
-names, costs = read_slices("resnet20_bundle_int8.slices.json")
-controller = Controller(costs, budget=0.010)
-# For each frame, measure the time of the signature names[controller.level]:
-controller.update(time)
+After each frame, `update` gets the time of the signature `names[controller.level]`:
+
+    names, costs = read_slices("resnet20_bundle_int8.slices.json")
+    controller = Controller(costs, budget=0.010)
+    controller.update(time)
 """
 
 import json

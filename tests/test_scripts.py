@@ -284,6 +284,8 @@ def test_bad_input_is_one_clear_error(folder, tmp_path):
     folder, _ = folder
     error = run("tflite/convert.py", "--config=0.3", folder=folder, fails=True)
     assert "[0.3] are not all between the scale factors 1.0 and 0.5" in error
+    error = run("tflite/convert.py", "--images=photos", folder=folder, fails=True)
+    assert "--images is for a model of your own" in error
     error = run("tflite/convert.py", "--output=x.lite", folder=folder, fails=True)
     assert "x.lite" in error
     error = run("tflite/convert.py", "--all", "--config=1.0", folder=folder, fails=True)

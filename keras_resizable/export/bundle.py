@@ -36,6 +36,7 @@ def to_bundle(
 
     Raises:
         FileNotFoundError: If a file is missing.
+        DamagedFileError: If LiteRT cannot run a file.
         ValueError: If `path` or a file is not valid, a file has several graphs, or
             files without given names are not from different sub-networks of one
             network.
@@ -64,6 +65,8 @@ def to_bundle(
             "from names to files. Received: "
             f"{list(zip(map(str, sources), found))}"
         )
+    for source in sources:
+        open_tflite(source)  # Raises if it is damaged.
     contents = [source.read_bytes() for source in sources]
     content = bundled(zip(signatures, contents), {"signatures": signatures})
     with replacing(path) as temporary:

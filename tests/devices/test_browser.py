@@ -31,6 +31,15 @@ LATENCIES = {
 }
 
 
+OTHER_KINDS = {
+    "float16": ("float16", "int8"),
+    "dynamic": ("dynamic", "int8"),
+    "int8": ("int8", "int8"),
+    "uint8": ("int8", "uint8"),
+    "int8_float32": ("int8", "float32"),
+}
+
+
 @pytest.fixture(scope="module")
 def images():
     return np.random.default_rng(0).random((200, 24, 24, 3), np.float32)
@@ -53,19 +62,14 @@ def folder(tmp_path_factory, images):
     to_bundle(paths, folder / "bundle.tflite")
     for config, path in zip(configs, paths):
         path.rename(folder / f"{config}.tflite")
-    for io in ("int8", "uint8"):
+    options = {"calibrate_with": images[:50], "input_range": (0, 1)}
+    for name, (quantize, io) in OTHER_KINDS.items():
         files = to_tflite_files(
-            network,
-            configs,
-            folder,
-            quantize="int8",
-            io=io,
-            calibrate_with=images[:50],
-            input_range=(0, 1),
+            network, configs, folder, quantize=quantize, io=io, **options
         )
         paths = [file.path for file in files]
-        to_bundle(paths, folder / f"bundle_{io}.tflite")
-        paths[-1].rename(folder / f"{io}.tflite")
+        to_bundle(paths, folder / f"bundle_{name}.tflite")
+        paths[-1].rename(folder / f"{name}.tflite")
     return folder
 
 
@@ -119,8 +123,12 @@ def test_chromium_is_a_device(folder, images, tmp_path):
         whole = folder / "uint8.tflite"
         (result,) = device.measure([whole], runs=3)
         assert result["median_ms"] > 0
-        answers = device.outputs(whole, images)
-        np.testing.assert_allclose(answers, run_tflite(whole, images), atol=1 / 256)
+        for name in OTHER_KINDS:
+            if name != "int8":
+                path = folder / f"{name}.tflite"
+                answers = device.outputs(path, images[:50])
+                here = run_tflite(path, images[:50])
+                np.testing.assert_allclose(answers, here, atol=0.02, err_msg=name)
         with pytest.raises(DeviceError, match="int8.tflite: .*--io=uint8") as error:
             device.measure([paths[1], folder / "int8.tflite"], runs=3)
         assert len(error.value.results) == 1

@@ -2,10 +2,12 @@
 
 import json
 
+import flatbuffers
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
 
 from keras_resizable import count_flops
 from keras_resizable.errors import DamagedFileError
@@ -156,3 +158,17 @@ def test_files_of_any_origin_by_name(make_network, tmp_path):
     paths["c"].write_bytes(converter.convert())
     with pytest.raises(ValueError, match="'c' has 3"):
         to_bundle(paths, tmp_path / "other.tflite")
+
+
+def test_damaged_files_are_named(tmp_path):
+    """One that is none, and one without buffers."""
+    path, bundle = tmp_path / "some.tflite", tmp_path / "bundle.tflite"
+    builder = flatbuffers.Builder()
+    graph = schema.SubGraphT(tensors=[], inputs=[], outputs=[], operators=[])
+    model = schema.ModelT(version=3, subgraphs=[graph], operatorCodes=[])
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    for content in (b"no model" * 50, bytes(builder.Output())):
+        path.write_bytes(content)
+        with pytest.raises(DamagedFileError, match="some.tflite is damaged"):
+            to_bundle({"some": path}, bundle)
+    assert not bundle.exists()

@@ -134,6 +134,7 @@ def options_of_images(model):
     values = values.map(lambda image, _: low + (image + 1) * (high - low) / 2)
     count = images.train.num_images + images.test.num_images
     first = min(count // 2, _MAX_FOR_RANGES)
+    compared = values.skip(first).take(_MAX_COMPARED)
     labels = None
     if FLAGS.labels is not None:
         labels = pathlib.Path(FLAGS.labels).read_text(encoding="utf-8").splitlines()
@@ -142,7 +143,7 @@ def options_of_images(model):
         "io": FLAGS.io,
         "max_loss": FLAGS.max_loss,
         "calibrate_with": values.take(first).batch(_BATCH),
-        "evaluate_with": values.skip(first).take(_MAX_COMPARED).batch(_BATCH),
+        "evaluate_with": compared.batch(_BATCH) if FLAGS.evaluate else None,
         "labels": labels,
         "input_range": (low, high),
     }
@@ -214,7 +215,12 @@ def main(argv):
     output = with_suffix(FLAGS.output, ".tflite") if FLAGS.output else None
     model, run = load_model(path), Run(path.parent)
     is_ours = isinstance(model, keras_resizable.ResizableNetwork)
-    if FLAGS.images is not None and not is_ours:
+    if FLAGS.images is not None:
+        if is_ours:
+            raise ValueError(
+                "--images is for a model of your own. Those of a resizable network are "
+                f"in {run.folder}."
+            )
         options = options_of_images(model)
     else:
         options = options_of(run, quantize)
