@@ -170,7 +170,11 @@ def test_bundle_then_switch(folder):
     arguments = ("--runs=2", "--name=desk")
     output = run("tflite/benchmark.py", *arguments, folder=folder)
     assert "narrow_bundle_int8.tflite:scale_0.5_0.5_0.5" in output
-    assert "Wrote runs/latest/benchmark_desk.json, runs/latest/table.npz" in output
+    slices = "runs/latest/narrow_bundle_int8.slices.json"
+    written = f"runs/latest/benchmark_desk.json, {slices}, runs/latest/table.npz"
+    assert f"Wrote {written}" in output
+    of_each = json.loads((folder / slices).read_text())
+    assert all(one["latency_ms"]["desk"] > 0 < one["flops"] for one in of_each)
     contents = json.loads((latest / "benchmark_desk.json").read_text())
     assert {"first_ms", "init_ms", "median_ms"} <= contents["results"][0].keys()
     table = Table.load(latest / "table.npz").to_frame().set_index("config")

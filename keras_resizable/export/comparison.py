@@ -125,8 +125,14 @@ def at_inference(model: Callable[..., Any]) -> Callable[[tf.Tensor], Any]:
 
 
 def named_outputs(outputs: Any) -> dict[str, tf.Tensor]:
-    """A model's outputs by the names that they have in files."""
-    if isinstance(outputs, Mapping):
+    """A model's outputs by the names that they have in files.
+
+    Those of a dictionary keep their names; others are numbered, in Keras's order.
+    """
+    is_flat = isinstance(outputs, Mapping) and not any(
+        map(keras.tree.is_nested, outputs.values())
+    )
+    if is_flat:
         return {str(name): output for name, output in outputs.items()}
     flat = keras.tree.flatten(outputs)
     return {f"output_{number}": output for number, output in enumerate(flat)}
