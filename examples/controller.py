@@ -57,5 +57,7 @@ def read_slices(path, device=None):
         one["signature"]: one["latency_ms"][device] if device else one["flops"]
         for one in slices
     }
+    if None in costs.values():
+        raise ValueError(f"{path} has no FLOPs: give a device that it was measured on.")
     names = sorted(costs, key=costs.__getitem__, reverse=True)
     return names, [costs[name] for name in names]

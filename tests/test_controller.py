@@ -84,6 +84,9 @@ def test_a_bundle_tells_its_costs(tmp_path):
     path.write_text(json.dumps(SLICES))
     assert read_slices(path) == (["large", "small"], [9, 2])
     assert read_slices(path, "phone") == (["small", "large"], [3.0, 2.5])
+    path.write_text(json.dumps([SLICES[0] | {"flops": None}]))
+    with pytest.raises(ValueError, match="has no FLOPs"):
+        read_slices(path)
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")

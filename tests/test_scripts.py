@@ -99,7 +99,7 @@ def test_a_model_of_ones_own_becomes_a_compared_file(tmp_path):
         folder=tmp_path,
     )
     assert "values from 0 to 255 (--input_range)" in output
-    assert re.search(r"'mask': [\d.]+ % the same answers, ", output)
+    assert re.search(r"'mask': the same answer in [\d.]+ % of cases, ", output)
     (path,) = tmp_path.glob("*_int8_uint8.tflite")
     metadata = read_metadata(path)
     assert [one["name"] for one in metadata["comparison"]] == ["mask", "number"]
@@ -231,7 +231,9 @@ def test_search_then_fine_tune(folder, tmp_path, monkeypatch):
     (command,) = re.findall("Convert it: keras-resizable convert (.*)", output)
     arguments = (*shlex.split(command), "--quantize=int8", "--max_loss=1")
     converted = run("tflite/convert.py", *arguments, folder=tmp_path)
-    assert re.search(r"top-1 .* points against Keras, .* % the same answers", converted)
+    assert re.search(
+        r"top-1 .* points against Keras, the same answer for .* %", converted
+    )
     (file,) = tuned.resolve().glob("*_int8.tflite")
     metadata = read_metadata(file)
     assert metadata["config"] == "0.5,0.5,0.5" and metadata["labels"] == ["0", "1"]

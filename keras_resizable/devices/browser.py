@@ -217,7 +217,9 @@ class Browser:
             said = printable(str(answer.get("error", answer)))[:300]
             hint = ""
             if "INT8" in said.upper():
-                hint = " Browsers take no int8: convert with --io=uint8."
+                hint = (
+                    " Browsers run no files with int8 inputs: convert with --io=uint8."
+                )
             message = f"{path}: the browser says: {said}.{hint}"
             raise DeviceError(message, results) from error
 

@@ -100,7 +100,7 @@ class FileAccuracy:
         if self.difference is not None and self.standard_error is not None:
             error = 100 * _TWO_SIDED_95 * self.standard_error
             text += f": {100 * self.difference:+.2f} ± {error:.2f} points against Keras"
-            text += f", {100 * (self.agreement or 0):.1f} % the same answers"
+            text += f", the same answer for {100 * (self.agreement or 0):.1f} %"
         return f"{text}, {100 * self.ties:.1f} % ties"
 
     def as_metadata(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from keras_resizable.export.interpreters import Runner
 from keras_resizable.utils.batches import Batches, image_batches, watched
 
 _TOLERANCE = 1e-2  # For a sum of probabilities, even in float16.
+_ROUNDING = 1e-9  # The share of a constant's squares that may look like variance.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,9 +26,9 @@ class OutputComparison:
         difference: Largest difference for an image, on average, as a share of the
             largest output.
         unexplained: Mean squared difference, as a share of the variance of the model's
-            output: 1 minus R².
+            output, 1 minus R², of the channel where it is largest.
         agreement: Share of answers, one for an image or for a pixel, in which the same
-            channel is the largest; None for one channel.
+            channel is the largest; None if it is always the same one.
         are_probabilities: Whether the model's channels are positive and sum to 1.
     """
 
@@ -52,7 +53,7 @@ class OutputComparison:
     def __str__(self) -> str:
         parts = [f"{100 * self.unexplained:.2g} % of the variance unexplained"]
         if self.agreement is not None:
-            parts.insert(0, f"{100 * self.agreement:.2f} % the same answers")
+            parts.insert(0, f"the same answer in {100 * self.agreement:.2f} % of cases")
         parts.append(f"off by {self.difference:.2g} of the largest")
         return f"{self.name!r}: {', '.join(parts)}"
 
@@ -149,39 +150,49 @@ def _matched(runner, images, expected, path):
 
 
 class _Sums:
-    """Sums over images, of which the measures of an output are made."""
+    """Sums over images, channel by channel, of which the measures are made."""
 
     def __init__(self):
-        self._images = self._values = self._answers = self._same = 0
-        self._differences = self._squares = self._total = self._total_squares = 0.0
-        self._largest = 0.0
-        self._has_channels = False
+        self._images = self._pixels = self._same = 0
+        self._differences = self._largest = 0.0
+        self._squares = self._total = self._total_squares = np.zeros(1)
+        self._answers: set[int] = set()
         self._are_probabilities = True
 
     def add(self, found, expected):
-        found, expected = found.astype(np.float64), expected.astype(np.float64)
         apart = np.abs(found - expected)
         self._images += len(found)
-        self._differences += apart.reshape(len(found), -1).max(axis=1).sum()
-        self._largest = max(self._largest, np.abs(expected).max())
-        self._values += expected.size
-        self._squares += np.square(apart).sum()
-        self._total += expected.sum()
-        self._total_squares += np.square(expected).sum()
-        self._has_channels = expected.ndim > 1 and expected.shape[-1] > 1
-        if self._has_channels:
-            same = found.argmax(axis=-1) == expected.argmax(axis=-1)
-            self._answers += same.size
-            self._same += same.sum()
-            sums_to_one = np.abs(expected.sum(axis=-1) - 1).max() < _TOLERANCE
-            self._are_probabilities &= bool(expected.min() >= 0 and sums_to_one)
+        self._differences += float(apart.reshape(len(found), -1).max(axis=1).sum())
+        self._largest = max(self._largest, float(np.abs(expected).max()))
+        channels = expected.shape[-1] if expected.ndim > 1 else 1
+        self._pixels += expected.size // channels
+        self._squares = self._squares + _sum_of_squares(apart, channels)
+        self._total_squares = self._total_squares + _sum_of_squares(expected, channels)
+        rows = expected.reshape(-1, channels)
+        self._total = self._total + rows.sum(axis=0, dtype=np.float64)
+        answers = rows.argmax(axis=-1)
+        self._same += int(
+            (found.reshape(-1, channels).argmax(axis=-1) == answers).sum()
+        )
+        self._answers |= set(answers.tolist())
+        sums_to_one = channels > 1 and np.abs(rows.sum(axis=-1) - 1).max() < _TOLERANCE
+        self._are_probabilities &= bool(rows.min() >= 0 and sums_to_one)
 
     def compared(self, name):
-        variance = self._total_squares - self._total**2 / self._values
+        variance = self._total_squares - self._total**2 / self._pixels
+        is_constant = variance <= _ROUNDING * self._total_squares
+        whole = np.where(is_constant, self._total_squares, variance)
+        shares = self._squares / np.where(whole > 0, whole, 1)
+        # Quantities of which the same is always the largest are no classes.
+        are_classes = self._are_probabilities or len(self._answers) > 1
         return OutputComparison(
             name=name,
-            difference=float(self._differences / self._images / (self._largest or 1)),
-            unexplained=float(self._squares / (variance or 1)),
-            agreement=float(self._same / self._answers) if self._has_channels else None,
-            are_probabilities=self._has_channels and self._are_probabilities,
+            difference=self._differences / self._images / (self._largest or 1),
+            unexplained=float(shares.max()),
+            agreement=self._same / self._pixels if are_classes else None,
+            are_probabilities=self._are_probabilities,
         )
+
+
+def _sum_of_squares(values, channels):
+    return np.square(values.reshape(-1, channels), dtype=np.float64).sum(axis=0)

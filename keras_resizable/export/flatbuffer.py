@@ -154,7 +154,10 @@ def bundled(
 
 
 def with_uint8(content: bytes) -> bytes:
-    """An int8 `.tflite` file that takes the bytes of images, and returns bytes."""
+    """An int8 `.tflite` file that takes the bytes of images, and returns bytes.
+
+    Outputs of other types, such as indices, stay as they are.
+    """
     model = _unpacked(content)
     (graph,) = model.subgraphs
     schema = _schema()
@@ -164,6 +167,8 @@ def with_uint8(content: bytes) -> bytes:
     bytes_of = {}  # The position of a tensor's copy in uint8.
     for index in {*graph.inputs, *graph.outputs}:
         tensor = copy.copy(graph.tensors[index])
+        if tensor.type != schema.TensorType.INT8:
+            continue
         tensor.type = schema.TensorType.UINT8
         tensor.quantization = copy.copy(tensor.quantization)
         tensor.quantization.zeroPoint = tensor.quantization.zeroPoint + 128
@@ -175,15 +180,15 @@ def with_uint8(content: bytes) -> bytes:
         return schema.OperatorT(position, inputs=[source], outputs=[target])
 
     graph.operators = [
-        *(converted(bytes_of[index], index) for index in graph.inputs),
+        *(converted(bytes_of[n], n) for n in graph.inputs if n in bytes_of),
         *graph.operators,
-        *(converted(index, bytes_of[index]) for index in graph.outputs),
+        *(converted(n, bytes_of[n]) for n in graph.outputs if n in bytes_of),
     ]
-    graph.inputs = [bytes_of[index] for index in graph.inputs]
-    graph.outputs = [bytes_of[index] for index in graph.outputs]
+    graph.inputs = [bytes_of.get(index, index) for index in graph.inputs]
+    graph.outputs = [bytes_of.get(index, index) for index in graph.outputs]
     for signature in model.signatureDefs:
         for entry in (*signature.inputs, *signature.outputs):
-            entry.tensorIndex = bytes_of[entry.tensorIndex]
+            entry.tensorIndex = bytes_of.get(entry.tensorIndex, entry.tensorIndex)
     return _packed(model)
 
 

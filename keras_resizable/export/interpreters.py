@@ -82,7 +82,7 @@ class Runner:
             )
         if self._signature is None:
             inputs = {details["name"]: details for details in inputs}
-            outputs = {details["name"]: details for details in outputs}
+            outputs = {f"output_{n}": details for n, details in enumerate(outputs)}
         ((self._name, self._input),) = inputs.items()
         self._outputs = dict(sorted(outputs.items(), key=_place))
         self.names = list(self._outputs)

@@ -47,7 +47,8 @@ from keras_resizable.utils.batches import (
 from keras_resizable.utils.classifier_outputs import (
     Classifier,
     check_labels,
-    is_regression_loss,
+    has_classification_loss,
+    has_regression_loss,
 )
 from keras_resizable.utils.extras import import_extra, version_of
 from keras_resizable.utils.files import replacing
@@ -104,10 +105,10 @@ def to_tflite(
         path: Path of a `.tflite` file. An existing one is replaced.
         quantize: See above.
         io: Input and output type of an `"int8"` file: `"uint8"`, the pixels of images,
-            for MediaPipe, Android and cameras; `"int8"` for microcontrollers and
-            accelerators; or `"float32"` for browsers. For many classes use `"float32"`,
-            or a model with logits: probabilities in 8 bits have steps of 1/256, so that
-            many are equal, even among the first five.
+            for MediaPipe, Android, cameras and browsers; `"int8"` for microcontrollers
+            and accelerators; or `"float32"`. For many classes use `"float32"`, or a
+            model with logits: probabilities in 8 bits have steps of 1/256, so that many
+            are equal, even among the first five.
         calibrate_with: `tf.data.Dataset` of batches of images, alone or followed by
             targets; or images as one array. `"int8"` estimates the ranges of features
             on the first 100, and with `"dynamic"`, too, they correct batch statistics
@@ -152,7 +153,7 @@ def to_tflite(
     if labels is not None:
         labels = _checked_labels(labels, model, input_range)
     import_extra("ai_edge_litert", "tflite")  # Before the work.
-    is_classifier = _is_classifier(model)
+    is_classifier = OUTPUTS in (metadata or {}) or _is_classifier(model)
     if evaluate_with is not None:
         batches = evaluation_batches(evaluate_with, model, "evaluate_with")
         if not are_images_alone(batches):
@@ -248,7 +249,10 @@ def _checked_labels(labels, model, input_range):
         )
     for label in labels:
         if not isinstance(label, str) or len(label.splitlines()) != 1:
-            raise ValueError(f"`labels` must be texts of one line. Received: {label!r}")
+            raise ValueError(
+                "`labels` must be non-empty strings without line breaks. Received: "
+                f"{label!r}"
+            )
         label.encode()
     return labels
 
@@ -281,9 +285,13 @@ def _check_model(model):
 def _is_classifier(model):
     """Whether outputs are classes rather than maps or quantities, if nobody says."""
     shapes = [tuple(output.shape) for output in model.outputs]
-    if [len(shape) for shape in shapes] != [2] or is_regression_loss(model):
+    if [len(shape) for shape in shapes] != [2] or has_regression_loss(model):
         return False
-    return shapes[0][-1] > 1 or kind_of_outputs(model) == {OUTPUTS: PROBABILITIES}
+    return (
+        shapes[0][-1] > 1
+        or has_classification_loss(model)
+        or kind_of_outputs(model) == {OUTPUTS: PROBABILITIES}
+    )
 
 
 def convert(model: keras.Model, path: str | os.PathLike) -> None:
@@ -355,7 +363,7 @@ def _check_accuracy(accuracy, max_loss, name, metadata):
     """Raises if a file loses too much, and warns if too few images tell."""
     lost = "agreement" if accuracy.top1 is None else "accuracy"
     if accuracy.loses(max_loss):
-        others = "a `quantize` of less loss, such as 'float16'"
+        others = "a more precise `quantize`, such as 'float16'"
         if metadata.get("io") in ("int8", "uint8") and accuracy.ties:
             others = f"io='float32', which does not round probabilities; {others}"
         raise ValueError(
@@ -376,7 +384,7 @@ def _check_losses(comparisons, max_loss):
         if not output.loss <= max_loss:
             raise ValueError(
                 f"The file is too far from its model in output {output}. Convert with "
-                "a `quantize` of less loss, such as 'float16'; or raise `max_loss`, "
+                "a more precise `quantize`, such as 'float16'; or raise `max_loss`, "
                 f"{max_loss:g}."
             )
 
@@ -386,8 +394,8 @@ def _warn_of_losses(comparisons, name):
     for output in comparisons:
         if output.unexplained > _MUCH_UNEXPLAINED:
             warnings.warn(
-                f"{name} gives little of what its model gives, output {output}. Pass "
-                "`evaluate_with`; and see whether a `quantize` of less loss is better.",
+                f"{name} reproduces little of its model in output {output}. Pass "
+                "`evaluate_with`, or try a more precise `quantize`, such as 'float16'.",
                 stacklevel=3,
             )
 
@@ -397,8 +405,8 @@ def _check_differences(comparisons, tolerance):
     for output in comparisons:
         if not output.difference <= tolerance:
             raise ValueError(
-                f"The file differs from its model in output {output}, more than "
-                f"{tolerance:.2g}."
+                f"The file differs from its model in output {output}; at most "
+                f"{tolerance:.2g} is allowed."
             )
     return max(output.difference for output in comparisons)
 

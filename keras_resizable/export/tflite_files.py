@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from keras_resizable.export.accuracy import FileAccuracy, kind_of_outputs
+from keras_resizable.export.comparison import OutputComparison
 from keras_resizable.export.flatbuffer import read_metadata
 from keras_resizable.export.interpreters import open_tflite
 from keras_resizable.export.tflite import (
@@ -126,5 +127,8 @@ def _has(path, written, max_loss):
         return False
     written = json.loads(json.dumps(written))
     if "accuracy" in metadata and FileAccuracy(**metadata["accuracy"]).loses(max_loss):
+        return False
+    comparison = metadata.get("comparison", [])
+    if any(OutputComparison(**output).loss > max_loss for output in comparison):
         return False
     return written == {name: metadata.get(name) for name in written}

@@ -130,7 +130,12 @@ def require_one_class(loss: Any) -> None:
         )
 
 
-def is_regression_loss(model: keras.Model) -> bool:
+def has_classification_loss(model: keras.Model) -> bool:
+    """Whether a model is compiled with a loss of probabilities or logits."""
+    return model.compiled and _takes_probabilities(model.loss) is not None
+
+
+def has_regression_loss(model: keras.Model) -> bool:
     """Whether a model is compiled with a loss for quantities rather than classes."""
     losses, given = keras.losses, _loss_of(model.loss) if model.compiled else None
     return isinstance(

@@ -93,7 +93,9 @@ def test_measured_as_keras_measures(model, tmp_path):
     assert accuracy.top1 == right.mean() and 0.5 < right.mean() < 1
     assert accuracy.agreement == 1 and accuracy.difference == 0 == accuracy.ties
     assert accuracy.top5 == 1 and accuracy.num_images == NUM_IMAGES
-    assert "+0.00 ± 0.00 points against Keras, 100.0 % the same" in str(accuracy)
+    assert "+0.00 ± 0.00 points against Keras, the same answer for 100.0 %" in str(
+        accuracy
+    )
     alone = evaluate_tflite(path, (images, np.eye(3)[labels]))
     assert alone.top1 == accuracy.top1 and alone.agreement is None
     assert "Keras" not in str(alone)

@@ -196,9 +196,9 @@ def test_dim_images_are_still_pixels(tmp_path):
     "options, message",
     [
         ({"labels": ["a", "b"]}, r"name the 3 classes.*Received 2: \['a', 'b'\]"),
-        ({"labels": ["a", "b", "c\nd"]}, r"one line. Received: 'c\\nd'"),
-        ({"labels": ["a", "b", ""]}, "one line. Received: ''"),
-        ({"labels": ["a", "b", 3]}, "texts of one line. Received: 3"),
+        ({"labels": ["a", "b", "c\nd"]}, r"line breaks. Received: 'c\\nd'"),
+        ({"labels": ["a", "b", ""]}, "line breaks. Received: ''"),
+        ({"labels": ["a", "b", 3]}, "non-empty strings.*Received: 3"),
         ({"labels": ["a", "b", "\udcff"]}, "'utf-8' codec"),
         ({"labels": COLORS, "input_range": None}, "`labels` need `input_range`"),
         ({"input_range": None, "io": "uint8"}, "'uint8'` takes the pixels"),

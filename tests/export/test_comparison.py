@@ -12,6 +12,7 @@ from keras_resizable.export import (
     compare_tflite,
     evaluate_tflite,
     read_metadata,
+    run_tflite,
     to_tflite,
 )
 
@@ -43,12 +44,17 @@ def images():
 
 
 def expected_measures(found, expected):
-    """Difference, unexplained variance and agreement, by NumPy on all at once."""
+    """Difference, unexplained variance and agreement, by NumPy on all at once.
+
+    The variance is that of the worst channel.
+    """
     apart = np.abs(found - expected)
     difference = apart.reshape(len(found), -1).max(1).mean() / np.abs(expected).max()
-    unexplained = np.square(apart).mean() / expected.var()
+    axes = tuple(range(apart.ndim - 1))
+    unexplained = (np.square(apart).mean(axes) / expected.var(axes)).max()
     same = (found.argmax(-1) == expected.argmax(-1)).mean()
-    return difference, unexplained, None if found.shape[-1] == 1 else same
+    are_classes = len(np.unique(expected.argmax(-1))) > 1
+    return difference, unexplained, same if are_classes else None
 
 
 def outputs_of(path, images):
@@ -103,7 +109,7 @@ def test_a_file_that_is_far_from_its_model_is_refused(images, tmp_path):
     model = maps_and_numbers()
     options = {"calibrate_with": images, "evaluate_with": images, "max_loss": 1e-9}
     with pytest.raises(
-        ValueError, match="too far.*'output_0': .*% the same.* % of the var"
+        ValueError, match="too far.*'output_0': the same answer in .* % of the var"
     ):
         to_tflite(model, tmp_path / "a.tflite", "int8", **options)
     assert not list(tmp_path.iterdir())
@@ -186,8 +192,52 @@ def test_a_file_that_says_nothing_is_told(tmp_path):
     images = np.random.default_rng(0).random((40, 1, 1, 3), np.float32)
     images = np.tile(images, (1, 4, 4, 1))
     images[-1] *= 1e4
-    with pytest.warns(UserWarning, match="dim.tflite gives little of what its model"):
+    with pytest.warns(UserWarning, match="dim.tflite reproduces little of its model"):
         to_tflite(model, tmp_path / "dim.tflite", "int8", calibrate_with=images)
+
+
+def test_numbers_of_which_one_is_always_the_largest_are_no_classes(images, tmp_path):
+    """An age and a height in centimetres, where the file's are those of nobody."""
+    inputs = keras.Input((16, 12, 3))
+    pooled = layers.GlobalAveragePooling2D()(inputs)
+    dense = layers.Dense(2, bias_initializer=keras.initializers.Constant(9.0))
+    model = keras.Model(inputs, [dense(pooled), layers.Dense(1)(pooled)])
+    kernel, bias = dense.get_weights()
+    dense.set_weights([kernel, bias + [0.0, 170.0]])
+    path = tmp_path / "a.tflite"
+    to_tflite(model, path)
+    (output, _) = compare_tflite(path, model, images)
+    assert output.agreement is None and output.loss < 1e-6
+    dense.set_weights([-kernel, bias + [0.0, 170.0]])
+    (output, _) = compare_tflite(path, model, images)
+    assert output.agreement is None and output.loss > 1
+
+
+def test_outputs_of_files_without_signatures_keep_their_order(images, tmp_path):
+    @tf.function(input_signature=[tf.TensorSpec((1, 16, 12, 3))])
+    def scores_and_boxes(images):
+        scores = tf.identity(tf.reduce_mean(images, (1, 2)), "scores")
+        return scores, tf.identity(tf.reduce_max(images, (1, 2)), "boxes")
+
+    function = scores_and_boxes.get_concrete_function()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    path = tmp_path / "a.tflite"
+    path.write_bytes(converter.convert())
+    outputs = compare_tflite(path, lambda x: [x.numpy().mean((1, 2))] * 2, images)
+    assert sorted(output.loss < 1e-6 for output in outputs) == [False, True]
+
+
+def test_integers_stay_what_they_are_behind_uint8(images, tmp_path):
+    """A map of a model that has decided by itself."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((16, 12, 3))
+    x = layers.Conv2D(1, 1)(inputs)
+    model = keras.Model(inputs, keras.ops.cast(x > 0.1, "int32"))
+    path = tmp_path / "a.tflite"
+    options = {"calibrate_with": images, "input_range": (0, 1), "io": "uint8"}
+    to_tflite(model, path, "int8", **options)
+    expected = model(images).numpy()
+    assert np.mean(run_tflite(path, images) == expected) > 0.95
 
 
 def test_nan_is_refused(images, tmp_path):

@@ -40,6 +40,9 @@ export class Controller {
 // `.slices.json`: latencies on a device that it was measured on, or else FLOPs.
 export function ofSlices(slices, device = null) {
   const cost = (one) => device === null ? one.flops : one.latency_ms[device];
+  if (slices.some((one) => cost(one) == null)) {
+    throw new Error('No costs: give a device that the bundle was measured on.');
+  }
   const sorted = slices.toSorted((one, other) => cost(other) - cost(one));
   return {names: sorted.map((one) => one.signature), costs: sorted.map(cost)};
 }

@@ -16,9 +16,10 @@ printed, and a file that loses more than --max_loss is an error. Existing files 
 resizable network are kept.
 
 Any Keras model of one input can be converted. Half of the given images, 100 at most,
-serve to estimate int8 ranges; on the others each output of the file is compared with
-the model's. A file is an error if it loses more than --max_loss of the answers (one for
-an image, or for each pixel) or of a quantity's variance. Images need no labels.
+serve to estimate int8 ranges; on up to 1,000 others each output of the file is compared
+with the model's. A file is an error if it loses more than --max_loss of the answers
+(one for an image, or for each pixel) or of a quantity's variance. Images need no
+labels.
 """
 
 import contextlib
@@ -42,7 +43,7 @@ from keras_resizable.workshop.runs import Run
 from keras_resizable.workshop.runs.folders import SUB_NETWORK, write_label_lines
 from keras_resizable.workshop.runs.keras_files import load_model
 
-_BATCH = 64
+_BATCH = 8
 _MAX_FOR_RANGES, _MAX_COMPARED = 100, 1000  # Images.
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string(
@@ -65,12 +66,12 @@ flags.DEFINE_enum(
     "io",
     "int8",
     IO,
-    "Input and output type of int8 files. MediaPipe: uint8; browsers: float32.",
+    "Input and output type of int8 files. MediaPipe and browsers: uint8 or float32.",
 )
 flags.DEFINE_bool("bundle", False, "Write one file with a signature per sub-network.")
-flags.DEFINE_bool("evaluate", True, "Run each file on labelled images.")
+flags.DEFINE_bool("evaluate", True, "Run each file on images, and compare it.")
 flags.DEFINE_float(
-    "max_loss", 0.02, "Accuracy that a file may lose; 0.02 is two points.", 0.0
+    "max_loss", 0.02, "What a file may lose, such as 0.02 for two points.", 0.0
 )
 flags.DEFINE_string(
     "images",
@@ -85,6 +86,16 @@ flags.DEFINE_list(
 )
 flags.DEFINE_string("labels", None, "A text file with the names of its classes.")
 flags.DEFINE_string("output", None, "File to write; by default next to the network.")
+flags.register_multi_flags_validator(
+    ["images", "input_range", "labels"],
+    lambda given: given["images"] or not (given["input_range"] or given["labels"]),
+    "--input_range and --labels are for a model of your own, with --images.",
+)
+flags.register_validator(
+    "input_range",
+    lambda given: given is None or len(given) == 2,
+    "Give two numbers, such as 0,255.",
+)
 flags.register_multi_flags_validator(
     ["all", "config"],
     lambda given: not (given["all"] and given["config"]),
@@ -201,7 +212,7 @@ def convert_sub_network(model, run, output, options):
     is_of_run = pathlib.Path(FLAGS.model).name == SUB_NETWORK and run.has_settings()
     config = run.settings.get("config") if is_of_run else None
     if config is not None:
-        options["metadata"]["config"] = ",".join(map(str, config))
+        options.setdefault("metadata", {})["config"] = ",".join(map(str, config))
     file = export.to_tflite(model, output, **options)
     say(f"{output.name}: {file.size_bytes / 1e6:.2f} MB")
     print_result(file)
