@@ -35,8 +35,8 @@ from keras_resizable.workshop.recipes.building import (
     make_network,
     train_data,
 )
-from keras_resizable.workshop.runs import Run
-from keras_resizable.workshop.runs.folders import SETTINGS
+from keras_resizable.workshop.runs.folders import NETWORK, SETTINGS
+from keras_resizable.workshop.runs.keras_files import load_network
 from keras_resizable.workshop.runs.training import precision
 
 NUM_PLANS = 1000  # Number of plans to average the cost over.
@@ -140,7 +140,7 @@ def train(name, seed):
     calibration = calibration.take(8).cache()
     with precision(recipe.precision):
         if arm.fine_tuned_from is not None:
-            network = Run(folder_of(arm.fine_tuned_from, seed)).network()
+            network = load_network(folder_of(arm.fine_tuned_from, seed) / NETWORK)
             model = network.sub_network(arm.config, calibration)
             fit(model, arm, recipe, images, unfinished)
             text = str(network.space.config(arm.config))
