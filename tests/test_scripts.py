@@ -92,7 +92,9 @@ def test_a_model_of_ones_own_becomes_a_compared_file(tmp_path):
     model = keras.Model(images, {"mask": mask, "number": number})
     model.save(tmp_path / "mine.keras")
     write_random_set(tmp_path / "photos", (30, 10), 16)
+    (tmp_path / "names.txt").write_text("cat\ndog\n")
     arguments = ("--model=mine.keras", "--images=photos", "--quantize=int8")
+    arguments += ("--labels=names.txt",)
     output = run(
         "tflite/convert.py",
         *(*arguments, "--io=uint8", "--max_loss=0.1"),
@@ -104,6 +106,8 @@ def test_a_model_of_ones_own_becomes_a_compared_file(tmp_path):
     metadata = read_metadata(path)
     assert [one["name"] for one in metadata["comparison"]] == ["mask", "number"]
     assert metadata["input_range"] == [0.0, 255.0]
+    assert metadata["labels"] == ["cat", "dog"]
+    assert path.with_suffix(".labels.txt").read_text() == "cat\ndog\n"
     path.unlink()
     arguments += ("--max_loss=0",)
     error = run("tflite/convert.py", *arguments, folder=tmp_path, fails=True)

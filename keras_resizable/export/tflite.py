@@ -164,7 +164,7 @@ def to_tflite(
         evaluate_with = batches
     about = _about(model) | kind_of_outputs(model) | (metadata or {})
     about |= {"quantize": quantize} | ({"io": io} if quantize == "int8" else {})
-    about |= described(labels, input_range)
+    about |= about_images(labels, input_range)
     reference = reference or functools.partial(model, training=False)
     tolerance = max(_TOLERANCE[quantize], tolerance_of(model))
     model = float32_twin(model)
@@ -258,7 +258,7 @@ def _checked_labels(labels, model, input_range):
     return labels
 
 
-def described(
+def about_images(
     labels: Sequence[str] | None, input_range: tuple[float, float] | None
 ) -> dict[str, Any]:
     """The metadata of a file that tell of its images and labels."""

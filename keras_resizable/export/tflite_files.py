@@ -11,8 +11,8 @@ from keras_resizable.export.comparison import OutputComparison
 from keras_resizable.export.flatbuffer import read_metadata
 from keras_resizable.export.interpreters import open_tflite
 from keras_resizable.export.tflite import (
+    about_images,
     check_options,
-    described,
     file_name,
     to_tflite,
 )
@@ -82,7 +82,7 @@ def to_tflite_files(
     of_all = {
         **kind_of_outputs(network),
         **(metadata or {}),
-        **described(labels, input_range),
+        **about_images(labels, input_range),
         "scales": list(space.scales),
         "network": digest_of_network(network),
         "calibration": digest_of_data(calibrate_with),

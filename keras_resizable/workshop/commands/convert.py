@@ -216,7 +216,7 @@ def convert_sub_network(model, run, output, options):
     file = export.to_tflite(model, output, **options)
     say(f"{output.name}: {file.size_bytes / 1e6:.2f} MB")
     print_result(file)
-    print_written(output, run)
+    print_written(output, run, options.get("labels"))
 
 
 def main(argv):
@@ -255,13 +255,13 @@ def main(argv):
         elif output is not None:
             with files.replacing(output) as written:
                 written.write_bytes(parts[0].path.read_bytes())
-    print_written(output or run.folder, run)
+    print_written(output or run.folder, run, options.get("labels"))
 
 
-def print_written(path, run):
+def print_written(path, run, labels):
     """Prints where the files are, and writes their class names next to them."""
     say(f"Wrote {path}")
-    if (labels := run.labels()) is not None:
+    if labels is not None:
         lines = pathlib.Path(path).with_suffix(".labels.txt")
         if path == run.folder:
             lines = run.folder / "labels.txt"
