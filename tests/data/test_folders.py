@@ -3,6 +3,7 @@
 import os
 import pathlib
 import struct
+import sys
 import tempfile
 
 import keras
@@ -62,11 +63,11 @@ def with_exif(jpeg, orientation, order=">"):
     return jpeg[:2] + b"\xff\xe1" + length + segment + jpeg[2:]
 
 
-def warnings_of(folder):
+def warnings_of(folder, **options):
     """The image set, and what is told of it when it is read for the first time."""
     folders._warn_once.cache_clear()
     with pytest.warns(UserWarning) as told:
-        images = data.load(str(folder))
+        images = data.load(str(folder), **options)
     lines = [str(warning.message) for warning in told]
     assert not any("\n" in line for line in lines)
     return images, lines
@@ -87,7 +88,7 @@ ODD = {
     "cut.png": (encoded(encode=tf.io.encode_png)[:-20], "cut off, damaged"),
     "palette.bmp": (bmp(8, bytes((*RED[::-1], 0)) * 2), "BMP with a palette"),
     "scan.tif": (b"II*\0" + bytes(50), "of a format that is not read"),
-    "phone.jpg": (b"\0\0\0\x18ftypheic" + bytes(50), "of a format that is not read"),
+    "phone.jpg": (b"\0\0\0\x18ftypheic" + bytes(50), "a damaged HEIC photo"),
     "IMG_1": (None, "named unlike an image"),
     "deeper/1.jpg": (None, "in deeper folders"),
 }
@@ -142,9 +143,10 @@ def test_many_files_are_told_by_their_number_and_first_names(tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", ["validation", "valid", "val", "test"])
-def test_all_usual_names_of_test_folders_are_known(tmp_path, name):
-    write_classes(tmp_path / "train", "cat", "dog")
+@pytest.mark.parametrize("name", ["validation", "valid", "val", "test", "testing"])
+@pytest.mark.parametrize("train", ["train", "training"])
+def test_all_usual_names_of_test_folders_are_known(tmp_path, name, train):
+    write_classes(tmp_path / train, "cat", "dog")
     write_classes(tmp_path / name, "cat", "dog", count=2)
     images = data.load_folder(tmp_path)
     assert (images.train.num_images, images.test.num_images) == (6, 4)
@@ -152,17 +154,20 @@ def test_all_usual_names_of_test_folders_are_known(tmp_path, name):
 
 def test_what_is_missing_beside_a_part_is_named(tmp_path):
     write_classes(tmp_path / "a" / "train", "cat", "dog")
-    told = "only one of train/ and .* validation, valid, val, test"
+    told = "only one of train/ and .* validation, valid, val, test, testing"
     with pytest.raises(FileNotFoundError, match=told):
         data.load_folder(tmp_path / "a")
     write_classes(tmp_path / "b" / "valid", "cat", "dog")
     with pytest.raises(FileNotFoundError, match=told):
         data.load_folder(tmp_path / "b")
-    write(tmp_path / "c", "training/cat/1.jpg")
-    with pytest.raises(
-        FileNotFoundError, match="No images in .* 1 in deeper folders .'training/cat/1"
-    ):
+    write_classes(tmp_path / "c" / "training", "cat", "dog")
+    with pytest.raises(FileNotFoundError, match=told):
         data.load_folder(tmp_path / "c")
+    write(tmp_path / "d", "more/cat/1.jpg")
+    with pytest.raises(
+        FileNotFoundError, match="No images in .* 1 in deeper folders .'more/cat/1"
+    ):
+        data.load_folder(tmp_path / "d")
 
 
 def test_a_class_may_be_named_as_a_part(tmp_path):
@@ -268,7 +273,7 @@ def test_a_long_check_tells_how_far_it_is_and_is_kept(tmp_path, monkeypatch, cap
     _, told = warnings_of(tmp_path / "set")
     assert f"Checked 2 of 7 images of {tmp_path}/set/train" in caplog.text
 
-    def check(path):
+    def check(path, with_look):
         raise AssertionError(path)
 
     with monkeypatch.context() as context:
@@ -447,3 +452,147 @@ def test_a_user_without_a_home_has_folders_read(tmp_path, monkeypatch):
     )
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     assert cache_folder() == tmp_path / "keras" / "keras_resizable"
+
+
+def photo(seed, size=(40, 60)):
+    """A smooth photo that looks like no other."""
+    noise = np.random.default_rng(seed).uniform(0, 255, (5, 6, 3)).astype("uint8")
+    return Image.fromarray(noise).resize(size[::-1], Image.Resampling.BICUBIC)
+
+
+def write_photos(folder, name, count, seed):
+    (folder / name).mkdir(parents=True)
+    for number in range(count):
+        photo(100 * seed + number).save(folder / name / f"{number:02}.png")
+
+
+def names_of(split):
+    return {photo.path for photo in split.photos}
+
+
+def test_photos_that_look_the_same_get_the_same_purpose(tmp_path):
+    write_photos(tmp_path, "cat", 12, 1)
+    write_photos(tmp_path, "dog", 12, 2)
+    copies = {}
+    for number in range(8):  # Compressed, smaller, turned by EXIF, of another class.
+        original = photo(100 + number)
+        name = f"{'dog' if number == 7 else 'cat'}/copy{number}.jpg"
+        exif = Image.Exif()
+        if number % 2:
+            exif[ExifTags.Base.Orientation] = 6
+            original = original.transpose(Image.Transpose.ROTATE_90)
+        small = original.resize([side * 3 // 4 for side in original.size])
+        small.save(tmp_path / name, quality=60, exif=exif)
+        copies[f"cat/{number:02}.png"] = name
+    for fraction in (0.15, 0.3, 0.45):
+        images = data.load_folder(tmp_path, validation=fraction)
+        parts = [names_of(p) for p in (images.train, images.validation, images.test)]
+        assert sum(map(len, parts)) == 32 and all(parts)
+        for part in parts:
+            for name, copy in copies.items():
+                assert (name in part) == (copy in part)
+    # Labels are those of the folders, and the photos are in the order of the images.
+    for split in (images.train, images.test):
+        for one, (image, label) in zip(split.photos, split.read(), strict=True):
+            assert (tmp_path / one.path).read_bytes() == image.numpy()[
+                : -13 if image.numpy()[-13:-1] == b"orientation " else None
+            ]
+            assert images.class_names[one.label] == one.path[:3] and one.label == label
+
+
+def test_a_class_that_only_has_copies_of_test_photos_is_told(tmp_path):
+    write_photos(tmp_path, "cat", 5, 1)
+    copied = names_of(data.load_folder(tmp_path, validation=0.2).test)
+    (tmp_path / "dog").mkdir()
+    (name,) = copied
+    (tmp_path / "dog" / "copy.png").write_bytes((tmp_path / name).read_bytes())
+    with pytest.raises(ValueError, match="no training images of .'dog'. that do not"):
+        data.load_folder(tmp_path, validation=0.2)
+
+
+def test_photos_without_contrast_are_like_no_other(tmp_path):
+    write_classes(tmp_path, "cat", "dog", count=5)
+    images = data.load_folder(tmp_path, validation=0.2)
+    assert images.train.num_images == 6
+
+
+def test_smaller_classes_come_several_times(tmp_path):
+    write_photos(tmp_path, "cat", 12, 1)
+    write_photos(tmp_path, "dog", 5, 2)
+    plain = data.load_folder(tmp_path, validation=0.2)
+    images = data.load_folder(tmp_path, validation=0.2, balance=True)
+    assert labels_of(images.train).count(0) == labels_of(images.train).count(1) == 8
+    assert set(labels_of(plain.train)) == {0, 1} and plain.train.num_images == 11
+    assert images.train.photos == plain.train.photos
+    assert labels_of(images.test) == labels_of(plain.test)
+    with pytest.raises(ValueError, match="needs a folder.*dataset='sample'"):
+        data.load("sample", balance=True)
+
+
+def test_photos_of_no_class_are_no_class(tmp_path):
+    write_photos(tmp_path, "cat", 4, 1)
+    write_photos(tmp_path, "dog", 4, 2)
+    write_photos(tmp_path, "_unknown", 3, 3)
+    images = data.load_folder(tmp_path, validation=0.2)
+    assert images.class_names == ("cat", "dog")
+    assert names_of(images.unknown) == {"00.png", "01.png", "02.png"}
+    assert len(decoded(images.unknown)) == 3
+
+
+def test_heic_photos_are_read(tmp_path, monkeypatch):
+    heif = pytest.importorskip("pillow_heif")
+    heif.register_heif_opener()
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    write_photos(tmp_path / "set", "cat", 3, 1)
+    write_photos(tmp_path / "set", "dog", 3, 2)
+    taken = photo(100, (64, 96))
+    taken.save(tmp_path / "set/cat/IMG_1.HEIC", quality=90)
+    images = data.load_folder(tmp_path / "set", validation=0.2)
+    splits = (images.train, images.validation, images.test)
+    (found,) = (
+        pixels
+        for split in splits
+        for one, pixels in zip(split.photos, decoded(split))
+        if one.path == "cat/IMG_1.HEIC"
+    )
+    np.testing.assert_allclose(found, np.asarray(taken), atol=20)
+    # It looks the same as the PNG that it was made from.
+    (part,) = (names_of(s) for s in splits if "cat/IMG_1.HEIC" in names_of(s))
+    assert "cat/00.png" in part
+    # Without the package it is named.
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    _, (told,) = warnings_of(tmp_path / "set", validation=0.2)
+    assert "1 HEIC: pip install 'keras-resizable[photos]'" in told
+
+
+@pytest.mark.parametrize("header", ["", "file,class,comment\n", "\ufefffile,label\n"])
+def test_a_csv_file_has_labels(tmp_path, header):
+    write_photos(tmp_path, "images", 10, 1)
+    lines = "".join(
+        f'"images/{n:02}.png", {"cat" if n < 6 else "a dog"},x\n' for n in range(9)
+    )
+    path = tmp_path / "labels.csv"
+    path.write_text(header + lines + "images/00.png,cat\n\n", encoding="utf-8")
+    images = data.load(path, validation=0.2)
+    assert images.class_names == ("a dog", "cat")
+    parts = (images.train, images.validation, images.test)
+    labels = {one.path: one.label for part in parts for one in part.photos}
+    assert labels == {f"images/{n:02}.png": int(n < 6) for n in range(9)}
+
+
+@pytest.mark.parametrize(
+    "text, error, message",
+    [
+        ("images/0.png,cat", FileNotFoundError, "1 file that .* 'images/0.png'"),
+        ("images/00.png,cat\nimages/00.png,dog", ValueError, "two labels.*'cat' and"),
+        ("images/00.png,cat\nimages/01.png", ValueError, "Line 2 of .* needs the path"),
+        ("images/00.png,cat\n,dog", ValueError, "Line 2 of .* needs the path"),
+        ("", FileNotFoundError, "lists no images"),
+    ],
+)
+def test_what_is_wrong_in_a_csv_file_is_told(tmp_path, text, error, message):
+    write_photos(tmp_path, "images", 2, 1)
+    path = tmp_path / "labels.csv"
+    path.write_text(text)
+    with pytest.raises(error, match=message):
+        data.load_csv(path, validation=0.2)

@@ -1,6 +1,6 @@
 """Images from many sources, and the batches to train and evaluate with."""
 
-from keras_resizable.workshop.data.folder import load_folder
+from keras_resizable.workshop.data.folder import load_csv, load_folder
 from keras_resizable.workshop.data.image_set import (
     ImageSet,
     Split,
@@ -24,6 +24,7 @@ __all__ = [
     "eval_dataset",
     "from_arrays",
     "load",
+    "load_csv",
     "load_folder",
     "load_tfds",
     "preprocess",

@@ -39,7 +39,7 @@ def with_answers(
                 all_answers = tf.constant(answers(), tf.int64)
             return split.read(seed).map(lambda image, n: (image, all_answers[n]))
 
-        return Split(split.num_images, read)
+        return Split(split.num_images, read, split.photos)
 
     return dataclasses.replace(
         images,

@@ -1,10 +1,13 @@
-"""Folders of images, by class or without labels."""
+"""Folders of images, by class, in a CSV file, or without labels."""
 
 import collections
+import csv
 import functools
 import os
 import pathlib
 import warnings
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -16,26 +19,45 @@ from keras_resizable.workshop.data.image_files import (
     check_images,
     is_named_as_image,
 )
-from keras_resizable.workshop.data.image_set import ImageSet, Split, shuffled
+from keras_resizable.workshop.data.image_set import ImageSet, Photo, Split, shuffled
 from keras_resizable.workshop.data.orientation import orientation_tag
+from keras_resizable.workshop.data.photo_looks import Look, near_duplicates
 
-_TEST_FOLDERS = ("validation", "valid", "val", "test")
+UNKNOWN = "_unknown"  # The folder of images that belong to no class.
+_TRAIN_FOLDERS = ("train", "training")
+_VALIDATION_FOLDERS = ("validation", "valid", "val")
+_TEST_FOLDERS = ("test", "testing")
 _NAMES_SHOWN = 3
 _NO_CLASS = ""  # Instead of a class's name, of images without labels.
 
 
-def load_folder(folder: str | os.PathLike, *, validation: float = 0.0) -> ImageSet:
+class _File(NamedTuple):
+    """A readable image: its path, the tag of its orientation, and its look."""
+
+    path: bytes
+    tag: bytes
+    name: str
+    look: Look | None
+
+
+_Classes = dict[str, list[_File]]
+
+
+def load_folder(
+    folder: str | os.PathLike, *, validation: float = 0.0, balance: bool = False
+) -> ImageSet:
     """Images in a folder for each class, in the layout that Keras uses.
 
-    The layout is either `train/<class>/` and the first that exists of
-    `validation/<class>/`, `valid/<class>/`, `val/<class>/` and `test/<class>/`; or
-    `<class>/` alone, where every tenth image of a class, in the order of names, is a
-    test image.
+    The layout is either `train/<class>/` (or `training/`) and the first that exists of
+    `validation/<class>/`, `valid/<class>/`, `val/<class>/`, `test/<class>/` and
+    `testing/<class>/`; or `<class>/` alone, where every tenth image of a class, in the
+    order of names, is a test image. A folder `_unknown/` has images of no class.
 
     With `validation`, validation images come from `validation/` (or `valid/`, `val/`)
     if there is also a `test/`; otherwise they are this share of each class's training
     images, always the same ones. With `<class>/` alone, another such share is for
-    tests. A class with three or more images gets at least one of each kind.
+    tests. A class with three or more images gets at least one of each kind. Images that
+    look the same get the same purpose.
 
     A folder of images without folders of classes has no labels, and is split in the
     same way.
@@ -48,11 +70,13 @@ def load_folder(folder: str | os.PathLike, *, validation: float = 0.0) -> ImageS
     Args:
         folder: Path of the folder.
         validation: Share of each class for validation, less than a half.
+        balance: Whether an epoch has equally many training images of each class: those
+            of smaller classes come several times.
 
     Returns:
-        An `ImageSet` of JPEG, PNG, BMP or GIF files, and of WebP and JPEG XL where
-        TensorFlow reads them, with three channels. Without labels, `class_names` is
-        empty.
+        An `ImageSet` of JPEG, PNG, BMP or GIF files, of HEIC with the extra `photos`,
+        and of WebP and JPEG XL where TensorFlow reads them, with three channels.
+        Without labels, `class_names` is empty.
 
     Raises:
         FileNotFoundError: If there are no folders of images, or only training or only
@@ -62,57 +86,140 @@ def load_folder(folder: str | os.PathLike, *, validation: float = 0.0) -> ImageS
     """
     number("validation", validation, 0, below=0.5)
     folder = pathlib.Path(folder)
-    train_folder = folder / "train"
-    tests = [folder / name for name in _TEST_FOLDERS if (folder / name).is_dir()]
-    chosen: dict[str, list] | None = None
-    if train_folder.is_dir() and tests:
-        train, test = _by_class(train_folder), _by_class(tests[0])
-        if validation and len(tests) > 1 and tests[-1].name == "test":
-            chosen, test = test, _by_class(tests[-1])
+    train_folder = (_existing(folder, _TRAIN_FOLDERS) or [folder / "train"])[0]
+    valid, tests = (_existing(folder, n) for n in (_VALIDATION_FOLDERS, _TEST_FOLDERS))
+    unknown = _unknown_images(folder)
+    if train_folder.is_dir() and (valid or tests):
+        train, test = _by_class(train_folder), _by_class([*valid, *tests][0])
+        chosen = None
+        if validation and valid and tests:
+            chosen, test = test, _by_class(tests[0])
         elif validation:
             train, chosen = _parted(train, validation, 1)
-        fewest = 2 if validation else 10
         advice = "add images, or a folder of validation images."
-    else:
-        if any(map(_holds_classes, (train_folder, *tests))):
-            raise FileNotFoundError(
-                f"{folder.resolve()} has only one of train/ and a folder of test "
-                f"images next to it: {', '.join(_TEST_FOLDERS)}."
-            )
-        train = _by_class(folder)
-        if validation:
-            train, test, chosen = _parted(train, validation, 2)
-        else:
-            test = {name: found[9::10] for name, found in train.items()}
-            for found in train.values():
-                del found[9::10]
-        fewest = 3 if validation else 10
-        advice = (
-            f"move the classes into {train_folder} and put test images into "
-            f"{folder / _TEST_FOLDERS[0]}."
+        fewest = 2 if validation else 10
+        return _image_set(folder, train, test, chosen, unknown, balance, fewest, advice)
+    if any(map(_holds_classes, (train_folder, *valid, *tests))):
+        names = ", ".join((*_VALIDATION_FOLDERS, *_TEST_FOLDERS))
+        raise FileNotFoundError(
+            f"{folder.resolve()} has only one of train/ and a folder of test "
+            f"images next to it: {names}."
         )
+    advice = (
+        f"move the classes into {folder / 'train'} and put test images into "
+        f"{folder / 'validation'}."
+    )
+    return _split_by_share(
+        folder, _by_class(folder), validation, unknown, balance, advice
+    )
+
+
+def load_csv(
+    path: str | os.PathLike, *, validation: float = 0.0, balance: bool = False
+) -> ImageSet:
+    """Images listed in a CSV file with their labels.
+
+    Each line has the path of an image, relative to the CSV file's folder, and its label
+    in the next column; a first line of column names is recognized, and further columns
+    are ignored. Images are split and checked as in `load_folder` with `<class>/` alone.
+
+    Args:
+        path: Path of the CSV file.
+        validation: Share of each class for validation, less than a half.
+        balance: As in `load_folder`.
+
+    Raises:
+        FileNotFoundError: If there is no such file, or it names missing images.
+        ValueError: If a line has no label, or an image has two.
+    """
+    number("validation", validation, 0, below=0.5)
+    path = pathlib.Path(path)
+    labels = _read_labels(path)
+    images = _readable(path.parent, list(labels), labels.__getitem__, {})
+    unknown = _unknown_images(path.parent)
+    return _split_by_share(
+        path, images, validation, unknown, balance, "list more images."
+    )
+
+
+def _existing(folder, names):
+    return [folder / name for name in names if (folder / name).is_dir()]
+
+
+def _read_labels(path):
+    """The labels in a CSV file, by the path of the image."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = [
+            (reader.line_num, row) for reader in [csv.reader(file)] for row in reader
+        ]
+    rows = [(line, [cell.strip() for cell in row]) for line, row in rows if any(row)]
+    if rows and len(rows) > 1 and not (path.parent / rows[0][1][0]).is_file():
+        del rows[0]  # Names of columns.
+    labels: dict[pathlib.Path, str] = {}
+    missing = []
+    for line, row in rows:
+        if len(row) < 2 or not row[0] or not row[1]:
+            raise ValueError(
+                f"Line {line} of {path} needs the path of an image and its label, "
+                f"separated by a comma. Received: {','.join(row)!r}"
+            )
+        image = path.parent / row[0]
+        if not image.is_file():
+            missing.append(image)
+        if labels.setdefault(image, row[1]) != row[1]:
+            raise ValueError(
+                f"{path} has two labels for {row[0]!r}: "
+                f"{labels[image]!r} and {row[1]!r}."
+            )
+    if missing or not labels:
+        raise FileNotFoundError(
+            f"{path} names {_files(len(missing))} that cannot be found: "
+            f"{_first(missing, path.parent)}."
+            if missing
+            else f"{path} lists no images: each line needs a path and a label."
+        )
+    return labels
+
+
+def _split_by_share(folder, images, validation, unknown, balance, advice):
+    """An `ImageSet` of images that come without test images."""
+    train, chosen = images, None
+    if validation:
+        train, test, chosen = _parted(images, validation, 2)
+    else:
+        test = {name: found[9::10] for name, found in images.items()}
+        for found in train.values():
+            del found[9::10]
+    fewest = 3 if validation else 10
+    return _image_set(folder, train, test, chosen, unknown, balance, fewest, advice)
+
+
+def _image_set(folder, train, test, chosen, unknown, balance, fewest, advice):
+    """An `ImageSet` of images by class."""
     if not any(test.values()) or (chosen is not None and not any(chosen.values())):
         raise ValueError(
             f"No class in {folder} has {fewest} images, of which one would be kept to "
             f"test: {advice}"
         )
     names = tuple(sorted(train))
-    if unknown := sorted({*test, *(chosen or ())} - set(names)):
-        raise ValueError(f"{folder} has only test images of {unknown}.")
-    if train.keys() == {_NO_CLASS}:
-        parts = [found[_NO_CLASS] for found in (train, test, chosen) if found]
-        train_split, test_split, *others = map(_unlabelled, parts)
-        return ImageSet(
-            *(train_split, test_split, (), (None, None, 3)),
-            validation=others[0] if others else None,
-            is_labelled=False,
+    if unseen := sorted({*test, *(chosen or ())} - set(names)):
+        raise ValueError(f"{folder} has only test images of {unseen}.")
+    if empty := sorted(name for name in names if not train[name]):
+        raise ValueError(
+            f"{folder} has no training images of {empty} that do not look the same as "
+            "images of other classes: check their labels."
         )
+    make = _split
+    if is_unlabelled := train.keys() == {_NO_CLASS}:
+        make, names = _unlabelled, ()
     return ImageSet(
-        _split(train, names),
-        _split(test, names),
+        make(train, names, balance and not is_unlabelled),
+        make(test, names),
         names,
         (None, None, 3),
-        validation=None if chosen is None else _split(chosen, names),
+        validation=None if chosen is None else make(chosen, names),
+        is_labelled=not is_unlabelled,
+        unknown=None if unknown is None else _unlabelled(unknown),
     )
 
 
@@ -132,25 +239,42 @@ def has_images_alone(folder: pathlib.Path) -> bool:
     return any(is_named_as_image(entry.name) for entry in entries) and not any(
         is_named_as_image(path.name)
         for entry in entries
-        if entry.is_dir()
+        if entry.is_dir() and entry.name != UNKNOWN
         for path in entry.rglob("*")
     )
 
 
-def _parted(images, fraction, parts):
-    """Training images by class, and `parts` disjoint fractions of each class."""
-    taken: list[dict[str, list]] = [{} for _ in range(1 + parts)]
-    for name, found in images.items():
+def _parted(
+    images: Mapping[str, Sequence[_File]], fraction: float, parts: int
+) -> list[_Classes]:
+    """Training images by class, and `parts` disjoint fractions of each class.
+
+    Images that look the same are a unit, which belongs to the class of its first.
+    """
+    everything = [(name, file) for name, found in images.items() for file in found]
+    looks = [file.look for _, file in everything]
+    units = {photo: [photo] for photo in range(len(everything))}
+    for first, *others in near_duplicates([look for look in looks if look is not None]):
+        units[first] += others  # All have a look, or none.
+        for other in others:
+            del units[other]
+    of_class: dict[str, list[list[int]]] = collections.defaultdict(list)
+    for first, unit in units.items():
+        of_class[everything[first][0]].append(unit)
+    taken: list[_Classes] = [{name: [] for name in images} for _ in range(1 + parts)]
+    for found in of_class.values():
         count = min(max(1, round(fraction * len(found))), (len(found) - 1) // parts)
         order = np.random.default_rng(0).permutation(len(found))
-        *others, rest = np.split(order, count * np.arange(1, 1 + parts))
-        for part, chosen in zip(taken, (rest, *others)):
-            part[name] = [found[i] for i in sorted(chosen)]
+        *held_out, rest = np.split(order, count * np.arange(1, 1 + parts))
+        for part, chosen in zip(taken, (rest, *held_out)):
+            for photo in sorted(photo for i in chosen for photo in found[i]):
+                name, file = everything[photo]
+                part[name].append(file)
     return taken
 
 
-def _by_class(folder):
-    """Images, as paths and tags of their orientation, by name of the class.
+def _by_class(folder: pathlib.Path) -> _Classes:
+    """Images by name of the class.
 
     The name is `_NO_CLASS` for images without labels.
     """
@@ -158,6 +282,8 @@ def _by_class(folder):
     left_out: dict[str, list] = collections.defaultdict(list)  # Paths by the problem.
     classes, paths = [], []
     for entry in sorted(folder.iterdir()):
+        if entry.name == UNKNOWN:
+            continue
         is_class = entry.is_dir() and not entry.name.startswith(".")
         if is_class and depth:
             classes.append(entry)
@@ -167,15 +293,44 @@ def _by_class(folder):
                 left_out[problem].append(path)
             elif problem is not None:
                 paths.append(path)
+
+    def class_of(path):
+        return path.parent.name if depth else _NO_CLASS
+
+    images = _readable(folder, paths, class_of, left_out)
+    without = [entry for entry in classes if entry.name not in images]
+    if without:
+        number = "1 class" if len(without) == 1 else f"{len(without):,} classes"
+        _warn_once(
+            f"Left out {number} of {folder}, without any readable image: "
+            f"{_first(without, folder)}."
+        )
+    return images
+
+
+def _unknown_images(folder):
+    """The images of no class, if there is a folder of them."""
+    folder = folder / UNKNOWN
+    if not folder.is_dir():
+        return None
+    paths = [path for path in sorted(folder.iterdir()) if is_named_as_image(path.name)]
+    return _readable(folder, paths, lambda path: _NO_CLASS, {})
+
+
+def _readable(folder, paths, class_of, left_out) -> _Classes:
+    """The readable ones of some images by class; warns of the others."""
+    left_out = collections.defaultdict(list, left_out)
     checked = dict(zip(paths, check_images(paths, folder)))
-    images = collections.defaultdict(list)
+    images: _Classes = collections.defaultdict(list)
     for path in paths:
-        if problem := checked[path].problem:
-            left_out[problem].append(path)
+        check = checked[path]
+        if check.problem:
+            left_out[check.problem].append(path)
         else:
-            tag = orientation_tag(checked[path].orientation)
-            name = path.parent.name if depth else _NO_CLASS
-            images[name].append((os.fsencode(path), tag))
+            tag = orientation_tag(check.orientation)
+            name = os.path.relpath(path, folder)
+            readable = os.fsencode(check.jpeg or path)
+            images[class_of(path)].append(_File(readable, tag, name, check.look))
     told = ""
     if left_out:
         reasons = (
@@ -197,20 +352,13 @@ def _by_class(folder):
             f"{_files(len(dark))} in {folder} will be nearly black, as the upper bits "
             f"of their 16 are empty: {_first(dark, folder)}. Scale them to 8 bits."
         )
-    without = [entry for entry in classes if entry.name not in images]
-    if without:
-        number = "1 class" if len(without) == 1 else f"{len(without):,} classes"
-        _warn_once(
-            f"Left out {number} of {folder}, without any readable image: "
-            f"{_first(without, folder)}."
-        )
     return images
 
 
 @functools.cache
 def _warn_once(message):
     """Warns once per process, as a folder is read again and again."""
-    warnings.warn(message, stacklevel=4)
+    warnings.warn(message, stacklevel=5)
 
 
 def _problem(path, folder, depth):
@@ -240,32 +388,44 @@ def _files(count):
 
 def _first(paths, folder):
     """The first few paths, relative to a folder and quoted."""
-    names = [repr(str(path.relative_to(folder))) for path in paths[:_NAMES_SHOWN]]
+    names = [repr(os.path.relpath(path, folder)) for path in paths[:_NAMES_SHOWN]]
     return ", ".join(names + ["..."] * (len(paths) > _NAMES_SHOWN))
 
 
-def _split(images, names):
-    return _files_split(
-        (path, tag, label)
+def _split(images, names, balance=False):
+    labelled = [
+        (file, label)
         for label, name in enumerate(names)
-        for path, tag in images.get(name, ())
-    )
+        for file in images.get(name, ())
+    ]
+    most = max(map(len, images.values()))
+    repeated = [
+        (images[name][i % len(images[name])], label)
+        for label, name in enumerate(names if balance else ())
+        for i in range(most)
+    ]
+    return _files_split(repeated or labelled, labelled)
 
 
-def _unlabelled(images):
-    return _files_split((*image, number) for number, image in enumerate(images))
+def _unlabelled(images, names=(), balance=False):
+    labelled = [(file, number) for number, file in enumerate(images[_NO_CLASS])]
+    return _files_split(labelled, labelled)
 
 
-def _files_split(labelled):
-    paths, tags, labels = map(list, zip(*labelled))
+def _files_split(
+    read_files: Sequence[tuple[_File, int]], files: Sequence[tuple[_File, int]]
+) -> Split:
+    """A split that reads some files, with what is known of each."""
+    (paths, tags, labels) = zip(*((f.path, f.tag, label) for f, label in read_files))
 
     def read(seed=None):
-        files = tf.data.Dataset.from_tensor_slices(
-            (paths, tags, tf.cast(labels, tf.int64))
+        dataset = tf.data.Dataset.from_tensor_slices(
+            (list(paths), list(tags), tf.cast(labels, tf.int64))
         )
-        return shuffled(files, len(paths), seed).map(
+        return shuffled(dataset, len(paths), seed).map(
             lambda path, tag, label: (tf.io.read_file(path) + tag, label),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
 
-    return Split(len(paths), read)
+    photos = tuple(Photo(file.name, label, file.look) for file, label in files)
+    return Split(len(paths), read, photos)

@@ -1,6 +1,7 @@
 """Which files of a folder are readable images, and their orientations."""
 
 import concurrent.futures
+import functools
 import hashlib
 import io
 import json
@@ -18,14 +19,17 @@ from PIL import ExifTags, Image
 
 from keras_resizable.utils.files import cache_folder, replacing
 from keras_resizable.utils.quiet import quiet_libraries
+from keras_resizable.workshop.data import heic
+from keras_resizable.workshop.data.photo_looks import MOST_COMPARED, Look, look_at
 
 _LOG = logging.getLogger(__name__)
 # Suffixes of readable files, if this version of TensorFlow knows the format.
 SUFFIXES = {
     *(".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg"),
     *(".jxl", ".png", ".webp"),
+    *heic.SUFFIXES,
 }
-_OTHER_SUFFIXES = {".avif", ".heic", ".heif", ".ico", ".jp2", ".tif", ".tiff"}
+_OTHER_SUFFIXES = {".avif", ".ico", ".jp2", ".tif", ".tiff"}
 _PNG = b"\x89PNG\r\n\x1a\n"
 _SIGNATURES = (
     *(b"\xff\xd8\xff", _PNG, b"GIF8", b"BM", b"RIFF"),
@@ -40,12 +44,15 @@ _SECONDS_TO_TELL = 10  # Longer checks print their progress, and keep the result
 class Checked(typing.NamedTuple):
     """Why a file cannot be read, or None; its EXIF orientation (1 to 8, 1 is upright).
 
-    `is_dark` marks images of 16 bits per pixel that are nearly black in 8 bits.
+    `is_dark` marks images of 16 bits per pixel that are nearly black in 8 bits; `jpeg`
+    is the converted file of a HEIC photo. Images of large sets have no look.
     """
 
     problem: str
     orientation: int = 1
     is_dark: bool = False
+    look: Look | None = None
+    jpeg: str | None = None
 
 
 def is_named_as_image(name: str) -> bool:
@@ -72,13 +79,14 @@ def check_images(
     """
     kept = _path_of_result(paths)
     try:
-        results = [Checked(*values) for values in json.loads(kept.read_text())]
+        results = [_from_json(values) for values in json.loads(kept.read_text())]
     except (OSError, TypeError, ValueError):  # Missing or damaged.
         results = []
     if len(results) == len(paths):
         return results
     start = told = time.monotonic()
     results = []
+    check = functools.partial(_check, with_look=len(paths) <= MOST_COMPARED)
     with (
         warnings.catch_warnings(),
         quiet_libraries(),
@@ -86,7 +94,7 @@ def check_images(
     ):
         warnings.simplefilter("ignore")  # On large images and odd EXIF data.
         for first in range(0, len(paths), _AT_ONCE):
-            results += pool.map(_check, paths[first : first + _AT_ONCE])
+            results += pool.map(check, paths[first : first + _AT_ONCE])
             now = time.monotonic()
             if now - told > _SECONDS_TO_TELL and len(results) < len(paths):
                 _LOG.info(
@@ -115,13 +123,21 @@ def _path_of_result(paths):
     return cache_folder() / "images" / f"{files.hexdigest()[:32]}.json"
 
 
-def _check(path):
+def _from_json(values):
+    problem, orientation, is_dark, look, jpeg = values
+    look = look and Look(*look)
+    return Checked(problem, orientation, is_dark, look, jpeg)
+
+
+def _check(path, with_look):
     try:
         image = pathlib.Path(path).read_bytes()
     except OSError as error:
         return Checked(f"not readable: {error.strerror}")
     if not image:
         return Checked("empty")
+    if heic.is_heic(image):
+        return _check_heic(path, with_look)
     if _is_of_other_format(image):
         return Checked("of a format that is not read")
     if not _is_known(image):
@@ -146,7 +162,19 @@ def _check(path):
     except tf.errors.OpError:
         return Checked("cut off, damaged or unknown to TensorFlow")
     has_16_bits = image.startswith(_PNG) and image[24] == 16
-    return Checked("", orientation, bool(has_16_bits and pixels.max() < _DARK))
+    is_dark = bool(has_16_bits and pixels.max() < _DARK)
+    look = look_at(pixels, orientation) if with_look else None
+    return Checked("", orientation, is_dark, look)
+
+
+def _check_heic(path, with_look):
+    try:
+        jpeg = heic.as_jpeg(pathlib.Path(os.fsdecode(path)))
+    except ImportError:
+        return Checked("HEIC: pip install 'keras-resizable[photos]' to read them")
+    except OSError:
+        return Checked("a damaged HEIC photo")
+    return _check(jpeg, with_look)._replace(jpeg=str(jpeg))
 
 
 def _decoded(image):

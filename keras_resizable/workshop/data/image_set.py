@@ -6,14 +6,29 @@ import hashlib
 import json
 from collections.abc import Iterable
 from itertools import starmap
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from keras_resizable.utils.arguments import integer
+from keras_resizable.workshop.data.photo_looks import Look
 
 Arrays = tuple[np.ndarray, np.ndarray]  # Images and labels.
+
+
+class Photo(NamedTuple):
+    """A file of a folder.
+
+    Args:
+        path: Its path, relative to the folder.
+        label: Number of its class; without classes, its number in the split.
+        look: What it looks like; None in sets of more than 20,000 files.
+    """
+
+    path: str
+    label: int
+    look: Look | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,10 +42,12 @@ class Split:
             label an integer; if there are no classes, the image's number in the split.
             With None the images come in the order of the source; a
             seed, an int64 scalar that may be a tensor, determines the order.
+        photos: Its files in the order of the source, if they are of a folder.
     """
 
     num_images: int
     read: collections.abc.Callable[[tf.Tensor | None], tf.data.Dataset]
+    photos: tuple[Photo, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +62,7 @@ class ImageSet:
             vary.
         validation: The validation `Split`, if there is one.
         is_labelled: Whether the labels are known, rather than a model's answers.
+        unknown: A `Split` of images of no class, from a folder `_unknown/`, if any.
     """
 
     train: Split
@@ -53,6 +71,7 @@ class ImageSet:
     image_shape: tuple[int | None, int | None, int]
     validation: Split | None = dataclasses.field(default=None, kw_only=True)
     is_labelled: bool = dataclasses.field(default=True, kw_only=True)
+    unknown: Split | None = dataclasses.field(default=None, kw_only=True)
 
 
 def describe(image_set: ImageSet) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from keras_resizable.utils.arguments import number
-from keras_resizable.workshop.data.folder import load_folder
+from keras_resizable.workshop.data.folder import load_csv, load_folder
 from keras_resizable.workshop.data.image_set import (
     Arrays,
     ImageSet,
@@ -33,23 +33,28 @@ def load(
     data_dir: str | os.PathLike | None = None,
     *,
     validation: float = 0.0,
+    balance: bool = False,
 ) -> ImageSet:
     """Loads an image classification set from any source.
 
     Args:
         dataset: `"sample"` for the embedded sample of Fashion-MNIST, the path of a
-            folder of images by class, or the name of a set of TensorFlow Datasets.
+            folder of images by class (`load_folder`) or of a `.csv` file with paths and
+            labels (`load_csv`), or the name of a set of TensorFlow Datasets.
         data_dir: Folder of TensorFlow Datasets; by default the environment variable
             `TFDS_DATA_DIR`, or else the package's default.
         validation: Share of the training images for validation; for folders see
             `load_folder`.
+        balance: Whether an epoch has equally many images of each class; see
+            `load_folder`, for folders and CSV files only.
 
     Returns:
         An `ImageSet`; its `validation` is None if the share is 0.
 
     Raises:
         FileNotFoundError: If there is no such folder, or it holds no images.
-        ValueError: If there is no such set, or the set is damaged.
+        ValueError: If there is no such set, or the set is damaged; or if `balance` is
+            given for another source than a folder or a CSV file.
         ImportError: If the set needs an extra that is not installed.
 
     Example:
@@ -61,10 +66,17 @@ def load(
     """
     number("validation", validation, 0, below=1)
     folder = pathlib.Path(dataset).expanduser()
+    is_csv = folder.suffix.lower() == ".csv" and folder.is_file()
+    if is_csv or (folder.is_dir() and dataset != "sample"):
+        load_files = load_csv if is_csv else load_folder
+        return load_files(folder, validation=validation, balance=balance)
+    if balance:
+        raise ValueError(
+            "`balance` needs a folder of images or a CSV file. "
+            f"Received: dataset={os.fspath(dataset)!r}"
+        )
     if dataset == "sample":
         images = from_arrays(*load_sample(), _SAMPLE_CLASSES)
-    elif folder.is_dir():
-        return load_folder(folder, validation=validation)
     elif folder.exists() or not _NAME_OF_SET.fullmatch(str(dataset)):
         raise FileNotFoundError(f"There is no folder {folder.absolute()}.")
     else:
