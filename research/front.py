@@ -1,4 +1,4 @@
-"""Compares the most accurate sub-networks within limits of FLOPs, and training in phases.
+"""Compares fronts: the most accurate sub-networks within limits of FLOPs.
 
     python research/front.py dealt:0 growing:0 alone_1.0:0   # arm:seed[@epochs]
 
@@ -88,12 +88,10 @@ def train(name, seed, budget, images):
         # Alone: all FLOPs, or its part of those of three networks with equal epochs.
         each = [cost(FixedSampler([SETTING.uniform(s)]), whole) for s in SCALES]
         epochs = round(budget * of_largest / sum(each))
-        steps = epochs * steps_per_epoch
     else:
         ends = ends_of(phases, whole, lambda share, cost: share * flops / cost / batch)
         steps_per_epoch = 104
         epochs = round(ends[-1] / steps_per_epoch)
-        steps = epochs * steps_per_epoch
     recipe = recipes.resolve(RECIPE, mode, changes | {"epochs": epochs})
     compile_network(network, recipe, mode, config, steps_per_epoch=steps_per_epoch)
     if phases is not None and len(phases) > 1:

@@ -1,7 +1,7 @@
 """Training in phases: other sub-networks early than late; see front.py.
 
-A phase is a sampler and its share of the FLOPs. One learning rate schedule goes over all
-phases.
+A phase is a sampler and its share of the FLOPs. One learning rate schedule goes over
+all phases.
 """
 
 import dataclasses

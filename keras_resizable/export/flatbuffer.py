@@ -24,7 +24,7 @@ from keras_resizable.export.standard_metadata import (
     with_files,
 )
 from keras_resizable.utils.extras import import_extra
-from keras_resizable.utils.files import reading
+from keras_resizable.utils.files import reading, replacing
 
 _METADATA = "keras_resizable"
 _OLDEST_RUNTIME = b"min_runtime_version"
@@ -36,7 +36,8 @@ def with_metadata(content: bytes, metadata: dict[str, Any]) -> bytes:
     """A `.tflite` file with metadata: as JSON, and as TFLite's standard metadata.
 
     The standard metadata holds what `metadata` says of `name`, `config`, `version`,
-    `input_range` and `labels`, which are also packed into the file as labels.txt.
+    `input_range`, `score_threshold` and `labels`, which are also packed into the file
+    as labels.txt.
     """
     model = _unpacked(content)
     _set_metadata(model, metadata)
@@ -68,6 +69,7 @@ def _described(graph, metadata, has_labels):
         input_range=metadata.get("input_range"),
         num_outputs=len(graph.outputs),
         has_labels=has_labels,
+        score_threshold=metadata.get("score_threshold"),
     )
 
 
@@ -245,6 +247,15 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any] | None:
         metadata = json.loads(content[start : content.index(b"\0", start)])
     del metadata["file"]
     return metadata
+
+
+def add_metadata(path: str | os.PathLike, metadata: dict[str, Any]) -> None:
+    """Adds entries to the metadata of a file of this library, in its place."""
+    path = pathlib.Path(path)
+    known = read_metadata(path) or {}
+    content = with_metadata(path.read_bytes(), known | metadata)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def metadata_of_signature(

@@ -115,8 +115,13 @@ class Runner:
 
     def decoded(self, values: np.ndarray, number: int = 0) -> np.ndarray:
         """Values of an output, by its number, as float32."""
-        scale, zero = self._outputs[self.names[number]]["quantization"]
+        scale, zero = self.quantization_of_output(number)
         return (values.astype(np.float32) - zero) * scale if scale else values
+
+    def quantization_of_output(self, number: int = 0) -> tuple[float, int]:
+        """The scale and the zero point of an output; 0 and 0 if it is not quantized."""
+        scale, zero = self._outputs[self.names[number]]["quantization"]
+        return float(scale), int(zero)
 
     def _run(self, value):
         if self._signature is not None:

@@ -20,7 +20,7 @@ _INPUT_TENSORS, _OUTPUT_TENSORS = 2, 3
 _CONTENT, _PROCESS_UNITS, _ASSOCIATED_FILES = 3, 4, 6
 _FEATURE_PROPERTIES, _IMAGE_PROPERTIES = 1, 2
 _RGB, _GRAYSCALE = 1, 2
-_NORMALIZATION = 1
+_NORMALIZATION, _SCORE_THRESHOLDING = 1, 3
 _FILE_TYPE, _AXIS_LABELS = 2, 2
 _FIELDS = 10  # No table has more.
 
@@ -36,6 +36,7 @@ class Described(NamedTuple):
         input_range: The input values for pixels 0 and 255; None if unknown.
         num_outputs: Number of outputs.
         has_labels: Whether the first output has a value for each line of labels.txt.
+        score_threshold: The probability below which clients give no answer, if any.
     """
 
     name: str
@@ -45,13 +46,17 @@ class Described(NamedTuple):
     input_range: tuple[float, float] | None
     num_outputs: int
     has_labels: bool
+    score_threshold: float | None = None
 
 
 def standard_metadata(described: Described) -> bytes:
     """The flatbuffer of the standard metadata."""
     write = _Writer()
     outputs = [
-        write.output(described.has_labels and not number)
+        write.output(
+            described.has_labels and not number,
+            None if number else described.score_threshold,
+        )
         for number in range(described.num_outputs)
     ]
     image = write.image(described.channels, described.input_range)
@@ -128,6 +133,12 @@ class _Writer:
             self._builder.PrependUint8Slot(field, value, 0)
         return self._builder.EndObject()
 
+    def number(self, value):
+        """A table whose only field is a float."""
+        self._builder.StartObject(1)
+        self._builder.PrependFloat32Slot(0, value, 0.0)
+        return self._builder.EndObject()
+
     def union(self, kind, table):
         """A table whose only content is a union: its member, and its table."""
         return self.table({1: table}, {0: kind})
@@ -146,13 +157,17 @@ class _Writer:
             fields[_PROCESS_UNITS] = self.vector([unit])
         return self.table(fields)
 
-    def output(self, has_labels):
+    def output(self, has_labels, score_threshold):
         content = self.union(_FEATURE_PROPERTIES, self.table({}))
         fields = {_NAME: self.text("output"), _CONTENT: content}
         if has_labels:
             names = {_NAME: self.text(LABELS_FILE)}
             file = self.table(names, {_FILE_TYPE: _AXIS_LABELS})
             fields[_ASSOCIATED_FILES] = self.vector([file])
+        if score_threshold is not None:
+            options = self.number(score_threshold)
+            unit = self.union(_SCORE_THRESHOLDING, options)
+            fields[_PROCESS_UNITS] = self.vector([unit])
         return self.table(fields)
 
     def finished(self, fields):

@@ -134,7 +134,7 @@ def load_csv(
     """
     number("validation", validation, 0, below=0.5)
     path = pathlib.Path(path)
-    labels = _read_labels(path)
+    labels = read_csv(path)
     images = _readable(path.parent, list(labels), labels.__getitem__, {})
     unknown = _unknown_images(path.parent)
     return _split_by_share(
@@ -146,8 +146,8 @@ def _existing(folder, names):
     return [folder / name for name in names if (folder / name).is_dir()]
 
 
-def _read_labels(path):
-    """The labels in a CSV file, by the path of the image."""
+def read_csv(path: pathlib.Path) -> dict[pathlib.Path, str]:
+    """The labels in a CSV file, by the path of the image; see `load_csv`."""
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = [
             (reader.line_num, row) for reader in [csv.reader(file)] for row in reader

@@ -9,7 +9,7 @@ from PIL import Image
 MOST_COMPARED = 20_000  # Photos of a set: each is compared with each other one.
 _SIDE = 16
 _LEAST_CONTRAST = 2.0  # Standard deviation of gray levels; there is no detail below.
-# Of 18 million pairs of different CIFAR-10 images one is as similar as this, and 99 % of
+# Of 18 million pairs of different CIFAR-10 images one is as similar, and so are 99 % of
 # images that were compressed, resized or brightened again are.
 _SIMILARITY = 0.98
 _PIXELS = 256  # Of the shorter side, to measure sharpness.
@@ -28,7 +28,7 @@ class Look(typing.NamedTuple):
     """What a photo looks like.
 
     Args:
-        thumbnail: 16 x 16 gray levels of the upright photo, a byte each, in hexadecimal.
+        thumbnail: 16 x 16 gray levels of the upright photo, in hexadecimal.
         short_side: Pixels of the shorter side.
         brightness: The gray level, 0 to 255, that one percent of the pixels exceeds.
         sharpness: Standard deviation of the Laplacian, relative to that of the gray

@@ -1,5 +1,6 @@
 """The settings of `to_phone`."""
 
+import dataclasses
 import os
 import pathlib
 from typing import Annotated, Any, Literal, Self
@@ -44,8 +45,9 @@ class Job:
     """
 
     images: Path
-    """Folder with a folder of photos for each class, or the name of a TensorFlow
-    Datasets set; see `data.load`. Without test photos in the folder, 15 % of each class
+    """Folder with a folder of photos for each class, a CSV file of photos and labels,
+    or the name of a TensorFlow Datasets set; see `data.load`. Photos in a folder
+    _unknown belong to no class. Without test photos in the folder, 15 % of each class
     are test photos, and another 15 % validation photos. Photos without folders of
     classes have no labels: sub-networks then learn the answers of a .keras file."""
     model: Path = "MobileNetV3Small"
@@ -88,6 +90,9 @@ class Job:
     steps."""
     validation: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     """Share of each class for validation, and for tests if there are no test photos."""
+    balance: bool = False
+    """Whether an epoch has equally many training photos of each class: those of smaller
+    classes come several times."""
     seed: int = 0
     """Seed of weights and of the photos' order."""
 
@@ -120,6 +125,20 @@ class Job:
         if self.model.endswith(".keras"):
             return True
         return self.is_application and self.weights is not None
+
+    @property
+    def title(self) -> str:
+        """Its name for people: that of its photos."""
+        return pathlib.Path(self.images).expanduser().absolute().stem
+
+    def with_(self, **changes: Any) -> Self:
+        """The job with other settings, such as `job.with_(max_flops=9e6)`.
+
+        Raises:
+            ValueError: If a value is not valid.
+            TypeError: If there is no such setting.
+        """
+        return dataclasses.replace(self, **changes)
 
     @property
     def name(self) -> str:

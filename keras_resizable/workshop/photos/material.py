@@ -18,7 +18,7 @@ from keras_resizable.space import Configuration, SpatialSpace
 from keras_resizable.subnetworks.pieces import count_flops_of_configs
 from keras_resizable.workshop import data, recipes
 from keras_resizable.workshop.data.answers import with_answers
-from keras_resizable.workshop.data.folder import has_images_alone
+from keras_resizable.workshop.data.folder import has_images_alone, read_csv
 from keras_resizable.workshop.data.pipeline import resolved_shape
 from keras_resizable.workshop.photos.job import Job
 from keras_resizable.workshop.photos.source import make_source
@@ -26,7 +26,12 @@ from keras_resizable.workshop.recipes.building import has_center_crop, make_netw
 from keras_resizable.workshop.recipes.source_models import APPLICATIONS, load_stock
 
 # These settings may change without another training.
-_CHOICES = ("max_latency_ms", "max_flops", "min_top1", "io", "max_loss")
+_CHOICES = (
+    *("max_latency_ms", "max_flops", "min_top1"),
+    *("tuning_epochs", "io", "max_loss"),
+)
+# These may change without training the source again.
+AFTER_SOURCE = ("scales", "resizable_epochs")
 _IMAGE_SIZE = 224  # If photos have several sizes.
 _SMALL = 96  # Below this, random crops of varying size leave too little.
 _IMAGES_PER_SHARE = 32
@@ -50,9 +55,14 @@ class Material:
 
     @functools.cached_property
     def images(self) -> data.ImageSet:
-        """The photos with the validation photos as `test`."""
-        assert self.photos.validation is not None
-        return dataclasses.replace(self.photos, test=self.photos.validation)
+        """The photos to train with, and the validation photos as `test`."""
+        photos = self.photos
+        if self.job.balance:
+            photos = data.load(
+                self.job.images, validation=self.job.validation, balance=True
+            )
+        assert photos.validation is not None
+        return dataclasses.replace(photos, test=photos.validation)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -79,6 +89,7 @@ class Material:
             network=(APPLICATIONS if job.is_application else "") + job.model,
             dataset=job.images,
             validation=job.validation,
+            balance=job.balance,
             image_size=size,
             epochs=job.passes("resizable_epochs", count // batch),
             batch_size=batch,
@@ -192,7 +203,7 @@ def settings_of(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
     settings = json.loads(json.dumps(dataclasses.asdict(job)))
     choice = {name: settings.pop(name) for name in _CHOICES}
     folder = folder_of_photos(job)
-    if folder.is_dir():
+    if folder.exists():
         settings["images"] = os.fspath(folder)  # In any spelling.
     # The split of the photos depends on all of them.
     settings["photos"] = digest_of_photos(job)
@@ -209,16 +220,28 @@ def digest_of_photos(job: Job) -> str:
     """A digest of the photos, their names, and their folder."""
     folder = folder_of_photos(job)
     digest = hashlib.sha256(os.fsencode(folder))
-    # Photos without classes; or classes at the top, and in train/ and test/. Links are
-    # followed.
-    patterns = ["*"] if has_images_alone(folder) else ["*/*", "*/*/*"]
-    for path in sorted(path for pattern in patterns for path in folder.glob(pattern)):
-        name = path.relative_to(folder)
-        if path.is_file() and not any(part.startswith(".") for part in name.parts):
-            digest.update(os.fsencode(name))
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+    for path in _files_of(folder):
+        digest.update(os.fsencode(os.path.relpath(path, folder)))
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
+
+
+def _files_of(folder):
+    """The files of a job, sorted. Links are followed."""
+    if folder.is_file():
+        return [folder, *sorted(read_csv(folder))]
+    if not folder.is_dir():
+        return []
+    # Photos without classes; or classes at the top, and in train/ and test/.
+    patterns = ["*"] if has_images_alone(folder) else ["*/*", "*/*/*"]
+    return sorted(
+        path
+        for pattern in patterns
+        for path in folder.glob(pattern)
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
 
 
 def digest_of_model(job: Job) -> str:

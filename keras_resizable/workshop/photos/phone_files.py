@@ -51,8 +51,18 @@ def write_files(
     tuned: keras.Model,
     source: pathlib.Path | None,
     folder: pathlib.Path,
+    parts_folder: pathlib.Path,
 ) -> list[Made]:
-    """Writes the int8 files to `<folder>/new`, the chosen sub-network's first.
+    """Writes the int8 files, the chosen sub-network's first, and others into `more/`.
+
+    Args:
+        material: The photos and the model.
+        run: The run of the resizable network.
+        choice: The chosen sub-network and its neighbours.
+        tuned: The chosen sub-network, fine-tuned.
+        source: The path of the whole model, if there is one.
+        folder: The folder of the new files.
+        parts_folder: The folder that keeps the parts of the bundle.
 
     Raises:
         ValueError: If the file of the chosen sub-network loses too much accuracy.
@@ -61,8 +71,8 @@ def write_files(
     options: dict[str, Any] = material.file_options | run.export_options()
     options["calibrate_with"] = run.calibration()
     options["evaluate_with"] = run.evaluation()
-    new = folder / "new"
-    path = new / f"{network.name}_{config.key}_int8.tflite"
+    name, more = material.job.name, folder / "more"
+    path = folder / f"{name}_{config.key}_int8.tflite"
     _LOG.info("Writing int8 files")
     of_tuned = options["metadata"] | {"config": str(config)}
     file = export.to_tflite(tuned, path, **options | {"metadata": of_tuned})
@@ -72,7 +82,7 @@ def write_files(
     for neighbour in choice.neighbours:
         try:
             (file,) = export.to_tflite_files(
-                network, [neighbour], folder / "bundle", **options
+                network, [neighbour], parts_folder, **options
             )
             parts[neighbour] = file.path
         except ValueError as error:
@@ -82,13 +92,13 @@ def write_files(
             "No bundle: no neighbour of the chosen sub-network in cost could join it."
         )
     else:
-        path = new / f"{network.name}_bundle_int8.tflite"
+        path = more / f"{name}_bundle_int8.tflite"
         export.to_bundle(list(parts.values()), path)
         for part in parts:
             model = network.sub_network(part, calibrate_with=run.calibration())
             made.append(Made(path, signature_name(network.space, part), part, model))
     if source is not None:
-        whole, path = load_model(source), new / "source_int8.tflite"
+        whole, path = load_model(source), more / "source_int8.tflite"
         try:
             export.to_tflite(whole, path, **options | {"max_loss": 1.0})
             made.append(Made(path, None, None, whole))
@@ -98,9 +108,15 @@ def write_files(
 
 
 def measure_files(
-    made: list[Made], material: Material, device: devices.Device
+    made: list[Made],
+    material: Material,
+    device: devices.Device,
+    folder: pathlib.Path,
 ) -> "pandas.DataFrame":
-    """A table with size, latency and accuracy of each signature."""
+    """A table with size, latency and accuracy of each signature.
+
+    Files are named by their path in `folder`.
+    """
     pandas = import_extra("pandas", "search")
     _LOG.info(f"Measuring the files on the test photos and on {device.name}")
     photos = material.photos
@@ -123,7 +139,7 @@ def measure_files(
         low, high = wilson_interval(accuracy.top1 or 0.0, accuracy.num_images)
         rows.append(
             {
-                "file": path.name,
+                "file": path.relative_to(folder).as_posix(),
                 "signature": signature or "",
                 "config": "" if config is None else str(config),
                 "flops": count_flops(model),

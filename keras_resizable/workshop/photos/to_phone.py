@@ -5,23 +5,38 @@ import logging
 import os
 import pathlib
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from keras_resizable import devices
+from keras_resizable.export.flatbuffer import add_metadata
 from keras_resizable.export.slices import slices_path
 from keras_resizable.search import Table
 from keras_resizable.space import Configuration
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.files import replacing
+from keras_resizable.workshop.photos.app_files import write_app
+from keras_resizable.workshop.photos.findings import (
+    answers_of,
+    find,
+    note_on_uneven,
+    threshold_of,
+)
 from keras_resizable.workshop.photos.job import Job
-from keras_resizable.workshop.photos.material import read, settings_of
+from keras_resizable.workshop.photos.job_report import num_by_class, write_job_report
+from keras_resizable.workshop.photos.material import (
+    AFTER_SOURCE,
+    Material,
+    read,
+    settings_of,
+)
 from keras_resizable.workshop.photos.phone_files import (
     measure_files,
     notes_on,
     write_files,
 )
+from keras_resizable.workshop.photos.photo_problems import examine
 from keras_resizable.workshop.photos.steps import (
     RATES,
     choose,
@@ -33,6 +48,7 @@ from keras_resizable.workshop.photos.steps import (
 )
 from keras_resizable.workshop.runs import Run
 from keras_resizable.workshop.runs.folders import (
+    SETTINGS,
     check_root,
     open_run,
     write_label_lines,
@@ -42,9 +58,13 @@ if TYPE_CHECKING:
     import pandas
 
 _LOG = logging.getLogger(__name__)
-CHOICE = "choice.json"  # Written last, when all is done.
-FILES = "files.csv"
+# In the job's folder, which has at its top what a person needs.
+WORK = "work"  # What is trained.
+MORE = "more"  # Other files, and results as tables.
+CHOICE = "work/choice.json"  # Written last, when all is done.
+FILES = "more/files.csv"
 _NEEDED = {
+    "photos": ("sklearn",),
     "search": ("pandas", "scipy", "matplotlib", "bokeh"),
     "tflite": ("ai_edge_litert", "litert_quantizer"),
 }
@@ -55,8 +75,9 @@ class ForPhone:
     """The result of `to_phone`.
 
     Attributes:
-        folder: The job's folder, with `report.html`, `files.csv`, the `.tflite` files,
-            and all trained networks.
+        folder: The job's folder: the chosen `.tflite` file, `labels.txt`,
+            `report.html`, `card.md`, and programs in `app/`; other files and tables are
+            in `more/`, and all trained networks in `work/`.
         run: The `Run` of the resizable network.
         config: The chosen configuration.
         table: The lookup table, on the validation photos.
@@ -98,8 +119,9 @@ def to_phone(
         device: The device to measure latencies on; this machine by default.
         root: Folder of all runs; jobs are in its `photos/`.
         new: Whether to start again. By default the call resumes an interrupted job,
-            returns a finished one, and reuses the training of a job that differs only
-            in limits, `io`, `max_loss` or device.
+            returns a finished one, reuses all training of a job that differs only in
+            limits, `tuning_epochs`, `io`, `max_loss` or device, and the trained model
+            of one that also differs in `scales` or `resizable_epochs`.
 
     Returns:
         A `ForPhone`.
@@ -138,26 +160,33 @@ def to_phone(
         root=pathlib.Path(root) / "photos",
         new=new,
     )
+    work = folder / WORK
+    work.mkdir(exist_ok=True)
     files = files_of_done(folder, choice_settings)
     if files is not None:
         _LOG.info(f"All is done in {folder}")
-        run = Run(folder / "latest")
+        run = Run(work / "latest")
         config, table = run.network().space.config(files["config"][0]), run.table()
     else:
-        _LOG.info(f"{'Resuming' if (folder / RATES).exists() else 'Folder:'} {folder}")
-        source = train_source(material, folder)
-        run = train_network(material, source, folder)
+        _LOG.info(f"{'Resuming' if (work / RATES).exists() else 'Folder:'} {folder}")
+        _reuse_source(folder, settings)
+        source = train_source(material, work)
+        run = train_network(material, source, work)
         choice = choose(material, run, device)
         config, table = choice.config, choice.table
         tuned = fine_tune(material, run, choice, source)
-        made = write_files(material, run, choice, tuned, source, folder)
-        files = measure_files(made, material, device)
-        _replace_files(folder, {one.path for one in made})
-        write_label_lines(material.images.class_names, folder / "labels.txt")
-        title = f"{choice.network.name}: chosen {config}"
-        table.report(folder, title, run.settings, files=files)
-        with replacing(folder / FILES) as path:
+        result = work / "new"
+        shutil.rmtree(result, ignore_errors=True)
+        made = write_files(
+            material, run, choice, tuned, source, result, work / "bundle"
+        )
+        files = measure_files(made, material, device, result)
+        notes = notes_of(files, material, device)
+        _write_results(result, made[0], material, files, device, notes)
+        table.report(result / MORE, job.title, run.settings, files=files)
+        with replacing(result / FILES) as path:
             files.to_csv(path, index=False)
+        _replace_files(folder, result)
         write_json(choice_settings, folder / CHOICE)
     return ForPhone(
         folder=folder,
@@ -165,8 +194,66 @@ def to_phone(
         config=config,
         table=table,
         files=files,
-        notes=notes_on(files, device.name, job.max_latency_ms),
+        notes=notes_of(files, material, device),
     )
+
+
+def notes_of(
+    files: "pandas.DataFrame", material: Material, device: devices.Device
+) -> list[str]:
+    """Warnings about the chosen file and its photos, a sentence each."""
+    notes = notes_on(files, device.name, material.job.max_latency_ms)
+    if material.images.is_labelled and not material.job.balance:
+        uneven = note_on_uneven(num_by_class(material))
+        notes += [uneven] if uneven else []
+    return notes
+
+
+def _write_results(folder, made, material, files, device, notes):
+    """Writes what a person needs next to the chosen file."""
+    _LOG.info("Examining the photos, and the answers of the file")
+    findings = test = None
+    if material.images.is_labelled:
+        photos = material.photos
+        validation, test = (
+            answers_of(made, split, material)
+            for split in (photos.validation, photos.test)
+        )
+        unknown = None
+        if photos.unknown is not None:
+            unknown = answers_of(made, photos.unknown, material).confidences
+        findings = find(material, validation, test, unknown)
+        thresholds = [*map(dataclasses.asdict, findings.thresholds)]
+        about: dict[str, Any] = {"thresholds": thresholds}
+        if unknown is not None and (least := threshold_of(findings)) is not None:
+            about["score_threshold"] = least
+        add_metadata(made.path, about)
+        files.loc[0, "size_bytes"] = made.path.stat().st_size
+    write_label_lines(material.images.class_names, folder / "labels.txt")
+    write_app(made.path, folder / "app", material.job.title)
+    write_job_report(
+        folder, material, files, device.name, notes, findings, test, examine(material)
+    )
+
+
+def _reuse_source(folder, settings):
+    """Copies the trained source of a job that differs only in later settings."""
+    if (folder / WORK / "source.keras").exists():
+        return
+
+    def without_later(values):
+        return {k: v for k, v in values.items() if k not in (*AFTER_SOURCE, "versions")}
+
+    for other in sorted(folder.parent.glob("*/work/source.keras"), reverse=True):
+        known = read_json(other.parents[1] / SETTINGS)
+        if without_later(known) == without_later(settings):
+            _LOG.info(f"Using the trained model of {other.parents[1]}")
+            rates = read_json(other.with_name(RATES))
+            rates.pop("resizable", None)
+            write_json(rates, folder / WORK / RATES)
+            with replacing(folder / WORK / other.name) as path:
+                shutil.copyfile(other, path)
+            return
 
 
 def files_of_done(
@@ -183,15 +270,18 @@ def files_of_done(
     return files
 
 
-def _replace_files(folder, paths):
+def _replace_files(folder, new):
     """Replaces the files of other limits, once all new ones exist."""
     (folder / CHOICE).unlink(missing_ok=True)
-    for name in {*_read_files(folder)["file"]} - {path.name for path in paths}:
+    for name in set(_read_files(folder)["file"]):
         (folder / name).unlink(missing_ok=True)
         slices_path(folder / name).unlink(missing_ok=True)
-    for path in paths | {path for path in map(slices_path, paths) if path.exists()}:
-        os.replace(path, folder / path.name)
-    shutil.rmtree(folder / "new")
+    shutil.rmtree(folder / "app", ignore_errors=True)
+    for path in sorted(path for path in new.rglob("*") if path.is_file()):
+        target = folder / path.relative_to(new)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(path, target)
+    shutil.rmtree(new)
 
 
 def _read_files(folder):

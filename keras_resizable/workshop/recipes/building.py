@@ -63,7 +63,9 @@ def load_data(recipe: Recipe, *, unseen: bool = False) -> data.ImageSet:
         unseen: Whether `test` are the test images even if the recipe has a `validation`
             share, whose images `test` would otherwise be.
     """
-    images = data.load(recipe.dataset, validation=recipe.validation)
+    images = data.load(
+        recipe.dataset, validation=recipe.validation, balance=recipe.balance
+    )
     if not images.class_names:
         if recipe.teacher is None:
             raise ValueError(

@@ -90,6 +90,8 @@ class Recipe:
     """Number of training images; None for all."""
     validation: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     """Share of the training images for evaluation instead of the test images."""
+    balance: bool = False
+    """Whether images of smaller classes come several times an epoch."""
     augmentation: Literal["none", "pad_crop_flip", "inception"] = "inception"
     """Augmentation: none, pad_crop_flip or inception."""
     rand_augment: Fraction = 0.0
