@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 COMMANDS = {
     "photos": "from a folder of photos to int8 files for a phone",
+    "predict": "classify photos with a .tflite file",
     "train": "train a resizable network, new or from your own model",
     "search": "evaluate all sub-networks, and find the best within limits",
     "finetune": "train one sub-network further",

@@ -118,6 +118,12 @@ class Runner:
         scale, zero = self.quantization_of_output(number)
         return (values.astype(np.float32) - zero) * scale if scale else values
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """`(height, width, channels)` of the input."""
+        _, height, width, channels = map(int, self._input["shape"])
+        return height, width, channels
+
     def quantization_of_output(self, number: int = 0) -> tuple[float, int]:
         """The scale and the zero point of an output; 0 and 0 if it is not quantized."""
         scale, zero = self._outputs[self.names[number]]["quantization"]

@@ -20,6 +20,7 @@ from keras_resizable import data, devices, errors, export, photos, recipes
 from keras_resizable.search import Table
 from keras_resizable.training import learning_rates
 from keras_resizable.workshop.photos import source
+from keras_resizable.workshop.photos.estimate import work_of
 from keras_resizable.workshop.photos.material import (
     digest_of_model,
     digest_of_photos,
@@ -27,6 +28,7 @@ from keras_resizable.workshop.photos.material import (
     settings_of,
 )
 from keras_resizable.workshop.photos.phone_files import notes_on
+from keras_resizable.workshop.photos.progress import Progress
 from keras_resizable.workshop.photos.steps import (
     Choice,
     better,
@@ -115,7 +117,8 @@ def test_photos_become_files_and_what_is_done_is_not_done_again(
         photos.to_phone(job, device=device, root=tmp_path)
     assert len(trained) >= 6  # With three range tests.
     (done,) = tmp_path.glob("photos/*-mine")
-    assert (done / "source.keras").exists() and not (done / "files.csv").exists()
+    assert (done / "work/source.keras").exists()
+    assert not (done / "more").exists()
     trained.clear()
     assert photos.estimate(job, root=tmp_path).folder == done
     trained.clear()
@@ -126,8 +129,8 @@ def test_photos_become_files_and_what_is_done_is_not_done_again(
     table, files = result.table, result.files
     assert len(table) == 4 and result.config in table
     assert files["file"][0] == f"mine_{result.config.key}_int8.tflite"
-    assert list(files["file"])[-1] == "source_int8.tflite"
-    bundle = files[files["file"] == "mine_bundle_int8.tflite"]
+    assert list(files["file"])[-1] == "more/source_int8.tflite"
+    bundle = files[files["file"] == "more/mine_bundle_int8.tflite"]
     assert len(bundle) >= 2 and str(result.config) in set(bundle["config"])
     assert (files["latency_ms_desk"] > 0).all() and (files["flops"] > 0).all()
     # As it says, on the photos that nothing was chosen with.
@@ -140,10 +143,10 @@ def test_photos_become_files_and_what_is_done_is_not_done_again(
         assert accuracy.top1 == row["top1"]
     assert images.test.num_images == images.validation.num_images == 9
     assert files["top1"][0] > 0.5  # Colours are easy.
-    read = pandas.read_csv(done / "files.csv")
+    read = pandas.read_csv(done / "more/files.csv")
     np.testing.assert_allclose(read["top1"], files["top1"])
     report = (done / "report.html").read_text()
-    assert "Files" in report and "source_int8.tflite" in report
+    assert "Each class" in report and "source_int8.tflite" in report
     metadata = export.read_metadata(done / files["file"][0])
     assert metadata["labels"] == sorted(COLORS) and metadata["io"] == "uint8"
     assert (done / "labels.txt").read_text().splitlines() == sorted(COLORS)
@@ -154,7 +157,7 @@ def test_photos_become_files_and_what_is_done_is_not_done_again(
     assert all("9 test photos can tell" in note for note in result.notes)
     assert metadata["config"] == str(result.config)
     # A file that somebody deleted is not done, and a choice of other limits neither.
-    choice = json.loads((done / "choice.json").read_text())
+    choice = json.loads((done / "work/choice.json").read_text())
     assert len(files_of_done(done, choice)) == len(files)
     assert files_of_done(done, choice | {"max_flops": 1.0}) is None
     away = (done / files["file"][0]).rename(tmp_path / "away")
@@ -177,14 +180,17 @@ def test_photos_become_files_and_what_is_done_is_not_done_again(
     other = photos.to_phone(cheapest, device=device, root=tmp_path)
     assert other.folder == done and str(other.config) == "0.5,0.5"
     own.unlink()
-    assert {path.name for path in done.glob("*.tflite")} == set(other.files["file"])
+    assert {
+        path.relative_to(done).as_posix()
+        for path in (*done.glob("*.tflite"), *done.glob("more/*.tflite"))
+    } == set(other.files["file"])
     trained = [name for name in trained if name != "sub_network"]
     assert not trained
     recipe = result.run.recipe
-    assert recipe.teacher == str(done / "source.keras")
+    assert recipe.teacher == str(done / "work/source.keras")
     assert recipe.split_batch and recipe.validation == 0.15
     # By the rate at which the source learned, as batches are larger.
-    rates = json.loads((done / "learning_rates.json").read_text())
+    rates = json.loads((done / "work/learning_rates.json").read_text())
     expected = min(rates["all"] * recipe.batch_size / 32, 0.05)
     assert recipe.learning_rate == expected
 
@@ -220,7 +226,7 @@ def test_photos_without_labels_teach_the_answers_of_a_model(unlabelled, tmp_path
     result = photos.to_phone(job, root=tmp_path)
     # The model is not trained, and all results are of its answers.
     given = keras.saving.load_model(unlabelled / "mine.keras")
-    source = keras.saving.load_model(result.folder / "source.keras")
+    source = keras.saving.load_model(result.folder / "work/source.keras")
     noise = np.random.default_rng(0).uniform(-1, 1, (4, *SHAPE))
     expected = keras.ops.softmax(given((noise + 1) / 2))
     np.testing.assert_allclose(source(noise), expected, atol=1e-6)
@@ -237,7 +243,9 @@ def test_photos_without_labels_teach_the_answers_of_a_model(unlabelled, tmp_path
     assert result.files["source_agreement"].iloc[-1] > 0.7  # The source in int8.
     # At full size nothing can improve the model itself.
     choice = Choice(result.table, result.run.network(), whole_config, [])
-    tuned = fine_tune(read(job), result.run, choice, result.folder / "source.keras")
+    material, given = read(job), result.folder / "work/source.keras"
+    progress = Progress(work_of(material, material.untrained()))
+    tuned = fine_tune(material, result.run, choice, given, progress)
     np.testing.assert_allclose(tuned(noise), expected, atol=1e-5)
     assert result.files["commonest_share"][0] < 0.8
     before = digest_of_photos(job)
@@ -410,14 +418,17 @@ def test_a_network_of_this_library_starts_from_nothing(folder):
     assert recipe.batch_size == 42 and recipe.split_batch
     few = data.take_train(material.photos, 31)
     assert dataclasses.replace(material, photos=few).recipe.split_batch is False
-    assert recipe.epochs == 4  # As the job has it.
+    # A pass is one step; few steps make an epoch.
+    assert recipe.epochs == 1 and recipe.steps_per_epoch == 4
     # Of Keras, where both have one of this name.
     assert make_job(folder, model="ResNet50").is_pretrained
     untrained = make_job(folder, model="ResNet50", weights=None)
     assert read(untrained).recipe.network == "keras.applications.ResNet50"
     assert make_job(folder, input_range=("0", "255")).input_range == (0.0, 255.0)
     default = photos.Job(images=folder / "photos")
-    assert default.passes("epochs", 100) == 20 and default.passes("epochs", 2) == 250
+    assert default.epochs_of("epochs", 100) == (20, 100)
+    assert default.epochs_of("epochs", 2) == (25, 20)
+    assert dataclasses.replace(default, epochs=3).epochs_of("epochs", 2) == (1, 6)
 
 
 def test_other_photos_are_another_job(tmp_path):

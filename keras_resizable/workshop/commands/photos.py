@@ -12,12 +12,13 @@ The folder must have a folder of photos for each class. A Keras model is trained
 these classes and converted to a resizable network. Photos without such folders have no
 labels: a network converted from your own trained model then learns its answers. Writes
 int8 files of its best sub-network within the limits, of a bundle of up to three, and of
-the whole model. Prints their accuracy on held-out test photos, as does report.html in
-the run's folder.
+the whole model, programs that run the chosen one, and report.html: accuracy on held-out
+test photos by class, mistakes, and what may be wrong with the photos.
 The same command resumes an interrupted job.
 """
 
 import dataclasses
+import shlex
 
 from absl import flags
 
@@ -28,6 +29,7 @@ from keras_resizable.workshop.photos.job import FIELDS
 from keras_resizable.workshop.photos.phone_files import score_of_files
 
 FLAGS = flags.FLAGS
+_MOST_CLASSES = 20  # To print.
 
 
 def _as_text(value):
@@ -75,14 +77,19 @@ def print_estimate(job):
     """Prints what would be done."""
     say("Reading the photos, and timing a few steps")
     found = photos.estimate(job, root=FLAGS.runs_dir)
-    names = ", ".join(found.classes[:5]) + (", ..." if len(found.classes) > 5 else "")
-    say(f"classes        {len(found.classes)}: {names}")
+    say(f"classes        {len(found.classes)}: training, validation, test photos")
+    for name, numbers in list(found.by_class.items())[:_MOST_CLASSES]:
+        say(f"  {name:24} {'  '.join(f'{number:6,}' for number in numbers)}")
+    if len(found.classes) > _MOST_CLASSES:
+        say("  ...")
     say(
         f"photos         {found.num_train:,} training, {found.num_validation:,} "
         f"validation, {found.num_test:,} test"
     )
     say(f"size           {' x '.join(map(str, found.image_shape))}")
     say(f"sub-networks   {found.num_sub_networks:,}")
+    if found.note:
+        say(found.note)
     least, most = (flops / 1e6 for flops in found.flops)
     say(f"FLOPs          {least:,.1f} to {most:,.1f} million multiply-adds")
     for part, seconds in found.seconds.items():
@@ -131,7 +138,9 @@ def main(argv):
         say("As int8 these are round(pixel / scale + zero_point), both in the file.")
     for note in result.notes:
         say(note)
-    say(
-        f"\nWrote {result.folder}: the .tflite files, labels.txt with the names of "
-        "their classes in order, report.html and files.csv"
-    )
+    folder, chosen = result.folder, result.files["file"][0]
+    say(f"\nOpen {folder}/report.html: each class, mistakes, and the photos.")
+    say(f"Take {folder}/{chosen} and labels.txt.")
+    say(f"Programs that run it are in {folder}/app. Try it:")
+    file = shlex.quote(f"{folder}/{chosen}")
+    say(f"  keras-resizable predict --file={file} photo.jpg")

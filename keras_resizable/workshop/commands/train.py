@@ -21,13 +21,14 @@ from absl import flags
 
 import keras_resizable
 from keras_resizable.training import distribution, learning_rates
-from keras_resizable.workshop import data, recipes, runs
+from keras_resizable.workshop import recipes, runs
 from keras_resizable.workshop.commands.command_line import refuse_arguments, say
 from keras_resizable.workshop.data.pipeline import resolved_shape
 from keras_resizable.workshop.recipes.building import (
     compile_network,
     make_network,
     size_of_set,
+    steps_of_epoch,
     train_data,
 )
 from keras_resizable.workshop.recipes.recipe import FIELDS
@@ -97,7 +98,7 @@ def print_plan():
     recipe, mode, config = settings()
     num_images, classes, shape = size_of_set(recipe)
     shape = resolved_shape(shape, recipe.image_size)
-    steps = data.steps_per_epoch(num_images, recipe.batch_size)
+    steps = steps_of_epoch(recipe, num_images)
     keras.config.set_dtype_policy(recipe.precision)
     network = make_network(recipe, mode, config, image_shape=shape, classes=classes)
     compile_network(
@@ -130,7 +131,7 @@ def find_learning_rate():
         image_shape=resolved_shape(images.image_shape, recipe.image_size),
         classes=len(images.class_names),
     )
-    steps = data.steps_per_epoch(images, recipe.batch_size)
+    steps = steps_of_epoch(recipe, images)
     compile_network(network, recipe, mode, config, steps_per_epoch=steps)
     result = learning_rates.find_learning_rate(network, train_data(recipe, images))
     path = pathlib.Path(FLAGS.runs_dir) / "learning_rate.png"

@@ -142,6 +142,27 @@ def load_csv(
     )
 
 
+def load_photos(paths: Sequence[str | os.PathLike]) -> Split:
+    """Photos without labels: files, and all photos in folders and below them.
+
+    Raises:
+        FileNotFoundError: If a path is missing, or there are no readable photos.
+    """
+    found: list[pathlib.Path] = []
+    for path in map(pathlib.Path, paths):
+        if not path.exists():
+            raise FileNotFoundError(f"There is no {path}.")
+        found += sorted(path.rglob("*")) if path.is_dir() else [path]
+    photos = [
+        path
+        for path in found
+        if path.is_file()
+        and is_named_as_image(path.name)
+        and not path.name.startswith(".")
+    ]
+    return _unlabelled(_readable(pathlib.Path(), photos, lambda path: _NO_CLASS, {}))
+
+
 def _existing(folder, names):
     return [folder / name for name in names if (folder / name).is_dir()]
 

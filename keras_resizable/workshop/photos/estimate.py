@@ -1,18 +1,35 @@
 """The time that a job will take."""
 
 import dataclasses
+import math
 import os
 import pathlib
 import time
 
 import numpy as np
 
+from keras_resizable.network import ResizableNetwork
 from keras_resizable.subnetworks.pieces import count_flops_of_configs
 from keras_resizable.workshop import data
+from keras_resizable.workshop.photos.findings import (
+    counts,
+    note_on_uneven,
+    num_by_class,
+)
 from keras_resizable.workshop.photos.job import Job
-from keras_resizable.workshop.photos.material import read, settings_of
+from keras_resizable.workshop.photos.material import Material, read, settings_of
+from keras_resizable.workshop.photos.photo_problems import SPLITS
+from keras_resizable.workshop.photos.progress import (
+    MODEL,
+    RESIZABLE,
+    TUNING,
+    Part,
+)
 from keras_resizable.workshop.photos.steps import recipe_of_source
-from keras_resizable.workshop.recipes.building import train_data
+from keras_resizable.workshop.recipes.building import (
+    steps_of_epoch,
+    train_data,
+)
 from keras_resizable.workshop.runs.folders import find_run
 
 _TIMED_STEPS = 3
@@ -24,6 +41,7 @@ class Estimate:
 
     Attributes:
         classes: Names of the classes.
+        by_class: Numbers of training, validation and test photos, by class.
         num_train: Number of training photos.
         num_validation: Number of validation photos.
         num_test: Number of test photos.
@@ -33,10 +51,12 @@ class Estimate:
         steps: Number of training steps of each part, at most.
         seconds: Approximate time of each part's steps on this machine, without
             evaluating sub-networks and writing files.
+        note: A warning of classes with few photos; empty if there is none.
         folder: Folder of the job that it would resume or return, if any.
     """
 
     classes: tuple[str, ...]
+    by_class: dict[str, tuple[int, ...]]
     num_train: int
     num_validation: int
     num_test: int
@@ -45,6 +65,7 @@ class Estimate:
     flops: tuple[int, int]
     steps: dict[str, int]
     seconds: dict[str, float]
+    note: str
     folder: pathlib.Path | None
 
 
@@ -62,38 +83,60 @@ def estimate(job: Job, *, root: str | os.PathLike = "runs") -> Estimate:
         The errors of `to_phone` that come before it writes anything.
     """
     material = read(job)
-    images, recipe, network = material.images, material.recipe, material.untrained()
-    flops = count_flops_of_configs(network, material.evaluated(network.space))
+    network = material.untrained()
+    parts = work_of(material, network)
     settings, _ = settings_of(job)
-    # The number of steps of each part, and the multiply-adds of one.
-    steps: dict[str, int] = {}
-    of_step: dict[str, float] = {}
-    if job.is_pretrained and images.is_labelled:
-        batch_size = recipe_of_source(material).batch_size
-        per_epoch = data.steps_per_epoch(images, batch_size)
-        epochs = job.passes("epochs", per_epoch) + job.passes("head_epochs", per_epoch)
-        steps["model"], of_step["model"] = per_epoch * epochs, batch_size * max(flops)
-    per_epoch = data.steps_per_epoch(images, recipe.batch_size)
-    steps["resizable"] = per_epoch * recipe.epochs
-    images_of_plan = 1 if recipe.split_batch else len(recipe.scales)
-    of_step["resizable"] = recipe.batch_size * images_of_plan * float(np.mean(flops))
-    steps["fine-tuning"] = per_epoch * job.passes("tuning_epochs", per_epoch)
-    of_step["fine-tuning"] = recipe.batch_size * max(flops)
-    pace = _time_step(network, recipe, images) / of_step["resizable"]
+    flops = count_flops_of_configs(network, material.evaluated(network.space))
+    seconds = _time_step(network, material.recipe, material.images)
+    pace = seconds / parts[RESIZABLE].flops
+    by_class = {
+        name: tuple(numbers)
+        for name, *numbers in zip(
+            material.images.class_names,
+            *(counts(material, split) for split in SPLITS),
+        )
+    }
+    is_uneven = material.images.is_labelled and not job.balance
     return Estimate(
-        classes=images.class_names,
-        num_train=images.train.num_images,
-        num_validation=images.test.num_images,
+        classes=material.images.class_names,
+        by_class=by_class,
+        num_train=material.photos.train.num_images,
+        num_validation=material.images.test.num_images,
         num_test=material.photos.test.num_images,
         image_shape=material.shape,
         num_sub_networks=network.space.size,
         flops=(min(flops), max(flops)),
-        steps=steps,
-        seconds={part: steps[part] * of_step[part] * pace for part in steps},
+        steps={name: part.steps for name, part in parts.items()},
+        seconds={name: part.steps * part.flops * pace for name, part in parts.items()},
+        note=note_on_uneven(num_by_class(material)) if is_uneven else "",
         folder=find_run(
             job.name, settings, lambda folder: False, root=pathlib.Path(root) / "photos"
         ),
     )
+
+
+def work_of(material: Material, network: ResizableNetwork) -> dict[str, Part]:
+    """The trainings of a job by name, at most."""
+    job, images, recipe = material.job, material.images, material.recipe
+    flops = count_flops_of_configs(network, material.evaluated(network.space))
+    parts: dict[str, Part] = {}
+    if job.is_pretrained and images.is_labelled:
+        batch_size = recipe_of_source(material).batch_size
+        per_pass = data.steps_per_epoch(images, batch_size)
+        steps = sum(
+            math.prod(job.epochs_of(name, per_pass))
+            for name in ("head_epochs", "epochs")
+        )
+        parts[MODEL] = Part(steps, batch_size * max(flops))
+    per_pass = data.steps_per_epoch(images, recipe.batch_size)
+    images_of_plan = 1 if recipe.split_batch else len(recipe.scales)
+    parts[RESIZABLE] = Part(
+        steps_of_epoch(recipe, images) * recipe.epochs,
+        recipe.batch_size * images_of_plan * float(np.mean(flops)),
+    )
+    steps = math.prod(job.epochs_of("tuning_epochs", per_pass))
+    parts[TUNING] = Part(steps, recipe.batch_size * max(flops))
+    return parts
 
 
 def _time_step(network, recipe, images):

@@ -1,7 +1,7 @@
 """How right the chosen file of a job is, class by class, and when it is sure."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import keras
@@ -257,9 +257,13 @@ def counts(material: Material, split: str) -> list[int]:
     return np.bincount(labels, minlength=material.classes).tolist()
 
 
-def note_on_uneven(counted: Mapping[str, int] | Iterable[tuple[str, int]]) -> str:
-    """A warning of classes with few training photos; empty if they are even."""
-    photos = dict(counted)
+def num_by_class(material: Material) -> dict[str, int]:
+    """The number of training photos of each class."""
+    return dict(zip(material.images.class_names, counts(material, "train")))
+
+
+def note_on_uneven(photos: Mapping[str, int]) -> str:
+    """A warning of classes with few training photos; empty if there are none."""
     most = max(photos, key=photos.__getitem__)
     few = [name for name in photos if photos[name] * _UNEVEN < photos[most]]
     if not few:

@@ -28,6 +28,7 @@ EPOCHS = {
     "resizable_epochs": (20, 500),
     "tuning_epochs": (5, 100),
 }
+_FEWEST_STEPS = 20  # Of an epoch.
 Path = Annotated[str, pydantic.BeforeValidator(os.fspath)]
 WeightsFile = Annotated[FilePath, pydantic.AfterValidator(os.fspath)]
 
@@ -145,11 +146,18 @@ class Job:
         """The name of its folder."""
         return pathlib.Path(self.model).stem.lower()
 
-    def passes(self, name: str, steps_per_epoch: int) -> int:
-        """The number of epochs for a name in `EPOCHS`."""
-        given = getattr(self, name)
-        epochs, steps = EPOCHS[name]
-        return max(epochs, -(-steps // steps_per_epoch)) if given is None else given
+    def epochs_of(self, name: str, steps_of_pass: int) -> tuple[int, int]:
+        """The number of epochs for a name in `EPOCHS`, and the steps of each.
+
+        An epoch is a pass over the photos or, of few photos, several: evaluating and
+        saving after every few steps would take longer than they do.
+        """
+        passes, (default, least) = getattr(self, name), EPOCHS[name]
+        if passes is None:
+            passes = max(default, -(-least // steps_of_pass))
+        steps = passes * steps_of_pass
+        epochs = min(passes, max(1, steps // max(steps_of_pass, _FEWEST_STEPS)))
+        return epochs, round(steps / max(epochs, 1))
 
     def check_for_browser(self) -> None:
         """Raises a `ValueError` if browsers cannot run the files."""

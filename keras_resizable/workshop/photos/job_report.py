@@ -12,7 +12,6 @@ from keras_resizable.workshop.photos.findings import (
     Answers,
     Findings,
     as_json,
-    counts,
 )
 from keras_resizable.workshop.photos.material import Material
 from keras_resizable.workshop.photos.phone_files import score_of_files
@@ -186,8 +185,3 @@ def _pictures(material, findings, test):
         "num_mistakes": int((test.classes != test.labels).sum()),
         "num_changed": len(findings.changed),
     }
-
-
-def num_by_class(material: Material) -> dict[str, int]:
-    """The number of training photos of each class."""
-    return dict(zip(material.images.class_names, counts(material, "train")))

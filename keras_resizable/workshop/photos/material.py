@@ -85,13 +85,15 @@ class Material:
         count, plan = images.train.num_images, len(job.scales)
         is_split = count >= _FEWEST_PER_SHARE * plan
         batch = min(_IMAGES_PER_SHARE * (plan if is_split else 1), count)
+        epochs, steps = job.epochs_of("resizable_epochs", count // batch)
         return recipes.Recipe(
             network=(APPLICATIONS if job.is_application else "") + job.model,
             dataset=job.images,
             validation=job.validation,
             balance=job.balance,
             image_size=size,
-            epochs=job.passes("resizable_epochs", count // batch),
+            epochs=epochs,
+            steps_per_epoch=steps,
             batch_size=batch,
             split_batch=is_split,
             scales=job.scales,

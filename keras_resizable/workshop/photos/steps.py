@@ -6,6 +6,7 @@ Each step ends by writing a file, so that the same call resumes after it.
 import dataclasses
 import json
 import logging
+import math
 import os
 import pathlib
 from typing import Any, NamedTuple
@@ -23,6 +24,13 @@ from keras_resizable.utils.files import replacing
 from keras_resizable.utils.keras_graph import layers_of
 from keras_resizable.workshop import data, recipes, runs
 from keras_resizable.workshop.photos.material import Material
+from keras_resizable.workshop.photos.progress import (
+    CHOOSING,
+    MODEL,
+    RESIZABLE,
+    TUNING,
+    Progress,
+)
 from keras_resizable.workshop.photos.source import (
     has_classes,
     make_source,
@@ -31,6 +39,7 @@ from keras_resizable.workshop.photos.source import (
 from keras_resizable.workshop.recipes.building import (
     compile_network,
     compile_sub_network,
+    steps_of_epoch,
     train_data,
 )
 from keras_resizable.workshop.runs import Run, fit_resumable, save_network
@@ -69,7 +78,9 @@ class Choice(NamedTuple):
     neighbours: list[Configuration]
 
 
-def train_source(material: Material, folder: pathlib.Path) -> pathlib.Path | None:
+def train_source(
+    material: Material, folder: pathlib.Path, progress: Progress
+) -> pathlib.Path | None:
     """Trains the source: first its classifier, then the whole model.
 
     Returns:
@@ -86,25 +97,29 @@ def train_source(material: Material, folder: pathlib.Path) -> pathlib.Path | Non
     if not images.is_labelled:
         save_network(model, path)
         return path
-    steps = data.steps_per_epoch(images, recipe.batch_size)
-    phases = {"all": job.passes("epochs", steps)}
-    if epochs := job.passes("head_epochs", steps):
-        phases = {"classifier": epochs, **phases}
-    for phase, epochs in phases.items():
+    progress.begin(MODEL)
+    report = progress.callback()
+    per_pass = data.steps_per_epoch(images, recipe.batch_size)
+    for phase, name in (("classifier", "head_epochs"), ("all", "epochs")):
+        epochs, steps = job.epochs_of(name, per_pass)
+        if not epochs:
+            continue
         set_trained(model, phase)
         options = {"steps": epochs * steps}
         compile_sub_network(model, recipe, learning_rate=0.01, **options)
         rate = find_rate(folder, phase, model, train_data(recipe, images))
         compile_sub_network(model, recipe, learning_rate=rate, **options)
         _LOG.info(f"Training {phase} of {model.name}, at most {epochs} epochs")
-        _fit_source(model, recipe, images, epochs, folder / f"source_{phase}")
+        _fit_source(
+            model, recipe, images, epochs, steps, folder / f"source_{phase}", report
+        )
     if material.model is not None and has_classes(material.model, material.classes):
         given = make_source(job, material.model, material.shape, material.classes)
         model = better(given, model, recipe, images)
     for layer in (model, *layers_of(model)):
         layer.trainable = True
     # Keras can only load an optimizer of all layers.
-    compile_sub_network(model, recipe, learning_rate=0.01, steps=steps)
+    compile_sub_network(model, recipe, learning_rate=0.01, steps=1)
     model.optimizer.build(model.trainable_variables)
     save_network(model, path)
     return path
@@ -116,8 +131,7 @@ def recipe_of_source(material: Material) -> recipes.Recipe:
     return dataclasses.replace(material.recipe, batch_size=count, split_batch=False)
 
 
-def _fit_source(model, recipe, images, epochs, folder):
-    steps = data.steps_per_epoch(images, recipe.batch_size)
+def _fit_source(model, recipe, images, epochs, steps, folder, report):
     epochs_of_patience, steps_of_patience = _PATIENCE
     stop = keras.callbacks.EarlyStopping(
         "val_accuracy",
@@ -131,7 +145,8 @@ def _fit_source(model, recipe, images, epochs, folder):
         steps_per_epoch=steps,
         epochs=epochs,
         folder=folder,
-        callbacks=[stop],
+        callbacks=[stop, report],
+        verbose=0,
         validation_data=recipes.test_data(
             recipe, images, num_classes=len(images.class_names)
         ),
@@ -160,7 +175,10 @@ def better(
 
 
 def train_network(
-    material: Material, source: pathlib.Path | None, folder: pathlib.Path
+    material: Material,
+    source: pathlib.Path | None,
+    folder: pathlib.Path,
+    progress: Progress,
 ) -> Run:
     """Trains the resizable network, with the source as its teacher."""
     recipe, images = material.recipe, material.images
@@ -175,15 +193,22 @@ def train_network(
         recipe = dataclasses.replace(recipe, network=path, teacher=path)
     else:
         network = material.untrained()
-        steps = data.steps_per_epoch(images, recipe.batch_size)
+        steps = steps_of_epoch(recipe, images)
         compile_network(network, recipe, "resizable", None, steps_per_epoch=steps)
         rate = find_rate(folder, "resizable", network, train_data(recipe, images))
     recipe = dataclasses.replace(recipe, learning_rate=rate)
     finished = Run(folder / "latest")
     if count_epochs(finished.folder) >= recipe.epochs:
         return finished
+    progress.begin(RESIZABLE)
     _LOG.info(f"Training the resizable network, {recipe.epochs} epochs")
-    return runs.train(recipe, root=folder, images=images)
+    return runs.train(
+        recipe,
+        root=folder,
+        images=images,
+        callbacks=[progress.callback()],
+        verbose=0,
+    )
 
 
 def find_rate(
@@ -206,7 +231,9 @@ def find_rate(
     return known[name]
 
 
-def choose(material: Material, run: Run, device: devices.Device) -> Choice:
+def choose(
+    material: Material, run: Run, device: devices.Device, progress: Progress
+) -> Choice:
     """Evaluates the sub-networks, and chooses the best one within the limits.
 
     Raises:
@@ -214,6 +241,7 @@ def choose(material: Material, run: Run, device: devices.Device) -> Choice:
     """
     job, network = material.job, run.finer_network()
     configs = material.evaluated(run.network().space)
+    progress.begin(CHOOSING)
     _LOG.info(f"Evaluating {len(configs)} sub-networks")
     table = search.build_table(
         network,
@@ -221,12 +249,13 @@ def choose(material: Material, run: Run, device: devices.Device) -> Choice:
         configs,
         calibrate_with=run.calibration(),
         folder=run.folder,
+        verbose=progress.is_line,
     )
     name, cost = None, "flops"
     if job.max_latency_ms is not None:
         name = device.name
         _LOG.info(f"Measuring latencies on {name}")
-        table.add_latency(network, device)
+        table.add_latency(network, device, verbose=progress.is_line)
         table.save(run.table_path)
         cost = LATENCY + name
     row = table.best(device=name, **material.limits)
@@ -256,15 +285,20 @@ def neighbours(table: Table, chosen: ConfigLike, cost: str) -> list[str]:
 
 
 def fine_tune(
-    material: Material, run: Run, choice: Choice, source: pathlib.Path | None
+    material: Material,
+    run: Run,
+    choice: Choice,
+    source: pathlib.Path | None,
+    progress: Progress,
 ) -> keras.Model:
     """The chosen sub-network, after more training if that improved it.
 
     Without labels, it is that of the untrained network if no training improved it.
     """
-    steps = data.steps_per_epoch(material.images, run.recipe.batch_size)
+    per_pass = data.steps_per_epoch(material.images, run.recipe.batch_size)
+    steps = math.prod(material.job.epochs_of("tuning_epochs", per_pass))
     how: dict[str, Any] = {
-        "epochs": material.job.passes("tuning_epochs", steps),
+        "epochs": -(-steps // steps_of_epoch(run.recipe, material.images)),
         "learning_rate": _TUNED_RATE * run.recipe.learning_rate,
         "weights": "all",
         "seed": material.job.seed,
@@ -278,10 +312,17 @@ def fine_tune(
     if done:
         tuned = done[0]
     else:
+        progress.begin(TUNING)
         _LOG.info(f"Fine-tuning {choice.config}, {how['epochs']} epochs")
         teacher = False if source is None else load_model(source)
         tuned = runs.fine_tune(
-            run, choice.config, teacher=teacher, images=material.images, **how
+            run,
+            choice.config,
+            teacher=teacher,
+            images=material.images,
+            callbacks=[progress.callback()],
+            verbose=0,
+            **how,
         ).run
     table = tuned.table()
     before, after = (table[name][table.score] for name in ("before", "after"))

@@ -17,14 +17,16 @@ from keras_resizable.space import Configuration
 from keras_resizable.utils.extras import import_extra
 from keras_resizable.utils.files import replacing
 from keras_resizable.workshop.photos.app_files import write_app
+from keras_resizable.workshop.photos.estimate import work_of
 from keras_resizable.workshop.photos.findings import (
     answers_of,
     find,
     note_on_uneven,
+    num_by_class,
     threshold_of,
 )
 from keras_resizable.workshop.photos.job import Job
-from keras_resizable.workshop.photos.job_report import num_by_class, write_job_report
+from keras_resizable.workshop.photos.job_report import write_job_report
 from keras_resizable.workshop.photos.material import (
     AFTER_SOURCE,
     Material,
@@ -36,7 +38,8 @@ from keras_resizable.workshop.photos.phone_files import (
     notes_on,
     write_files,
 )
-from keras_resizable.workshop.photos.photo_problems import examine
+from keras_resizable.workshop.photos.photo_problems import SPLITS, examine
+from keras_resizable.workshop.photos.progress import FILES_PART, Progress
 from keras_resizable.workshop.photos.steps import (
     RATES,
     choose,
@@ -63,6 +66,7 @@ WORK = "work"  # What is trained.
 MORE = "more"  # Other files, and results as tables.
 CHOICE = "work/choice.json"  # Written last, when all is done.
 FILES = "more/files.csv"
+PHOTOS = "photos.json"  # The split of each photo.
 _NEEDED = {
     "photos": ("sklearn",),
     "search": ("pandas", "scipy", "matplotlib", "bokeh"),
@@ -152,7 +156,7 @@ def to_phone(
     material = read(job)
     settings, choice_settings = settings_of(job)
     choice_settings["device"] = device.name
-    material.untrained()  # Raises before training if it cannot be made.
+    untrained = material.untrained()  # Raises before training if it cannot be made.
     folder = open_run(
         job.name,
         settings,
@@ -169,12 +173,15 @@ def to_phone(
         config, table = run.network().space.config(files["config"][0]), run.table()
     else:
         _LOG.info(f"{'Resuming' if (work / RATES).exists() else 'Folder:'} {folder}")
+        _tell_changes(folder, settings, material)
         _reuse_source(folder, settings)
-        source = train_source(material, work)
-        run = train_network(material, source, work)
-        choice = choose(material, run, device)
+        progress = Progress(work_of(material, untrained))
+        source = train_source(material, work, progress)
+        run = train_network(material, source, work, progress)
+        choice = choose(material, run, device, progress)
         config, table = choice.config, choice.table
-        tuned = fine_tune(material, run, choice, source)
+        tuned = fine_tune(material, run, choice, source, progress)
+        progress.begin(FILES_PART)
         result = work / "new"
         shutil.rmtree(result, ignore_errors=True)
         made = write_files(
@@ -234,6 +241,30 @@ def _write_results(folder, made, material, files, device, notes):
     write_job_report(
         folder, material, files, device.name, notes, findings, test, examine(material)
     )
+
+
+def _tell_changes(folder, settings, material):
+    """Tells how the photos differ from those of the last job with these settings."""
+    path = folder / WORK / PHOTOS
+    if path.exists():
+        return
+    now = {
+        photo.path: split
+        for split in SPLITS
+        for photo in getattr(material.photos, split).photos
+    }
+    write_json(now, path)
+    for other in sorted(folder.parent.glob(f"*/{WORK}/{PHOTOS}"), reverse=True):
+        known = read_json(other.parents[1] / SETTINGS)
+        is_same_folder = known.get("images") == settings["images"]
+        if is_same_folder and known.get("photos") != settings["photos"]:
+            before = read_json(other)
+            new, gone = len(now.keys() - before.keys()), len(before.keys() - now.keys())
+            _LOG.info(
+                f"{new:,} photos are new since {other.parents[1]}, {gone:,} are gone: "
+                "all is trained again"
+            )
+            return
 
 
 def _reuse_source(folder, settings):

@@ -86,6 +86,16 @@ def load_data(recipe: Recipe, *, unseen: bool = False) -> data.ImageSet:
     return images
 
 
+def steps_of_epoch(recipe: Recipe, images: data.ImageSet | int) -> int:
+    """The number of steps of an epoch, for images or their number.
+
+    Raises:
+        ValueError: If the images do not fill a batch.
+    """
+    steps = data.steps_per_epoch(images, recipe.batch_size)
+    return recipe.steps_per_epoch or steps
+
+
 def has_center_crop(recipe: Recipe) -> bool:
     """Whether to evaluate on a central crop: random crops train on larger objects."""
     return recipe.augmentation == "inception"

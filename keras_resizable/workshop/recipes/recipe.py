@@ -61,7 +61,7 @@ class Recipe:
     dataset: str
     """'sample', a folder, or the name of a TensorFlow Datasets set."""
     epochs: PositiveInt
-    """Passes over the images."""
+    """Epochs: passes over the images, unless `steps_per_epoch` is given."""
     batch_size: PositiveInt
     """Images per step, on all devices together."""
     learning_rate: FiniteRate
@@ -70,6 +70,8 @@ class Recipe:
     """Schedule of the learning rate: step, linear or cosine."""
     weight_decay: FiniteRate
     """L2 decay."""
+    steps_per_epoch: Annotated[PositiveInt | None, OrNone] = None
+    """Steps of an epoch; None for one pass over the images."""
     decay_epochs: FloatOrFloats = ()
     """Epochs after which the schedule 'step' divides the learning rate by 10."""
     warmup: Fraction = 0.0

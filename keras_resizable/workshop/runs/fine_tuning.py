@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 
 import keras
 
@@ -12,7 +13,11 @@ from keras_resizable.space import ConfigLike
 from keras_resizable.training import cut_outs
 from keras_resizable.utils.digests import digest_of_weights
 from keras_resizable.workshop import data, recipes
-from keras_resizable.workshop.recipes.building import compile_sub_network, train_data
+from keras_resizable.workshop.recipes.building import (
+    compile_sub_network,
+    steps_of_epoch,
+    train_data,
+)
 from keras_resizable.workshop.runs.folders import open_run
 from keras_resizable.workshop.runs.resuming import fit_resumable
 from keras_resizable.workshop.runs.run import Run
@@ -46,6 +51,8 @@ def fine_tune(
     seed: int = 0,
     images: data.ImageSet | None = None,
     new: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: int | str = "auto",
 ) -> FineTuned:
     """Cuts a sub-network out of a run and trains it further on its own.
 
@@ -64,6 +71,8 @@ def fine_tune(
         seed: Seed of the images' order and crops.
         images: The images of the run, if already loaded.
         new: Whether to start again, even if a run was interrupted.
+        callbacks: Further callbacks, as in `fit_resumable`.
+        verbose: As in `fit`.
 
     Returns:
         A `FineTuned`, in a new folder in `<run>/finetuned`.
@@ -75,11 +84,14 @@ def fine_tune(
     images = images or run.images()
     with precision(run.recipe.precision):
         return _fine_tune(
-            run, config, epochs, learning_rate, weights, teacher, seed, images, new
+            *(run, config, epochs, learning_rate, weights, teacher, seed, images, new),
+            {"callbacks": callbacks, "verbose": verbose},
         )
 
 
-def _fine_tune(run, config, epochs, learning_rate, weights, teacher, seed, images, new):
+def _fine_tune(
+    run, config, epochs, learning_rate, weights, teacher, seed, images, new, options
+):
     network = run.finer_network([config])
     config = network.space.config(config)
     recipe = dataclasses.replace(run.recipe, seed=seed)
@@ -89,7 +101,7 @@ def _fine_tune(run, config, epochs, learning_rate, weights, teacher, seed, image
     _LOG.info(f"Evaluating {config}")
     score = TOP1 if images.is_labelled else AGREEMENT
     before = evaluate_model(model, test, "before", score)
-    steps = data.steps_per_epoch(images, recipe.batch_size)
+    steps = steps_of_epoch(recipe, images)
     cut_outs.train_only(model, weights)
     trained, taught_by = model, None
     if teacher is True:
@@ -127,6 +139,7 @@ def _fine_tune(run, config, epochs, learning_rate, weights, teacher, seed, image
         steps_per_epoch=steps,
         epochs=epochs,
         folder=folder,
+        **options,
     )
     table = before.merge(evaluate_model(model, test, "after", score))
     table.save(tuned.table_path)

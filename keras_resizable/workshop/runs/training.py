@@ -4,12 +4,12 @@ import contextlib
 import dataclasses
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 
-from keras_resizable import callbacks
+from keras_resizable.callbacks import SubNetworkAccuracy, WarnOfNoLearning
 from keras_resizable.space import ConfigLike
 from keras_resizable.training import distribution
 from keras_resizable.utils.digests import digest_of_data
@@ -19,6 +19,7 @@ from keras_resizable.workshop.data.pipeline import resolved_shape
 from keras_resizable.workshop.recipes.building import (
     compile_network,
     make_network,
+    steps_of_epoch,
     train_data,
 )
 from keras_resizable.workshop.recipes.resolving import resolve_run
@@ -42,6 +43,8 @@ def train(
     strategy: str = "none",
     checkpoint_steps: int | None = None,
     deterministic: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: int | str = "auto",
     **overrides: Any,
 ) -> Run:
     """Trains a network by a recipe, or resumes a run that was interrupted.
@@ -66,6 +69,8 @@ def train(
         checkpoint_steps: Number of steps between checkpoints inside an epoch; by
             default none.
         deterministic: Whether TensorFlow must compute the same bits in every run.
+        callbacks: Further callbacks, as in `fit_resumable`.
+        verbose: As in `fit`.
         **overrides: Values of the recipe to replace, such as `epochs=10`.
 
     Returns:
@@ -94,15 +99,19 @@ def train(
     else:
         about["first"] = digest_of_data(images.train.read(None).take(1))
     about |= describe(images)
+    options = {"every_steps": checkpoint_steps, "verbose": verbose}
     with precision(recipe.precision):
         return _train(
-            recipe, mode, target, root, new, images, about, devices, checkpoint_steps
+            *(recipe, mode, target, root, new, images, about, devices),
+            *(callbacks, options),
         )
 
 
-def _train(recipe, mode, config, root, new, images, about, strategy, checkpoint_steps):
+def _train(
+    recipe, mode, config, root, new, images, about, strategy, callbacks, options
+):
     shape = resolved_shape(images.image_shape, recipe.image_size)
-    steps_per_epoch = data.steps_per_epoch(images, recipe.batch_size)
+    steps_per_epoch = steps_of_epoch(recipe, images)
     classes = len(images.class_names)
     with strategy.scope():
         network = make_network(recipe, mode, config, image_shape=shape, classes=classes)
@@ -129,12 +138,12 @@ def _train(recipe, mode, config, root, new, images, about, strategy, checkpoint_
         evaluated["largest"] = network.space.largest
     if mode != "individual":
         evaluated["smallest"] = network.space.smallest
-    accuracy = callbacks.SubNetworkAccuracy(
+    accuracy = SubNetworkAccuracy(
         recipes.test_data(recipe, images, num_classes=classes),
         evaluated,
         run.calibration().take(_CALIBRATION_BATCHES),
     )
-    learning = callbacks.WarnOfNoLearning(
+    learning = WarnOfNoLearning(
         classes,
         images.train.num_images,
         after_images=_STEPS_BEFORE_JUDGING * recipe.batch_size,
@@ -155,9 +164,9 @@ def _train(recipe, mode, config, root, new, images, about, strategy, checkpoint_
         steps_per_epoch=steps_per_epoch,
         epochs=recipe.epochs,
         folder=run.folder,
-        every_steps=checkpoint_steps,
         monitor=f"val_accuracy_{next(iter(evaluated))}",
-        callbacks=added,
+        callbacks=[*added, *callbacks],
+        **options,
     )
     return run
 
