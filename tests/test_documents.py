@@ -163,10 +163,14 @@ def without_photos(monkeypatch):
     def to_phone(job):
         assert isinstance(job, photos.Job)
         return photos.ForPhone(
-            folder=None, run=None, config=None, table=None, files=files, notes=[]
+            folder=pathlib.Path("job"),
+            **dict.fromkeys(("run", "config", "table")),
+            files=files,
+            notes=[],
         )
 
     monkeypatch.setattr(photos, "to_phone", to_phone)
+    monkeypatch.setattr(photos, "predict", lambda file, folder: files)
 
 
 # Keras says so of every data set, and the shares of these few images are small.
