@@ -34,8 +34,8 @@ from keras_resizable.network import ResizableNetwork
 from keras_resizable.samplers import (
     FairSampler,
     FixedSampler,
+    PiecewiseSampler,
     SandwichSampler,
-    SwitchingSampler,
     UniformSampler,
 )
 from keras_resizable.search import plots
@@ -62,6 +62,7 @@ __all__ = [
     "MobileNetV1",
     "MobileNetV2",
     "RangeTest",
+    "PiecewiseSampler",
     "ResNet101",
     "ResNet152",
     "ResNet20",
@@ -74,7 +75,6 @@ __all__ = [
     "ShuffleNetV2",
     "SpatialSpace",
     "StageResize",
-    "SwitchingSampler",
     "TeacherDistillation",
     "UniformSampler",
     "adapt",

@@ -9,7 +9,7 @@ draws the same plan at the same step. `compile` gives them the network's configu
 
 import abc
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Self, cast
 
 import keras
@@ -102,6 +102,10 @@ class FairSampler(_RandomSampler):
 
     Args:
         seed: An integer; the seed and the optimizer step determine the plan.
+        scales: Scale factors of the network to train; by default all.
+
+    Raises:
+        ValueError: If the network lacks one of the scale factors.
 
     Example:
 
@@ -111,13 +115,39 @@ class FairSampler(_RandomSampler):
     TensorShape([2, 3])
     """
 
+    def __init__(self, seed: int = 0, scales: Iterable[float] | None = None) -> None:
+        super().__init__(seed)
+        self.scales = None if scales is None else [*map(float, scales)]
+
     @property
     def length(self) -> int | None:
+        if self.scales is not None:
+            return len(self.scales)
         return None if self._space is None else len(self._space.scales)
 
+    def for_space(self, space: SpatialSpace) -> Self:
+        sampler = super().for_space(space)
+        sampler._indices()
+        return sampler
+
+    def _indices(self):
+        known = list(self.space.scales)
+        scales = known if self.scales is None else self.scales
+        if not scales or not set(scales) <= set(known):
+            raise ValueError(
+                f"`scales` must be some of the network's scale factors, {known}. "
+                f"Received: scales={scales}"
+            )
+        return tf.constant([known.index(scale) for scale in scales])
+
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        shape = (len(self.space.scales), self.space.num_stages)
-        return tf.argsort(self._random(step, shape), axis=0, stable=True)
+        shape = (self.length, self.space.num_stages)
+        order = tf.argsort(self._random(step, shape), axis=0, stable=True)
+        return order if self.scales is None else tf.gather(self._indices(), order)
+
+    def get_config(self):
+        config = super().get_config()
+        return config if self.scales is None else config | {"scales": self.scales}
 
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
@@ -235,68 +265,80 @@ class FixedSampler(Sampler):
 
 
 @keras.saving.register_keras_serializable(package="keras_resizable")
-class SwitchingSampler(Sampler):
-    """Draws from one sampler up to a step, and from another after it.
+class PiecewiseSampler(Sampler):
+    """Draws from one sampler after the other.
 
-    The training step is not traced again. `FairSampler` followed by a `FixedSampler` of
-    the target alone is the paper's scheduled switching (Resizable Neural Networks,
-    section 3.4); batch normalisation of other scale factors then no longer changes.
+    Like `keras.optimizers.schedules.PiecewiseConstantDecay`. The training step is not
+    traced again. `FairSampler` and then a `FixedSampler` of the target alone is the
+    paper's scheduled switching (Resizable Neural Networks, section 3.4); batch
+    normalisation of other scale factors then no longer changes.
 
     Args:
-        sampler: The sampler to start with: one of this module, or its name.
-        then: The sampler to switch to.
-        step: The first optimizer step that uses `then`.
+        boundaries: The first optimizer step of each sampler after the first.
+        samplers: `Sampler`s, or their names, one more than boundaries.
+
+    Raises:
+        ValueError: If boundaries do not increase from 1 on, there is not one sampler
+            more, or one is no `Sampler`.
 
     Example:
 
-    >>> from keras_resizable import FixedSampler, SwitchingSampler
-    >>> SwitchingSampler("fair", FixedSampler(["0.5,0.5"]), step=1000)
-    SwitchingSampler(FairSampler(seed=0), FixedSampler(configs=['0.5,0.5']), step=1000)
+    >>> from keras_resizable import FixedSampler, PiecewiseSampler
+    >>> PiecewiseSampler([1000], ["fair", FixedSampler(["0.5,0.5"])])
+    PiecewiseSampler([1000], [FairSampler(seed=0), FixedSampler(configs=['0.5,0.5'])])
     """
 
-    def __init__(self, sampler: Sampler | str, then: Sampler | str, step: int) -> None:
-        self.sampler, self.then = cast(Sampler, get(sampler)), cast(Sampler, get(then))
-        self.step = int(step)
+    def __init__(
+        self, boundaries: Sequence[int], samplers: Sequence[Sampler | str]
+    ) -> None:
+        self.boundaries = [integer("boundaries", step, 1) for step in boundaries]
+        self.samplers = [cast(Sampler, get(sampler)) for sampler in samplers]
+        increases = sorted(set(self.boundaries)) == self.boundaries
+        has_samplers = all(isinstance(sampler, Sampler) for sampler in self.samplers)
+        fits = len(self.samplers) == len(self.boundaries) + 1
+        if not (increases and has_samplers and fits):
+            raise ValueError(
+                "PiecewiseSampler takes increasing boundaries, and one `Sampler` more. "
+                f"Received: boundaries={list(boundaries)}, samplers={self.samplers}"
+            )
 
     @property
     def length(self) -> int | None:
-        first, second = self.sampler.length, self.then.length
-        return first if first == second else None
+        lengths = {sampler.length for sampler in self.samplers}
+        return lengths.pop() if len(lengths) == 1 else None
 
     @property
     def always_has_largest(self) -> bool:
-        return self.sampler.always_has_largest and self.then.always_has_largest
+        return all(sampler.always_has_largest for sampler in self.samplers)
 
     def for_space(self, space: SpatialSpace) -> Self:
-        switching = super().for_space(space)
-        switching.sampler = self.sampler.for_space(space)
-        switching.then = self.then.for_space(space)
-        return switching
+        sampler = super().for_space(space)
+        sampler.samplers = [each.for_space(space) for each in self.samplers]
+        return sampler
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        plan = tf.cond(
-            tf.convert_to_tensor(step) < self.step,
-            lambda: tf.cast(self.sampler(step), tf.int32),
-            lambda: tf.cast(self.then(step), tf.int32),
+        step = tf.convert_to_tensor(step)
+        boundaries = tf.constant(self.boundaries, step.dtype)
+        plan = tf.switch_case(
+            tf.reduce_sum(tf.cast(step >= boundaries, tf.int32)),
+            [lambda each=each: tf.cast(each(step), tf.int32) for each in self.samplers],
         )
         return tf.ensure_shape(plan, (self.length, self.space.num_stages))
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
         return {
-            "sampler": serialize(self.sampler),
-            "then": serialize(self.then),
-            "step": self.step,
+            "boundaries": self.boundaries,
+            "samplers": [serialize(sampler) for sampler in self.samplers],
         }
 
     @classmethod
     def from_config(cls, config):
         deserialize = keras.saving.deserialize_keras_object
-        samplers = {name: deserialize(config[name]) for name in ("sampler", "then")}
-        return cls(**samplers, step=config["step"])
+        return cls(config["boundaries"], [*map(deserialize, config["samplers"])])
 
     def __repr__(self) -> str:
-        return f"SwitchingSampler({self.sampler}, {self.then}, step={self.step})"
+        return f"PiecewiseSampler({self.boundaries}, {self.samplers})"
 
 
 SAMPLERS: dict[str, type[Sampler]] = {

@@ -54,7 +54,7 @@ def make_switched():
     space = network.space
     alone = keras_resizable.FixedSampler([space.largest])
     fair = keras_resizable.FairSampler()
-    compile_model(network, sampler=keras_resizable.SwitchingSampler(fair, alone, 1))
+    compile_model(network, sampler=keras_resizable.PiecewiseSampler([1], [fair, alone]))
     stock = network.sub_network(space.largest)
     compile_model(stock)
     return network, stock

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from conftest import small_network
 
-from keras_resizable import FixedSampler, SandwichSampler, SwitchingSampler
+from keras_resizable import FixedSampler, PiecewiseSampler, SandwichSampler
 from keras_resizable.callbacks import SubNetworkAccuracy
 from keras_resizable.distillation import InPlaceDistillation
 from keras_resizable.training.averaging import averaged
@@ -101,7 +101,7 @@ def test_all_at_once_on_two_replicas_in_mixed_precision(strategy, make_network, 
             network.compile(
                 keras.optimizers.SGD(0.05, use_ema=True, ema_momentum=0.7),
                 "sparse_categorical_crossentropy",
-                sampler=SwitchingSampler(largest, SandwichSampler(), step=1),
+                sampler=PiecewiseSampler([1], [largest, SandwichSampler()]),
                 distillation=InPlaceDistillation(),
             )
     finally:

@@ -7,7 +7,7 @@ import tensorflow as tf
 from conftest import small_network
 
 import keras_resizable
-from keras_resizable import FairSampler, FixedSampler, SandwichSampler, SwitchingSampler
+from keras_resizable import FairSampler, FixedSampler, PiecewiseSampler, SandwichSampler
 from keras_resizable.distillation import InPlaceDistillation
 
 MAKE_NETWORK = small_network
@@ -180,7 +180,7 @@ def test_compiled_distillation_is_saved(make_network, batch, tmp_path):
 def test_plans_without_the_largest_are_refused(make_network, batch):
     network = make_network()
     fair, without = FairSampler(), FixedSampler([(0.5, 1.0)])
-    late = SwitchingSampler(SandwichSampler(), without, step=1000)
+    late = PiecewiseSampler([1000], [SandwichSampler(), without])
     for sampler in (fair, without, late):
         with pytest.raises(
             ValueError, match="InPlaceDistillation needs plans.*Sampler"

@@ -11,9 +11,9 @@ from row_weights import row_weights
 from keras_resizable import (
     FairSampler,
     FixedSampler,
+    PiecewiseSampler,
     SandwichSampler,
     SpatialSpace,
-    SwitchingSampler,
     UniformSampler,
     samplers,
 )
@@ -134,8 +134,8 @@ def test_bad_arguments_are_named():
         (SandwichSampler(num_draws=0), 2, True),
         (FixedSampler(["0.5", "1.0"]), 2, True),
         (FixedSampler(["0.5"]), 1, False),
-        (SwitchingSampler("sandwich", FixedSampler(["1.0"]), 5), None, True),
-        (SwitchingSampler("fair", UniformSampler(num_draws=3), 5), 3, False),
+        (PiecewiseSampler([5], ["sandwich", FixedSampler(["1.0"])]), None, True),
+        (PiecewiseSampler([5], ["fair", UniformSampler(num_draws=3)]), 3, False),
     ],
 )
 def test_samplers_say_what_their_plans_are_like(sampler, length, has_largest):
@@ -155,7 +155,7 @@ def test_names_are_taken_for_samplers():
 
 def test_switching_trains_one_configuration_from_a_step_on():
     fair = FairSampler(seed=3).for_space(SPACE)
-    sampler = SwitchingSampler(fair, FixedSampler([(0.75, 0.5)]), step=2)
+    sampler = PiecewiseSampler([2], [fair, FixedSampler([(0.75, 0.5)])])
     config = keras.saving.serialize_keras_object(sampler)
     for one in (sampler, keras.saving.deserialize_keras_object(config)):
         draw = tf.function(one.for_space(SPACE))
@@ -168,7 +168,7 @@ def test_switching_takes_no_new_trace(make_network, batch):
     network = make_network()
     traces = []
     target = FixedSampler([(0.5, 0.75)])
-    sampler = SwitchingSampler("fair", target, step=2).for_space(network.space)
+    sampler = PiecewiseSampler([2], ["fair", target]).for_space(network.space)
 
     def traced(step):
         traces.append(step)
@@ -242,3 +242,39 @@ def test_the_steps_of_an_update_train_the_same(make_network, batch):
     )
     network.fit(*batch, batch_size=2, verbose=0)
     assert steps == [0, 0, 1, 1]
+
+
+def test_a_fair_plan_of_some_scale_factors():
+    sampler = FairSampler(seed=1, scales=(0.75, 0.5)).for_space(SPACE)
+    assert sampler.length == 2
+    again = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(sampler)
+    ).for_space(SPACE)
+    seen = set()
+    for step in range(20):
+        plan = sampler(tf.constant(step, tf.int64)).numpy()
+        np.testing.assert_array_equal(np.sort(plan, axis=0), [[1, 1], [2, 2]])
+        np.testing.assert_array_equal(again(tf.constant(step, tf.int64)), plan)
+        seen.add(tuple(plan.flat))
+    assert len(seen) == 4  # Every combination.
+    for scales in ((), (0.6,)):
+        with pytest.raises(ValueError, match=r"some of .* \[1.0, 0.75, 0.5\]"):
+            FairSampler(scales=scales).for_space(SPACE)
+
+
+def test_boundaries_of_samplers_increase():
+    fair = FairSampler()
+    piecewise = PiecewiseSampler([2, 4], [fair, "uniform", fair]).for_space(SPACE)
+    assert [len(piecewise(step)) for step in range(6)] == [3, 3, 1, 1, 3, 3]
+    for boundaries, given in (
+        ([4, 2], [fair] * 3),
+        ([2, 2], [fair] * 3),
+        ([2], [fair]),
+        ([2], [fair, lambda step: [[0, 0]]]),
+    ):
+        with pytest.raises(
+            ValueError, match="increasing boundaries, and one `Sampler`"
+        ):
+            PiecewiseSampler(boundaries, given)
+    with pytest.raises(ValueError, match="boundaries"):
+        PiecewiseSampler([0], [fair, fair])

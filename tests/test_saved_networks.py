@@ -54,7 +54,7 @@ def networks():
             keras_resizable.InPlaceDistillation(0.3),
         ),
         "fixed": (fixed, None),
-        "switching": (keras_resizable.SwitchingSampler(fixed, fair, step=3), None),
+        "switching": (keras_resizable.PiecewiseSampler([3], [fixed, fair]), None),
     }
     networks = {"adaptive": adaptive, "cascade": cascade, "router": router}
     for name, (sampler, teaching) in compiled.items():

@@ -14,7 +14,7 @@ from keras_resizable.distillation import (
     TeacherDistillation,
 )
 from keras_resizable.layers import HasStockForm, ScaleAwareBatchNorm
-from keras_resizable.samplers import SwitchingSampler
+from keras_resizable.samplers import PiecewiseSampler
 from keras_resizable.training.records import check_shares
 from keras_resizable.utils.classifier_outputs import num_classes, require_one_class
 from keras_resizable.utils.keras_graph import layers_of
@@ -79,8 +79,9 @@ def step_without_largest(sampler: Callable[[tf.Tensor], tf.Tensor]) -> int | Non
     if getattr(sampler, "always_has_largest", False):
         return None
     steps = list(range(_DRAWN_STEPS))
-    if isinstance(sampler, SwitchingSampler):
-        steps += range(sampler.step, sampler.step + _DRAWN_STEPS)
+    if isinstance(sampler, PiecewiseSampler):
+        for boundary in sampler.boundaries:
+            steps += range(boundary, boundary + _DRAWN_STEPS)
     for step in steps:
         plan = np.asarray(sampler(tf.constant(step, tf.int64)))
         if not np.any(np.all(plan == 0, axis=1)):

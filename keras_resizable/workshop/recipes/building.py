@@ -292,7 +292,7 @@ def _sampler(space, recipe, mode, config, steps_per_epoch):
     sampler = kind(**options)
     if mode == "resizable_aug":
         step = round(recipe.switch * recipe.epochs * steps_per_epoch)
-        sampler = samplers.SwitchingSampler(sampler, alone, step)
+        sampler = samplers.PiecewiseSampler([step], [sampler, alone])
     return sampler
 
 
