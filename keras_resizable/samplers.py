@@ -275,7 +275,7 @@ class PiecewiseSampler(Sampler):
 
     Args:
         boundaries: The first optimizer step of each sampler after the first.
-        samplers: `Sampler`s, or their names, one more than boundaries.
+        samplers: Samplers, or their names, one more than boundaries.
 
     Raises:
         ValueError: If boundaries do not increase from 1 on, there is not one sampler

@@ -401,7 +401,8 @@ def test_a_dry_run(folder, tmp_path):
     )
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
-    assert "classes        3: blü e, green, red" in lines
+    assert "classes        3: training, validation, test photos" in lines
+    assert "  blü e                        14       3       3" in lines
     assert "photos         42 training, 9 validation, 9 test" in lines
     assert "size           16 x 16 x 3" in lines and "sub-networks   8" in lines
     assert any(re.fullmatch(r"FLOPs          .* million .*", line) for line in lines)
