@@ -454,6 +454,12 @@ def test_later_settings_keep_what_is_trained(job, result, folder, monkeypatch, c
     assert f"Using the trained model of {result.folder}" in caplog.text
     sources = [*(folder / "runs").glob("photos/2*/work/source.keras")]
     assert len(sources) == 2 and len({path.read_bytes() for path in sources}) == 1
+    with monkeypatch.context() as context:
+        context.setattr(module, "train_source", stop)
+        with pytest.raises(InterruptedError):
+            photos.to_phone(job, root=folder / "runs", new=True)
+    # What starts again trains its own.
+    assert {*sources} == {*(folder / "runs").glob("photos/2*/work/source.keras")}
 
 
 def test_other_photos_are_told(job, result, folder, monkeypatch, caplog, tmp_path):

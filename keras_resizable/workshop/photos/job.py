@@ -129,8 +129,9 @@ class Job:
 
     @property
     def title(self) -> str:
-        """Its name for people: that of its photos."""
-        return pathlib.Path(self.images).expanduser().absolute().stem
+        """Its name for people: that of the folder of its photos."""
+        path = pathlib.Path(self.images).expanduser().absolute()
+        return path.parent.name if path.suffix.lower() == ".csv" else path.name
 
     def with_(self, **changes: Any) -> Self:
         """The job with other settings, such as `job.with_(max_flops=9e6)`.

@@ -174,7 +174,8 @@ def to_phone(
     else:
         _LOG.info(f"{'Resuming' if (work / RATES).exists() else 'Folder:'} {folder}")
         _tell_changes(folder, settings, material)
-        _reuse_source(folder, settings)
+        if not new:
+            _reuse_source(folder, settings)
         progress = Progress(work_of(material, untrained))
         source = train_source(material, work, progress)
         run = train_network(material, source, work, progress)
