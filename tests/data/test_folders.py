@@ -559,6 +559,13 @@ def test_heic_photos_are_read(tmp_path, monkeypatch):
     # It looks the same as the PNG that it was made from.
     (part,) = (names_of(s) for s in splits if "cat/IMG_1.HEIC" in names_of(s))
     assert "cat/00.png" in part
+    content = (tmp_path / "set/cat/IMG_1.HEIC").read_bytes()
+    for share in (0.1, 0.5, 0.9):
+        cut = tmp_path / "set/cat/cut.heic"
+        cut.write_bytes(content[: int(share * len(content))])
+        _, (told,) = warnings_of(tmp_path / "set", validation=0.2)
+        assert "1 a damaged HEIC photo ('cat/cut.heic')" in told
+    cut.unlink()
     # Without the package it is named.
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     _, (told,) = warnings_of(tmp_path / "set", validation=0.2)

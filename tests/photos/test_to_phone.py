@@ -223,6 +223,9 @@ def test_photos_without_labels_teach_the_answers_of_a_model(unlabelled, tmp_path
     found = photos.estimate(job, root=tmp_path)
     assert (found.num_train, found.num_validation, found.num_test) == (42, 9, 9)
     assert "model" not in found.steps
+    # There are no classes to balance.
+    balanced = photos.estimate(job.with_(balance=True), root=tmp_path)
+    assert balanced.num_train == 42
     result = photos.to_phone(job, root=tmp_path)
     # The model is not trained, and all results are of its answers.
     given = keras.saving.load_model(unlabelled / "mine.keras")

@@ -172,7 +172,7 @@ def _check_heic(path, with_look):
         jpeg = heic.as_jpeg(pathlib.Path(os.fsdecode(path)))
     except ImportError:
         return Checked("HEIC: pip install 'keras-resizable[photos]' to read them")
-    except OSError:
+    except (OSError, ValueError, RuntimeError):  # By where the damage is.
         return Checked("a damaged HEIC photo")
     return _check(jpeg, with_look)._replace(jpeg=str(jpeg))
 

@@ -57,7 +57,7 @@ class Material:
     def images(self) -> data.ImageSet:
         """The photos to train with, and the validation photos as `test`."""
         photos = self.photos
-        if self.job.balance:
+        if self.job.balance and photos.is_labelled:
             photos = data.load(
                 self.job.images, validation=self.job.validation, balance=True
             )
