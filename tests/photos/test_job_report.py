@@ -1,8 +1,11 @@
 """A job on odd, uneven photos: what it says of them, and what one does next."""
 
+import dataclasses
 import functools
 import http.server
+import importlib
 import json
+import re
 import shutil
 import sys
 import threading
@@ -32,6 +35,7 @@ from keras_resizable.workshop.photos.findings import (
 )
 from keras_resizable.workshop.photos.material import read
 from keras_resizable.workshop.photos.photo_problems import doubtful_labels, examine
+from keras_resizable.workshop.photos.predicting import share_right
 from keras_resizable.workshop.photos.progress import Part, Progress
 
 COMMAND = keras_resizable_command.__file__
@@ -113,7 +117,7 @@ def file(result):
 def test_the_top_of_the_folder_has_what_one_needs(result, file):
     names = {path.name for path in result.folder.iterdir()}
     assert names == {
-        *(file.name, "labels.txt", "report.html", "card.md", "app", "more", "work"),
+        *(file.name, "labels.txt", "report.html", "card.md", "app", "more", "training"),
         *(".lock", "recipe.json"),
     }
     assert json.loads((result.folder / "more/findings.json").read_text())["classes"]
@@ -151,6 +155,7 @@ def test_near_duplicates_and_poor_photos_are_listed(job):
     assert {two_labels, frozenset({f"{red}/03.png", f"{red}/copy.jpg"})} <= pairs
     assert [*map(frozenset, problems.in_several_classes)] == [two_labels]
     assert problems.across_splits == []  # They were kept together.
+    assert problems.in_one_split == problems.duplicates and problems.num_examined == 61
     assert problems.dark == [f"{red}/dark.png"]
     assert f"{green}/small.png" in problems.small
     counts = [count for count, _ in problems.more_photos]
@@ -167,7 +172,8 @@ def test_duplicates_in_given_folders_are_told_not_moved(job, folder, tmp_path):
                 photo = colored(channel, 50 * channel + seed)
                 photo.save(tmp_path / split / name / f"{seed}.png")
     problems = examine(read(job.with_(images=tmp_path)))
-    assert len(problems.across_splits) == 4
+    assert len(problems.across_splits) == 4 and problems.in_one_split == []
+    assert ["train/green/6.png", "val/green/6.png"] in problems.across_splits
 
 
 def test_a_blurred_photo_is_less_sharp():
@@ -253,10 +259,23 @@ def test_the_file_says_unknown_from_its_threshold_on(result, file, tmp_path):
 
 
 def test_uneven_classes_are_told_and_balanced(job):
-    assert note_on_uneven({"a": 40, "b": 10}) == ""
-    assert "Few training photos of 'b' (9), against 40 of 'a'" in note_on_uneven(
-        {"a": 40, "b": 9}
-    )
+    material = read(job)
+
+    def note(numbers, **changes):
+        photos = tuple(
+            Photo("", label, None) for label, n in enumerate(numbers) for _ in range(n)
+        )
+        train = dataclasses.replace(material.photos.train, photos=photos)
+        changed = dataclasses.replace(
+            material,
+            job=job.with_(**changes),
+            photos=dataclasses.replace(material.photos, train=train),
+        )
+        return note_on_uneven(changed)
+
+    assert note((40, 10, 20)) == note((40, 9, 20), balance=True) == note(()) == ""
+    red, blue, green = sorted(CLASSES)
+    assert f"photos of {blue!r} (9), against 40 of {red!r}" in note((40, 9, 20))
     balanced = read(job.with_(balance=True))
     labels = [int(label) for _, label in balanced.images.train.read(None)]
     assert len(set(np.bincount(labels))) == 1 and balanced.recipe.balance
@@ -373,12 +392,20 @@ def test_the_program_answers_as_predict_does(result, file, folder):
         assert float(told.rsplit("(", 1)[1][:-1]) == pytest.approx(confidence, abs=0.1)
 
 
-def test_kotlin_names_the_file_and_its_threshold(result, file):
+def test_kotlin_has_the_threshold_and_the_crop_of_the_file(result, file, tmp_path):
     text = (result.folder / "app" / "Classify.kt").read_text()
     assert f'setModelAssetPath("{file.name}")' in text
     threshold = export.read_metadata(file).get("score_threshold", 0.0)
     assert threshold and f"setScoreThreshold({threshold}f)" in text
-    assert "FILE" not in text and "CROP" not in text
+    assert "FILE" not in text and "crop: Double? = null" in text
+    cropped = tmp_path / "cropped.tflite"
+    shutil.copyfile(file, cropped)
+    add_metadata(cropped, {"center_crop": 0.875, "io": "int8"})
+    app_files.write_app(cropped, tmp_path / "app", "x")
+    assert "crop: Double? = 0.875" in (tmp_path / "app" / "Classify.kt").read_text()
+    # Browsers run no file that takes int8.
+    assert not (tmp_path / "app" / "browser").exists()
+    assert "browser" not in (tmp_path / "app" / "README.txt").read_text()
 
 
 def test_without_npm_there_is_no_page(file, tmp_path, monkeypatch, caplog):
@@ -418,6 +445,28 @@ def test_predict_answers_for_photos_and_folders(file, folder, tmp_path):
     )
     assert few.stdout.count(": unknown (") == 8
     assert "Of 8 photos 0.0 % right, 100.0 % unknown" in few.stdout
+    # Photos of no class are rightly unknown.
+    everything = photos.predict(file, folder / "my photos", min_confidence=1.1)
+    assert share_right(everything, sorted(CLASSES)) == pytest.approx(12 / 73)
+
+
+def test_one_output_is_the_second_of_two_classes(folder, tmp_path):
+    """In Python's two programs alike; logits are refused."""
+    images = keras.Input((24, 24, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(1, 3)(images))
+    model = keras.Model(images, keras.layers.Activation("sigmoid")(x))
+    about = {"labels": ["no", "yes"], "input_range": (0, 1)}
+    file = export.to_tflite(model, tmp_path / "binary.tflite", **about).path
+    shown = sorted((folder / "my photos").glob("*/0[0-2].png"))
+    answered = photos.predict(file, shown)
+    pixels = np.stack([np.asarray(Image.open(p).resize((24, 24))) for p in shown])
+    expected = np.where(model.predict(pixels / 255, verbose=0)[:, 0] > 0.5, "yes", "no")
+    assert answered["answer"].tolist() == expected.tolist()
+    sys.path.insert(0, str(Path(app_files.__file__).parent / "app"))
+    classify = importlib.import_module("classify")
+    program = classify.Classifier(file)
+    told = [program.labels[program.scores(path).argmax()] for path in shown]
+    assert told == expected.tolist()
 
 
 def test_what_predict_cannot_do_is_told(file, tmp_path):
@@ -428,8 +477,16 @@ def test_what_predict_cannot_do_is_told(file, tmp_path):
     with pytest.raises(FileNotFoundError, match="There is no .*nothing.png"):
         photos.predict(file, tmp_path / "nothing.png")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match="No images"):
+    with pytest.raises(FileNotFoundError, match="no readable photos in .*empty"):
         photos.predict(file, tmp_path / "empty")
+    logits = export.to_tflite(
+        plain(),
+        tmp_path / "logits.tflite",
+        labels=["a", "b", "c"],
+        input_range=(0, 900),
+    )
+    with pytest.raises(ValueError, match="must answer with probabilities"):
+        photos.predict(logits.path, tmp_path / "photo.png")
 
 
 def test_later_settings_keep_what_is_trained(job, result, folder, monkeypatch, caplog):
@@ -452,14 +509,14 @@ def test_later_settings_keep_what_is_trained(job, result, folder, monkeypatch, c
         with pytest.raises(InterruptedError):
             photos.to_phone(job.with_(resizable_epochs=3), root=folder / "runs")
     assert f"Using the trained model of {result.folder}" in caplog.text
-    sources = [*(folder / "runs").glob("photos/2*/work/source.keras")]
+    sources = [*(folder / "runs").glob("photos/2*/training/source.keras")]
     assert len(sources) == 2 and len({path.read_bytes() for path in sources}) == 1
     with monkeypatch.context() as context:
         context.setattr(module, "train_source", stop)
         with pytest.raises(InterruptedError):
             photos.to_phone(job, root=folder / "runs", new=True)
     # What starts again trains its own.
-    assert {*sources} == {*(folder / "runs").glob("photos/2*/work/source.keras")}
+    assert {*sources} == {*(folder / "runs").glob("photos/2*/training/source.keras")}
 
 
 def test_other_photos_are_told(job, result, folder, monkeypatch, caplog, tmp_path):
@@ -477,7 +534,7 @@ def test_other_photos_are_told(job, result, folder, monkeypatch, caplog, tmp_pat
             photos.to_phone(job, root=folder / "runs")
     finally:
         more.unlink()
-    assert "1 photos are new since" in caplog.text and ", 0 are gone" in caplog.text
+    assert re.search(r"Photos since .*: 1 new, 0 gone; all is", caplog.text)
 
 
 def test_progress_tells_parts_and_time(caplog, monkeypatch):
@@ -492,6 +549,8 @@ def test_progress_tells_parts_and_time(caplog, monkeypatch):
     assert str(progress) == (
         "Part 1 of 4, training the resizable network: 25 % of all, about 2 min left"
     )
+    progress.resume(20)
+    assert "33 % of all" in str(progress)  # Steps of an earlier call.
     progress.begin("choosing")
     progress.begin("fine-tuning")
     assert caplog.messages[0] == (

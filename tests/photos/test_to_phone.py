@@ -117,7 +117,7 @@ def test_photos_become_files_and_what_is_done_is_not_done_again(
         photos.to_phone(job, device=device, root=tmp_path)
     assert len(trained) >= 6  # With three range tests.
     (done,) = tmp_path.glob("photos/*-mine")
-    assert (done / "work/source.keras").exists()
+    assert (done / "training/source.keras").exists()
     assert not (done / "more").exists()
     trained.clear()
     assert photos.estimate(job, root=tmp_path).folder == done
@@ -157,7 +157,7 @@ def test_photos_become_files_and_what_is_done_is_not_done_again(
     assert all("9 test photos can tell" in note for note in result.notes)
     assert metadata["config"] == str(result.config)
     # A file that somebody deleted is not done, and a choice of other limits neither.
-    choice = json.loads((done / "work/choice.json").read_text())
+    choice = json.loads((done / "training/choice.json").read_text())
     assert len(files_of_done(done, choice)) == len(files)
     assert files_of_done(done, choice | {"max_flops": 1.0}) is None
     away = (done / files["file"][0]).rename(tmp_path / "away")
@@ -187,10 +187,10 @@ def test_photos_become_files_and_what_is_done_is_not_done_again(
     trained = [name for name in trained if name != "sub_network"]
     assert not trained
     recipe = result.run.recipe
-    assert recipe.teacher == str(done / "work/source.keras")
+    assert recipe.teacher == str(done / "training/source.keras")
     assert recipe.split_batch and recipe.validation == 0.15
     # By the rate at which the source learned, as batches are larger.
-    rates = json.loads((done / "work/learning_rates.json").read_text())
+    rates = json.loads((done / "training/learning_rates.json").read_text())
     expected = min(rates["all"] * recipe.batch_size / 32, 0.05)
     assert recipe.learning_rate == expected
 
@@ -229,7 +229,7 @@ def test_photos_without_labels_teach_the_answers_of_a_model(unlabelled, tmp_path
     result = photos.to_phone(job, root=tmp_path)
     # The model is not trained, and all results are of its answers.
     given = keras.saving.load_model(unlabelled / "mine.keras")
-    source = keras.saving.load_model(result.folder / "work/source.keras")
+    source = keras.saving.load_model(result.folder / "training/source.keras")
     noise = np.random.default_rng(0).uniform(-1, 1, (4, *SHAPE))
     expected = keras.ops.softmax(given((noise + 1) / 2))
     np.testing.assert_allclose(source(noise), expected, atol=1e-6)
@@ -246,8 +246,9 @@ def test_photos_without_labels_teach_the_answers_of_a_model(unlabelled, tmp_path
     assert result.files["source_agreement"].iloc[-1] > 0.7  # The source in int8.
     # At full size nothing can improve the model itself.
     choice = Choice(result.table, result.run.network(), whole_config, [])
-    material, given = read(job), result.folder / "work/source.keras"
-    progress = Progress(work_of(material, material.untrained()))
+    material, given = read(job), result.folder / "training/source.keras"
+    flops = material.count_flops(material.untrained())
+    progress = Progress(work_of(material, flops))
     tuned = fine_tune(material, result.run, choice, given, progress)
     np.testing.assert_allclose(tuned(noise), expected, atol=1e-5)
     assert result.files["commonest_share"][0] < 0.8
@@ -256,7 +257,13 @@ def test_photos_without_labels_teach_the_answers_of_a_model(unlabelled, tmp_path
     assert digest_of_photos(job) != before
 
 
-def test_photos_without_labels_need_a_trained_model(unlabelled):
+def test_photos_without_labels_need_a_trained_model(unlabelled, tmp_path):
+    images = keras.Input(SHAPE)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(1, 3)(images))
+    binary = keras.Model(images, keras.layers.Activation("sigmoid")(x))
+    binary.save(tmp_path / "binary.keras")
+    with pytest.raises(ValueError, match=r"an output for each class.*\(None, 1\)"):
+        read(make_job(unlabelled, model=tmp_path / "binary.keras"))
     job = make_job(unlabelled, model="MobileNetV2", input_range=None)
     with pytest.raises(ValueError, match="no folder for each class.*MobileNetV2"):
         read(job)
@@ -443,6 +450,19 @@ def test_other_photos_are_another_job(tmp_path):
     assert before == digest_of_photos(photos.Job(images=str(tmp_path / "photos")))
     (tmp_path / "photos/cat/0.png").rename(tmp_path / "photos/cat/new.png")
     assert digest_of_photos(job) != before
+
+
+def test_photos_of_no_class_belong_to_a_job(tmp_path):
+    write_photos(tmp_path / "photos", {"cat": 4, "dog": 4}, size=8)
+    path = tmp_path / "labels.csv"
+    path.write_text("photos/cat/0.png,cat\nphotos/dog/0.png,dog\n")
+    jobs = [photos.Job(images=images) for images in (tmp_path / "photos", path)]
+    before = [*map(digest_of_photos, jobs)]
+    for folder in (tmp_path, tmp_path / "photos"):
+        write_photos(folder, {"_unknown": 1}, size=8)
+    now = [*map(digest_of_photos, jobs)]
+    assert now[0] != before[0] and now[1] != before[1]
+    assert jobs[1].title == tmp_path.name
 
 
 def test_another_model_of_the_same_name_is_another_job(folder, tmp_path):

@@ -8,13 +8,13 @@
     keras-resizable photos --images=photos/ --device=browser --host=0.0.0.0
     keras-resizable photos --images=photos/ --dry_run
 
-The folder must have a folder of photos for each class. A Keras model is trained for
-these classes and converted to a resizable network. Photos without such folders have no
-labels: a network converted from your own trained model then learns its answers. Writes
-int8 files of its best sub-network within the limits, of a bundle of up to three, and of
-the whole model, programs that run the chosen one, and report.html: accuracy on held-out
-test photos by class, mistakes, and what may be wrong with the photos.
-The same command resumes an interrupted job.
+The folder must have a folder of photos for each class, or a CSV file lists them. A
+Keras model is trained for these classes and converted to a resizable network. Photos
+without labels: a network converted from your own trained model learns its answers.
+Writes int8 files of its best sub-network within the limits, of a bundle of up to three,
+and of the whole model, programs that run the chosen one, and report.html: accuracy on
+held-out test photos by class, mistakes, and what may be wrong with the photos. The same
+command resumes an interrupted job.
 """
 
 import dataclasses

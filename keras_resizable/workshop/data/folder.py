@@ -1,18 +1,16 @@
 """Folders of images, by class, in a CSV file, or without labels."""
 
 import collections
-import csv
 import functools
 import os
 import pathlib
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
-import numpy as np
 import tensorflow as tf
 
 from keras_resizable.utils.arguments import number
+from keras_resizable.workshop.data.csv_labels import read_csv
 from keras_resizable.workshop.data.image_files import (
     SUFFIXES,
     begins_as_image,
@@ -21,7 +19,7 @@ from keras_resizable.workshop.data.image_files import (
 )
 from keras_resizable.workshop.data.image_set import ImageSet, Photo, Split, shuffled
 from keras_resizable.workshop.data.orientation import orientation_tag
-from keras_resizable.workshop.data.photo_looks import Look, near_duplicates
+from keras_resizable.workshop.data.parting import Classes, File, parted
 
 UNKNOWN = "_unknown"  # The folder of images that belong to no class.
 _TRAIN_FOLDERS = ("train", "training")
@@ -29,18 +27,6 @@ _VALIDATION_FOLDERS = ("validation", "valid", "val")
 _TEST_FOLDERS = ("test", "testing")
 _NAMES_SHOWN = 3
 _NO_CLASS = ""  # Instead of a class's name, of images without labels.
-
-
-class _File(NamedTuple):
-    """A readable image: its path, the tag of its orientation, and its look."""
-
-    path: bytes
-    tag: bytes
-    name: str
-    look: Look | None
-
-
-_Classes = dict[str, list[_File]]
 
 
 def load_folder(
@@ -51,13 +37,14 @@ def load_folder(
     The layout is either `train/<class>/` (or `training/`) and the first that exists of
     `validation/<class>/`, `valid/<class>/`, `val/<class>/`, `test/<class>/` and
     `testing/<class>/`; or `<class>/` alone, where every tenth image of a class, in the
-    order of names, is a test image. A folder `_unknown/` has images of no class.
+    order of names, is a test image. A folder `_unknown/` next to the classes, or in
+    `folder` itself, has images of no class.
 
     With `validation`, validation images come from `validation/` (or `valid/`, `val/`)
     if there is also a `test/`; otherwise they are this share of each class's training
     images, always the same ones. With `<class>/` alone, another such share is for
-    tests. A class with three or more images gets at least one of each kind. Images that
-    look the same get the same purpose.
+    tests. Images that look the same get the same purpose and count once; a class with
+    three or more others gets at least one of each kind.
 
     A folder of images without folders of classes has no labels, and is split in the
     same way.
@@ -88,14 +75,15 @@ def load_folder(
     folder = pathlib.Path(folder)
     train_folder = (_existing(folder, _TRAIN_FOLDERS) or [folder / "train"])[0]
     valid, tests = (_existing(folder, n) for n in (_VALIDATION_FOLDERS, _TEST_FOLDERS))
-    unknown = _unknown_images(folder)
+    unknown = _unknown_images(folder, train_folder)
     if train_folder.is_dir() and (valid or tests):
-        train, test = _by_class(train_folder), _by_class([*valid, *tests][0])
+        train = _by_class(train_folder, folder)
+        test = _by_class([*valid, *tests][0], folder)
         chosen = None
         if validation and valid and tests:
-            chosen, test = test, _by_class(tests[0])
+            chosen, test = test, _by_class(tests[0], folder)
         elif validation:
-            train, chosen = _parted(train, validation, 1)
+            train, chosen = parted(train, validation, 1)
         advice = "add images, or a folder of validation images."
         fewest = 2 if validation else 10
         return _image_set(folder, train, test, chosen, unknown, balance, fewest, advice)
@@ -110,7 +98,7 @@ def load_folder(
         f"{folder / 'validation'}."
     )
     return _split_by_share(
-        folder, _by_class(folder), validation, unknown, balance, advice
+        folder, _by_class(folder, folder), validation, unknown, balance, advice
     )
 
 
@@ -120,8 +108,9 @@ def load_csv(
     """Images listed in a CSV file with their labels.
 
     Each line has the path of an image, relative to the CSV file's folder, and its label
-    in the next column; a first line of column names is recognized, and further columns
-    are ignored. Images are split and checked as in `load_folder` with `<class>/` alone.
+    in the next column; a first line that does not begin with the name of an image has
+    names of columns, and further columns are ignored. Images are split and checked as
+    in `load_folder` with `<class>/` alone.
 
     Args:
         path: Path of the CSV file.
@@ -130,12 +119,16 @@ def load_csv(
 
     Raises:
         FileNotFoundError: If there is no such file, or it names missing images.
-        ValueError: If a line has no label, or an image has two.
+        ValueError: If a line has no label, an image has two, or the file is empty or
+            not in UTF-8.
     """
     number("validation", validation, 0, below=0.5)
     path = pathlib.Path(path)
     labels = read_csv(path)
-    images = _readable(path.parent, list(labels), labels.__getitem__, {})
+    images, told = _readable(path.parent, list(labels), labels.__getitem__)
+    if not images:
+        raise FileNotFoundError(f"{path} lists no readable image.{told}")
+    _warn_of(told)
     unknown = _unknown_images(path.parent)
     return _split_by_share(
         path, images, validation, unknown, balance, "list more images."
@@ -153,60 +146,24 @@ def load_photos(paths: Sequence[str | os.PathLike]) -> Split:
         if not path.exists():
             raise FileNotFoundError(f"There is no {path}.")
         found += sorted(path.rglob("*")) if path.is_dir() else [path]
-    photos = [
-        path
-        for path in found
-        if path.is_file()
-        and is_named_as_image(path.name)
-        and not path.name.startswith(".")
-    ]
-    return _unlabelled(_readable(pathlib.Path(), photos, lambda path: _NO_CLASS, {}))
+    photos = [path for path in found if _is_photo(path)]
+    images, told = _readable(pathlib.Path(), photos)
+    if not images:
+        where = ", ".join(str(path) for path in paths)
+        raise FileNotFoundError(f"There are no readable photos in {where}.{told}")
+    _warn_of(told)
+    return _unlabelled(images)
 
 
 def _existing(folder, names):
     return [folder / name for name in names if (folder / name).is_dir()]
 
 
-def read_csv(path: pathlib.Path) -> dict[pathlib.Path, str]:
-    """The labels in a CSV file, by the path of the image; see `load_csv`."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = [
-            (reader.line_num, row) for reader in [csv.reader(file)] for row in reader
-        ]
-    rows = [(line, [cell.strip() for cell in row]) for line, row in rows if any(row)]
-    if rows and len(rows) > 1 and not (path.parent / rows[0][1][0]).is_file():
-        del rows[0]  # Names of columns.
-    labels: dict[pathlib.Path, str] = {}
-    missing = []
-    for line, row in rows:
-        if len(row) < 2 or not row[0] or not row[1]:
-            raise ValueError(
-                f"Line {line} of {path} needs the path of an image and its label, "
-                f"separated by a comma. Received: {','.join(row)!r}"
-            )
-        image = path.parent / row[0]
-        if not image.is_file():
-            missing.append(image)
-        if labels.setdefault(image, row[1]) != row[1]:
-            raise ValueError(
-                f"{path} has two labels for {row[0]!r}: "
-                f"{labels[image]!r} and {row[1]!r}."
-            )
-    if missing or not labels:
-        raise FileNotFoundError(
-            f"{path} names {_files(len(missing))} that cannot be found: "
-            f"{_first(missing, path.parent)}."
-            if missing
-            else f"{path} lists no images: each line needs a path and a label."
-        )
-    return labels
-
-
 def _split_by_share(folder, images, validation, unknown, balance, advice):
     """An `ImageSet` of images that come without test images."""
     train, chosen = images, None
     if validation:
-        train, test, chosen = _parted(images, validation, 2)
+        train, test, chosen = parted(images, validation, 2)
     else:
         test = {name: found[9::10] for name, found in images.items()}
         for found in train.values():
@@ -265,37 +222,8 @@ def has_images_alone(folder: pathlib.Path) -> bool:
     )
 
 
-def _parted(
-    images: Mapping[str, Sequence[_File]], fraction: float, parts: int
-) -> list[_Classes]:
-    """Training images by class, and `parts` disjoint fractions of each class.
-
-    Images that look the same are a unit, which belongs to the class of its first.
-    """
-    everything = [(name, file) for name, found in images.items() for file in found]
-    looks = [file.look for _, file in everything]
-    units = {photo: [photo] for photo in range(len(everything))}
-    for first, *others in near_duplicates([look for look in looks if look is not None]):
-        units[first] += others  # All have a look, or none.
-        for other in others:
-            del units[other]
-    of_class: dict[str, list[list[int]]] = collections.defaultdict(list)
-    for first, unit in units.items():
-        of_class[everything[first][0]].append(unit)
-    taken: list[_Classes] = [{name: [] for name in images} for _ in range(1 + parts)]
-    for found in of_class.values():
-        count = min(max(1, round(fraction * len(found))), (len(found) - 1) // parts)
-        order = np.random.default_rng(0).permutation(len(found))
-        *held_out, rest = np.split(order, count * np.arange(1, 1 + parts))
-        for part, chosen in zip(taken, (rest, *held_out)):
-            for photo in sorted(photo for i in chosen for photo in found[i]):
-                name, file = everything[photo]
-                part[name].append(file)
-    return taken
-
-
-def _by_class(folder: pathlib.Path) -> _Classes:
-    """Images by name of the class.
+def _by_class(folder: pathlib.Path, root: pathlib.Path) -> Classes:
+    """Images by name of the class; their own names are relative to `root`.
 
     The name is `_NO_CLASS` for images without labels.
     """
@@ -318,7 +246,13 @@ def _by_class(folder: pathlib.Path) -> _Classes:
     def class_of(path):
         return path.parent.name if depth else _NO_CLASS
 
-    images = _readable(folder, paths, class_of, left_out)
+    images, told = _readable(folder, paths, class_of, left_out, root)
+    if not images:
+        raise FileNotFoundError(
+            f"No images in {folder.resolve()}. A set of images needs a folder for "
+            f"each class, with files of {sorted(SUFFIXES)}.{told}"
+        )
+    _warn_of(told)
     without = [entry for entry in classes if entry.name not in images]
     if without:
         number = "1 class" if len(without) == 1 else f"{len(without):,} classes"
@@ -329,51 +263,66 @@ def _by_class(folder: pathlib.Path) -> _Classes:
     return images
 
 
-def _unknown_images(folder):
-    """The images of no class, if there is a folder of them."""
-    folder = folder / UNKNOWN
-    if not folder.is_dir():
+def _unknown_images(folder, *others):
+    """The images of no class, if there are any."""
+    folders = [*_existing(folder, [UNKNOWN])]
+    folders += [found for other in others for found in _existing(other, [UNKNOWN])]
+    if not folders:
         return None
-    paths = [path for path in sorted(folder.iterdir()) if is_named_as_image(path.name)]
-    return _readable(folder, paths, lambda path: _NO_CLASS, {})
+    paths = [
+        path
+        for unknown in folders
+        for path in sorted(unknown.rglob("*"))
+        if _is_photo(path)
+    ]
+    images, told = _readable(folder, paths)
+    _warn_of(told)
+    if not images:
+        _warn_once(f"There are no readable images in {folders[0]}.")
+        return None
+    return images
 
 
-def _readable(folder, paths, class_of, left_out) -> _Classes:
-    """The readable ones of some images by class; warns of the others."""
+def _is_photo(path):
+    is_hidden = path.name.startswith(".")
+    return is_named_as_image(path.name) and not is_hidden and path.is_file()
+
+
+def _readable(
+    folder, paths, class_of=lambda path: _NO_CLASS, left_out=(), root=None
+) -> tuple[Classes, str]:
+    """The readable ones of some images by class, and what was left out."""
     left_out = collections.defaultdict(list, left_out)
     checked = dict(zip(paths, check_images(paths, folder)))
-    images: _Classes = collections.defaultdict(list)
+    images: Classes = collections.defaultdict(list)
     for path in paths:
         check = checked[path]
         if check.problem:
             left_out[check.problem].append(path)
         else:
             tag = orientation_tag(check.orientation)
-            name = os.path.relpath(path, folder)
+            name = os.path.relpath(path, root or folder)
             readable = os.fsencode(check.jpeg or path)
-            images[class_of(path)].append(_File(readable, tag, name, check.look))
-    told = ""
-    if left_out:
-        reasons = (
-            f"{len(skipped):,} {problem} ({_first(skipped, folder)})"
-            for problem, skipped in left_out.items()
-        )
-        count = sum(map(len, left_out.values()))
-        told = f"Left out {_files(count)} in {folder}: {'; '.join(reasons)}."
-    if not images:
-        raise FileNotFoundError(
-            f"No images in {folder.resolve()}. A set of images needs a folder for "
-            f"each class, with files of {sorted(SUFFIXES)}.{told and ' ' + told}"
-        )
-    if told:
-        _warn_once(told)
+            images[class_of(path)].append(File(readable, tag, name, check.look))
     dark = [path for path in paths if checked[path].is_dark]
     if dark:
         _warn_once(
             f"{_files(len(dark))} in {folder} will be nearly black, as the upper bits "
             f"of their 16 are empty: {_first(dark, folder)}. Scale them to 8 bits."
         )
-    return images
+    if not left_out:
+        return images, ""
+    reasons = (
+        f"{len(skipped):,} {problem} ({_first(skipped, folder)})"
+        for problem, skipped in left_out.items()
+    )
+    count = sum(map(len, left_out.values()))
+    return images, f" Left out {_files(count)} in {folder}: {'; '.join(reasons)}."
+
+
+def _warn_of(told):
+    if told:
+        _warn_once(told.strip())
 
 
 @functools.cache
@@ -434,7 +383,7 @@ def _unlabelled(images, names=(), balance=False):
 
 
 def _files_split(
-    read_files: Sequence[tuple[_File, int]], files: Sequence[tuple[_File, int]]
+    read_files: Sequence[tuple[File, int]], files: Sequence[tuple[File, int]]
 ) -> Split:
     """A split that reads some files, with what is known of each."""
     (paths, tags, labels) = zip(*((f.path, f.tag, label) for f, label in read_files))

@@ -36,6 +36,7 @@ _SIGNATURES = (
     *(b"\xff\x0a", b"\x00\x00\x00\x0cJXL "),
 )
 _OTHER_SIGNATURES = (b"II*\x00", b"MM\x00*", b"\x00\x00\x00\x0cjP  ")
+_HEIC_NOT_READ = "HEIC: pip install 'keras-resizable[photos]' to read them"
 _DARK = 64  # A maximum below this, of 255, means fewer than 14 used bits.
 _AT_ONCE = 1000
 _SECONDS_TO_TELL = 10  # Longer checks print their progress, and keep the result.
@@ -82,7 +83,7 @@ def check_images(
         results = [_from_json(values) for values in json.loads(kept.read_text())]
     except (OSError, TypeError, ValueError):  # Missing or damaged.
         results = []
-    if len(results) == len(paths):
+    if len(results) == len(paths) and not any(map(_is_outdated, results)):
         return results
     start = told = time.monotonic()
     results = []
@@ -121,6 +122,12 @@ def _path_of_result(paths):
             state = (0, 0)
         files.update(f"{os.path.abspath(path)!r} {state}\n".encode())
     return cache_folder() / "images" / f"{files.hexdigest()[:32]}.json"
+
+
+def _is_outdated(result):
+    """Whether a kept result may no longer be true, though its file is the same."""
+    is_gone = result.jpeg is not None and not os.path.exists(result.jpeg)
+    return is_gone or result.problem == _HEIC_NOT_READ
 
 
 def _from_json(values):
@@ -171,7 +178,7 @@ def _check_heic(path, with_look):
     try:
         jpeg = heic.as_jpeg(pathlib.Path(os.fsdecode(path)))
     except ImportError:
-        return Checked("HEIC: pip install 'keras-resizable[photos]' to read them")
+        return Checked(_HEIC_NOT_READ)
     except (OSError, ValueError, RuntimeError):  # By where the damage is.
         return Checked("a damaged HEIC photo")
     return _check(jpeg, with_look)._replace(jpeg=str(jpeg))

@@ -42,7 +42,7 @@ class Split:
             label an integer; if there are no classes, the image's number in the split.
             With None the images come in the order of the source; a
             seed, an int64 scalar that may be a tensor, determines the order.
-        photos: Its files in the order of the source, if they are of a folder.
+        photos: Its files, each once and in order, if they are of a folder.
     """
 
     num_images: int

@@ -66,7 +66,7 @@ def load(
     """
     number("validation", validation, 0, below=1)
     folder = pathlib.Path(dataset).expanduser()
-    is_csv = folder.suffix.lower() == ".csv" and folder.is_file()
+    is_csv = folder.suffix.lower() == ".csv"
     if is_csv or (folder.is_dir() and dataset != "sample"):
         load_files = load_csv if is_csv else load_folder
         return load_files(folder, validation=validation, balance=balance)

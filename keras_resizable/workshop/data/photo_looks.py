@@ -76,19 +76,13 @@ def near_duplicates(looks: Sequence[Look]) -> list[list[int]]:
     levels -= levels.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(levels, axis=1, keepdims=True)
     units = np.where(norms > _LEAST_CONTRAST * _SIDE, levels / np.maximum(norms, 1), 0)
-    group_of = list(range(len(looks)))
-
-    def root(photo):
-        while group_of[photo] != photo:
-            photo = group_of[photo]
-        return photo
-
+    group_of = np.arange(len(looks))
     for start in range(0, len(units), 1000):
-        similar = units[start : start + 1000] @ units.T > _SIMILARITY
-        for row, other in np.argwhere(similar):
-            first, second = sorted((root(start + row), root(other)))
-            group_of[second] = first
+        for similar in units[start : start + 1000] @ units.T > _SIMILARITY:
+            found = group_of[similar]
+            if len(found) > 1 and (first := found.min()) != found.max():
+                group_of[np.isin(group_of, found)] = first
     groups: dict[int, list[int]] = {}
-    for photo in range(len(looks)):
-        groups.setdefault(root(photo), []).append(photo)
+    for photo, group in enumerate(group_of):
+        groups.setdefault(int(group), []).append(photo)
     return [group for group in groups.values() if len(group) > 1]

@@ -23,7 +23,8 @@ _WASM = ("litert_wasm_internal", "litert_wasm_compat_internal")
 def write_app(file: pathlib.Path, folder: pathlib.Path, title: str) -> None:
     """Writes a page for browsers, a Python program, Kotlin code and a README.
 
-    Without npm, which brings LiteRT.js, there is no page.
+    There is no page without npm, which brings LiteRT.js, and for files that take int8,
+    which browsers do not run.
 
     Args:
         file: The `.tflite` file, with labels and ranges in its metadata.
@@ -33,26 +34,33 @@ def write_app(file: pathlib.Path, folder: pathlib.Path, title: str) -> None:
     about = read_metadata(file) or {}
     folder.mkdir(parents=True)
     shutil.copyfile(_TEMPLATES / "classify.py", folder / "classify.py")
-    crop = about.get("center_crop")
+    has_page = about.get("io") != "int8" and _write_page(
+        file, about, folder / "browser", title
+    )
     values = {
         "FILE": file.name,
         "THRESHOLD": str(about.get("score_threshold", 0.0)),
-        "CROP": f"Crop it to the central {100 * crop:g} % first." if crop else "",
+        "CROP": str(about.get("center_crop") or "null"),
     }
     for name in ("Classify.kt", "README.txt"):
         text = (_TEMPLATES / name).read_text()
+        if name == "README.txt" and not has_page:
+            start, _, rest = text.partition("browser/")
+            text = start + rest[rest.index("classify.py ") :]
         for word, value in values.items():
             text = text.replace(word, value)
         (folder / name).write_text(text)
+
+
+def _write_page(
+    file: pathlib.Path, about: dict[str, Any], page: pathlib.Path, title: str
+) -> bool:
+    """Writes the page for browsers; returns whether it could."""
     try:
         runtime, _ = runtime_folder()
     except DeviceError as error:
         _LOG.warning(f"The app has no page for browsers: {error}")
-        return
-    _write_page(file, about, runtime, folder / "browser", title)
-
-
-def _write_page(file, about: dict[str, Any], runtime, page, title):
+        return False
     page.mkdir()
     for name in _PAGE_OF_APP:
         shutil.copyfile(_TEMPLATES / "browser" / name, page / name)
@@ -77,3 +85,4 @@ def _write_page(file, about: dict[str, Any], runtime, page, title):
         for suffix in (".js", ".wasm"):
             source = runtime / "core" / "wasm" / f"{name}{suffix}"
             shutil.copyfile(source, wasm / source.name)
+    return True

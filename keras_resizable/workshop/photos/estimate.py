@@ -5,16 +5,14 @@ import math
 import os
 import pathlib
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
-from keras_resizable.network import ResizableNetwork
-from keras_resizable.subnetworks.pieces import count_flops_of_configs
 from keras_resizable.workshop import data
 from keras_resizable.workshop.photos.findings import (
     counts,
     note_on_uneven,
-    num_by_class,
 )
 from keras_resizable.workshop.photos.job import Job
 from keras_resizable.workshop.photos.material import Material, read, settings_of
@@ -84,9 +82,9 @@ def estimate(job: Job, *, root: str | os.PathLike = "runs") -> Estimate:
     """
     material = read(job)
     network = material.untrained()
-    parts = work_of(material, network)
+    flops = material.count_flops(network)
+    parts = work_of(material, flops)
     settings, _ = settings_of(job)
-    flops = count_flops_of_configs(network, material.evaluated(network.space))
     seconds = _time_step(network, material.recipe, material.images)
     pace = seconds / parts[RESIZABLE].flops
     by_class = {
@@ -96,7 +94,6 @@ def estimate(job: Job, *, root: str | os.PathLike = "runs") -> Estimate:
             *(counts(material, split) for split in SPLITS),
         )
     }
-    is_uneven = material.images.is_labelled and not job.balance
     return Estimate(
         classes=material.images.class_names,
         by_class=by_class,
@@ -108,17 +105,21 @@ def estimate(job: Job, *, root: str | os.PathLike = "runs") -> Estimate:
         flops=(min(flops), max(flops)),
         steps={name: part.steps for name, part in parts.items()},
         seconds={name: part.steps * part.flops * pace for name, part in parts.items()},
-        note=note_on_uneven(num_by_class(material)) if is_uneven else "",
+        note=note_on_uneven(material),
         folder=find_run(
             job.name, settings, lambda folder: False, root=pathlib.Path(root) / "photos"
         ),
     )
 
 
-def work_of(material: Material, network: ResizableNetwork) -> dict[str, Part]:
-    """The trainings of a job by name, at most."""
+def work_of(material: Material, flops: Sequence[int]) -> dict[str, Part]:
+    """The trainings of a job by name, at most.
+
+    Args:
+        material: The photos and the model.
+        flops: Multiply-adds of the configurations to choose from.
+    """
     job, images, recipe = material.job, material.images, material.recipe
-    flops = count_flops_of_configs(network, material.evaluated(network.space))
     parts: dict[str, Part] = {}
     if job.is_pretrained and images.is_labelled:
         batch_size = recipe_of_source(material).batch_size

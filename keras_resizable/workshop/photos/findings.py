@@ -1,7 +1,6 @@
 """How right the chosen file of a job is, class by class, and when it is sure."""
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import keras
@@ -122,8 +121,12 @@ class Findings:
     @property
     def weakest(self) -> OfClass:
         """The class with the lowest recall."""
-        tested = [one for one in self.classes if one.recall is not None]
-        return min(tested, key=lambda one: one.recall or (1.0,))
+        _, _, weakest = min(
+            (one.recall, number, one)
+            for number, one in enumerate(self.classes)
+            if one.recall is not None
+        )
+        return weakest
 
 
 def answers_of(made: Made, split: data.Split, material: Material) -> Answers:
@@ -257,13 +260,12 @@ def counts(material: Material, split: str) -> list[int]:
     return np.bincount(labels, minlength=material.classes).tolist()
 
 
-def num_by_class(material: Material) -> dict[str, int]:
-    """The number of training photos of each class."""
-    return dict(zip(material.images.class_names, counts(material, "train")))
-
-
-def note_on_uneven(photos: Mapping[str, int]) -> str:
+def note_on_uneven(material: Material) -> str:
     """A warning of classes with few training photos; empty if there are none."""
+    images = material.images
+    if material.job.balance or not (images.is_labelled and images.train.photos):
+        return ""
+    photos = dict(zip(images.class_names, counts(material, "train")))
     most = max(photos, key=photos.__getitem__)
     few = [name for name in photos if photos[name] * _UNEVEN < photos[most]]
     if not few:

@@ -17,7 +17,10 @@ from keras_resizable.workshop.photos.material import Material
 from keras_resizable.workshop.photos.phone_files import score_of_files
 from keras_resizable.workshop.photos.photo_problems import SPLITS, PhotoProblems
 from keras_resizable.workshop.photos.pictures import thumbnails, training_images
-from keras_resizable.workshop.recipes.building import has_center_crop
+from keras_resizable.workshop.recipes.building import (
+    has_center_crop,
+    steps_of_epoch,
+)
 
 if TYPE_CHECKING:
     import pandas
@@ -73,8 +76,8 @@ def _values(material, files, device, notes, findings, problems):
     """What both templates show, without pictures."""
     job, chosen = material.job, files.iloc[0]
     score, latency = score_of_files(files), f"latency_ms_{device}"
-    what = "right" if score == "top1" else f"the answers of {job.name}"
-    height, width, _ = material.shape
+    what = "right" if score == "top1" else f"agree with {job.name}"
+    height, width, channels = material.shape
     num_photos = sum(getattr(material.photos, split).num_images for split in SPLITS)
     advice = ""
     if problems.more_photos:
@@ -82,7 +85,7 @@ def _values(material, files, device, notes, findings, problems):
         advice = "More photos like these would add little."
         if full - half > _CLEAR_GAIN:
             advice = (
-                f"Twice as many may add about {100 * (full - half):.0f} points again."
+                f"Twice as many photos may add about {100 * (full - half):.0f} points."
             )
     model = pathlib.Path(job.model).name
     crop = CENTER if has_center_crop(material.recipe) else None
@@ -95,7 +98,6 @@ def _values(material, files, device, notes, findings, problems):
         "score": chosen[score],
         "interval": (chosen[f"{score}_low"], chosen[f"{score}_high"]),
         "what": what,
-        "what_short": what,
         "num_test": int(chosen["num_images"]),
         "latency": f"{chosen[latency]:.2f} ms",
         "device": device,
@@ -122,6 +124,7 @@ def _values(material, files, device, notes, findings, problems):
         "shown_balanced": job.balance,
         "num_photos": num_photos,
         "num_classes": material.classes,
+        "photo": "gray photo" if channels == 1 else "RGB photo",
         "input_size": f"{height} x {width}",
         "crop": f", the central {100 * crop:g} % of the shorter side" if crop else "",
         "input_type": {
@@ -144,13 +147,14 @@ def _history(material):
     if job.is_pretrained:
         start = f"{pathlib.Path(job.model).name} with its weights"
         if material.images.is_labelled:
-            start += ", trained further on the training photos,"
+            start += ", trained further on the training photos if that was better,"
     scales = ", ".join(f"{scale:g}" for scale in job.scales)
+    steps = recipe.epochs * steps_of_epoch(recipe, material.images)
     return (
         f"{start} became a resizable network with the scale factors {scales}, trained "
-        f"for {recipe.epochs} epochs. Its best sub-network within the limits was "
-        "chosen on the validation photos, fine-tuned, and converted to int8 by "
-        "keras_resizable."
+        f"for {steps:,} steps of {recipe.batch_size} photos. Its best sub-network "
+        "within the limits was chosen on the validation photos, fine-tuned if that was "
+        "better, and converted to int8 by keras_resizable."
     )
 
 

@@ -18,7 +18,8 @@ from keras_resizable.space import Configuration, SpatialSpace
 from keras_resizable.subnetworks.pieces import count_flops_of_configs
 from keras_resizable.workshop import data, recipes
 from keras_resizable.workshop.data.answers import with_answers
-from keras_resizable.workshop.data.folder import has_images_alone, read_csv
+from keras_resizable.workshop.data.csv_labels import read_csv
+from keras_resizable.workshop.data.folder import UNKNOWN, has_images_alone
 from keras_resizable.workshop.data.pipeline import resolved_shape
 from keras_resizable.workshop.photos.job import Job
 from keras_resizable.workshop.photos.source import make_source
@@ -146,13 +147,17 @@ class Material:
 
     def _check_flops(self, network, limit):
         configs = self.evaluated(network.space)
-        flops = dict(zip(configs, count_flops_of_configs(network, configs)))
+        flops = dict(zip(configs, self.count_flops(network)))
         nearest = min(flops, key=flops.__getitem__)
         if limit < flops[nearest]:
             raise NotWithinLimitsError(
                 f"No sub-network has flops of at most {limit:.4g}. The nearest is "
                 f"'{nearest}': flops {flops[nearest]:.4g}."
             )
+
+    def count_flops(self, network: ResizableNetwork) -> list[int]:
+        """The multiply-adds of the configurations to choose from."""
+        return count_flops_of_configs(network, self.evaluated(network.space))
 
     def evaluated(self, space: SpatialSpace) -> list[Configuration]:
         """The configurations to choose from: all, or a random sample."""
@@ -190,6 +195,11 @@ def read(job: Job) -> Material:
 
 def _with_answers(material):
     """Material with the answers of its model as labels."""
+    if material.model.output_shape[-1] == 1:
+        raise ValueError(
+            "Photos without labels need a model with an output for each class. "
+            f"{material.job.model} has outputs {material.model.output_shape}."
+        )
     source = make_source(material.job, material.model, material.shape)
     photos = with_answers(
         material.photos,
@@ -231,12 +241,13 @@ def digest_of_photos(job: Job) -> str:
 
 def _files_of(folder):
     """The files of a job, sorted. Links are followed."""
-    if folder.is_file():
-        return [folder, *sorted(read_csv(folder))]
+    if folder.suffix.lower() == ".csv":
+        unknown = filter(pathlib.Path.is_file, (folder.parent / UNKNOWN).rglob("*"))
+        return [folder, *sorted({*read_csv(folder), *unknown})]
     if not folder.is_dir():
         return []
     # Photos without classes; or classes at the top, and in train/ and test/.
-    patterns = ["*"] if has_images_alone(folder) else ["*/*", "*/*/*"]
+    patterns = ["*", f"{UNKNOWN}/*"] if has_images_alone(folder) else ["*/*", "*/*/*"]
     return sorted(
         path
         for pattern in patterns

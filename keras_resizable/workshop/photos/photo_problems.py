@@ -18,8 +18,8 @@ from keras_resizable.workshop.photos.source import make_source
 from keras_resizable.workshop.recipes.building import has_center_crop
 
 SPLITS = ("train", "validation", "test")
-_DARK = 80  # Of 255; see `Look`. Of 100 photos of ImageNet none is as dark,
-_BLURRED = 0.1  # and one as blurred.
+# Of 100 photos of ImageNet none is as dark, and one as blurred; see `Look`.
+_DARK, _BLURRED = 80, 0.1
 _FOLDS = 5
 _STRENGTH = 0.01  # Of the probe: the inverse of its regularization.
 _SHARES = (0.25, 0.5, 1.0)
@@ -48,6 +48,8 @@ class PhotoProblems:
     """What may be wrong with the photos. Nothing is changed or deleted.
 
     Attributes:
+        num_examined: Number of photos whose looks are known: none of other sources
+            than folders and CSV files, and of more than 20,000.
         duplicates: Paths of photos that look the same, by group.
         in_several_classes: Those groups with photos of several classes.
         across_splits: Those with photos in several splits, of the folders
@@ -61,6 +63,7 @@ class PhotoProblems:
             photos, on the other photos; empty if not examined.
     """
 
+    num_examined: int
     duplicates: list[list[str]]
     in_several_classes: list[list[str]]
     across_splits: list[list[str]]
@@ -69,6 +72,11 @@ class PhotoProblems:
     small: list[str]
     doubtful: list[DoubtfulLabel] | None
     more_photos: list[tuple[int, float]]
+
+    @property
+    def in_one_split(self) -> list[list[str]]:
+        """Groups that look the same and are in one split, as they should be."""
+        return [group for group in self.duplicates if group not in self.across_splits]
 
 
 def examine(material: Material) -> PhotoProblems:
@@ -88,14 +96,15 @@ def examine(material: Material) -> PhotoProblems:
         doubtful, more_photos = _probe(material)
     is_labelled = material.images.is_labelled
     return PhotoProblems(
+        num_examined=len(located),
         duplicates=_paths(groups),
         in_several_classes=_paths(
             group
             for group in groups
-            if is_labelled and _num({p.label for _, p in group})
+            if is_labelled and len({photo.label for _, photo in group}) > 1
         ),
         across_splits=_paths(
-            group for group in groups if _num({split for split, _ in group})
+            group for group in groups if len({split for split, _ in group}) > 1
         ),
         dark=[p.path for _, p in located if p.look.brightness < _DARK],
         blurred=[p.path for _, p in located if p.look.sharpness < _BLURRED],
@@ -105,10 +114,6 @@ def examine(material: Material) -> PhotoProblems:
         doubtful=doubtful,
         more_photos=more_photos,
     )
-
-
-def _num(values):
-    return len(values) > 1
 
 
 def _paths(groups):

@@ -10,6 +10,7 @@ import numpy as np
 from keras_resizable.export.flatbuffer import metadata_of_signature
 from keras_resizable.export.interpreters import Runner
 from keras_resizable.utils.extras import import_extra
+from keras_resizable.workshop.data.folder import UNKNOWN as UNKNOWN_FOLDER
 from keras_resizable.workshop.data.folder import load_photos
 from keras_resizable.workshop.data.preprocessing import eval_image
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import pandas
 
 UNKNOWN = "unknown"
+_ROUNDING = 0.01  # Of probabilities in float16 and int8.
 
 
 def predict(
@@ -44,7 +46,8 @@ def predict(
 
     Raises:
         FileNotFoundError: If there is no such file, or no photo.
-        ValueError: If the file has no labels, input range or such signature.
+        ValueError: If the file has no labels, input range or such signature, or does
+            not answer with probabilities.
 
     Example:
 
@@ -72,6 +75,11 @@ def predict(
         scores = runner.only_output(low + (high - low) * pixels.numpy()[None] / 255)[0]
         if len(scores) == 1:
             scores = np.array([1 - scores[0], scores[0]])
+        if not (scores.min() > -_ROUNDING and scores.max() < 1 + _ROUNDING):
+            raise ValueError(
+                f"{file} must answer with probabilities, as of a softmax or sigmoid. "
+                f"Received: {scores[:3]}"
+            )
         best = int(scores.argmax())
         answer = labels[best] if scores[best] >= min_confidence else UNKNOWN
         rows.append((photo.path, answer, float(scores[best])))
@@ -79,8 +87,12 @@ def predict(
 
 
 def share_right(answers: "pandas.DataFrame", labels: Sequence[str]) -> float | None:
-    """The share of right answers, if the photos are in folders named like classes."""
+    """The share of right answers, if the photos are in folders named like classes.
+
+    For photos in a folder `_unknown` the right answer is "unknown".
+    """
     folders = [pathlib.Path(path).parent.name for path in answers["photo"]]
-    if not set(folders) <= set(labels):
+    expected = [UNKNOWN if name == UNKNOWN_FOLDER else name for name in folders]
+    if not set(folders) <= {*labels, UNKNOWN_FOLDER}:
         return None
-    return float((answers["answer"] == folders).mean())
+    return float((answers["answer"] == expected).mean())

@@ -64,6 +64,10 @@ class Progress:
             sys.stderr.write("\r\033[K")
         _LOG.info(str(self))
 
+    def resume(self, steps: int) -> None:
+        """Reports steps of earlier calls, which do not count for the pace."""
+        self._steps = max(self._steps, steps)
+
     def step(self) -> None:
         """Reports a step of a training."""
         now = time.monotonic()
@@ -102,6 +106,9 @@ class _Steps(keras.callbacks.Callback):
     def __init__(self, progress):
         super().__init__()
         self._progress = progress
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._progress.resume(epoch * (self.params["steps"] or 0))
 
     def on_train_batch_end(self, batch, logs=None):
         self._progress.step()

@@ -22,7 +22,6 @@ from keras_resizable.workshop.photos.findings import (
     answers_of,
     find,
     note_on_uneven,
-    num_by_class,
     threshold_of,
 )
 from keras_resizable.workshop.photos.job import Job
@@ -62,9 +61,9 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 # In the job's folder, which has at its top what a person needs.
-WORK = "work"  # What is trained.
+TRAINING = "training"  # What is trained.
 MORE = "more"  # Other files, and results as tables.
-CHOICE = "work/choice.json"  # Written last, when all is done.
+CHOICE = "training/choice.json"  # Written last, when all is done.
 FILES = "more/files.csv"
 PHOTOS = "photos.json"  # The split of each photo.
 _NEEDED = {
@@ -81,14 +80,14 @@ class ForPhone:
     Attributes:
         folder: The job's folder: the chosen `.tflite` file, `labels.txt`,
             `report.html`, `card.md`, and programs in `app/`; other files and tables are
-            in `more/`, and all trained networks in `work/`.
+            in `more/`, and all trained networks in `training/`.
         run: The `Run` of the resizable network.
         config: The chosen configuration.
         table: The lookup table, on the validation photos.
         files: A row for each file and signature: its configuration, size, latency, and
             top-1 on the held-out test photos with its 95 % confidence interval.
-        notes: Warnings about the first file, a sentence each: it is no better than
-            always giving one answer, or slower than the limit.
+        notes: Warnings, a sentence each: the first file is no better than always giving
+            one answer, or slower than the limit; classes are uneven.
     """
 
     folder: pathlib.Path
@@ -164,43 +163,23 @@ def to_phone(
         root=pathlib.Path(root) / "photos",
         new=new,
     )
-    work = folder / WORK
-    work.mkdir(exist_ok=True)
-    files = files_of_done(folder, choice_settings)
-    if files is not None:
+    if files_of_done(folder, choice_settings) is not None:
         _LOG.info(f"All is done in {folder}")
-        run = Run(work / "latest")
-        config, table = run.network().space.config(files["config"][0]), run.table()
     else:
-        _LOG.info(f"{'Resuming' if (work / RATES).exists() else 'Folder:'} {folder}")
+        is_begun = (folder / TRAINING / RATES).exists()
+        _LOG.info(f"{'Resuming' if is_begun else 'Folder:'} {folder}")
         _tell_changes(folder, settings, material)
         if not new:
             _reuse_source(folder, settings)
-        progress = Progress(work_of(material, untrained))
-        source = train_source(material, work, progress)
-        run = train_network(material, source, work, progress)
-        choice = choose(material, run, device, progress)
-        config, table = choice.config, choice.table
-        tuned = fine_tune(material, run, choice, source, progress)
-        progress.begin(FILES_PART)
-        result = work / "new"
-        shutil.rmtree(result, ignore_errors=True)
-        made = write_files(
-            material, run, choice, tuned, source, result, work / "bundle"
-        )
-        files = measure_files(made, material, device, result)
-        notes = notes_of(files, material, device)
-        _write_results(result, made[0], material, files, device, notes)
-        table.report(result / MORE, job.title, run.settings, files=files)
-        with replacing(result / FILES) as path:
-            files.to_csv(path, index=False)
-        _replace_files(folder, result)
+        progress = Progress(work_of(material, material.count_flops(untrained)))
+        _make(folder, material, device, progress)
         write_json(choice_settings, folder / CHOICE)
+    run, files = Run(folder / TRAINING / "latest"), _read_files(folder)
     return ForPhone(
         folder=folder,
         run=run,
-        config=config,
-        table=table,
+        config=run.network().space.config(files["config"][0]),
+        table=run.table(),
         files=files,
         notes=notes_of(files, material, device),
     )
@@ -211,13 +190,31 @@ def notes_of(
 ) -> list[str]:
     """Warnings about the chosen file and its photos, a sentence each."""
     notes = notes_on(files, device.name, material.job.max_latency_ms)
-    if material.images.is_labelled and not material.job.balance:
-        uneven = note_on_uneven(num_by_class(material))
-        notes += [uneven] if uneven else []
-    return notes
+    return [*notes, *filter(None, [note_on_uneven(material)])]
 
 
-def _write_results(folder, made, material, files, device, notes):
+def _make(folder, material, device, progress):
+    """Trains what is missing, and makes the files and reports."""
+    training = folder / TRAINING
+    source = train_source(material, training, progress)
+    run = train_network(material, source, training, progress)
+    choice = choose(material, run, device, progress)
+    tuned = fine_tune(material, run, choice, source, progress)
+    progress.begin(FILES_PART)
+    new = training / "new"
+    shutil.rmtree(new, ignore_errors=True)
+    made = write_files(
+        material, run, choice, tuned, source, new, parts_folder=training / "bundle"
+    )
+    files = measure_files(made, material, device, new)
+    _write_results(new, made[0], material, files, device)
+    choice.table.report(new / MORE, material.job.title, run.settings, files=files)
+    with replacing(new / FILES) as path:
+        files.to_csv(path, index=False)
+    _replace_files(folder, new)
+
+
+def _write_results(folder, made, material, files, device):
     """Writes what a person needs next to the chosen file."""
     _LOG.info("Examining the photos, and the answers of the file")
     findings = test = None
@@ -240,13 +237,20 @@ def _write_results(folder, made, material, files, device, notes):
     write_label_lines(material.images.class_names, folder / "labels.txt")
     write_app(made.path, folder / "app", material.job.title)
     write_job_report(
-        folder, material, files, device.name, notes, findings, test, examine(material)
+        folder,
+        material,
+        files,
+        device.name,
+        notes_of(files, material, device),
+        findings,
+        test,
+        examine(material),
     )
 
 
 def _tell_changes(folder, settings, material):
-    """Tells how the photos differ from those of the last job with these settings."""
-    path = folder / WORK / PHOTOS
+    """Tells how the photos differ from those of the last job on this folder."""
+    path = folder / TRAINING / PHOTOS
     if path.exists():
         return
     now = {
@@ -255,35 +259,35 @@ def _tell_changes(folder, settings, material):
         for photo in getattr(material.photos, split).photos
     }
     write_json(now, path)
-    for other in sorted(folder.parent.glob(f"*/{WORK}/{PHOTOS}"), reverse=True):
+    for other in sorted(folder.parent.glob(f"*/{TRAINING}/{PHOTOS}"), reverse=True):
         known = read_json(other.parents[1] / SETTINGS)
         is_same_folder = known.get("images") == settings["images"]
         if is_same_folder and known.get("photos") != settings["photos"]:
             before = read_json(other)
             new, gone = len(now.keys() - before.keys()), len(before.keys() - now.keys())
             _LOG.info(
-                f"{new:,} photos are new since {other.parents[1]}, {gone:,} are gone: "
-                "all is trained again"
+                f"Photos since {other.parents[1]}: {new:,} new, {gone:,} gone; all is "
+                "trained again"
             )
             return
 
 
 def _reuse_source(folder, settings):
     """Copies the trained source of a job that differs only in later settings."""
-    if (folder / WORK / "source.keras").exists():
+    if (folder / TRAINING / "source.keras").exists():
         return
 
     def without_later(values):
         return {k: v for k, v in values.items() if k not in (*AFTER_SOURCE, "versions")}
 
-    for other in sorted(folder.parent.glob("*/work/source.keras"), reverse=True):
+    for other in sorted(folder.parent.glob(f"*/{TRAINING}/source.keras"), reverse=True):
         known = read_json(other.parents[1] / SETTINGS)
         if without_later(known) == without_later(settings):
             _LOG.info(f"Using the trained model of {other.parents[1]}")
             rates = read_json(other.with_name(RATES))
             rates.pop("resizable", None)
-            write_json(rates, folder / WORK / RATES)
-            with replacing(folder / WORK / other.name) as path:
+            write_json(rates, folder / TRAINING / RATES)
+            with replacing(folder / TRAINING / other.name) as path:
                 shutil.copyfile(other, path)
             return
 

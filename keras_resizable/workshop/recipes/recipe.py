@@ -59,7 +59,7 @@ class Recipe:
     keras.applications.EfficientNetB0; a .keras file; or your own function, as
     package.module:function."""
     dataset: str
-    """'sample', a folder, or the name of a TensorFlow Datasets set."""
+    """'sample', a folder, a CSV file, or the name of a TensorFlow Datasets set."""
     epochs: PositiveInt
     """Epochs: passes over the images, unless `steps_per_epoch` is given."""
     batch_size: PositiveInt

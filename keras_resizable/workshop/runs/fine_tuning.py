@@ -84,13 +84,21 @@ def fine_tune(
     images = images or run.images()
     with precision(run.recipe.precision):
         return _fine_tune(
-            *(run, config, epochs, learning_rate, weights, teacher, seed, images, new),
-            {"callbacks": callbacks, "verbose": verbose},
+            run,
+            config,
+            epochs=epochs,
+            learning_rate=learning_rate,
+            weights=weights,
+            teacher=teacher,
+            seed=seed,
+            images=images,
+            new=new,
+            options={"callbacks": callbacks, "verbose": verbose},
         )
 
 
 def _fine_tune(
-    run, config, epochs, learning_rate, weights, teacher, seed, images, new, options
+    run, config, *, epochs, learning_rate, weights, teacher, seed, images, new, options
 ):
     network = run.finer_network([config])
     config = network.space.config(config)

@@ -102,13 +102,21 @@ def train(
     options = {"every_steps": checkpoint_steps, "verbose": verbose}
     with precision(recipe.precision):
         return _train(
-            *(recipe, mode, target, root, new, images, about, devices),
-            *(callbacks, options),
+            recipe,
+            mode,
+            target,
+            root=root,
+            new=new,
+            images=images,
+            about=about,
+            strategy=devices,
+            callbacks=callbacks,
+            options=options,
         )
 
 
 def _train(
-    recipe, mode, config, root, new, images, about, strategy, callbacks, options
+    recipe, mode, config, *, root, new, images, about, strategy, callbacks, options
 ):
     shape = resolved_shape(images.image_shape, recipe.image_size)
     steps_per_epoch = steps_of_epoch(recipe, images)

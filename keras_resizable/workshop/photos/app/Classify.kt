@@ -20,10 +20,20 @@ class Classify(context: Context) {
             .build()
     )
 
-    /** The class of a photo and its score; null if it is unknown. CROP */
+    /** The class of an upright photo and its score; null if it is unknown. */
     fun classify(photo: Bitmap): Pair<String, Float>? {
-        val result = classifier.classify(BitmapImageBuilder(photo).build())
+        val result = classifier.classify(BitmapImageBuilder(cropped(photo)).build())
         val best = result.classificationResult().classifications()[0].categories().firstOrNull()
         return best?.let { it.categoryName() to it.score() }
     }
+
+    /** The central square that evaluation sees, of a part of the shorter side, or all. */
+    private fun cropped(photo: Bitmap): Bitmap {
+        val part: Double = crop ?: return photo
+        val side = maxOf((part * minOf(photo.width, photo.height)).toInt(), 1)
+        return Bitmap.createBitmap(
+            photo, (photo.width - side) / 2, (photo.height - side) / 2, side, side)
+    }
+
+    private val crop: Double? = CROP
 }

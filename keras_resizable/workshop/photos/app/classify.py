@@ -23,7 +23,7 @@ def read_metadata(path):
 
 
 class Classifier:
-    """A file that returns a probability, or a score, for each class.
+    """A file that returns a probability for each class, or of the second of two.
 
     `signature` is the name of one of several, as in a bundle.
     """
@@ -54,7 +54,7 @@ class Classifier:
         return self.low + (self.high - self.low) * values / 255
 
     def scores(self, photo):
-        """A number for each class."""
+        """A probability for each class."""
         values = self.pixels(photo)[np.newaxis]
         scale, zero_point = self.input["quantization"]
         if scale:  # The file takes integers.
@@ -63,7 +63,8 @@ class Classifier:
         values = values.astype(self.input["dtype"])
         scores = self.runner(**{self.name: values})[self.result][0]
         scale, zero_point = self.output["quantization"]
-        return (scores.astype(np.float32) - zero_point) * (scale or 1)
+        scores = (scores.astype(np.float32) - zero_point) * (scale or 1)
+        return np.append(1 - scores, scores) if len(scores) == 1 else scores
 
 
 def main(path, *photos):

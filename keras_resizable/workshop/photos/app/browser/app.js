@@ -3,7 +3,7 @@
 import {area, pixels} from './pixels.js';
 
 const SHOWN = 5;
-const ARRAYS = {float32: Float32Array, uint8: Uint8Array, int8: Int8Array};
+const ARRAYS = {float32: Float32Array, uint8: Uint8Array};
 const element = (id) => document.getElementById(id);
 const say = (text) => { element('state').textContent = text; };
 
@@ -76,7 +76,7 @@ element('photo').onchange = told(async ({target}) => {
 
 element('camera').onclick = told(async () => {
   if (!navigator.mediaDevices) {
-    say('Browsers give the camera only to pages over https or of the same machine. ' +
+    say('Browsers give the camera only to pages over https or from this computer. ' +
         'Take a photo instead.');
     return;
   }
