@@ -201,7 +201,6 @@ def train_network(
     if count_epochs(finished.folder) >= recipe.epochs:
         return finished
     progress.begin(RESIZABLE)
-    _LOG.info(f"Training the resizable network, {recipe.epochs} epochs")
     return runs.train(
         recipe,
         root=folder,
@@ -313,7 +312,7 @@ def fine_tune(
         tuned = done[0]
     else:
         progress.begin(TUNING)
-        _LOG.info(f"Fine-tuning {choice.config}, {how['epochs']} epochs")
+        _LOG.info(f"Fine-tuning {choice.config}")
         teacher = False if source is None else load_model(source)
         tuned = runs.fine_tune(
             run,
